@@ -1,0 +1,21 @@
+"""Residual networks and their plain twins for Keras 3."""
+
+__version__ = "0.1.0"
+
+try:
+    import keras  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name not in ("tensorflow", "jax", "jaxlib", "torch", "openvino"):
+        raise
+    raise ModuleNotFoundError(
+        f"keras_resnets needs a backend for Keras, and the one it would use, {error.name!r}, is "
+        "not installed. Install TensorFlow with `pip install 'keras-resnets[cpu]'` or "
+        "`pip install 'keras-resnets[gpu]'`; or install JAX or PyTorch and set the environment "
+        "variable KERAS_BACKEND to 'jax' or 'torch'.",
+        name=error.name,
+    ) from error
+
+from keras_resnets import analysis, layers, models
+from keras_resnets.models import *  # noqa: F403
+
+__all__ = ["analysis", "layers", *models.__all__]

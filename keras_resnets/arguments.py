@@ -1,0 +1,89 @@
+"""Checks of arguments: each returns the value it accepted, or says what is allowed."""
+
+import difflib
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+
+def check_positive_int(name: str, value: Any) -> int:
+    """Returns `value` as an `int`, or raises if it is not a whole number of at least 1."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+    if number < 1:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+    return number
+
+
+def check_pair(name: str, value: Any) -> tuple[int, int]:
+    """Returns a positive integer, or a pair of them, as (vertical, horizontal)."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(
+                f"`{name}` must be a positive integer or a pair of them. Received: {name}={value!r}"
+            )
+        return check_positive_int(name, value[0]), check_positive_int(name, value[1])
+    number = check_positive_int(name, value)
+    return number, number
+
+
+def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
+    """Returns `value` if it is one of `allowed`, and otherwise names them all."""
+    allowed = tuple(allowed)
+    if not any(value is choice or value == choice for choice in allowed) or isinstance(value, bool):
+        choices = ", ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
+    return value
+
+
+def check_bool(name: str, value: Any) -> bool:
+    """Returns `value` if it is `True` or `False`; nothing else is taken for one."""
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}")
+    return value
+
+
+def check_rate(name: str, value: Any) -> float:
+    """Returns a probability in [0, 1) as a `float`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"`{name}` must be a number in [0, 1). Received: {name}={value!r}")
+    if not 0.0 <= value < 1.0:
+        raise ValueError(f"`{name}` must be a number in [0, 1). Received: {name}={value!r}")
+    return float(value)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Returns " Did you mean …?" with the known words nearest to `word`, or nothing."""
+    matches = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
+
+
+def check_data_format(name: str, value: Any) -> str:
+    """Returns a data format; `None` stands for `keras.config.image_data_format()`."""
+    if value is None:
+        return keras.config.image_data_format()
+    return check_choice(name, value, ("channels_last", "channels_first"))
+
+
+def check_activation(name: str, value: Any) -> Any:
+    """Returns the function that a name or a callable stands for; `None` is the identity."""
+    if isinstance(value, keras.layers.Layer):
+        raise TypeError(
+            f"`{name}` must be a function without weights, or its name in `keras.activations`. "
+            f"Received: {name}={value!r}"
+        )
+    try:
+        return keras.activations.get(value)
+    except (TypeError, ValueError) as error:
+        known = [key for key in dir(keras.activations) if not key.startswith("_")]
+        hint = nearest(value, known) if isinstance(value, str) else ""
+        raise ValueError(
+            f"`{name}` must be a function or the name of one in `keras.activations`.{hint} "
+            f"Received: {name}={value!r}"
+        ) from error

@@ -1,0 +1,97 @@
+"""Batch normalization with the constants of residual networks."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's batch normalization: the papers' constants, equal replicas, and a fused kernel.
+
+    It computes what `keras.layers.BatchNormalization` computes
+    ([Ioffe & Szegedy, 2015](https://arxiv.org/abs/1502.03167)) and differs in three things:
+
+    - Momentum 0.9 and ε 1e-5, with which He et al. and every published ResNet were trained,
+      in place of Keras's 0.99 and 1e-3.
+    - Under `tf.distribute` the moving statistics are averaged over the replicas at each update.
+      Keras's own layer lets each replica keep its own, and a checkpoint holds the first one's.
+    - On TensorFlow, one fused operation replaces a cast and several passes over the input,
+      where it applies: four dimensions, channels last, 16- or 32-bit floats, no mask, no
+      renormalization and not `synchronized`. Everything else takes Keras's own path.
+
+    The moving variance keeps the **biased** variance of the batch (divided by n, not n - 1),
+    on every backend and path, as Keras does; PyTorch keeps the unbiased one.
+
+    Args:
+        axis: The channel axis.
+        momentum: Weight of the old moving statistics at an update, in [0, 1].
+        epsilon: Added to the variance; positive.
+        synchronized: Normalize with the statistics of the global batch under `tf.distribute`
+            (TensorFlow only).
+        **kwargs: The other arguments of `keras.layers.BatchNormalization`.
+
+    Input shape:
+        Any. The fused kernel needs `(batch, height, width, channels)`.
+
+    Output shape:
+        That of the input.
+
+    Example:
+
+    >>> layer = keras_resnets.layers.BatchNormalization()
+    >>> layer(np.ones((2, 4, 4, 3)), training=True).shape == (2, 4, 4, 3)
+    True
+    """
+
+    def __init__(self, axis=-1, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
+
+    def add_weight(self, *args, trainable=True, **kwargs):
+        if not trainable:
+            kwargs.setdefault("aggregation", "mean")
+        return super().add_weight(*args, trainable=trainable, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        if mask is None and self._has_fused_kernel(inputs):
+            return self._fused_call(inputs, training=bool(training and self.trainable))
+        return super().call(inputs, training=training, mask=mask)
+
+    def _has_fused_kernel(self, inputs):
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        return (
+            keras.backend.backend() == "tensorflow"
+            and len(inputs.shape) == 4
+            and self.axis in (-1, 3)
+            and dtype == self.compute_dtype
+            and dtype in ("float16", "bfloat16", "float32")
+            and not self.synchronized
+            and not self.renorm
+        )
+
+    def _fused_call(self, inputs, training):
+        import tensorflow as tf
+
+        channels = inputs.shape[-1]
+        gamma = tf.cast(self.gamma, tf.float32) if self.scale else tf.ones(channels)
+        beta = tf.cast(self.beta, tf.float32) if self.center else tf.zeros(channels)
+        moving_mean = tf.cast(self.moving_mean, tf.float32)
+        moving_variance = tf.cast(self.moving_variance, tf.float32)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=gamma,
+            offset=beta,
+            mean=[] if training else moving_mean,
+            variance=[] if training else moving_variance,
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        if training:
+            # The kernel reports the variance divided by n - 1.
+            count = tf.cast(tf.size(inputs, out_type=tf.int64) // channels, tf.float32)
+            variance *= (count - 1.0) / count
+            self.moving_mean.assign(
+                self.momentum * moving_mean + (1.0 - self.momentum) * mean
+            )
+            self.moving_variance.assign(
+                self.momentum * moving_variance + (1.0 - self.momentum) * variance
+            )
+        return outputs

@@ -1,0 +1,226 @@
+"""What every residual block does: decide on its shortcut, add, and activate."""
+
+import abc
+
+import keras
+
+from keras_resnets.arguments import (
+    check_activation,
+    check_bool,
+    check_choice,
+    check_data_format,
+    check_positive_int,
+    check_rate,
+)
+from keras_resnets.layers.feature_map import check_feature_map, strided_shape
+from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut
+
+SHORTCUTS = ("A", "B", "C", None)
+
+
+class ResidualBlock(keras.layers.Layer, abc.ABC):
+    """A residual block: y = g(F(x) + s(x)), where F is the branch and s the shortcut.
+
+    This class is abstract: a subclass says in `create_branch` what F is, and in `expansion` how
+    many output channels a filter stands for. The rest is the same for all, after
+    [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.2:
+
+    - The shortcut is the input itself wherever the shapes allow it, that is, iff the stride is 1
+      and the channels match. It then has no weights. The block decides this when it is built, from
+      the shape of its input; elsewhere the option's rule (`shortcut`) fits the input to the sum.
+    - The activation g follows the sum; F ends with batch normalization.
+    - `shortcut=None` is the plain block, y = g(F(x)): the same branch, and no sum.
+
+    `branch(x)` and `shortcut_path(x)` give the two terms of the sum, for inspection.
+
+    Args:
+        filters: Number of filters of the branch's 3×3 convolutions.
+        strides: Stride of the block.
+        shortcut: What to do where the shapes differ. `"A"` subsamples and fills up with zero
+            channels, `"B"` projects, `"C"` projects even where the identity would do, `None`
+            leaves the shortcut out.
+        activation: Activation after each convolution but the last, and after the sum.
+        dilation: Dilation of the 3×3 convolutions. Takes the place of a stride where later stages
+            keep their resolution.
+        zero_init_residual: Whether the branch's last γ begins at 0, so that the block begins as
+            its shortcut ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 5.1).
+        drop_path_rate: Probability in [0, 1) with which a training example skips the branch
+            ([Huang et al., 2016](https://arxiv.org/abs/1603.09382)); the branches that remain are
+            scaled by 1 / (1 - rate).
+        zero_pad: Where option A puts its zero channels, `"end"` or `"both"`.
+        first_dilation: Dilation of the convolution that carries the stride; `None` means
+            `dilation`. In the first block of a dilated stage it is that of the stage before.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes
+            `keras.config.image_data_format()`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
+
+    Output shape:
+        The same with ⌈height / strides⌉, ⌈width / strides⌉ and `filters * expansion` channels.
+
+    Raises:
+        ValueError: If an argument is not allowed or has no effect beside the others, or (when
+            built) if option A would have to remove channels.
+        TypeError: If an argument is of another type.
+    """
+
+    expansion: int = 1
+
+    def __init__(
+        self,
+        filters,
+        strides=1,
+        shortcut="B",
+        activation="relu",
+        dilation=1,
+        zero_init_residual=False,
+        drop_path_rate=0.0,
+        *,
+        zero_pad="end",
+        first_dilation=None,
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = check_positive_int("filters", filters)
+        self.strides = check_positive_int("strides", strides)
+        self.shortcut = check_choice("shortcut", shortcut, SHORTCUTS)
+        self.activation = check_activation("activation", activation)
+        self.dilation = check_positive_int("dilation", dilation)
+        self.zero_init_residual = check_bool("zero_init_residual", zero_init_residual)
+        self.drop_path_rate = check_rate("drop_path_rate", drop_path_rate)
+        self.zero_pad = check_choice("zero_pad", zero_pad, ("end", "both"))
+        self.first_dilation = (
+            self.dilation
+            if first_dilation is None
+            else check_positive_int("first_dilation", first_dilation)
+        )
+        self.data_format = check_data_format("data_format", data_format)
+        check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate)
+        if self.strides > 1 and self.dilation > 1:
+            raise ValueError(
+                "A block cannot have both a stride and a dilation. "
+                f"Received: strides={strides}, dilation={dilation}"
+            )
+
+        self._branch_names = ()
+        self.shortcut_layer = None
+        self.drop_path = None
+        if self.drop_path_rate:
+            self.drop_path = keras.layers.Dropout(
+                self.drop_path_rate,
+                noise_shape=(None, 1, 1, 1),
+                dtype=self.dtype_policy,
+                name="drop_path",
+            )
+
+    @abc.abstractmethod
+    def create_branch(self):
+        """Returns the layers of F in their order; each becomes an attribute under its name."""
+
+    def branch_layers(self):
+        """The layers of F, in their order; none before the block is built."""
+        return [getattr(self, name) for name in self._branch_names]
+
+    def build(self, input_shape):
+        channels = check_feature_map(input_shape, self.data_format)
+        shape = input_shape
+        for layer in self.create_branch():
+            setattr(self, layer.name, layer)
+            self._branch_names += (layer.name,)
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        if self.shortcut is not None:
+            self.shortcut_layer = self._create_shortcut(channels)
+            self.shortcut_layer.build(input_shape)
+
+    def call(self, inputs, training=None):
+        y = self.branch(inputs, training=training)
+        if self.shortcut is not None:
+            if self.drop_path is not None:
+                y = self.drop_path(y, training=training)
+            y = y + self.shortcut_path(inputs, training=training)
+        return self.activation(y)
+
+    def branch(self, inputs, training=None):
+        """Returns F(x), before the sum and the last activation."""
+        self._build_for(inputs)
+        x = inputs
+        for layer in self.branch_layers():
+            x = layer(x, training=training)
+        return x
+
+    def shortcut_path(self, inputs, training=None):
+        """Returns s(x): the input itself, padded with zeros, or projected."""
+        if self.shortcut is None:
+            raise ValueError("A plain block has no shortcut. Received: shortcut=None")
+        self._build_for(inputs)
+        return self.shortcut_layer(inputs, training=training)
+
+    def compute_output_shape(self, input_shape):
+        filters = self.filters * self.expansion
+        return strided_shape(input_shape, filters, self.strides, self.data_format)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "strides": self.strides,
+            "shortcut": self.shortcut,
+            "activation": keras.activations.serialize(self.activation),
+            "dilation": self.dilation,
+            "zero_init_residual": self.zero_init_residual,
+            "drop_path_rate": self.drop_path_rate,
+            "zero_pad": self.zero_pad,
+            "first_dilation": self.first_dilation,
+            "data_format": self.data_format,
+        }
+
+    def _create_shortcut(self, channels):
+        filters = self.filters * self.expansion
+        is_identity = self.strides == 1 and channels == filters
+        if self.shortcut == "C" or (self.shortcut == "B" and not is_identity):
+            return ProjectionShortcut(
+                filters,
+                self.strides,
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name="projection",
+            )
+        return IdentityShortcut(
+            filters,
+            self.strides,
+            self.zero_pad,
+            data_format=self.data_format,
+            dtype=self.dtype_policy,
+            name="identity",
+        )
+
+    def _last_gamma_initializer(self):
+        return "zeros" if self.zero_init_residual else "ones"
+
+    def _build_for(self, inputs):
+        if not self.built:
+            self.build(tuple(inputs.shape))
+
+
+def check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate):
+    """Raises if an option has no effect with, or contradicts, the kind of shortcut."""
+    if zero_pad != "end" and shortcut != "A":
+        raise ValueError(
+            "`zero_pad` belongs to shortcut='A', which alone pads channels. "
+            f"Received: zero_pad={zero_pad!r}, shortcut={shortcut!r}"
+        )
+    if shortcut is None and zero_init_residual:
+        raise ValueError(
+            "`zero_init_residual` needs a shortcut: a plain block whose last γ is 0 "
+            "puts out zeros and passes no gradient. "
+            f"Received: zero_init_residual={zero_init_residual}, shortcut=None"
+        )
+    if shortcut is None and drop_path_rate:
+        raise ValueError(
+            "`drop_path_rate` needs a shortcut: without its branch a plain block puts out "
+            f"nothing. Received: drop_path_rate={drop_path_rate}, shortcut=None"
+        )
