@@ -1,0 +1,60 @@
+"""Specs, the builder, and the named models."""
+
+from keras_resnets.models.builder import build_model
+from keras_resnets.models.cifar import (
+    ResNet20,
+    ResNet32,
+    ResNet44,
+    ResNet56,
+    ResNet110,
+    ResNet1202,
+)
+from keras_resnets.models.features import feature_extractor
+from keras_resnets.models.fine_tuning import freeze_backbone
+from keras_resnets.models.model_spec import model_spec
+from keras_resnets.models.plain import (
+    PlainNet18,
+    PlainNet20,
+    PlainNet32,
+    PlainNet34,
+    PlainNet44,
+    PlainNet50,
+    PlainNet56,
+    PlainNet110,
+)
+from keras_resnets.models.registry import create_model, list_models
+from keras_resnets.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
+from keras_resnets.models.spec import ResNetSpec
+from keras_resnets.models.twins import plain_twin
+from keras_resnets.models.variants import VARIANTS
+
+__all__ = [
+    "VARIANTS",
+    "PlainNet18",
+    "PlainNet20",
+    "PlainNet32",
+    "PlainNet34",
+    "PlainNet44",
+    "PlainNet50",
+    "PlainNet56",
+    "PlainNet110",
+    "ResNet18",
+    "ResNet20",
+    "ResNet32",
+    "ResNet34",
+    "ResNet44",
+    "ResNet50",
+    "ResNet56",
+    "ResNet101",
+    "ResNet110",
+    "ResNet152",
+    "ResNet1202",
+    "ResNetSpec",
+    "build_model",
+    "create_model",
+    "feature_extractor",
+    "freeze_backbone",
+    "list_models",
+    "model_spec",
+    "plain_twin",
+]

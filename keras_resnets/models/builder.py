@@ -1,0 +1,176 @@
+"""From a spec to a functional model: stem, stages, head."""
+
+import keras
+
+from keras_resnets.arguments import (
+    check_activation,
+    check_bool,
+    check_choice,
+    check_positive_int,
+)
+from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
+from keras_resnets.models.inputs import model_inputs
+from keras_resnets.models.spec import BLOCKS, STEM_STRIDES, ResNetSpec
+from keras_resnets.models.weights_file import load_weights_file
+
+DEFAULT_CLASSES = {"imagenet": 1000, "cifar": 10}
+
+
+def build_model(
+    spec,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    classifier_activation="softmax",
+    name=None,
+):
+    """Builds the functional model that a spec describes.
+
+    The layers are flat and named for what they are: `stem_conv`, `stem_activation`, `stem_pool`,
+    then `stage1_block1` and so on, then `avg_pool` and `predictions`. So
+    `model.get_layer("stage3_block2").output` is that block's feature map.
+
+    The input is a float image batch, normalized as the weights want it; no scaling is built in.
+    With a 16-bit dtype policy the classifier computes, and answers, in float32.
+
+    Args:
+        spec: A `ResNetSpec`.
+        include_top: Whether the model ends in pooling and classifier.
+        weights: `None`, or the path of a `.weights.h5` or `.keras` file of this architecture.
+        input_tensor: A Keras tensor to use as the image; what comes before it becomes part of
+            the model.
+        input_shape: The image's shape without the batch, in `keras.config.image_data_format()`:
+            a tuple of three. Height and width may be `None`. By default, 224×224×3 with the
+            ImageNet stem and 32×32×3 with the CIFAR stem; without the top, of any size.
+        pooling: Without the top: `None` for the last feature map, `"avg"` or `"max"` for its
+            mean or maximum over the positions.
+        classes: Number of classes; with the top only. By default, 1000 with the ImageNet stem
+            and 10 with the CIFAR stem.
+        classifier_activation: Activation of the classifier; `None` for logits. With the top only.
+        name: Name of the model.
+
+    Returns:
+        A `keras.Model` with output `(batch, classes)`; without the top, the last feature map
+        `(batch, height, width, channels)`, or `(batch, channels)` with pooling.
+
+    Raises:
+        ValueError: If a value is not allowed, contradicts another or has no effect; if the
+            weights do not exist or are another architecture's.
+        TypeError: If a value is of another type.
+
+    Example:
+
+    >>> spec = keras_resnets.ResNetSpec(
+    ...     block="basic", repeats=(1, 1), widths=(8, 16), stem="cifar", shortcut="A"
+    ... )
+    >>> model = keras_resnets.build_model(spec, input_shape=(8, 8, 1), classes=10)
+    >>> [layer.name for layer in model.layers][1:]
+    ['stem_conv', 'stem_activation', 'stage1_block1', 'stage2_block1', 'avg_pool', 'predictions']
+    """
+    if not isinstance(spec, ResNetSpec):
+        raise TypeError(f"`spec` must be a ResNetSpec. Received: spec={spec!r}")
+    check_bool("include_top", include_top)
+    check_choice("pooling", pooling, (None, "avg", "max"))
+    _check_head(include_top, pooling, classes, classifier_activation)
+    if classes is None:
+        classes = DEFAULT_CLASSES[spec.stem]
+
+    image, inputs = model_inputs(spec, input_tensor, input_shape, include_top)
+    x = _stem(image, spec)
+    x = _stages(x, spec)
+    x = _head(x, include_top, pooling, classes, classifier_activation)
+    model = keras.Model(inputs, x, name=name)
+
+    if weights is not None:
+        load_weights_file(model, weights)
+    return model
+
+
+def _stem(x, spec):
+    stem_is_imagenet = spec.stem == "imagenet"
+    x = ConvNorm(
+        spec.widths[0],
+        kernel_size=7 if stem_is_imagenet else 3,
+        strides=2 if stem_is_imagenet else 1,
+        name="stem_conv",
+    )(x)
+    x = keras.layers.Activation(spec.activation, name="stem_activation")(x)
+    if stem_is_imagenet:
+        x = SymmetricMaxPooling2D(3, strides=2, name="stem_pool")(x)
+    return x
+
+
+def _stages(x, spec):
+    options = {
+        "shortcut": spec.shortcut,
+        "zero_pad": spec.zero_pad,
+        "activation": spec.activation,
+        "zero_init_residual": spec.zero_init_residual,
+    }
+    if spec.block == "bottleneck":
+        options["stride_on"] = spec.stride_on
+
+    stride_left = (spec.output_stride or spec.natural_stride) // STEM_STRIDES[spec.stem]
+    dilation = 1
+    built = 0
+    for stage, (repeats, filters) in enumerate(zip(spec.repeats, spec.widths, strict=True), 1):
+        stride, first_dilation = (1 if stage == 1 else 2), dilation
+        if stride > stride_left:
+            dilation *= stride
+            stride = 1
+        stride_left //= stride
+        for block in range(1, repeats + 1):
+            built += 1
+            x = BLOCKS[spec.block](
+                filters,
+                strides=stride if block == 1 else 1,
+                dilation=dilation,
+                first_dilation=first_dilation if block == 1 else dilation,
+                drop_path_rate=spec.drop_path_rate * built / sum(spec.repeats),
+                name=f"stage{stage}_block{block}",
+                **options,
+            )(x)
+    return x
+
+
+def _head(x, include_top, pooling, classes, classifier_activation):
+    if include_top or pooling == "avg":
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    elif pooling == "max":
+        x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
+    if include_top:
+        is_half = keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16")
+        x = keras.layers.Dense(
+            classes,
+            activation=classifier_activation,
+            dtype="float32" if is_half else None,
+            name="predictions",
+        )(x)
+    return x
+
+
+def _check_head(include_top, pooling, classes, classifier_activation):
+    if include_top:
+        if pooling is not None:
+            raise ValueError(
+                "`pooling` belongs to include_top=False; the top has its own average pooling. "
+                f"Received: pooling={pooling!r}, include_top=True"
+            )
+        if classes is not None:
+            check_positive_int("classes", classes)
+        check_activation("classifier_activation", classifier_activation)
+        return
+    if classes is not None:
+        raise ValueError(
+            "`classes` belongs to include_top=True: without the top there is no classifier. "
+            f"Received: classes={classes!r}, include_top=False"
+        )
+    if classifier_activation != "softmax":
+        raise ValueError(
+            "`classifier_activation` belongs to include_top=True: without the top there is no "
+            f"classifier. Received: classifier_activation={classifier_activation!r}, "
+            "include_top=False"
+        )

@@ -1,0 +1,53 @@
+"""Freezing all but the head."""
+
+from keras_resnets.arguments import check_choice
+from keras_resnets.layers import BatchNormalization
+from keras_resnets.models.model_spec import stage_blocks
+
+
+def freeze_backbone(model, bn="inference"):
+    """Freezes every layer up to the last block, so that only what follows it is trained.
+
+    `model.trainable = True` undoes it. As always in Keras, compile the model afterwards.
+
+    Args:
+        model: A functional model of the zoo, or one built upon it.
+        bn: What the backbone's batch normalization does. `"inference"` keeps it as it is: γ and β
+            are frozen and the moving statistics are used and stay put, also in `fit`. `"train"`
+            adapts it to the new data: batches are normalized by their own statistics, the moving
+            statistics follow, and γ and β are trained; only the convolutions are frozen.
+
+    Returns:
+        The model itself.
+
+    Raises:
+        ValueError: If `bn` is neither, or the model is not one of this package.
+        TypeError: If `model` is not a Keras model.
+
+    Example:
+
+    >>> model = keras_resnets.freeze_backbone(keras_resnets.ResNet20())
+    >>> [weight.path for weight in model.trainable_weights]
+    ['predictions/kernel', 'predictions/bias']
+    """
+    check_choice("bn", bn, ("inference", "train"))
+    last_block = stage_blocks(model)[-1][-1]
+    for layer in model.layers:
+        if bn == "inference":
+            layer.trainable = False
+        else:
+            _freeze_convolutions(layer)
+        if layer is last_block:
+            return model
+    return model
+
+
+def _freeze_convolutions(layer):
+    """Freezes a layer's own weights, and goes on into its sublayers."""
+    sublayers = list(layer._flatten_layers(include_self=False, recursive=False))
+    if isinstance(layer, BatchNormalization):
+        layer.trainable = True
+    elif not sublayers:
+        layer.trainable = False
+    for sublayer in sublayers:
+        _freeze_convolutions(sublayer)

@@ -1,0 +1,91 @@
+"""What goes into a model: `input_tensor` and `input_shape`, as `keras.applications` has them."""
+
+import keras
+
+from keras_resnets.arguments import check_positive_int
+
+DEFAULT_SIZES = {"imagenet": 224, "cifar": 32}
+
+
+def model_inputs(spec, input_tensor, input_shape, include_top):
+    """Returns the image tensor that the stem reads, and the inputs of the model.
+
+    Raises:
+        ValueError: If the shape is too small or contradicts the tensor.
+        TypeError: If either is of another type.
+    """
+    if input_shape is not None:
+        _check_shape(input_shape)
+    if input_tensor is None:
+        shape = input_shape or _default_shape(spec, include_top)
+        _check_size("input_shape", shape, spec)
+        image = keras.Input(shape)
+        return image, image
+
+    if not keras.backend.is_keras_tensor(input_tensor):
+        raise TypeError(
+            "`input_tensor` must be a Keras tensor, such as `keras.Input(...)` or the output of a "
+            f"layer. Received: input_tensor={input_tensor!r}"
+        )
+    shape = tuple(input_tensor.shape[1:])
+    if len(shape) != 3 or shape[_channel_index()] is None:
+        raise ValueError(
+            "`input_tensor` must be a batch of images with a known number of channels. "
+            f"Received: input_tensor.shape={tuple(input_tensor.shape)}"
+        )
+    if input_shape is not None:
+        for wanted, present in zip(input_shape, shape, strict=True):
+            if wanted is not None and present is not None and wanted != present:
+                raise ValueError(
+                    "`input_shape` and `input_tensor` must agree. Received: "
+                    f"input_shape={input_shape}, input_tensor.shape={tuple(input_tensor.shape)}"
+                )
+    _check_size("input_tensor.shape", shape, spec)
+    return input_tensor, keras.utils.get_source_inputs(input_tensor)
+
+
+def _default_shape(spec, include_top):
+    size = DEFAULT_SIZES[spec.stem] if include_top else None
+    if keras.config.image_data_format() == "channels_first":
+        return (3, size, size)
+    return (size, size, 3)
+
+
+def _check_shape(shape):
+    if not isinstance(shape, tuple):
+        raise TypeError(
+            f"`input_shape` must be a tuple of three. Received: input_shape={shape!r}"
+        )
+    if len(shape) != 3:
+        raise ValueError(
+            "`input_shape` must be a tuple of three, without the batch. "
+            f"Received: input_shape={shape!r}"
+        )
+    for axis, size in enumerate(shape):
+        if size is None and axis == _channel_index():
+            raise ValueError(
+                f"`input_shape` must name the number of channels, the {_layout()}. "
+                f"Received: input_shape={shape!r}"
+            )
+        if size is not None:
+            check_positive_int("input_shape", size)
+
+
+def _check_size(name, shape, spec):
+    least = spec.natural_stride
+    sizes = [size for axis, size in enumerate(shape) if axis != _channel_index()]
+    if any(size is not None and size < least for size in sizes):
+        raise ValueError(
+            f"`{name}` must have a height and width of at least {least}, the stride of this "
+            f"network; {_layout()}. Received: {name}={shape!r}"
+        )
+
+
+def _channel_index():
+    return 0 if keras.config.image_data_format() == "channels_first" else 2
+
+
+def _layout():
+    if keras.config.image_data_format() == "channels_first":
+        return "first of (channels, height, width)"
+    return "last of (height, width, channels)"

@@ -1,0 +1,79 @@
+"""Reading an architecture off a model."""
+
+import re
+
+import keras
+
+from keras_resnets.layers import ResidualBlock
+from keras_resnets.models.spec import BLOCKS, STEM_STRIDES, ResNetSpec
+
+
+def model_spec(model):
+    """Returns the spec of a model of the zoo.
+
+    It is read off the layers, so it also holds for a model that was saved and loaded, cloned, or
+    built further upon, as long as the stem and the blocks keep their names.
+
+    Args:
+        model: A functional model made by this package.
+
+    Returns:
+        The `ResNetSpec` with which `build_model` gives the same network.
+
+    Raises:
+        ValueError: If the model's blocks are not those of one spec.
+        TypeError: If `model` is not a Keras model.
+
+    Example:
+
+    >>> keras_resnets.model_spec(keras_resnets.ResNet20()).repeats
+    (3, 3, 3)
+    """
+    stages = stage_blocks(model)
+    last = stages[-1][-1]
+    names = [name for name, kind in BLOCKS.items() if type(last) is kind]
+    if not names:
+        raise ValueError(
+            f"A spec describes blocks of {', '.join(kind.__name__ for kind in BLOCKS.values())}. "
+            f"Received: a model with {type(last).__name__}"
+        )
+    layers = {layer.name for layer in model.layers}
+    stem = "imagenet" if "stem_pool" in layers else "cifar"
+    stride = STEM_STRIDES[stem]
+    for blocks in stages:
+        stride *= blocks[0].strides
+    return ResNetSpec(
+        block=names[0],
+        repeats=tuple(len(blocks) for blocks in stages),
+        widths=tuple(blocks[0].filters for blocks in stages),
+        stem=stem,
+        shortcut=last.shortcut,
+        zero_pad=last.zero_pad,
+        stride_on=getattr(last, "stride_on", "3x3"),
+        activation=keras.activations.serialize(last.activation),
+        zero_init_residual=last.zero_init_residual,
+        drop_path_rate=last.drop_path_rate,
+        output_stride=stride,
+    )
+
+
+def stage_blocks(model):
+    """Returns the blocks of each stage, from the input on, as a list of lists.
+
+    Raises:
+        ValueError: If the model has no blocks named `stage1_block1` and so on.
+        TypeError: If `model` is not a Keras model.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    stages = {}
+    for layer in model.layers:
+        match = re.fullmatch(r"stage(\d+)_block(\d+)", layer.name)
+        if match and isinstance(layer, ResidualBlock):
+            stages.setdefault(int(match[1]), {})[int(match[2])] = layer
+    if not stages:
+        raise ValueError(
+            "`model` must have residual blocks named stage1_block1 and so on, as the models of "
+            f"this package do. Received: model={model.name!r}"
+        )
+    return [[blocks[block] for block in sorted(blocks)] for _, blocks in sorted(stages.items())]

@@ -1,0 +1,67 @@
+"""The plain twin: the same network without its shortcuts."""
+
+import dataclasses
+
+import keras
+
+from keras_resnets.layers import ResidualBlock
+from keras_resnets.models.spec import ResNetSpec
+
+# What a block needs a shortcut for goes with it.
+WITHOUT_SHORTCUT = {
+    "shortcut": None,
+    "zero_pad": "end",
+    "zero_init_residual": False,
+    "drop_path_rate": 0.0,
+}
+
+
+def plain_twin(model_or_spec, name=None):
+    """Returns the plain twin of a model or of a spec.
+
+    The twin has the same branches, stem and head, and adds nothing to them. With option A, whose
+    shortcuts have no weights, it has exactly the same cost; otherwise it lacks the projections.
+    What only makes sense beside a shortcut (`zero_init_residual`, `drop_path_rate`) is left off.
+
+    Args:
+        model_or_spec: A functional model that contains residual blocks of this package, whatever
+            stands before or behind them; or a `ResNetSpec`.
+        name: Name of the new model; by default `plain_` and the model's name.
+
+    Returns:
+        A new model with freshly initialized weights, or a `ResNetSpec`.
+
+    Raises:
+        TypeError: If it is neither a functional model nor a spec.
+        ValueError: If the model has no residual block, or a spec is to be named.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet20()
+    >>> twin = keras_resnets.plain_twin(model)
+    >>> keras_resnets.analysis.assert_same_cost(model, twin)
+    """
+    if isinstance(model_or_spec, ResNetSpec):
+        if name is not None:
+            raise ValueError(f"A spec has no name to set. Received: name={name!r}")
+        return dataclasses.replace(model_or_spec, **WITHOUT_SHORTCUT)
+    if not isinstance(model_or_spec, keras.Model):
+        raise TypeError(
+            "`model_or_spec` must be a keras.Model or a ResNetSpec. "
+            f"Received: model_or_spec={model_or_spec!r}"
+        )
+    if not any(isinstance(layer, ResidualBlock) for layer in model_or_spec.layers):
+        raise ValueError(
+            f"`model_or_spec` must contain residual blocks. Received: {model_or_spec.name!r} with "
+            f"none among its {len(model_or_spec.layers)} layers"
+        )
+    twin = keras.models.clone_model(model_or_spec, clone_function=_without_shortcut)
+    twin.name = name or f"plain_{model_or_spec.name}"
+    return twin
+
+
+def _without_shortcut(layer):
+    config = layer.get_config()
+    if isinstance(layer, ResidualBlock):
+        config |= WITHOUT_SHORTCUT
+    return type(layer).from_config(config)
