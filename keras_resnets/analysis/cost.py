@@ -66,7 +66,7 @@ def count_parameters(model):
     Example:
 
     >>> keras_resnets.analysis.count_parameters(keras_resnets.ResNet20())
-    ParameterCount(trainable=269722, total=271290)
+    ParameterCount(trainable=269722, total=271098)
     """
     _check_model("model", model)
     trainable = sum(_size(weight) for weight in model.weights if weight.name not in STATISTICS)

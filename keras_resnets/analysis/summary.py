@@ -76,8 +76,8 @@ def summarize(model, input_shape=None):
               output  parameters  multiply-adds   share
     stem    32×32×16         464        442,368    1.1%
     stage1  32×32×16      14,016     14,155,776   34.9%
-    stage2  16×16×32      51,648     12,976,128   32.0%
-    stage3    8×8×64     205,696     12,976,128   32.0%
+    stage2  16×16×32      51,072     12,976,128   32.0%
+    stage3    8×8×64     203,520     12,976,128   32.0%
     head          10         650            640    0.0%
     total                269,722     40,551,040  100.0%
     """

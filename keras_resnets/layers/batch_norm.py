@@ -88,9 +88,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             # The kernel reports the variance divided by n - 1.
             count = tf.cast(tf.size(inputs, out_type=tf.int64) // channels, tf.float32)
             variance *= (count - 1.0) / count
-            self.moving_mean.assign(
-                self.momentum * moving_mean + (1.0 - self.momentum) * mean
-            )
+            self.moving_mean.assign(self.momentum * moving_mean + (1.0 - self.momentum) * mean)
             self.moving_variance.assign(
                 self.momentum * moving_variance + (1.0 - self.momentum) * variance
             )

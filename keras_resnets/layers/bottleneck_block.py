@@ -33,8 +33,29 @@ class BottleneckBlock(ResidualBlock):
 
     expansion = 4
 
-    def __init__(self, *args, stride_on="3x3", **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        filters,
+        strides=1,
+        shortcut="B",
+        activation="relu",
+        dilation=1,
+        zero_init_residual=False,
+        drop_path_rate=0.0,
+        *,
+        stride_on="3x3",
+        **kwargs,
+    ):
+        super().__init__(
+            filters,
+            strides,
+            shortcut,
+            activation,
+            dilation,
+            zero_init_residual,
+            drop_path_rate,
+            **kwargs,
+        )
         self.stride_on = check_choice("stride_on", stride_on, ("3x3", "1x1"))
 
     def create_branch(self):

@@ -1,6 +1,7 @@
 """What every residual block does: decide on its shortcut, add, and activate."""
 
 import abc
+from typing import Any
 
 import keras
 
@@ -105,8 +106,8 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
                 f"Received: strides={strides}, dilation={dilation}"
             )
 
-        self._branch_names = ()
-        self.shortcut_layer = None
+        self._branch_names: tuple[str, ...] = ()
+        self.shortcut_layer: Any = None
         self.drop_path = None
         if self.drop_path_rate:
             self.drop_path = keras.layers.Dropout(

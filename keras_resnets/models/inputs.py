@@ -41,7 +41,8 @@ def model_inputs(spec, input_tensor, input_shape, include_top):
                     f"input_shape={input_shape}, input_tensor.shape={tuple(input_tensor.shape)}"
                 )
     _check_size("input_tensor.shape", shape, spec)
-    return input_tensor, keras.utils.get_source_inputs(input_tensor)
+    sources = keras.utils.get_source_inputs(input_tensor)
+    return input_tensor, sources[0] if len(sources) == 1 else sources
 
 
 def _default_shape(spec, include_top):
@@ -53,9 +54,7 @@ def _default_shape(spec, include_top):
 
 def _check_shape(shape):
     if not isinstance(shape, tuple):
-        raise TypeError(
-            f"`input_shape` must be a tuple of three. Received: input_shape={shape!r}"
-        )
+        raise TypeError(f"`input_shape` must be a tuple of three. Received: input_shape={shape!r}")
     if len(shape) != 3:
         raise ValueError(
             "`input_shape` must be a tuple of three, without the batch. "

@@ -1,6 +1,7 @@
 """Reading an architecture off a model."""
 
 import re
+from typing import Any, Literal
 
 import keras
 
@@ -31,14 +32,14 @@ def model_spec(model):
     """
     stages = stage_blocks(model)
     last = stages[-1][-1]
-    names = [name for name, kind in BLOCKS.items() if type(last) is kind]
+    names: list[Any] = [name for name, kind in BLOCKS.items() if type(last) is kind]
     if not names:
         raise ValueError(
             f"A spec describes blocks of {', '.join(kind.__name__ for kind in BLOCKS.values())}. "
             f"Received: a model with {type(last).__name__}"
         )
     layers = {layer.name for layer in model.layers}
-    stem = "imagenet" if "stem_pool" in layers else "cifar"
+    stem: Literal["imagenet", "cifar"] = "imagenet" if "stem_pool" in layers else "cifar"
     stride = STEM_STRIDES[stem]
     for blocks in stages:
         stride *= blocks[0].strides

@@ -24,7 +24,8 @@ def ResNet18(
 ):
     """ResNet-18.
 
-    [He et al., 2015](https://arxiv.org/abs/1512.03385), table 1: 18 layers: 2, 2, 2, 2 basic blocks.
+    [He et al., 2015](https://arxiv.org/abs/1512.03385), table 1:
+    18 layers, 2, 2, 2, 2 basic blocks.
     At 224×224×3 with 1000 classes: 11,689,512 trainable parameters and 1.8141·10⁹ multiply-adds.
 
     Arguments and errors: those of `keras_resnets.build_model`, in the order of
@@ -81,7 +82,8 @@ def ResNet34(
 ):
     """ResNet-34.
 
-    [He et al., 2015](https://arxiv.org/abs/1512.03385), table 1: 34 layers: 3, 4, 6, 3 basic blocks.
+    [He et al., 2015](https://arxiv.org/abs/1512.03385), table 1:
+    34 layers, 3, 4, 6, 3 basic blocks.
     At 224×224×3 with 1000 classes: 21,797,672 trainable parameters and 3.6638·10⁹ multiply-adds.
 
     Arguments and errors: those of `keras_resnets.build_model`, in the order of
@@ -138,7 +140,8 @@ def ResNet50(
 ):
     """ResNet-50.
 
-    [He et al., 2015](https://arxiv.org/abs/1512.03385), table 1: 50 layers: 3, 4, 6, 3 bottleneck blocks.
+    [He et al., 2015](https://arxiv.org/abs/1512.03385), table 1:
+    50 layers, 3, 4, 6, 3 bottleneck blocks.
     At 224×224×3 with 1000 classes: 25,557,032 trainable parameters and 4.0892·10⁹ multiply-adds.
     The stride stands on the 3×3 convolution ("v1.5"); `stride_on="1x1"` is the paper's network,
     with 3.8580·10⁹ multiply-adds.
@@ -197,7 +200,8 @@ def ResNet101(
 ):
     """ResNet-101.
 
-    [He et al., 2015](https://arxiv.org/abs/1512.03385), table 1: 101 layers: 3, 4, 23, 3 bottleneck blocks.
+    [He et al., 2015](https://arxiv.org/abs/1512.03385), table 1:
+    101 layers, 3, 4, 23, 3 bottleneck blocks.
     At 224×224×3 with 1000 classes: 44,549,160 trainable parameters.
 
     Arguments and errors: those of `keras_resnets.build_model`, in the order of
@@ -254,7 +258,8 @@ def ResNet152(
 ):
     """ResNet-152.
 
-    [He et al., 2015](https://arxiv.org/abs/1512.03385), table 1: 152 layers: 3, 8, 36, 3 bottleneck blocks.
+    [He et al., 2015](https://arxiv.org/abs/1512.03385), table 1:
+    152 layers, 3, 8, 36, 3 bottleneck blocks.
     At 224×224×3 with 1000 classes: 60,192,808 trainable parameters.
 
     Arguments and errors: those of `keras_resnets.build_model`, in the order of

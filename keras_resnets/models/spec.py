@@ -104,7 +104,7 @@ class ResNetSpec:
 
     @property
     def depth(self) -> int:
-        """Number of layers with weights, as the paper counts: no projections, no normalization."""
+        """Number of layers with weights as the paper counts them, without the projections."""
         convolutions = {"basic": 2, "bottleneck": 3}[self.block]
         return 1 + convolutions * sum(self.repeats) + 1
 
@@ -147,7 +147,9 @@ class ResNetSpec:
 
 def _positive_ints(name, values):
     if not isinstance(values, (tuple, list)) or not values:
-        raise TypeError(f"`{name}` must be a tuple, one integer a stage. Received: {name}={values!r}")
+        raise TypeError(
+            f"`{name}` must be a tuple, one integer a stage. Received: {name}={values!r}"
+        )
     return tuple(check_positive_int(name, value) for value in values)
 
 

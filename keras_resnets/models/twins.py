@@ -1,6 +1,7 @@
 """The plain twin: the same network without its shortcuts."""
 
 import dataclasses
+from typing import Any
 
 import keras
 
@@ -8,7 +9,7 @@ from keras_resnets.layers import ResidualBlock
 from keras_resnets.models.spec import ResNetSpec
 
 # What a block needs a shortcut for goes with it.
-WITHOUT_SHORTCUT = {
+WITHOUT_SHORTCUT: dict[str, Any] = {
     "shortcut": None,
     "zero_pad": "end",
     "zero_init_residual": False,
