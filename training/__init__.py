@@ -1,0 +1,1 @@
+"""The trainer: TensorFlow, run from a checkout as `python -m training`."""
