@@ -37,12 +37,22 @@ def setup(app):
 def _take_signature_from_init(app, what, name, obj, options, arguments, returns):
     """Shows a layer's own arguments, where Sphinx sees those of Keras's `Layer.__new__`."""
     if what == "class":
-        arguments = stringify_signature(signature(obj.__init__, bound_method=True))
+        arguments = stringify_signature(
+            signature(obj.__init__, bound_method=True), show_return_annotation=False
+        )
     return arguments, returns
 
 
 def _convert_markdown(app, what, name, obj, options, lines):
-    """Turns Markdown's code and links, as Keras's docstrings have them, into reStructuredText."""
-    text = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", "\n".join(lines))
-    text = re.sub(r"\[([^\]]+)\]\((https?://[^)\s]+)\)", r"`\1 <\2>`__", text)
+    """Turns Markdown's code and links, as Keras's docstrings have them, into reStructuredText.
+
+    A name that is written out from `keras_resnets` on becomes a link to its entry.
+    """
+    text = re.sub(r"(?<!`)`([^`]+)`(?!`)", _convert_code, "\n".join(lines))
+    text = re.sub(r"\[([^][]+)\]\((https?://[^)\s]+)\)", r"`\1 <\2>`__", text)
     lines[:] = text.split("\n")
+
+
+def _convert_code(match):
+    is_name = re.fullmatch(r"keras_resnets(\.\w+)+", match[1])
+    return f":py:obj:`{match[1]}`" if is_name else f"``{match[1]}``"

@@ -1,0 +1,167 @@
+"""The documentation's pictures show the models and blocks as they are."""
+
+import re
+from pathlib import Path
+
+import keras
+import pytest
+
+import keras_resnets
+from docs.pictures.__main__ import FOLDER, main
+from docs.pictures.blocks import branch_steps, example_blocks, shortcut_steps
+from docs.pictures.rows import Arc, model_rows
+from docs.pictures.twins import draw_twins
+
+
+@pytest.fixture(scope="module")
+def residual():
+    return keras_resnets.ResNet34()
+
+
+@pytest.fixture(scope="module")
+def plain(residual):
+    return keras_resnets.plain_twin(residual)
+
+
+def test_each_column_has_34_layers_with_weights_as_in_table_1(residual, plain):
+    expected = ["7×7 conv, 64, stride 2"]
+    for stage, (repeats, filters) in enumerate([(3, 64), (4, 128), (6, 256), (3, 512)], 1):
+        first = f"3×3 conv, {filters}" + (", stride 2" if stage > 1 else "")
+        expected += [first] + [f"3×3 conv, {filters}"] * (2 * repeats - 1)
+    expected += ["dense, 1000"]
+    assert len(expected) == 34
+
+    for model in (residual, plain):
+        rows, _ = model_rows(model)
+        assert [row.label for row in rows if row.has_weights] == expected
+        others = [row.label for row in rows if not row.has_weights]
+        assert others == ["image", "3×3 max pool, stride 2", "average pool"]
+
+
+def test_every_layer_is_drawn_in_its_part_with_its_shape(residual):
+    rows, _ = model_rows(residual)
+
+    drawn = list(dict.fromkeys(row.name.split("/")[0] for row in rows))
+    kept = [
+        layer.name
+        for layer in residual.layers
+        if not isinstance(layer, (keras.layers.InputLayer, keras.layers.Activation))
+    ]
+    assert drawn == ["image", *kept]
+    shapes = {
+        part: [] for part in ("input", "stem", "stage1", "stage2", "stage3", "stage4", "head")
+    }
+    for row in rows:
+        if row.output_shape not in shapes[row.part]:
+            shapes[row.part].append(row.output_shape)
+    assert shapes == {
+        "input": [(224, 224, 3)],
+        "stem": [(112, 112, 64), (56, 56, 64)],
+        "stage1": [(56, 56, 64)],
+        "stage2": [(28, 28, 128)],
+        "stage3": [(14, 14, 256)],
+        "stage4": [(7, 7, 512)],
+        "head": [(512,), (1000,)],
+    }
+
+
+def test_the_arcs_of_the_first_blocks_of_stages_2_to_4_alone_are_dashed(residual, plain):
+    rows, arcs = model_rows(residual)
+
+    dashed = {arc.block: arc.label for arc in arcs if arc.has_weights}
+    assert dashed == {
+        "stage2_block1": "1×1 conv, 128, stride 2",
+        "stage3_block1": "1×1 conv, 256, stride 2",
+        "stage4_block1": "1×1 conv, 512, stride 2",
+    }
+    assert {arc.label for arc in arcs if not arc.has_weights} == {""}
+    assert len(arcs) == 3 + 4 + 6 + 3
+    for arc in arcs:
+        passed = [row.name for row in rows[arc.first : arc.last + 1]]
+        assert passed == [f"{arc.block}/conv1", f"{arc.block}/conv2"]
+    assert model_rows(plain)[1] == []
+
+
+def test_the_picture_has_a_box_for_each_row_and_a_dash_for_each_projection(residual, plain):
+    svg = draw_twins(residual, plain)
+
+    shown = re.findall(r'fill="#1f2430">([^<]*(?:conv|pool|dense|image)[^<]*)</text>', svg)
+    columns = [row.label for row in model_rows(plain)[0]] * 2
+    assert [label for label in shown if label in columns] == columns
+    assert svg.count("stroke-dasharray") == 3 + 1  # and the key
+    assert svg.count("<circle") == 16 + 1
+
+
+def test_option_a_is_drawn_without_dashes():
+    _, arcs = model_rows(keras_resnets.ResNet20())
+
+    assert not any(arc.has_weights for arc in arcs)
+    assert {arc.block: arc.label for arc in arcs if arc.label} == {
+        "stage2_block1": "subsample by 2, 16 zero channels",
+        "stage3_block1": "subsample by 2, 32 zero channels",
+    }
+    assert arcs[0] == Arc("stage1_block1", 2, 3, "", False)
+
+
+def test_a_dilation_is_drawn():
+    rows, _ = model_rows(keras_resnets.ResNet20(output_stride=2))
+
+    labels = {row.name: row.label for row in rows}
+    assert labels["stage3_block1/conv1"] == "3×3 conv, 64"
+    assert labels["stage3_block1/conv2"] == "3×3 conv, 64, dilation 2"
+
+
+def test_a_layer_that_no_picture_shows_is_an_error():
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, keras.layers.UpSampling2D(name="larger")(image))
+
+    with pytest.raises(TypeError, match=r"No picture shows a UpSampling2D\. Received: 'larger'"):
+        model_rows(model)
+
+
+def test_models_that_are_no_twins_are_an_error(residual):
+    with pytest.raises(ValueError, match="`twin` must have the layers of `model`"):
+        draw_twins(residual, residual)
+
+
+def test_blocks_are_drawn_step_by_step():
+    steps = {
+        example.title: (branch_steps(example.block), shortcut_steps(example.block))
+        for example in example_blocks()
+    }
+    shown = {
+        title: tuple(
+            paths and [f"{step.label} *" if step.has_weights else step.label for step in paths]
+            for paths in pair
+        )
+        for title, pair in steps.items()
+    }
+
+    bottleneck = [
+        "1×1 conv, 64 *",
+        "batch norm *",
+        "relu",
+        "3×3 conv, 64 *",
+        "batch norm *",
+        "relu",
+    ]
+    bottleneck += ["1×1 conv, 256 *", "batch norm *"]
+    basic = ["3×3 conv, 64 *", "batch norm *", "relu", "3×3 conv, 64 *", "batch norm *"]
+    wider = ["3×3 conv, 128, stride 2 *", "batch norm *", "relu", "3×3 conv, 128 *", "batch norm *"]
+    assert shown == {
+        "Plain block": (basic, None),
+        "Basic block": (basic, []),
+        "Bottleneck block": (bottleneck, []),
+        "Option A, new shape": (wider, ["subsample by 2", "64 zero channels"]),
+        "Option B, new shape": (wider, ["1×1 conv, 128, stride 2 *", "batch norm *"]),
+        "Option C, same shape": (basic, ["1×1 conv, 64 *", "batch norm *"]),
+    }
+
+
+def test_the_committed_pictures_are_what_the_code_draws(tmp_path):
+    names = main(tmp_path)
+
+    for name in names:
+        drawn, committed = (Path(folder, name).read_bytes() for folder in (tmp_path, FOLDER))
+        assert drawn == committed, "run `python -m docs.pictures`"
+        assert len(committed) < 300_000
