@@ -1,8 +1,10 @@
 """Checks of arguments: each returns the value it accepted, or says what is allowed."""
 
 import difflib
+import math
+import numbers
 import operator
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import keras
@@ -21,6 +23,17 @@ def check_positive_int(name: str, value: Any) -> int:
     return number
 
 
+def check_int(name: str, value: Any) -> int:
+    """Returns `value` as an `int`, or raises if it is not a whole number."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
+    return number
+
+
 def check_pair(name: str, value: Any) -> tuple[int, int]:
     """Returns a positive integer, or a pair of them, as (vertical, horizontal)."""
     if isinstance(value, (tuple, list)):
@@ -36,7 +49,8 @@ def check_pair(name: str, value: Any) -> tuple[int, int]:
 def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     """Returns `value` if it is one of `allowed`, and otherwise names them all."""
     allowed = tuple(allowed)
-    if not any(value is choice or value == choice for choice in allowed) or isinstance(value, bool):
+    is_allowed = isinstance(value, Hashable) and not isinstance(value, bool) and value in allowed
+    if not is_allowed:
         choices = ", ".join(repr(choice) for choice in allowed)
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
     return value
@@ -51,16 +65,33 @@ def check_bool(name: str, value: Any) -> bool:
 
 def check_rate(name: str, value: Any) -> float:
     """Returns a probability in [0, 1) as a `float`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"`{name}` must be a number in [0, 1). Received: {name}={value!r}")
-    if not 0.0 <= value < 1.0:
-        raise ValueError(f"`{name}` must be a number in [0, 1). Received: {name}={value!r}")
+    return _check_number(name, value, "in [0, 1)", lambda number: 0.0 <= number < 1.0)
+
+
+def check_momentum(name: str, value: Any) -> float:
+    """Returns a number in [0, 1] as a `float`."""
+    return _check_number(name, value, "in [0, 1]", lambda number: 0.0 <= number <= 1.0)
+
+
+def check_positive_number(name: str, value: Any) -> float:
+    """Returns a finite number above 0 as a `float`."""
+    return _check_number(name, value, "above 0: positive", lambda number: 0.0 < number < math.inf)
+
+
+def _check_number(name, value, rule, is_allowed):
+    message = f"`{name}` must be a number {rule}. Received: {name}={value!r}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(message)
+    if not is_allowed(value):
+        raise ValueError(message)
     return float(value)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Returns " Did you mean …?" with the known words nearest to `word`, or nothing."""
-    matches = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    by_lower_case = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_lower_case, n=3, cutoff=0.5)
+    matches = [by_lower_case[name] for name in close]
     return f" Did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
 
 
@@ -73,7 +104,7 @@ def check_data_format(name: str, value: Any) -> str:
 
 def check_activation(name: str, value: Any) -> Any:
     """Returns the function that a name or a callable stands for; `None` is the identity."""
-    if isinstance(value, keras.layers.Layer):
+    if isinstance(value, (keras.layers.Layer, type)):
         raise TypeError(
             f"`{name}` must be a function without weights, or its name in `keras.activations`. "
             f"Received: {name}={value!r}"
@@ -87,3 +118,17 @@ def check_activation(name: str, value: Any) -> Any:
             f"`{name}` must be a function or the name of one in `keras.activations`.{hint} "
             f"Received: {name}={value!r}"
         ) from error
+
+
+def check_initializer(name: str, value: Any) -> Any:
+    """Returns the initializer that a name, a configuration or a callable stands for."""
+    try:
+        initializer = keras.initializers.get(value)
+    except (TypeError, ValueError):
+        initializer = None
+    if initializer is None:
+        raise ValueError(
+            f"`{name}` must be an initializer or the name of one in `keras.initializers`. "
+            f"Received: {name}={value!r}"
+        )
+    return initializer

@@ -154,18 +154,20 @@ def layer_costs(model, input_shape=None):
     >>> keras_resnets.analysis.layer_costs(keras_resnets.ResNet20())[0]
     LayerCost(name='stem_conv/conv', output_shape=(None, 32, 32, 16), parameters=432, macs=442368)
     """
-    model = _with_known_shapes(model, input_shape)
+    model = with_known_shapes(model, input_shape)
     costs = []
     for layer in model.layers:
         if layer.weights:
-            _add_costs(layer, tuple(layer.input.shape), layer.name, costs)
+            # What it was called on; a model's own `input` is the placeholder within it.
+            called_on = keras.Operation.input.fget(layer)
+            _add_costs(layer, tuple(called_on.shape), layer.name, costs)
     return costs
 
 
 def _add_costs(layer, input_shape, name, costs):
     """Appends the costs of a layer, or of the layers that it is made of."""
     if isinstance(layer, keras.Model):
-        inner = _with_known_shapes(layer, input_shape[1:])
+        inner = with_known_shapes(layer, input_shape[1:])
         costs += [
             dataclasses.replace(cost, name=f"{name}/{cost.name}") for cost in layer_costs(inner)
         ]
@@ -206,7 +208,7 @@ def _cost(layer, output_shape, name):
     return LayerCost(name, tuple(output_shape), parameters, macs)
 
 
-def _with_known_shapes(model, input_shape):
+def with_known_shapes(model, input_shape):
     """Returns the model, or a clone of it for images of the given shape."""
     _check_model("model", model)
     if not hasattr(model, "input_shape") or isinstance(model.input_shape, (list, dict)):

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from keras_resnets.analysis.cost import layer_costs
+from keras_resnets.analysis.cost import layer_costs, with_known_shapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,17 +81,18 @@ def summarize(model, input_shape=None):
     head          10         650            640    0.0%
     total                269,722     40,551,040  100.0%
     """
-    costs = layer_costs(model, input_shape)
+    model = with_known_shapes(model, input_shape)
+    shapes = {_part(layer.name): tuple(layer.output.shape[1:]) for layer in model.layers}
+    costs = layer_costs(model)
     total = sum(cost.macs for cost in costs)
-    parts = {}
+    parts: dict[str, list] = {}
     for cost in costs:
-        match = re.match(r"(stem|stage\d+)_", cost.name)
-        parts.setdefault(match[1] if match else "head", []).append(cost)
+        parts.setdefault(_part(cost.name), []).append(cost)
     return CostTable(
         tuple(
             StageCost(
                 name,
-                part[-1].output_shape[1:],
+                shapes[name],
                 sum(cost.parameters for cost in part),
                 sum(cost.macs for cost in part),
                 sum(cost.macs for cost in part) / total,
@@ -99,3 +100,8 @@ def summarize(model, input_shape=None):
             for name, part in parts.items()
         )
     )
+
+
+def _part(name):
+    match = re.match(r"(stem|stage\d+)_", name)
+    return match[1] if match else "head"

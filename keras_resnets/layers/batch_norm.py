@@ -2,6 +2,13 @@
 
 import keras
 
+from keras_resnets.arguments import (
+    check_bool,
+    check_int,
+    check_momentum,
+    check_positive_number,
+)
+
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -43,7 +50,19 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def __init__(self, axis=-1, momentum=0.9, epsilon=1e-5, **kwargs):
-        super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
+        for name in ("center", "scale", "renorm", "synchronized"):
+            if name in kwargs:
+                check_bool(name, kwargs[name])
+        super().__init__(
+            axis=check_int("axis", axis),
+            momentum=check_momentum("momentum", momentum),
+            epsilon=check_positive_number("epsilon", epsilon),
+            **kwargs,
+        )
+
+    def build(self, input_shape):
+        self.compute_output_shape(input_shape)  # raises if there is no such axis
+        super().build(input_shape)
 
     def add_weight(self, *args, trainable=True, **kwargs):
         if not trainable:
@@ -70,7 +89,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _fused_call(self, inputs, training):
         import tensorflow as tf
 
-        channels = inputs.shape[-1]
+        channels = self.moving_mean.shape[0]  # a graph may not know the input's
         gamma = tf.cast(self.gamma, tf.float32) if self.scale else tf.ones(channels)
         beta = tf.cast(self.beta, tf.float32) if self.center else tf.zeros(channels)
         moving_mean = tf.cast(self.moving_mean, tf.float32)

@@ -2,7 +2,12 @@
 
 import keras
 
-from keras_resnets.arguments import check_data_format, check_pair, check_positive_int
+from keras_resnets.arguments import (
+    check_data_format,
+    check_initializer,
+    check_pair,
+    check_positive_int,
+)
 from keras_resnets.layers.batch_norm import BatchNormalization
 from keras_resnets.layers.feature_map import check_feature_map, spatial_padding
 
@@ -87,7 +92,7 @@ class ConvNorm(keras.layers.Layer):
         )
         self.norm = BatchNormalization(
             axis=-1 if self.data_format == "channels_last" else 1,
-            gamma_initializer=gamma_initializer,
+            gamma_initializer=check_initializer("gamma_initializer", gamma_initializer),
             dtype=self.dtype_policy,
             name="norm",
         )

@@ -60,7 +60,9 @@ class SymmetricMaxPooling2D(keras.layers.Layer):
         check_feature_map(input_shape, self.data_format)
 
     def call(self, inputs):
-        x = keras.ops.pad(inputs, self.padding, mode="symmetric")
+        x = inputs
+        if self.pool_size > 1:
+            x = keras.ops.pad(x, self.padding, mode="symmetric")
         return keras.ops.max_pool(
             x, self.pool_size, self.strides, padding="valid", data_format=self.data_format
         )

@@ -1,6 +1,7 @@
 """What every residual block does: decide on its shortcut, add, and activate."""
 
 import abc
+import re
 from typing import Any
 
 import keras
@@ -100,10 +101,10 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
         )
         self.data_format = check_data_format("data_format", data_format)
         check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate)
-        if self.strides > 1 and self.dilation > 1:
+        if self.strides > 1 and max(self.dilation, self.first_dilation) > 1:
             raise ValueError(
-                "A block cannot have both a stride and a dilation. "
-                f"Received: strides={strides}, dilation={dilation}"
+                "A block cannot have both a stride and a dilation. Received: "
+                f"strides={strides}, dilation={dilation}, first_dilation={first_dilation}"
             )
 
         self._branch_names: tuple[str, ...] = ()
@@ -129,6 +130,7 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
         channels = check_feature_map(input_shape, self.data_format)
         shape = input_shape
         for layer in self.create_branch():
+            self._check_branch_name(layer)
             setattr(self, layer.name, layer)
             self._branch_names += (layer.name,)
             layer.build(shape)
@@ -201,6 +203,15 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
 
     def _last_gamma_initializer(self):
         return "zeros" if self.zero_init_residual else "ones"
+
+    def _check_branch_name(self, layer):
+        """Raises if weights filed under the layer's name could be lost, or not be found again."""
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
+        if hasattr(self, layer.name) or re.fullmatch(rf"{words}(_\d+)?", layer.name):
+            raise ValueError(
+                "Each layer of a branch needs a `name` of its own: not one that Keras numbers, "
+                f"nor one in use in the block. Received: name={layer.name!r}"
+            )
 
     def _build_for(self, inputs):
         if not self.built:

@@ -61,6 +61,8 @@ class IdentityShortcut(keras.layers.Layer):
                 "An identity shortcut can add channels but not remove any: `filters` must be at "
                 f"least the input's {channels} channels. Received: filters={self.filters}"
             )
+        axes = {channel_axis(self.data_format): channels}
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes=axes)
 
     def call(self, inputs):
         x = subsample(inputs, self.strides, self.data_format)

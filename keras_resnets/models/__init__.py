@@ -10,7 +10,7 @@ from keras_resnets.models.cifar import (
     ResNet1202,
 )
 from keras_resnets.models.features import feature_extractor
-from keras_resnets.models.fine_tuning import freeze_backbone
+from keras_resnets.models.fine_tuning import freeze_backbone, unfreeze
 from keras_resnets.models.model_spec import model_spec
 from keras_resnets.models.plain import (
     PlainNet18,
@@ -57,4 +57,5 @@ __all__ = [
     "list_models",
     "model_spec",
     "plain_twin",
+    "unfreeze",
 ]

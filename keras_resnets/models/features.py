@@ -35,7 +35,7 @@ def feature_extractor(model):
     spec = model_spec(model)
     stages = stage_blocks(model)
     outputs = {f"stage{index}": blocks[-1].output for index, blocks in enumerate(stages, 1)}
-    extractor = keras.Model(model.inputs, outputs, name=f"{model.name}_features")
+    extractor = keras.Model(model.input, outputs, name=f"{model.name}_features")
     stem_stride = (spec.output_stride or spec.natural_stride) // math.prod(
         blocks[0].strides for blocks in stages
     )

@@ -1,4 +1,6 @@
-"""Freezing all but the head."""
+"""Freezing all but the head, and unfreezing it."""
+
+import keras
 
 from keras_resnets.arguments import check_choice
 from keras_resnets.layers import BatchNormalization
@@ -8,7 +10,7 @@ from keras_resnets.models.model_spec import stage_blocks
 def freeze_backbone(model, bn="inference"):
     """Freezes every layer up to the last block, so that only what follows it is trained.
 
-    `model.trainable = True` undoes it. As always in Keras, compile the model afterwards.
+    `unfreeze` undoes it. As always in Keras, compile the model afterwards.
 
     Args:
         model: A functional model of the zoo, or one built upon it.
@@ -39,6 +41,34 @@ def freeze_backbone(model, bn="inference"):
             _freeze_convolutions(layer)
         if layer is last_block:
             return model
+    return model
+
+
+def unfreeze(model):
+    """Makes every layer of a model trainable again, the inner ones too.
+
+    `model.trainable = True` alone does not: on TensorFlow, Keras takes no note of an assignment
+    that changes nothing, and the model as a whole was trainable all the while.
+
+    Args:
+        model: A `keras.Model`.
+
+    Returns:
+        The model itself.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+
+    Example:
+
+    >>> model = keras_resnets.freeze_backbone(keras_resnets.ResNet20())
+    >>> len(model.trainable_weights), len(keras_resnets.unfreeze(model).trainable_weights)
+    (2, 59)
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    model.trainable = False
+    model.trainable = True
     return model
 
 

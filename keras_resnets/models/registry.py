@@ -58,7 +58,7 @@ def create_model(name, **arguments):
         **arguments: The arguments of the factory.
 
     Returns:
-        What the factory returns: a `keras.Model`.
+        The `keras.Model` that the factory returns.
 
     Raises:
         ValueError: If there is no such model; the nearest names are given.

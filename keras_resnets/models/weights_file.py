@@ -64,9 +64,15 @@ def _file_shapes(path):
         source = path
     shapes = {}
     with h5py.File(source, "r") as file:
-        for group in file["layers"].values():
-            _collect(group, "", shapes)
+        for key in sorted(file["layers"], key=_layer_number):
+            _collect(file["layers"][key], "", shapes)
     return shapes
+
+
+def _layer_number(key):
+    """Returns the number that Keras gave a layer among those of its class."""
+    number = key.rpartition("_")[2]
+    return int(number) if number.isdigit() else 0
 
 
 def _collect(group, prefix, shapes):

@@ -1,0 +1,33 @@
+"""Fixtures of every test."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import pytest
+
+
+def pytest_configure(config):
+    # Keras's tensors and variables do not know NumPy 2's argument yet.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:__array__ implementation doesn't accept:DeprecationWarning"
+    )
+
+
+@pytest.fixture(autouse=True)
+def keras_defaults():
+    """Fixes Keras's seed, and restores the global settings that a test may change."""
+    policy = keras.config.dtype_policy()
+    data_format = keras.config.image_data_format()
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy(policy)
+    keras.config.set_image_data_format(data_format)
+
+
+@pytest.fixture
+def rng():
+    """A NumPy generator that begins alike in every test."""
+    return np.random.default_rng(0)

@@ -1,0 +1,218 @@
+"""Every bad argument is refused at once, by an error that names it, what came, and what may."""
+
+import json
+import math
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnets.layers import (
+    BasicBlock,
+    BatchNormalization,
+    BottleneckBlock,
+    ConvNorm,
+    IdentityShortcut,
+    ProjectionShortcut,
+    SymmetricMaxPooling2D,
+)
+
+NAN = float("nan")
+
+# Rule: what the message must say, and the values that break it.
+INTEGER = (
+    "positive integer",
+    [
+        *(0, -1, 1.5, 3.0, True, "3", None, NAN, [], (1, 2, 3), {}, b"3", 2j),
+        *(np.float32(2), np.array([1, 2]), np.int64(0), np.bool_(True)),
+    ],
+)
+OPTIONAL_INTEGER = "positive integer", [value for value in INTEGER[1] if value is not None]
+PAIR = "positive integer", [*INTEGER[1], (0, 1), (1, -1), (1, 1.5), (1, True), (1,), (1, None)]
+BOOLEAN = "True or False", [0, 1, None, "True", "no", [], NAN, 1.0]
+RATE = r"\[0, 1\)", [-0.1, 1.0, 1, 2, -1, True, "0.5", None, NAN, math.inf, [], (0.1, 0.2), 0.1j]
+SHORTCUT = (
+    "'A', 'B', 'C', None",
+    [
+        *("a", "b", "D", "", "AB", 0, 1, True, False, NAN, [], ["A"], ("A", "B"), {}, b"A"),
+        np.array(["A", "B"]),
+    ],
+)
+ZERO_PAD = "'end', 'both'", ["End", "BOTH", "start", None, "", 0, True, [], ("end", "both")]
+STRIDE_ON = "'3x3', '1x1'", ["3X3", "3×3", "3", 3, (3, 3), None, True, "", []]
+DATA_FORMAT = (
+    "'channels_last', 'channels_first'",
+    [
+        *("CHANNELS_LAST", "channels_middle", "NHWC", "", 1, True, False, []),
+        np.array(["channels_last", "channels_first"]),
+    ],
+)
+ACTIVATION = "function", ["Relu", "rellu", "", 3, 1.5, True, [], ("relu",), keras.layers.ReLU]
+INITIALIZER = "initializer", ["Onez", "", 3, 1.5, True, None, [], ("ones",)]
+MOMENTUM = r"\[0, 1\]", [-0.1, 1.1, 2, True, "0.9", None, NAN, math.inf, [], (0.9,)]
+EPSILON = "positive", [0, -1e-5, True, "1e-5", None, NAN, math.inf, [], (1e-5,)]
+AXIS = "integer", [1.5, True, "1", None, NAN, [], (1,), [1, 2]]
+
+BLOCK = {
+    "filters": INTEGER,
+    "strides": INTEGER,
+    "shortcut": SHORTCUT,
+    "activation": ACTIVATION,
+    "dilation": INTEGER,
+    "zero_init_residual": BOOLEAN,
+    "drop_path_rate": RATE,
+    "zero_pad": ZERO_PAD,
+    "first_dilation": OPTIONAL_INTEGER,
+    "data_format": DATA_FORMAT,
+}
+RULES = {
+    BatchNormalization: {
+        "axis": AXIS,
+        "momentum": MOMENTUM,
+        "epsilon": EPSILON,
+        "center": BOOLEAN,
+        "scale": BOOLEAN,
+        "synchronized": BOOLEAN,
+    },
+    ConvNorm: {
+        "filters": INTEGER,
+        "kernel_size": PAIR,
+        "strides": PAIR,
+        "dilation": PAIR,
+        "gamma_initializer": INITIALIZER,
+        "data_format": DATA_FORMAT,
+    },
+    SymmetricMaxPooling2D: {"pool_size": INTEGER, "strides": INTEGER, "data_format": DATA_FORMAT},
+    IdentityShortcut: {
+        "filters": INTEGER,
+        "strides": INTEGER,
+        "zero_pad": ZERO_PAD,
+        "data_format": DATA_FORMAT,
+    },
+    ProjectionShortcut: {"filters": INTEGER, "strides": INTEGER, "data_format": DATA_FORMAT},
+    BasicBlock: BLOCK,
+    BottleneckBlock: {**BLOCK, "stride_on": STRIDE_ON},
+}
+REQUIRED = {
+    ConvNorm: {"filters": 4, "kernel_size": 3},
+    IdentityShortcut: {"filters": 4},
+    ProjectionShortcut: {"filters": 4},
+    BasicBlock: {"filters": 4},
+    BottleneckBlock: {"filters": 4},
+}
+CASES = [
+    pytest.param(cls, name, value, allowed, id=f"{cls.__name__}-{name}-{value!r}")
+    for cls, rules in RULES.items()
+    for name, (allowed, values) in rules.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize(("cls", "name", "value", "allowed"), CASES)
+def test_bad_argument(cls, name, value, allowed):
+    with pytest.raises((ValueError, TypeError)) as raised:
+        cls(**REQUIRED.get(cls, {}) | {name: value})
+    message = str(raised.value)
+    assert f"`{name}`" in message
+    assert re.search(allowed, message), message
+    assert re.search(f"Received: .*{name}=", message), message
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments", "named"),
+    [
+        (ConvNorm, {"filters": 4, "kernel_size": 3, "strides": 2, "dilation": 2}, "dilation=2"),
+        (
+            ConvNorm,
+            {"filters": 4, "kernel_size": 3, "strides": (1, 2), "dilation": (2, 1)},
+            r"strides=\(1, 2\), dilation=\(2, 1\)",
+        ),
+        (SymmetricMaxPooling2D, {"pool_size": 2}, "odd.* pool_size=2"),
+        (BasicBlock, {"filters": 4, "strides": 2, "dilation": 2}, "strides=2, dilation=2"),
+        (BottleneckBlock, {"filters": 4, "strides": 2, "dilation": 2}, "strides=2, dilation=2"),
+        (BasicBlock, {"filters": 4, "strides": 2, "first_dilation": 2}, "first_dilation=2"),
+        (BasicBlock, {"filters": 4, "zero_pad": "both"}, "zero_pad='both', shortcut='B'"),
+        (
+            BasicBlock,
+            {"filters": 4, "shortcut": None, "zero_pad": "both"},
+            "zero_pad='both', shortcut=None",
+        ),
+        (
+            BasicBlock,
+            {"filters": 4, "shortcut": None, "zero_init_residual": True},
+            "zero_init_residual=True, shortcut=None",
+        ),
+        (
+            BasicBlock,
+            {"filters": 4, "shortcut": None, "drop_path_rate": 0.1},
+            "drop_path_rate=0.1, shortcut=None",
+        ),
+    ],
+)
+def test_arguments_that_contradict_each_other(cls, arguments, named):
+    with pytest.raises(ValueError, match=rf"Received: .*{named}|{named}"):
+        cls(**arguments)
+
+
+@pytest.mark.parametrize("cls", RULES)
+def test_unknown_argument(cls):
+    with pytest.raises((ValueError, TypeError), match="stride_size"):
+        cls(**REQUIRED.get(cls, {}), stride_size=2)
+
+
+@pytest.mark.parametrize("cls", REQUIRED)
+def test_missing_argument(cls):
+    with pytest.raises(TypeError, match="filters"):
+        cls()
+
+
+@pytest.mark.parametrize("axis", [4, -5])
+def test_axis_that_the_input_does_not_have(axis):
+    with pytest.raises(ValueError, match=f"(?i)axis.*{axis}"):
+        BatchNormalization(axis=axis).build((None, 5, 6, 3))
+
+
+def test_nearest_activation_is_named():
+    with pytest.raises(ValueError, match=r"Did you mean 'relu'"):
+        BasicBlock(4, activation="Relu")
+
+
+def test_layers_are_no_activations():
+    with pytest.raises(TypeError, match=r"`activation` must be a function without weights"):
+        BasicBlock(4, activation=keras.layers.PReLU())
+
+
+@pytest.mark.parametrize("integer", [np.int64, np.int32, np.uint8])
+def test_numpy_integers_are_integers(integer):
+    two = integer(2)
+    layers = [
+        ConvNorm(two, (two, two), strides=two),
+        ConvNorm(two, two, dilation=[two, two]),
+        SymmetricMaxPooling2D(integer(3), two),
+        IdentityShortcut(two, two),
+        ProjectionShortcut(two, two),
+        BasicBlock(two, two),
+        BottleneckBlock(two, dilation=two, first_dilation=two),
+    ]
+    for layer in layers:
+        json.dumps(keras.saving.serialize_keras_object(layer))
+        assert isinstance(layer.compute_output_shape((None, 8, 8, 2))[1], int)
+
+
+@pytest.mark.parametrize("rate", [0, 0.5, np.float64(0.5), np.float32(0.5)])
+def test_numpy_rates_are_rates(rate):
+    block = BasicBlock(4, drop_path_rate=rate)
+    assert block.drop_path_rate == rate
+    json.dumps(keras.saving.serialize_keras_object(block))
+
+
+@pytest.mark.parametrize("momentum", [0, 0.0, 1, 1.0, np.float32(0.5)])
+def test_extreme_momentum_is_allowed(momentum):
+    assert BatchNormalization(momentum=momentum).momentum == momentum
+
+
+def test_pairs_may_be_lists():
+    layer = ConvNorm(4, [3, 1], strides=[2, 1])
+    assert layer.kernel_size == (3, 1)
+    assert layer.strides == (2, 1)

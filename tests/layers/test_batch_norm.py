@@ -1,0 +1,260 @@
+import functools
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnets.layers import BatchNormalization
+from tests.backends import BACKEND, requires_float64, requires_tensorflow
+from tests.layer_checks import check_layer, numpy, plain
+from tests.layers.keras_batch_norm import assert_same, ours_and_keras
+
+# Only TensorFlow has a path of its own; elsewhere two shapes will do.
+SHAPES = [
+    (4, 5, 7, 3),
+    (6, 5),
+    *(
+        pytest.param(shape, marks=requires_tensorflow)
+        for shape in [
+            (2, 8, 8, 1),
+            (1, 3, 3, 2),
+            (3, 1, 1, 4),
+            (1, 1, 1, 2),
+            (2, 1, 6, 17),
+            (2, 7, 3),
+            (2, 3, 4, 5, 2),
+        ]
+    ),
+]
+
+
+def test_constants_are_those_of_the_papers():
+    layer = BatchNormalization()
+    assert layer.momentum == 0.9
+    assert layer.epsilon == 1e-5
+    parameters = inspect.signature(BatchNormalization).parameters
+    assert list(parameters)[:3] == ["axis", "momentum", "epsilon"]
+
+    ours = plain(BatchNormalization(name="norm").get_config())
+    kerass = plain(keras.layers.BatchNormalization(name="norm").get_config())
+    assert {name for name in kerass if ours[name] != kerass[name]} == {"momentum", "epsilon"}
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (BatchNormalization, (2, 5, 6, 3)),
+        (functools.partial(BatchNormalization, momentum=0.5, epsilon=1e-2), (4, 3)),
+    ],
+)
+def test_layer(make, shape, tmp_path):
+    check_layer(make, shape, shape, parameters=2 * 3, statistics=2 * 3, folder=tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (1, 1, 2, 1), (1, 2, 1, 1), (2, 1), (1, 2, 1)])
+def test_variance_is_biased(shape):
+    # Two values, 1 and 5: mean 3, variance (1 - 5)² / 4 = 4; the unbiased one would be 8.
+    layer = BatchNormalization()
+    y = layer(np.array([1.0, 5.0], "float32").reshape(shape), training=True)
+
+    np.testing.assert_allclose(numpy(y).ravel(), [-2 / 4.00001**0.5, 2 / 4.00001**0.5], rtol=1e-5)
+    np.testing.assert_allclose(numpy(layer.moving_mean), [0.1 * 3], rtol=1e-5)
+    np.testing.assert_allclose(numpy(layer.moving_variance), [0.9 * 1 + 0.1 * 4], rtol=1e-5)
+
+    layer(np.array([1.0, 5.0], "float32").reshape(shape), training=True)
+    np.testing.assert_allclose(numpy(layer.moving_mean), [0.9 * 0.3 + 0.1 * 3], rtol=1e-5)
+    np.testing.assert_allclose(numpy(layer.moving_variance), [0.9 * 1.3 + 0.1 * 4], rtol=1e-5)
+
+
+def test_one_value_has_no_variance():
+    layer = BatchNormalization()
+    y = layer(np.array([[[[7.0]]]], "float32"), training=True)
+    np.testing.assert_allclose(numpy(y), [[[[0.0]]]], atol=1e-6)
+    np.testing.assert_allclose(numpy(layer.moving_variance), [0.9], rtol=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_matches_keras(shape, training, rng):
+    x = 2.0 * rng.standard_normal(shape).astype("float32") + 1.0
+    assert_same(*ours_and_keras(shape), x, training)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"scale": False},
+        pytest.param({"center": False}, marks=requires_tensorflow),
+        {"scale": False, "center": False},
+        pytest.param({"axis": 3}, marks=requires_tensorflow),
+        {"axis": 1},
+        pytest.param({"axis": 2}, marks=requires_tensorflow),
+        pytest.param({"momentum": 0.0, "epsilon": 0.1}, marks=requires_tensorflow),
+        pytest.param({"momentum": 1.0}, marks=requires_tensorflow),
+        pytest.param({"renorm": True, "renorm_momentum": 0.8}, marks=requires_tensorflow),
+    ],
+    ids=str,
+)
+def test_options_match_keras(arguments, training, rng):
+    x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
+    assert_same(*ours_and_keras(x.shape, **arguments), x, training)
+
+
+def test_far_from_zero(rng):
+    x = 100.0 + rng.standard_normal((8, 4, 4, 3)).astype("float32")
+    layer = BatchNormalization(momentum=0.0)
+    y = numpy(layer(x, training=True))
+    exact = x.astype("float64")
+    mean, variance = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
+    # JAX and torch take the variance as E[x²] - E[x]², which costs them digits.
+    tolerance = 1e-4 if BACKEND == "tensorflow" else 1e-2
+    np.testing.assert_allclose(y, (exact - mean) / np.sqrt(variance + 1e-5), atol=tolerance)
+    np.testing.assert_allclose(numpy(layer.moving_mean), mean, rtol=1e-5)
+    np.testing.assert_allclose(numpy(layer.moving_variance), variance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("policy", "unit"), [("mixed_float16", 2.0**-10), ("mixed_bfloat16", 2.0**-7)]
+)
+def test_small_floats(policy, unit, training, rng):
+    """Outputs and gradients are within two roundings, statistics as exact as in 32 bits."""
+    x = numpy(keras.ops.cast(rng.standard_normal((4, 5, 7, 3)), policy.removeprefix("mixed_")))
+    ours, kerass = ours_and_keras(x.shape, dtype=policy)
+    assert_same(ours, kerass, x, training, tolerance=2 * unit)
+
+    ours, kerass = ours_and_keras(x.shape, dtype=policy)
+    y, expected = (numpy(layer(x, training=training)) for layer in (ours, kerass))
+    np.testing.assert_allclose(y, expected, rtol=2 * unit, atol=2 * unit)
+    for one, other in zip(ours.get_weights(), kerass.get_weights(), strict=True):
+        assert one.dtype == other.dtype == "float32"
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_small_variables(dtype, rng):
+    x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
+    ours, kerass = ours_and_keras(x.shape, dtype=dtype)
+    y, expected = (numpy(layer(x, training=True)) for layer in (ours, kerass))
+    np.testing.assert_allclose(y, expected, atol=0.05)
+    for one, other in zip(ours.weights, kerass.weights, strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_allclose(numpy(one), numpy(other), atol=0.02)
+
+
+@requires_float64
+@pytest.mark.parametrize("training", [True, False])
+def test_float64_is_not_rounded(training, rng):
+    x = rng.standard_normal((4, 5, 7, 3))
+    ours, kerass = ours_and_keras(x.shape, dtype="float64")
+    assert_same(ours, kerass, x, training, tolerance=1e-12)
+
+
+def test_integers_match_keras(rng):
+    x = rng.integers(0, 255, (4, 5, 7, 3)).astype("uint8")
+    ours, kerass = ours_and_keras(x.shape)
+    for training in (True, False):
+        y, expected = (numpy(layer(x, training=training)) for layer in (ours, kerass))
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_mask(rng):
+    """Masked positions count for nothing: what stands there does not matter."""
+    x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
+    mask = rng.random((4, 5, 7)) < 0.5
+    ours, kerass = ours_and_keras(x.shape)
+    assert_same(ours, kerass, x, training=True, mask=keras.ops.convert_to_tensor(mask))
+
+    layer = BatchNormalization(momentum=0.0)
+    layer(np.where(mask[..., None], x, 1e3), training=True, mask=keras.ops.convert_to_tensor(mask))
+    np.testing.assert_allclose(numpy(layer.moving_mean), x[mask].mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(numpy(layer.moving_variance), x[mask].var(0), rtol=1e-4)
+
+
+def test_frozen(rng):
+    """`trainable=False` means inference, with moving statistics that stay put."""
+    x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
+    ours, kerass = ours_and_keras(x.shape)
+    ours.trainable = kerass.trainable = False
+    before = ours.get_weights()
+    y = numpy(ours(x, training=True))
+    np.testing.assert_array_equal(y, numpy(ours(x, training=False)))
+    np.testing.assert_allclose(y, numpy(kerass(x, training=True)), rtol=1e-5, atol=1e-5)
+    for one, other in zip(ours.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_stateless_call_returns_what_a_call_assigns(rng):
+    x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
+    layer, _ = ours_and_keras(x.shape)
+    trainable = [weight.value for weight in layer.trainable_variables]
+    others = [keras.ops.copy(weight.value) for weight in layer.non_trainable_variables]
+    y, updated = layer.stateless_call(trainable, others, x, training=True)
+    np.testing.assert_allclose(numpy(y), numpy(layer(x, training=True)), rtol=1e-6, atol=1e-6)
+    for value, weight in zip(updated, layer.non_trainable_variables, strict=True):
+        np.testing.assert_allclose(numpy(value), numpy(weight), rtol=1e-6)
+
+
+def test_other_image_sizes(rng):
+    layer, kerass = ours_and_keras((None, 5, 7, 3))
+    for shape in [(2, 5, 7, 3), (4, 5, 7, 3), (1, 9, 9, 3)]:
+        x = rng.standard_normal(shape).astype("float32")
+        np.testing.assert_allclose(numpy(layer(x)), numpy(kerass(x)), rtol=1e-5, atol=1e-5)
+
+
+def test_empty_batch():
+    layer = BatchNormalization()
+    assert tuple(layer(np.ones((0, 4, 4, 3), "float32")).shape) == (0, 4, 4, 3)
+
+
+def test_configuration_with_every_option():
+    layer = BatchNormalization(
+        axis=1,
+        momentum=0.7,
+        epsilon=1e-4,
+        center=False,
+        scale=False,
+        beta_initializer="ones",
+        gamma_initializer=keras.initializers.RandomNormal(seed=1),
+        moving_mean_initializer="ones",
+        moving_variance_initializer="zeros",
+        beta_regularizer=keras.regularizers.L1(0.1),
+        gamma_regularizer=keras.regularizers.L2(0.1),
+        beta_constraint="non_neg",
+        gamma_constraint=keras.constraints.MaxNorm(3),
+        renorm=True,
+        renorm_clipping={"rmax": 2.0},
+        renorm_momentum=0.6,
+        dtype="mixed_bfloat16",
+        name="norm",
+        trainable=False,
+    )
+    twin = keras.layers.deserialize(keras.layers.serialize(layer))
+    assert type(twin) is BatchNormalization
+    assert plain(twin.get_config()) == plain(layer.get_config())
+    assert keras.saving.get_registered_name(BatchNormalization).startswith("keras_resnets>")
+
+
+def test_regularizers_count():
+    layer = BatchNormalization(gamma_regularizer=keras.regularizers.L2(0.5))
+    layer(np.ones((1, 2, 2, 3), "float32"))
+    assert [numpy(loss) for loss in layer.losses] == [0.5 * 3]
+
+
+def test_statistics_alone_are_averaged_over_replicas():
+    layer = BatchNormalization()
+    layer.build((None, 4, 4, 3))
+    assert {weight.name: weight.aggregation for weight in layer.weights} == {
+        "gamma": "none",
+        "beta": "none",
+        "moving_mean": "mean",
+        "moving_variance": "mean",
+    }
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow synchronizes")
+def test_synchronized_needs_tensorflow():
+    with pytest.raises(ValueError, match="synchronized"):
+        BatchNormalization(synchronized=True)

@@ -1,0 +1,119 @@
+"""Batch norm on TensorFlow alone: the fused kernel, graphs, XLA, SavedModel."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnets.layers import BatchNormalization
+from tests.backends import requires_tensorflow
+from tests.layer_checks import numpy, randomize
+from tests.layers.keras_batch_norm import ours_and_keras
+
+pytestmark = requires_tensorflow
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(4, 5, 7, 3), (1, 1, 1, 2), (4, 3)], ids=str)
+def test_function_equals_eager(shape, training, jit_compile, rng):
+    import tensorflow as tf
+
+    x = tf.constant(rng.standard_normal(shape).astype("float32"))
+    eager, compiled = (ours_and_keras(shape)[0] for _ in range(2))
+    expected = numpy(eager(x, training=training))
+    call = tf.function(lambda x: compiled(x, training=training), jit_compile=jit_compile)
+    np.testing.assert_allclose(numpy(call(x)), expected, rtol=1e-5, atol=1e-5)
+    for one, other in zip(compiled.get_weights(), eager.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "arguments", "fused"),
+    [
+        ((None, None, None, 3), {}, True),
+        ((None, 4, 4, 3), {"axis": 3}, True),
+        ((None, 4, 4, 3), {"scale": False, "center": False}, True),
+        ((None, 4, 4, 3), {"dtype": "mixed_float16"}, True),
+        ((None, 4, 4, 3), {"dtype": "mixed_bfloat16"}, True),
+        ((None, 4, 4, 3), {"dtype": "float64"}, False),
+        ((None, 4, 4, 3), {"axis": 1}, False),
+        ((None, 4, 4, 3), {"axis": -2}, False),
+        ((None, 4, 4, 3), {"renorm": True}, False),
+        ((None, 4, 4, 3), {"synchronized": True}, False),
+        ((None, 3), {}, False),
+        ((None, 4, 3), {}, False),
+        ((None, 2, 4, 4, 3), {}, False),
+    ],
+    ids=str,
+)
+def test_fused_kernel_runs_where_it_applies(shape, arguments, fused):
+    import tensorflow as tf
+
+    layer = BatchNormalization(**arguments)
+    layer.build((None, *(size or 4 for size in shape[1:])))
+    spec = tf.TensorSpec(shape, layer.compute_dtype)
+    for training in (True, False):
+        graph = tf.function(layer).get_concrete_function(spec, training=training).graph
+        assert ("FusedBatchNormV3" in {op.type for op in graph.get_operations()}) == fused
+
+
+def test_mask_keeps_off_the_fused_kernel():
+    import tensorflow as tf
+
+    layer = BatchNormalization()
+    layer.build((None, 4, 4, 3))
+    call = tf.function(lambda x, mask: layer(x, training=True, mask=mask))
+    graph = call.get_concrete_function(
+        tf.TensorSpec((None, 4, 4, 3)), tf.TensorSpec((None, 4, 4), tf.bool)
+    ).graph
+    assert "FusedBatchNormV3" not in {op.type for op in graph.get_operations()}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_graph_that_does_not_know_the_channels(training, rng):
+    """A restored signature or a `py_function` may give a tensor of unknown sizes."""
+    import tensorflow as tf
+
+    x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
+    for options in ({}, {"scale": False, "center": False}):
+        ours, kerass = ours_and_keras(x.shape, **options)
+        spec = tf.TensorSpec((None, None, None, None))
+        outputs = []
+        for layer in (ours, kerass):
+            call = tf.function(functools.partial(layer, training=training), input_signature=[spec])
+            outputs.append(numpy(call(x)))
+        np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_second_derivatives_match_keras(training, rng):
+    import tensorflow as tf
+
+    x = tf.constant(rng.standard_normal((2, 3, 3, 2)).astype("float32"))
+    results = []
+    for layer in ours_and_keras(x.shape):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                loss = tf.reduce_sum(layer(x, training=training) ** 3)
+            penalty = tf.reduce_sum(inner.gradient(loss, x) ** 2)
+        results.append(outer.gradient(penalty, [x, layer.gamma.value, layer.beta.value]))
+    scale = max(np.abs(result).max() for result in results[1])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * scale)
+
+
+def test_export(tmp_path, rng):
+    import tensorflow as tf
+
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, BatchNormalization()(inputs))
+    randomize(model.layers[-1])
+    model.export(tmp_path / "model", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "model")
+    for shape in [(1, 5, 7, 3), (4, 2, 2, 3)]:
+        x = rng.standard_normal(shape).astype("float32")
+        np.testing.assert_allclose(numpy(loaded.serve(x)), numpy(model(x)), rtol=1e-6, atol=1e-6)

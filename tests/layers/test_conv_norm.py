@@ -1,0 +1,247 @@
+import functools
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnets.layers import BasicBlock, ConvNorm
+from tests.backends import BACKEND, requires_channels_first
+from tests.gradients import value_and_gradients
+from tests.layer_checks import check_layer, numpy, randomize, weights_by_path
+from tests.reference import WeightedLayers, pair
+
+KERNEL_SIZES = [1, 2, 3, 5, 7, (3, 1)]
+STRIDES = [1, 2, 3, (2, 1)]
+DILATIONS = [2, 4, (1, 2)]
+
+# (kernel size, strides, dilation): Keras cannot combine the last two.
+GEOMETRIES = [
+    *((size, strides, 1) for size, strides in itertools.product(KERNEL_SIZES, STRIDES)),
+    *((size, 1, dilation) for size, dilation in itertools.product([2, 3, (3, 1)], DILATIONS)),
+]
+
+
+def conv_norm(x, kernel_size, strides=1, dilation=1):
+    """Returns a layer with random weights, built for `x`."""
+    layer = ConvNorm(4, kernel_size, strides=strides, dilation=dilation)
+    layer.build(x.shape)
+    randomize(layer)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output_shape"),
+    [
+        ({"kernel_size": 3, "strides": 2}, (2, 3, 3, 4)),
+        ({"kernel_size": (3, 1), "dilation": (2, 1), "gamma_initializer": "zeros"}, (2, 5, 6, 4)),
+    ],
+)
+def test_layer(arguments, output_shape, tmp_path):
+    height, width = pair(arguments["kernel_size"])
+    check_layer(
+        functools.partial(ConvNorm, 4, **arguments),
+        (2, 5, 6, 3),
+        output_shape,
+        parameters=height * width * 3 * 4 + 2 * 4,
+        statistics=2 * 4,
+        folder=tmp_path,
+    )
+
+
+@requires_channels_first
+def test_layer_channels_first(tmp_path):
+    check_layer(
+        functools.partial(ConvNorm, 4, 3, strides=2, data_format="channels_first"),
+        (2, 3, 5, 6),
+        (2, 4, 3, 3),
+        parameters=9 * 3 * 4 + 2 * 4,
+        statistics=2 * 4,
+        folder=tmp_path,
+    )
+
+
+def test_padding_is_symmetric():
+    # A 3×3 kernel of ones counts the pixels under it. At stride 2 it stands on rows 0 and 2 of
+    # four: rows (-1, 0, 1) and (1, 2, 3). Keras's "same" would give [[9, 6], [6, 4]].
+    layer = ConvNorm(1, 3, strides=2)
+    layer.build((1, 4, 4, 1))
+    layer.conv.kernel.assign(np.ones((3, 3, 1, 1)))
+    y = numpy(layer(np.ones((1, 4, 4, 1), "float32"))) * np.sqrt(1.00001)
+    np.testing.assert_allclose(y[0, :, :, 0], [[4, 6], [6, 9]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("kernel_size", "strides", "dilation"), GEOMETRIES, ids=str)
+def test_matches_numpy(kernel_size, strides, dilation, rng):
+    """An odd height and an even width."""
+    x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
+    layer = conv_norm(x, kernel_size, strides, dilation)
+    y = numpy(layer(x))
+
+    weights = {f"layer/{path}": value for path, value in weights_by_path(layer).items()}
+    expected = WeightedLayers(weights).conv_norm(x, "layer", strides, dilation)
+    assert layer.compute_output_shape(x.shape) == y.shape == expected.shape
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kernel_size", "strides", "dilation"), GEOMETRIES, ids=str)
+def test_matches_torch(kernel_size, strides, dilation, rng):
+    torch = pytest.importorskip("torch")
+    x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
+    layer = conv_norm(x, kernel_size, strides, dilation)
+    reach = zip(pair(dilation), pair(kernel_size), strict=True)
+
+    weights = {path: torch.tensor(value) for path, value in weights_by_path(layer).items()}
+    expected = torch.nn.functional.conv2d(
+        torch.tensor(x).permute(0, 3, 1, 2),
+        weights["conv/kernel"].permute(3, 2, 0, 1),
+        stride=strides,
+        padding=tuple(d * (k - 1) // 2 for d, k in reach),
+        dilation=dilation,
+    )
+    norm = [weights[f"norm/{name}"] for name in ("moving_mean", "moving_variance", "gamma", "beta")]
+    expected = torch.nn.functional.batch_norm(expected, *norm, eps=1e-5)
+    expected = expected.permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(numpy(layer(x)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+def test_training_matches_numpy(strides, rng):
+    x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
+    layer = conv_norm(x, 3, strides)
+    weights = {f"layer/{path}": value for path, value in weights_by_path(layer).items()}
+    reference = WeightedLayers(weights, training=True)
+    expected = reference.conv_norm(x, "layer", strides)
+    np.testing.assert_allclose(numpy(layer(x, training=True)), expected, rtol=1e-4, atol=1e-5)
+    after = weights_by_path(layer)
+    for path, value in reference.moving.items():
+        np.testing.assert_allclose(after[path.removeprefix("layer/")], value, rtol=1e-4, atol=1e-5)
+
+
+def test_one_layer_takes_images_of_all_sizes(rng):
+    layer = conv_norm(np.ones((2, 9, 12, 3)), 3, 2)
+    for height, width in [(1, 1), (2, 3), (9, 12)]:
+        x = rng.standard_normal((1, height, width, 3)).astype("float32")
+        y = layer(x)
+        assert tuple(y.shape) == (1, -(-height // 2), -(-width // 2), 4)
+
+
+def test_input_gradient_matches_numpy(rng):
+    # The gradient of a sum over outputs is linear in the kernel: each input pixel collects the
+    # taps that see it. With a kernel of ones: in how many windows it lies.
+    layer = ConvNorm(1, 3, strides=2)
+    layer.build((1, 4, 4, 1))
+    layer.conv.kernel.assign(np.ones((3, 3, 1, 1)))
+    x = keras.Variable(rng.standard_normal((1, 4, 4, 1)).astype("float32"))
+    _, (gradient,) = value_and_gradients(
+        lambda: keras.ops.sum(layer(keras.ops.convert_to_tensor(x), training=False)), [x]
+    )
+    seen = np.array([1, 2, 1, 1])
+    np.testing.assert_allclose(
+        gradient[0, :, :, 0] * np.sqrt(1.00001), np.outer(seen, seen), rtol=1e-5
+    )
+
+
+def test_no_bias():
+    layer = ConvNorm(4, 3)
+    layer.build((1, 5, 5, 3))
+    assert set(weights_by_path(layer)) == {
+        "conv/kernel",
+        "norm/gamma",
+        "norm/beta",
+        "norm/moving_mean",
+        "norm/moving_variance",
+    }
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_kernel_is_he_normal_by_fan_out(kernel_size):
+    layer = ConvNorm(256, kernel_size)
+    layer.build((None, 8, 8, 128))
+    kernel = weights_by_path(layer)["conv/kernel"]
+    # 32,768 values or more: the standard error of their deviation is below half a per cent.
+    std = np.sqrt(2 / (kernel_size**2 * 256))
+    assert kernel.std() == pytest.approx(std, rel=0.02)
+    assert abs(kernel.mean()) < 0.03 * std
+    # Untruncated: 4.55 % of a normal distribution lie beyond 2 deviations, 0.27 % beyond 3.
+    assert np.mean(np.abs(kernel) > 2 * std) == pytest.approx(0.0455, rel=0.1)
+    assert np.mean(np.abs(kernel) > 3 * std) == pytest.approx(0.0027, rel=0.5)
+
+
+def test_no_two_kernels_begin_alike():
+    layers = [ConvNorm(4, 3), ConvNorm(4, 3), ConvNorm.from_config(ConvNorm(4, 3).get_config())]
+    block = BasicBlock(4)
+    for layer in (*layers, block):
+        layer.build((1, 5, 5, 4))
+    kernels = [layer.conv.kernel for layer in (*layers, block.conv1, block.conv2)]
+    for one, other in itertools.combinations(map(numpy, kernels), 2):
+        assert not np.any(one == other)
+
+
+def test_the_seed_fixes_the_kernel():
+    kernels = []
+    for _ in range(2):
+        keras.utils.set_random_seed(7)
+        layer = ConvNorm(4, 3)
+        layer.build((1, 5, 5, 4))
+        kernels.append(numpy(layer.conv.kernel))
+    np.testing.assert_array_equal(*kernels)
+
+
+def test_gamma_initializer():
+    for initializer, value in [("ones", 1.0), ("zeros", 0.0), (keras.initializers.Constant(3), 3)]:
+        layer = ConvNorm(4, 1, gamma_initializer=initializer)
+        layer.build((1, 5, 5, 3))
+        np.testing.assert_array_equal(numpy(layer.norm.gamma), [value] * 4)
+        assert type(ConvNorm.from_config(layer.get_config()).norm.gamma_initializer) is type(
+            layer.norm.gamma_initializer
+        )
+
+
+def test_norm_has_the_papers_constants():
+    layer = ConvNorm(4, 3)
+    assert (layer.norm.momentum, layer.norm.epsilon) == (0.9, 1e-5)
+
+
+def test_default_data_format_is_kerass():
+    keras.config.set_image_data_format("channels_first")
+    layer = ConvNorm(4, 3, strides=2)
+    assert layer.data_format == "channels_first"
+    assert layer.norm.axis == 1
+    assert layer.compute_output_shape((None, 3, 9, None)) == (None, 4, 5, None)
+    assert layer(keras.Input((3, 9, 12))).shape == (None, 4, 5, 6)
+
+
+@requires_channels_first
+@pytest.mark.parametrize("kernel_size", [2, 3, (3, 1)])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_channels_first_equals_channels_last(kernel_size, strides, rng):
+    x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
+    last = conv_norm(x, kernel_size, strides)
+    first = ConvNorm(4, kernel_size, strides=strides, data_format="channels_first")
+    first.build((2, 3, 9, 12))
+    first.set_weights(last.get_weights())
+    y = numpy(first(np.moveaxis(x, 3, 1)))
+    np.testing.assert_allclose(np.moveaxis(y, 1, 3), numpy(last(x)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="oneDNN gives empty batches a wrong shape")
+def test_empty_batch():
+    assert tuple(ConvNorm(4, 3)(np.ones((0, 9, 12, 3), "float32")).shape) == (0, 9, 12, 4)
+
+
+def test_shapes_that_are_no_feature_maps():
+    for shape in [(8, 3), (8, 8, 3), (1, 2, 8, 8, 3)]:
+        with pytest.raises(ValueError, match=r"feature maps \(batch, height, .* Received"):
+            ConvNorm(4, 3).build(shape)
+    with pytest.raises(ValueError, match=r"channels must be known.* Received"):
+        ConvNorm(4, 3).build((None, 8, 8, None))
+    with pytest.raises(ValueError, match=r"\(batch, channels, height, width\)"):
+        ConvNorm(4, 3, data_format="channels_first").build((None, None, 8, 8))
+
+
+def test_other_channels_than_built_for():
+    layer = ConvNorm(4, 3)
+    layer.build((None, 8, 8, 3))
+    with pytest.raises(ValueError, match="axis -1"):
+        layer(np.ones((1, 8, 8, 5), "float32"))

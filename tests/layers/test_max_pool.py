@@ -1,0 +1,118 @@
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnets.layers import SymmetricMaxPooling2D
+from tests.backends import BACKEND, requires_tensorflow
+from tests.gradients import value_and_gradients
+from tests.layer_checks import check_layer, numpy
+from tests.reference import max_pool
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output_shape"),
+    [({}, (2, 3, 3, 3)), ({"pool_size": 5, "strides": 1}, (2, 5, 6, 3))],
+)
+def test_layer(arguments, output_shape, tmp_path):
+    make = functools.partial(SymmetricMaxPooling2D, **arguments)
+    check_layer(make, (2, 5, 6, 3), output_shape, 0, 0, tmp_path)
+
+
+def test_layer_channels_first(tmp_path):
+    make = functools.partial(SymmetricMaxPooling2D, data_format="channels_first")
+    check_layer(make, (2, 3, 5, 6), (2, 3, 3, 3), 0, 0, tmp_path)
+
+
+def test_windows_reach_over_both_edges():
+    # Windows on rows -1…1 and 1…3, and columns alike. Keras's "same" would begin at row 0.
+    x = -np.arange(16, dtype="float32").reshape((1, 4, 4, 1))
+    y = numpy(SymmetricMaxPooling2D(3, 2)(x))
+    np.testing.assert_array_equal(y[0, :, :, 0], [[0, -1], [-4, -5]])
+
+
+@pytest.mark.parametrize("sign", ["negative", "both signs"])
+@pytest.mark.parametrize("pool_size", [1, 3, 5])
+@pytest.mark.parametrize("strides", [1, 2, 3])
+def test_matches_numpy(pool_size, strides, sign, rng):
+    """An odd height and an even width; where all is negative, a padding of zeros would win."""
+    x = rng.standard_normal((2, 7, 10, 3)).astype("float32")
+    if sign == "negative":
+        x = -1.0 - np.abs(x)
+    y = numpy(SymmetricMaxPooling2D(pool_size, strides)(x))
+    np.testing.assert_array_equal(y, max_pool(x, pool_size, strides))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (2, 2), (3, 1)])
+def test_tiny_images(size, rng):
+    x = rng.standard_normal((1, *size, 2)).astype("float32")
+    np.testing.assert_array_equal(numpy(SymmetricMaxPooling2D()(x)), max_pool(x, 3, 2))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_small_floats_pass_unchanged(dtype, rng):
+    x = keras.ops.cast(-1.0 - rng.random((1, 5, 6, 3)), dtype)
+    y = SymmetricMaxPooling2D(dtype=dtype)(x)
+    np.testing.assert_array_equal(numpy(y), max_pool(numpy(x), 3, 2))
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+def test_gradient_goes_to_the_largest(strides, rng):
+    """Each window gives its whole gradient to its largest pixel, also at the edges."""
+    values = rng.permutation(7 * 10).astype("float32").reshape((1, 7, 10, 1)) - 100.0
+    x = keras.Variable(values)
+    layer = SymmetricMaxPooling2D(3, strides)
+    _, (gradient,) = value_and_gradients(
+        lambda: keras.ops.sum(layer(keras.ops.convert_to_tensor(x))), [x]
+    )
+    largest = max_pool(values, 3, strides)
+    expected = np.array([np.sum(largest == value) for value in values.ravel()])
+    np.testing.assert_array_equal(gradient.ravel(), expected)
+
+
+def test_gradient_of_a_flat_image_is_not_lost():
+    x = keras.Variable(np.zeros((1, 7, 10, 1), "float32"))
+    layer = SymmetricMaxPooling2D(3, 2)
+    _, (gradient,) = value_and_gradients(
+        lambda: keras.ops.sum(layer(keras.ops.convert_to_tensor(x))), [x]
+    )
+    assert gradient.sum() == pytest.approx(4 * 5)
+
+
+def test_channels_first_equals_channels_last(rng):
+    x = rng.standard_normal((2, 7, 10, 3)).astype("float32")
+    last = numpy(SymmetricMaxPooling2D()(x))
+    first = numpy(SymmetricMaxPooling2D(data_format="channels_first")(np.moveaxis(x, 3, 1)))
+    np.testing.assert_array_equal(np.moveaxis(first, 1, 3), last)
+
+
+def test_default_data_format_is_kerass():
+    keras.config.set_image_data_format("channels_first")
+    assert SymmetricMaxPooling2D()(keras.Input((3, 9, 12))).shape == (None, 3, 5, 6)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="torch pads no empty batch with its edges")
+def test_empty_batch():
+    y = SymmetricMaxPooling2D()(np.ones((0, 7, 10, 3), "float32"))
+    assert tuple(y.shape) == (0, 4, 5, 3)
+
+
+@requires_tensorflow
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_function_of_unknown_sizes(jit_compile, rng):
+    import tensorflow as tf
+
+    layer = SymmetricMaxPooling2D()
+    call = tf.function(
+        layer, input_signature=[tf.TensorSpec((None, None, None, 3))], jit_compile=jit_compile
+    )
+    for size in [(7, 10), (2, 3)]:
+        x = rng.standard_normal((2, *size, 3)).astype("float32")
+        np.testing.assert_array_equal(numpy(call(x)), max_pool(x, 3, 2))
+
+
+def test_shapes_that_are_no_feature_maps():
+    for shape in [(8, 3), (8, 8, 3), (1, 2, 8, 8, 3)]:
+        with pytest.raises(ValueError, match=r"feature maps .* Received"):
+            SymmetricMaxPooling2D()(keras.Input(shape[1:]))

@@ -1,0 +1,83 @@
+"""Dilation in place of strides: the same network, asked at more positions.
+
+With the same weights, every second (or fourth) position of the dilated network's feature map is
+that of the strided network, at the borders too ("à trous"; Chen et al., 2017, section 3.1).
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from tests.layer_checks import numpy, randomize
+
+# As deep as the named networks, but narrow.
+SPECS = {
+    "resnet18": keras_resnets.VARIANTS["resnet18"],
+    "resnet50": keras_resnets.VARIANTS["resnet50"],
+    "resnet50_v1": dataclasses.replace(keras_resnets.VARIANTS["resnet50"], stride_on="1x1"),
+    "resnet18_a": dataclasses.replace(keras_resnets.VARIANTS["resnet18"], shortcut="A"),
+    "plainnet18": keras_resnets.VARIANTS["plainnet18"],
+}
+SPECS = {name: dataclasses.replace(spec, widths=(4, 6, 8, 10)) for name, spec in SPECS.items()}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_dilated_network_is_a_strided_one_at_more_positions(name):
+    strided = keras_resnets.build_model(SPECS[name], include_top=False)
+    randomize(strided)
+    for output_stride in (16, 8):
+        dilated = keras_resnets.build_model(
+            dataclasses.replace(SPECS[name], output_stride=output_stride), include_top=False
+        )
+        dilated.set_weights(strided.get_weights())
+        step = 32 // output_stride
+        for size in [(64, 64), (65, 97)]:
+            x = np.random.default_rng(0).standard_normal((2, *size, 3)).astype("float32")
+            expected, dense = numpy(strided(x)), numpy(dilated(x))
+            assert dense.shape[1:3] == tuple(-(-length // output_stride) for length in size)
+            difference = np.abs(dense[:, ::step, ::step] - expected).max()
+            assert difference <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("output_stride", "strides", "dilations", "first_dilations"),
+    [
+        (None, (1, 2, 2, 2), (1, 1, 1, 1), (1, 1, 1, 1)),
+        (32, (1, 2, 2, 2), (1, 1, 1, 1), (1, 1, 1, 1)),
+        (16, (1, 2, 2, 1), (1, 1, 1, 2), (1, 1, 1, 1)),
+        (8, (1, 2, 1, 1), (1, 1, 2, 4), (1, 1, 1, 2)),
+    ],
+)
+def test_strides_become_dilations(output_stride, strides, dilations, first_dilations):
+    """As in torchvision: a stage's first block keeps the dilation of the stage before."""
+    model = keras_resnets.ResNet50(include_top=False, output_stride=output_stride)
+    blocks = {layer.name: layer for layer in model.layers if layer.name.startswith("stage")}
+    first = [blocks[f"stage{stage}_block1"] for stage in range(1, 5)]
+    assert tuple(block.strides for block in first) == strides
+    assert tuple(block.dilation for block in first) == dilations
+    assert tuple(block.first_dilation for block in first) == first_dilations
+    for name, block in blocks.items():
+        if not name.endswith("_block1"):
+            assert block.strides == 1
+            assert block.first_dilation == block.dilation == dilations[int(name[5]) - 1]
+
+
+def test_dilation_costs_no_parameters():
+    natural, dilated = (keras_resnets.ResNet18(output_stride=stride) for stride in (32, 8))
+    assert [w.shape for w in natural.weights] == [w.shape for w in dilated.weights]
+    assert dilated.get_layer("stage4_block2").output.shape == (None, 28, 28, 512)
+
+
+def test_the_least_size_stays():
+    assert keras_resnets.ResNet18(output_stride=8, input_shape=(32, 32, 3)).input_shape[1] == 32
+    with pytest.raises(ValueError, match=r"`input_shape`.*at least 32"):
+        keras_resnets.ResNet18(output_stride=8, input_shape=(31, 32, 3))
+
+
+def test_a_dilated_cifar_network():
+    model = keras_resnets.ResNet20(output_stride=1, include_top=False, input_shape=(16, 16, 3))
+    assert model.output_shape == (None, 16, 16, 64)
+    assert isinstance(model.layers[-1], keras.layers.Layer)

@@ -1,0 +1,319 @@
+"""Every named network: its numbers against the literature, and what every Keras model can do."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets.analysis import count_macs, count_parameters
+from tests.backends import BACKEND
+from tests.facts import (
+    CIFAR,
+    CIFAR_NAMES,
+    IMAGENET,
+    IMAGENET_NAMES,
+    IMAGENET_V1,
+    NAMES,
+    REPEATS,
+    block_names,
+    cifar_statistics,
+    depth_of,
+    projecting_blocks,
+)
+from tests.gradients import value_and_gradients
+from tests.layer_checks import numpy
+
+# What a network computes need not be tried on each backend with every depth.
+TRIED = NAMES if BACKEND == "tensorflow" else ["resnet18", "plainnet50", "resnet20", "plainnet20"]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def network(request):
+    """A network as its factory makes it by default, with its name."""
+    return request.param, keras_resnets.create_model(request.param)
+
+
+@pytest.fixture(scope="module")
+def small(network):
+    """The same for small images."""
+    name, model = network
+    if name not in TRIED:
+        pytest.skip("tried on TensorFlow")
+    if name in CIFAR_NAMES:
+        return model
+    return keras_resnets.create_model(name, input_shape=(64, 64, 3))
+
+
+def default_shortcut(name):
+    if name.startswith("plain"):
+        return None
+    return "B" if name in IMAGENET_NAMES else "A"
+
+
+def images(model, batch=2):
+    return np.random.default_rng(0).uniform(size=(batch, *model.input_shape[1:])).astype("float32")
+
+
+def check_cost(model, expected, unit):
+    """Compares with as many digits of the multiply-adds as are known."""
+    assert count_parameters(model) == (expected.trainable, expected.total)
+    digits = len(expected.macs.partition(".")[2])
+    assert f"{count_macs(model) / unit:.{digits}f}" == expected.macs
+    # Keras's own counts
+    assert model.count_params() == expected.total
+    assert sum(np.prod(w.shape) for w in model.trainable_weights) == expected.trainable
+
+
+def check_cifar_cost(model, depth, shortcut):
+    *parameters, macs = CIFAR[depth]
+    trainable = parameters["ABC".index(shortcut or "A")]
+    assert count_parameters(model) == (
+        trainable,
+        trainable + cifar_statistics(depth, shortcut),
+    )
+    if shortcut in ("A", None):
+        assert f"{count_macs(model) / 1e6:.2f}" == macs
+
+
+def check_projections(model, expected):
+    blocks = [layer for layer in model.layers if layer.name.startswith("stage")]
+    assert [block.name for block in blocks if _projects(block)] == expected
+    assert {
+        weight.path.split("/")[0] for weight in model.weights if "/projection/" in weight.path
+    } == set(expected)
+
+
+def _projects(block):
+    return isinstance(block.shortcut_layer, keras_resnets.layers.ProjectionShortcut)
+
+
+def test_every_factory_is_listed():
+    listed = keras_resnets.list_models()
+    assert sorted(listed) == sorted([*NAMES, "resnet1202"])
+    factories = {
+        name.lower(): value
+        for name, value in vars(keras_resnets).items()
+        if inspect.isfunction(value) and name.startswith(("ResNet", "PlainNet"))
+    }
+    assert set(factories) == set(listed)
+    for name, factory in factories.items():
+        assert inspect.signature(factory).parameters["name"].default == name
+    assert set(keras_resnets.VARIANTS) == set(listed)
+
+
+def test_list_models_filters():
+    assert keras_resnets.list_models("plain*") == [n for n in NAMES if n.startswith("plain")]
+    assert keras_resnets.list_models("ResNet?0") == ["resnet50", "resnet20"]
+    assert keras_resnets.list_models("vgg*") == []
+    with pytest.raises(TypeError, match=r"`pattern`.*pattern=18"):
+        keras_resnets.list_models(18)
+
+
+def test_create_model_calls_the_factory():
+    model = keras_resnets.create_model("ResNet20", classes=3, shortcut="C")
+    assert model.name == "resnet20"
+    assert model.output_shape == (None, 3)
+    check_projections(model, block_names("resnet20"))
+
+
+def test_create_model_passes_a_name_on():
+    assert keras_resnets.create_model("resnet20", name="teacher").name == "teacher"
+
+
+def test_create_model_names_the_nearest():
+    with pytest.raises(ValueError, match=r"`name`.*Did you mean .*'resnet34'.*name='resnet43'"):
+        keras_resnets.create_model("resnet43")
+    with pytest.raises(TypeError, match=r"`name` must be a string.*name=34"):
+        keras_resnets.create_model(34)
+    with pytest.raises(TypeError, match="depth"):
+        keras_resnets.create_model("resnet20", depth=20)
+
+
+def test_default_costs(network):
+    name, model = network
+    if name in IMAGENET_NAMES:
+        check_cost(model, IMAGENET[name, default_shortcut(name)], 1e9)
+    else:
+        check_cifar_cost(model, depth_of(name), default_shortcut(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "shortcut"), [row for row in IMAGENET if row[1] != default_shortcut(row[0])]
+)
+def test_costs_of_other_shortcuts(name, shortcut):
+    model = keras_resnets.create_model(name, shortcut=shortcut)
+    check_cost(model, IMAGENET[name, shortcut], 1e9)
+    check_projections(model, projecting_blocks(name, shortcut))
+
+
+@pytest.mark.parametrize("name", IMAGENET_V1)
+def test_costs_with_the_stride_on_the_first_convolution(name):
+    model = keras_resnets.create_model(name, stride_on="1x1")
+    check_cost(model, IMAGENET_V1[name], 1e9)
+    check_projections(model, projecting_blocks(name, default_shortcut(name)))
+
+
+@pytest.mark.parametrize("shortcut", ["B", "C"])
+@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
+def test_costs_of_other_shortcuts_on_cifar(depth, shortcut):
+    model = keras_resnets.create_model(f"resnet{depth}", shortcut=shortcut)
+    check_cifar_cost(model, depth, shortcut)
+    check_projections(model, projecting_blocks(f"resnet{depth}", shortcut))
+
+
+@pytest.mark.slow
+def test_resnet1202():
+    model = keras_resnets.ResNet1202()
+    check_cifar_cost(model, 1202, "A")
+    assert keras_resnets.model_spec(model).depth == 1202
+    assert model.output_shape == (None, 10)
+
+
+def test_only_these_blocks_project(network):
+    name, model = network
+    check_projections(model, projecting_blocks(name, default_shortcut(name)))
+
+
+def test_depth_counts_the_layers_with_weights(network):
+    """The paper counts the convolutions of the branches and the classifier."""
+    name, model = network
+    kernels = [
+        weight.path
+        for weight in model.weights
+        if weight.path.endswith("kernel") and "/projection/" not in weight.path
+    ]
+    assert len(kernels) == depth_of(name) == keras_resnets.model_spec(model).depth
+
+
+def test_stage_shapes(network):
+    """Table 1 for 224×224, section 4.2 for 32×32."""
+    name, model = network
+    if name in IMAGENET_NAMES:
+        sizes, widths = (56, 28, 14, 7), (64, 128, 256, 512)
+        classes, expansion = 1000, 4 if depth_of(name) in (50, 101, 152) else 1
+        assert model.input_shape == (None, 224, 224, 3)
+        assert model.get_layer("stem_conv").output.shape == (None, 112, 112, 64)
+        assert model.get_layer("stem_pool").output.shape == (None, 56, 56, 64)
+    else:
+        sizes, widths, classes, expansion = (32, 16, 8), (16, 32, 64), 10, 1
+        assert model.input_shape == (None, 32, 32, 3)
+        assert model.get_layer("stem_conv").output.shape == (None, 32, 32, 16)
+    for stage, (repeats, size, width) in enumerate(
+        zip(REPEATS[depth_of(name)], sizes, widths, strict=True), 1
+    ):
+        for block in range(1, repeats + 1):
+            output = model.get_layer(f"stage{stage}_block{block}").output
+            assert output.shape == (None, size, size, width * expansion)
+    assert model.get_layer("avg_pool").output.shape == (None, widths[-1] * expansion)
+    assert model.output_shape == (None, classes)
+
+
+def test_layers_are_flat_and_named(network):
+    name, model = network
+    stem = ["stem_conv", "stem_activation"]
+    if name in IMAGENET_NAMES:
+        stem.append("stem_pool")
+    names = [layer.name for layer in model.layers]
+    assert names[1:] == [*stem, *block_names(name), "avg_pool", "predictions"]
+    assert model.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        (
+            "resnet18",
+            "stem_conv stem_activation stem_pool stage1_block1 stage1_block2 stage2_block1 "
+            "stage2_block2 stage3_block1 stage3_block2 stage4_block1 stage4_block2 avg_pool "
+            "predictions",
+        ),
+        (
+            "resnet20",
+            "stem_conv stem_activation stage1_block1 stage1_block2 stage1_block3 stage2_block1 "
+            "stage2_block2 stage2_block3 stage3_block1 stage3_block2 stage3_block3 avg_pool "
+            "predictions",
+        ),
+    ],
+)
+def test_layer_names_stay(name, names):
+    """Weights files and users' code depend on these: a change breaks both."""
+    model = keras_resnets.create_model(name)
+    assert " ".join(layer.name for layer in model.layers[1:]) == names
+
+
+def test_weight_paths_stay():
+    model = keras_resnets.ResNet20(shortcut="B")
+    block = [w.path for w in model.get_layer("stage2_block1").weights]
+    assert sorted(path.removeprefix("stage2_block1/") for path in block) == sorted(
+        f"{part}/{weight}"
+        for part in ("conv1", "conv2", "projection/conv_norm")
+        for weight in (
+            "conv/kernel",
+            "norm/gamma",
+            "norm/beta",
+            "norm/moving_mean",
+            "norm/moving_variance",
+        )
+    )
+    assert [w.path for w in model.get_layer("predictions").weights] == [
+        "predictions/kernel",
+        "predictions/bias",
+    ]
+
+
+def test_the_last_layer_carries_the_activation(network):
+    _, model = network
+    assert model.layers[-1].activation is keras.activations.softmax
+
+
+def test_outputs_are_probabilities(small):
+    outputs = numpy(small(images(small)))
+    assert outputs.dtype == np.float32
+    assert np.all(np.isfinite(outputs))
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_every_parameter_gets_a_gradient(small):
+    if BACKEND == "jax" and small.name == "plainnet50":
+        pytest.skip("compiles for long")
+    x = images(small)
+    labels = np.arange(len(x))
+
+    def loss():
+        losses = keras.losses.sparse_categorical_crossentropy(labels, small(x, training=True))
+        return keras.ops.mean(losses)
+
+    weights = small.trainable_weights
+    value, gradients = value_and_gradients(loss, weights)
+    assert np.isfinite(value)
+    for weight, gradient in zip(weights, gradients, strict=True):
+        assert np.all(np.isfinite(gradient)), weight.path
+        assert np.any(gradient), f"no gradient reaches {weight.path}"
+
+
+def test_a_saved_model_gives_the_same_outputs(small, tmp_path):
+    x = images(small)
+    small.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(numpy(loaded(x)), numpy(small(x)))
+
+
+def test_a_clone_takes_saved_weights(small, tmp_path):
+    clone = keras.models.clone_model(small)
+    for layer, twin in zip(small.layers[1:], clone.layers[1:], strict=True):
+        assert twin.get_config() == layer.get_config()
+    assert [(w.path, w.shape) for w in clone.weights] == [(w.path, w.shape) for w in small.weights]
+    assert keras_resnets.model_spec(clone) == keras_resnets.model_spec(small)
+
+    x = images(small)
+    expected = numpy(small(x))
+    assert not np.array_equal(numpy(clone(x)), expected)
+    small.save_weights(tmp_path / "model.weights.h5")
+    clone.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(numpy(clone(x)), expected)
+
+
+def test_all_are_swept():
+    assert len(set(NAMES)) == len(IMAGENET_NAMES) + len(CIFAR_NAMES) == 18

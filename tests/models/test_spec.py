@@ -1,0 +1,275 @@
+"""`ResNetSpec`: data that checks itself, and that can be read off any model."""
+
+import dataclasses
+import itertools
+import json
+import pickle
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import ResNetSpec, build_model, model_spec
+
+BASIC = ResNetSpec(block="basic", repeats=(1, 2, 1), widths=(4, 6, 8))
+BOTTLENECK = dataclasses.replace(BASIC, block="bottleneck")
+
+
+def every_spec():
+    """All combinations of block, stem, shortcut and output stride, and each other option."""
+    for block, stem, shortcut, dilated in itertools.product(
+        ("basic", "bottleneck"), ("imagenet", "cifar"), ("A", "B", "C", None), (0, 1, 2)
+    ):
+        spec = dataclasses.replace(BASIC, block=block, stem=stem, shortcut=shortcut)
+        yield dataclasses.replace(spec, output_stride=spec.natural_stride // 2**dilated)
+    for spec in (BASIC, BOTTLENECK):
+        yield dataclasses.replace(spec, activation="silu", zero_init_residual=True)
+        yield dataclasses.replace(spec, shortcut="A", zero_pad="both", drop_path_rate=0.3)
+        yield dataclasses.replace(spec, shortcut="C", drop_path_rate=0.1, output_stride=4)
+    yield dataclasses.replace(BOTTLENECK, stride_on="1x1")
+    yield dataclasses.replace(BOTTLENECK, stride_on="1x1", shortcut=None, output_stride=8)
+    yield ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar", drop_path_rate=0.5)
+    yield ResNetSpec(block="basic", repeats=(1, 1, 1, 1, 1), widths=(4, 4, 4, 4, 4))
+
+
+SPECS = list(every_spec())
+SOME = [SPECS[0], SPECS[25], *SPECS[-8:]]
+
+
+def spec_id(spec):
+    fields = dataclasses.asdict(spec)
+    default = dataclasses.asdict(BASIC)
+    return "-".join(f"{name}={fields[name]}" for name in fields if fields[name] != default[name])
+
+
+class TestData:
+    @pytest.mark.parametrize("spec", SPECS, ids=spec_id)
+    def test_goes_through_json(self, spec):
+        text = spec.to_json()
+        assert ResNetSpec.from_json(text) == spec
+        assert json.loads(text) == json.loads(json.dumps(dataclasses.asdict(spec)))
+
+    def test_compares_and_hashes_by_value(self):
+        assert len(set(SPECS)) == len(SPECS)
+        again = list(every_spec())
+        assert again == SPECS
+        assert [hash(spec) for spec in SPECS] == [hash(spec) for spec in again]
+        assert pickle.loads(pickle.dumps(BASIC)) == BASIC
+
+    def test_cannot_change(self):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            BASIC.shortcut = "A"
+
+    def test_takes_what_means_the_same(self):
+        spec = ResNetSpec(
+            block="bottleneck",
+            repeats=[np.int64(1), 2, 1],
+            widths=[4, np.int32(6), 8],
+            activation=keras.activations.relu,
+            drop_path_rate=0,
+            output_stride=np.int64(16),
+        )
+        assert spec == BOTTLENECK
+        assert spec.to_json() == BOTTLENECK.to_json()
+        assert dataclasses.replace(BASIC, activation="swish").activation == "silu"
+
+    def test_takes_numbers_of_numpy(self):
+        spec = dataclasses.replace(
+            BASIC, output_stride=np.int64(8), drop_path_rate=np.float32(0.25)
+        )
+        assert spec == dataclasses.replace(BASIC, output_stride=8, drop_path_rate=0.25)
+        assert ResNetSpec.from_json(spec.to_json()) == spec
+
+    @pytest.mark.parametrize(
+        ("spec", "depth", "stride", "strides"),
+        [
+            (keras_resnets.VARIANTS["resnet34"], 34, 32, (32, 16, 8)),
+            (keras_resnets.VARIANTS["resnet152"], 152, 32, (32, 16, 8)),
+            (keras_resnets.VARIANTS["plainnet50"], 50, 32, (32, 16, 8)),
+            (keras_resnets.VARIANTS["resnet1202"], 1202, 4, (4, 2, 1)),
+            (BASIC, 10, 16, (16, 8, 4)),
+            (BOTTLENECK, 14, 16, (16, 8, 4)),
+            (ResNetSpec(block="basic", repeats=(1,), widths=(4,)), 4, 4, (4,)),
+            (ResNetSpec(block="basic", repeats=(1, 1), widths=(4, 4), stem="cifar"), 6, 2, (2, 1)),
+        ],
+        ids=lambda value: spec_id(value) if isinstance(value, ResNetSpec) else None,
+    )
+    def test_derived_numbers(self, spec, depth, stride, strides):
+        assert spec.depth == depth
+        assert spec.natural_stride == stride
+        assert spec.output_strides == strides
+
+    def test_variants_differ_by_their_shortcuts_alone(self):
+        for name, spec in keras_resnets.VARIANTS.items():
+            if name.startswith("plain"):
+                residual = keras_resnets.VARIANTS[name.replace("plain", "res")]
+                assert dataclasses.replace(residual, shortcut=None) == spec
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("changes", "error", "words"),
+        [
+            ({"block": "wide"}, ValueError, ["`block`", "'basic', 'bottleneck'", "'wide'"]),
+            ({"repeats": ()}, (TypeError, ValueError), ["`repeats`", "()"]),
+            ({"repeats": 3}, TypeError, ["`repeats`", "repeats=3"]),
+            ({"repeats": "123"}, TypeError, ["`repeats`", "'123'"]),
+            ({"repeats": (1, 2)}, ValueError, ["`repeats`", "`widths`", "(1, 2)", "(4, 6, 8)"]),
+            ({"repeats": (1, 0, 1)}, ValueError, ["`repeats`", "positive", "0"]),
+            ({"repeats": (1, 2.0, 1)}, TypeError, ["`repeats`", "integer", "2.0"]),
+            ({"repeats": (1, True, 1)}, TypeError, ["`repeats`", "integer", "True"]),
+            ({"widths": (4, -6, 8)}, ValueError, ["`widths`", "positive", "-6"]),
+            ({"widths": (4, "6", 8)}, TypeError, ["`widths`", "integer", "'6'"]),
+            ({"widths": None}, TypeError, ["`widths`", "None"]),
+            ({"stem": "svhn"}, ValueError, ["`stem`", "'imagenet', 'cifar'", "'svhn'"]),
+            ({"shortcut": "D"}, ValueError, ["`shortcut`", "'A', 'B', 'C', None", "'D'"]),
+            ({"shortcut": "b"}, ValueError, ["`shortcut`", "'b'"]),
+            ({"shortcut": True}, ValueError, ["`shortcut`", "True"]),
+            ({"shortcut": False}, ValueError, ["`shortcut`", "False"]),
+            ({"shortcut": ["A"]}, ValueError, ["`shortcut`", "['A']"]),
+            ({"zero_pad": "front"}, ValueError, ["`zero_pad`", "'end', 'both'", "'front'"]),
+            ({"zero_pad": "both"}, ValueError, ["`zero_pad`", "shortcut='A'", "'B'"]),
+            ({"stride_on": "2x2"}, ValueError, ["`stride_on`", "'3x3', '1x1'", "'2x2'"]),
+            ({"stride_on": "1x1"}, ValueError, ["stride_on='1x1'", "bottleneck", "'basic'"]),
+            ({"activation": "rleu"}, ValueError, ["`activation`", "'relu'", "'rleu'"]),
+            ({"activation": 3}, (TypeError, ValueError), ["`activation`", "3"]),
+            ({"activation": str}, (TypeError, ValueError), ["`activation`", "str"]),
+            ({"zero_init_residual": 1}, TypeError, ["`zero_init_residual`", "True or False", "1"]),
+            (
+                {"zero_init_residual": True, "shortcut": None},
+                ValueError,
+                ["`zero_init_residual`", "shortcut=None"],
+            ),
+            ({"drop_path_rate": 1.0}, ValueError, ["`drop_path_rate`", "[0, 1)", "1.0"]),
+            ({"drop_path_rate": -0.1}, ValueError, ["`drop_path_rate`", "[0, 1)", "-0.1"]),
+            ({"drop_path_rate": float("nan")}, ValueError, ["`drop_path_rate`", "nan"]),
+            ({"drop_path_rate": "0.1"}, TypeError, ["`drop_path_rate`", "'0.1'"]),
+            ({"drop_path_rate": True}, TypeError, ["`drop_path_rate`", "True"]),
+            (
+                {"drop_path_rate": 0.1, "shortcut": None},
+                ValueError,
+                ["`drop_path_rate`", "shortcut=None"],
+            ),
+            ({"output_stride": 12}, ValueError, ["`output_stride`", "16, 8, 4", "12"]),
+            ({"output_stride": 32}, ValueError, ["`output_stride`", "16, 8, 4", "32"]),
+            ({"output_stride": 2}, ValueError, ["`output_stride`", "16, 8, 4", "2"]),
+            ({"output_stride": "8"}, (TypeError, ValueError), ["`output_stride`", "'8'"]),
+            ({"output_stride": 8.0}, (TypeError, ValueError), ["`output_stride`", "8.0"]),
+        ],
+        ids=lambda value: ",".join(value) if isinstance(value, dict) else None,
+    )
+    def test_name_what_is_wrong(self, changes, error, words):
+        with pytest.raises(error) as caught:
+            dataclasses.replace(BASIC, **changes)
+        assert "Received: " in str(caught.value)
+        for word in words:
+            assert word in str(caught.value)
+
+    def test_a_function_of_ones_own_has_no_name(self):
+        def scaled(x):
+            return 2 * x
+
+        with pytest.raises(ValueError, match=r"`activation`.*keras\.activations"):
+            dataclasses.replace(BASIC, activation=scaled)
+
+    def test_a_layer_has_weights(self):
+        with pytest.raises(TypeError, match=r"`activation`.*weights"):
+            dataclasses.replace(BASIC, activation=keras.layers.PReLU())
+
+    def test_json(self):
+        fields = json.loads(BASIC.to_json())
+        with pytest.raises(ValueError, match=r"Did you mean 'widths'\? Received: 'width'"):
+            ResNetSpec.from_json(json.dumps(fields | {"width": [4]}))
+        del fields["repeats"]
+        with pytest.raises(ValueError, match="needs the field 'repeats'"):
+            ResNetSpec.from_json(json.dumps(fields))
+        with pytest.raises(TypeError, match=r"must be a JSON object.*Received: '\[1\]'"):
+            ResNetSpec.from_json("[1]")
+        with pytest.raises(ValueError):  # noqa: PT011  json's own, with the position
+            ResNetSpec.from_json("{")
+
+    def test_json_of_an_older_spec_lacks_defaults(self):
+        assert (
+            ResNetSpec.from_json('{"block": "basic", "repeats": [1, 2, 1], "widths": [4, 6, 8]}')
+            == BASIC
+        )
+
+    def test_positions_are_not_accepted(self):
+        with pytest.raises(TypeError):
+            ResNetSpec("basic", (1,), (4,))
+
+    @pytest.mark.parametrize("spec", ["resnet18", None, {"block": "basic"}])
+    def test_build_model_takes_a_spec(self, spec):
+        with pytest.raises(TypeError, match=r"`spec` must be a ResNetSpec"):
+            build_model(spec)
+
+
+class TestReadOffAModel:
+    @pytest.mark.parametrize("spec", SPECS, ids=spec_id)
+    def test_is_the_one_it_was_built_from(self, spec):
+        assert model_spec(build_model(spec, input_shape=(None, None, 3))) == spec
+        # The blocks themselves, not only the spec that was read off them
+        for layer in build_model(spec, include_top=False).layers:
+            if layer.name.startswith("stage"):
+                assert layer.shortcut == spec.shortcut
+                assert layer.zero_pad == spec.zero_pad
+                assert layer.zero_init_residual == spec.zero_init_residual
+
+    @pytest.mark.parametrize("rate", [0.05, 0.1, 0.2, 0.3, 0.7])
+    @pytest.mark.parametrize("repeats", [(1, 1, 1), (2, 2, 2), (3, 3, 5)], ids=str)
+    def test_holds_for_any_drop_path_rate(self, rate, repeats):
+        spec = dataclasses.replace(BASIC, repeats=repeats, drop_path_rate=rate)
+        assert model_spec(build_model(spec)) == spec
+
+    @pytest.mark.parametrize("spec", SOME, ids=spec_id)
+    def test_survives_saving_and_cloning(self, spec, tmp_path):
+        model = build_model(spec, input_shape=(None, None, 3), classes=3)
+        model.save(tmp_path / "model.keras")
+        assert model_spec(keras.saving.load_model(tmp_path / "model.keras")) == spec
+        assert model_spec(keras.models.clone_model(model)) == spec
+
+    @pytest.mark.parametrize("spec", SOME, ids=spec_id)
+    def test_survives_building_around(self, spec):
+        inputs = keras.Input((40, 40, 1))
+        x = keras.layers.Conv2D(3, 1, name="colours")(inputs)
+        backbone = build_model(spec, include_top=False, input_tensor=x)
+        y = keras.layers.GlobalMaxPooling2D()(backbone.output)
+        outputs = keras.layers.Dense(2, name="own_head")(keras.layers.Dropout(0.5)(y))
+        assert model_spec(keras.Model(inputs, outputs)) == spec
+
+    def test_model_without_blocks(self):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="mlp")
+        with pytest.raises(ValueError, match=r"stage1_block1.*'mlp'"):
+            model_spec(model)
+        with pytest.raises(TypeError, match=r"`model` must be a keras\.Model.*'resnet18'"):
+            model_spec("resnet18")
+
+    @pytest.mark.parametrize(
+        "second",
+        [
+            {"shortcut": "C"},
+            {"activation": "silu"},
+            {"filters": 6},
+            {"zero_init_residual": True},
+            {"strides": 2},
+            {"drop_path_rate": 0.3},
+        ],
+        ids=lambda options: next(iter(options)),
+    )
+    def test_blocks_that_are_not_of_one_spec(self, second):
+        inputs = keras.Input((16, 16, 3))
+        x = keras_resnets.layers.ConvNorm(4, 3, name="stem_conv")(inputs)
+        x = keras_resnets.layers.BasicBlock(**{"filters": 4, **second}, name="stage1_block1")(x)
+        x = keras_resnets.layers.BasicBlock(4, name="stage1_block2")(x)
+        with pytest.raises(ValueError, match="spec"):
+            model_spec(keras.Model(inputs, x))
+
+    def test_blocks_of_another_kind(self):
+        class DoubleBlock(keras_resnets.layers.BasicBlock):
+            pass
+
+        inputs = keras.Input((16, 16, 4))
+        model = keras.Model(inputs, DoubleBlock(4, name="stage1_block1")(inputs))
+        with pytest.raises(ValueError, match="BasicBlock, BottleneckBlock.*DoubleBlock"):
+            model_spec(model)

@@ -1,0 +1,225 @@
+"""Plain twins: the same network in everything but its shortcuts."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import ResNetSpec, build_model, model_spec, plain_twin
+from keras_resnets.analysis import assert_same_cost, count_macs, count_parameters
+from tests.layer_checks import numpy
+
+BASIC = ResNetSpec(block="basic", repeats=(2, 2), widths=(4, 8))
+BOTTLENECK = dataclasses.replace(BASIC, block="bottleneck")
+SHAPE = (32, 40, 3)
+
+SPECS = {
+    "A": dataclasses.replace(BASIC, shortcut="A"),
+    "B": BASIC,
+    "C": dataclasses.replace(BASIC, shortcut="C"),
+    "plain": dataclasses.replace(BASIC, shortcut=None),
+    "zero_pad": dataclasses.replace(BASIC, shortcut="A", zero_pad="both"),
+    "zero_init": dataclasses.replace(BASIC, zero_init_residual=True),
+    "drop_path": dataclasses.replace(BASIC, drop_path_rate=0.3),
+    "dilated": dataclasses.replace(BASIC, output_stride=4),
+    "cifar": dataclasses.replace(BASIC, stem="cifar", activation="silu"),
+    "bottleneck": BOTTLENECK,
+    "bottleneck_v1": dataclasses.replace(BOTTLENECK, stride_on="1x1", shortcut="A"),
+    "all": dataclasses.replace(
+        BOTTLENECK, shortcut="C", zero_init_residual=True, drop_path_rate=0.5, output_stride=4
+    ),
+}
+
+
+def without_shortcuts(spec):
+    return dataclasses.replace(
+        spec, shortcut=None, zero_pad="end", zero_init_residual=False, drop_path_rate=0.0
+    )
+
+
+def projections(model):
+    return sum(
+        int(np.prod(weight.shape))
+        for weight in model.trainable_weights
+        if "/projection/" in weight.path
+    )
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_twin_of_a_spec(name):
+    assert plain_twin(SPECS[name]) == without_shortcuts(SPECS[name])
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_twin_of_a_model_is_the_twin_s_model(name):
+    model = build_model(SPECS[name], input_shape=SHAPE, classes=5, name="net")
+    twin = plain_twin(model)
+    built = build_model(without_shortcuts(SPECS[name]), input_shape=SHAPE, classes=5)
+    assert twin.name == "plain_net"
+    assert model_spec(twin) == model_spec(built)
+    for layer, expected in zip(twin.layers[1:], built.layers[1:], strict=True):
+        assert layer.get_config() == expected.get_config()
+    assert [(w.path, w.shape) for w in twin.weights] == [(w.path, w.shape) for w in built.weights]
+    assert count_macs(twin) == count_macs(built)
+    assert twin.output_shape == model.output_shape
+    # The difference is what the shortcuts weigh, no more.
+    lost = count_parameters(model).trainable - count_parameters(twin).trainable
+    assert lost == projections(model)
+
+    x = np.random.default_rng(0).uniform(size=(2, *SHAPE)).astype("float32")
+    for training in (False, True):
+        assert np.all(np.isfinite(numpy(twin(x, training=training))))
+
+
+def test_twin_is_made_of_the_branches():
+    """With the same weights, the twin of one block is the block without its sum."""
+    spec = ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
+    model = build_model(spec, include_top=False, input_shape=(8, 8, 3))
+    twin = plain_twin(model)
+    twin.set_weights(model.get_weights())
+    x = np.random.default_rng(0).uniform(size=(2, 8, 8, 3)).astype("float32")
+    stem, block = model.get_layer("stem_activation").output, model.get_layer("stage1_block1")
+    before = keras.Model(model.input, stem)(x)
+    np.testing.assert_array_equal(
+        numpy(twin(x)), numpy(keras.activations.relu(block.branch(before)))
+    )
+
+
+def test_weights_are_fresh():
+    model = build_model(BASIC, input_shape=SHAPE, classes=5)
+    twin = plain_twin(model)
+    other = plain_twin(model)
+    for weight, again in zip(twin.weights, other.weights, strict=True):
+        assert weight is not again
+        if weight.path.endswith("kernel"):
+            assert not np.array_equal(numpy(weight), numpy(again)), weight.path
+    kernels = {w.path: numpy(w) for w in model.weights if w.path.endswith("kernel")}
+    for weight in twin.weights:
+        if weight.path in kernels:
+            assert not np.array_equal(numpy(weight), kernels[weight.path]), weight.path
+
+    # and not shared: what happens to the twin does not happen to the model
+    before = model.get_weights()
+    for weight in twin.weights:
+        weight.assign(keras.ops.zeros_like(weight))
+    for value, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, now)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet20", "resnet110"])
+def test_option_a_costs_the_same(name):
+    model = keras_resnets.create_model(name, shortcut="A")
+    twin = plain_twin(model)
+    assert_same_cost(model, twin)
+    assert_same_cost(twin, keras_resnets.create_model(name.replace("res", "plain")))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34"])
+def test_option_b_costs_the_three_projections_more(name):
+    model = keras_resnets.create_model(name)
+    twin = plain_twin(model)
+    with pytest.raises(AssertionError) as caught:
+        assert_same_cost(model, twin)
+    lines = str(caught.value).splitlines()
+    assert f"'{name}' and 'plain_{name}'" in lines[0]
+    assert "trainable parameters" in lines[1]
+    assert "-173,824" in lines[1]
+    # 1×1 convolutions from 64, 128 and 256 channels to twice as many, at 28², 14² and 7²
+    macs = 28**2 * 64 * 128 + 14**2 * 128 * 256 + 7**2 * 256 * 512
+    assert any("multiply-adds" in line and f"-{macs:,}" in line for line in lines)
+    named = [line.split(":")[0].strip() for line in lines[1:] if "/" in line.split(":")[0]]
+    assert named == [
+        f"stage{stage}_block1/projection/conv_norm/{part}"
+        for stage in (2, 3, 4)
+        for part in ("conv", "norm")
+    ]
+
+    with pytest.raises(AssertionError, match=r"\+173,824"):
+        assert_same_cost(twin, model)
+
+
+class TestModelsBuiltUpon:
+    def test_layers_around_the_network_stay(self):
+        inputs = keras.Input((20, 20, 1), name="pixels")
+        x = keras.layers.Rescaling(1 / 255, name="scaled")(inputs)
+        x = keras.layers.Conv2D(3, 1, name="colours")(x)
+        x = build_model(SPECS["all"], include_top=False, input_tensor=x).output
+        x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
+        x = keras.layers.Dropout(0.5, name="dropout")(x)
+        outputs = [keras.layers.Dense(n, name=f"head{n}")(x) for n in (2, 3)]
+        model = keras.Model(inputs, outputs, name="two_heads")
+        twin = plain_twin(model)
+        assert [layer.name for layer in twin.layers[1:]] == [
+            layer.name for layer in model.layers[1:]
+        ]
+        assert twin.get_layer("scaled").scale == 1 / 255
+        assert [output.shape for output in twin.outputs] == [(None, 2), (None, 3)]
+        assert model_spec(twin) == without_shortcuts(SPECS["all"])
+
+    def test_without_top_for_images_of_any_size(self):
+        model = build_model(BASIC, include_top=False, pooling="max")
+        twin = plain_twin(model, name="twin")
+        assert twin.name == "twin"
+        assert twin.input_shape == (None, None, None, 3)
+        assert twin.output_shape == model.output_shape == (None, 8)
+
+    def test_feature_extractor(self):
+        extractor = keras_resnets.feature_extractor(build_model(BASIC, include_top=False))
+        twin = plain_twin(extractor)
+        assert model_spec(twin) == without_shortcuts(BASIC)
+        assert list(twin.output) == ["stage1", "stage2"]
+
+    def test_own_blocks(self):
+        inputs = keras.Input((8, 8, 3))
+        x = keras_resnets.layers.BasicBlock(6, shortcut="A", zero_pad="both")(inputs)
+        x = keras_resnets.layers.BottleneckBlock(2, strides=2)(x)
+        model = keras.Model(inputs, x)
+        twin = plain_twin(model)
+        blocks = [block for block in twin.layers if hasattr(block, "shortcut")]
+        assert [block.shortcut for block in blocks] == [None, None]
+        assert [block.strides for block in blocks] == [1, 2]
+
+    def test_mixed_precision_stays(self):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        model = build_model(BASIC, input_shape=SHAPE)
+        keras.config.set_dtype_policy("float32")
+        twin = plain_twin(model)
+        assert twin.get_layer("stage1_block1").compute_dtype == "bfloat16"
+        assert twin.get_layer("predictions").compute_dtype == "float32"
+
+    @pytest.mark.parametrize("around", ["sequential", "functional"])
+    def test_a_network_within_a_model(self, around):
+        """Either its shortcuts go too, or it is refused: never left as it is."""
+        network = build_model(BASIC, input_shape=SHAPE, include_top=False, pooling="avg")
+        if around == "sequential":
+            model = keras.Sequential([keras.Input(SHAPE), network, keras.layers.Dense(2)])
+        else:
+            inputs = keras.Input(SHAPE)
+            x = keras.layers.Conv2D(3, 1)(inputs)
+            x = keras_resnets.layers.BasicBlock(3, name="block")(x)
+            model = keras.Model(inputs, keras.layers.Dense(2)(network(x)))
+        try:
+            twin = plain_twin(model)
+        except ValueError as error:
+            assert "residual blocks" in str(error)
+            return
+        for layer in twin._flatten_layers():
+            assert getattr(layer, "shortcut", None) is None
+
+
+class TestErrors:
+    def test_no_model(self):
+        for value in ("resnet18", None, keras_resnets.layers.BasicBlock(4)):
+            with pytest.raises(TypeError, match=r"`model_or_spec`.*Received: model_or_spec="):
+                plain_twin(value)
+
+    def test_no_blocks(self):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="mlp")
+        with pytest.raises(ValueError, match=r"`model_or_spec`.*residual blocks.*'mlp'"):
+            plain_twin(model)
+
+    def test_a_spec_has_no_name(self):
+        with pytest.raises(ValueError, match="name='twin'"):
+            plain_twin(BASIC, name="twin")

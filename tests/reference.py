@@ -1,0 +1,84 @@
+"""Residual networks' operations in NumPy, float64, channels last: written from the formulas."""
+
+import numpy as np
+
+EPSILON = 1e-5
+MOMENTUM = 0.9
+
+
+def pair(value):
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def relu(x):
+    return np.maximum(x, 0.0)
+
+
+def windows(x, size, strides, dilation=(1, 1)):
+    """Returns the windows of `x` as (batch, rows, columns, height, width, channels)."""
+    (height, width), (down, right) = size, strides
+    reach = [d * (k - 1) for d, k in zip(dilation, size, strict=True)]
+    rows = (x.shape[1] - reach[0] - 1) // down + 1
+    columns = (x.shape[2] - reach[1] - 1) // right + 1
+    taken = np.empty((x.shape[0], rows, columns, height, width, x.shape[3]))
+    for i in range(height):
+        for j in range(width):
+            top, left = i * dilation[0], j * dilation[1]
+            taken[:, :, :, i, j] = x[:, top::down, left::right][:, :rows, :columns]
+    return taken
+
+
+def conv2d(x, kernel, strides=1, dilation=1):
+    """A convolution without bias; each side is padded with ⌊dilation · (size - 1) / 2⌋ zeros."""
+    strides, dilation, size = pair(strides), pair(dilation), kernel.shape[:2]
+    vertical, horizontal = (d * (k - 1) // 2 for d, k in zip(dilation, size, strict=True))
+    x = np.pad(x, ((0, 0), (vertical, vertical), (horizontal, horizontal), (0, 0)))
+    return np.einsum("nhwijc,ijcf->nhwf", windows(x, size, strides, dilation), kernel)
+
+
+def max_pool(x, size, stride):
+    edge = size // 2
+    x = np.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)), constant_values=-np.inf)
+    return windows(x, (size, size), (stride, stride)).max(axis=(3, 4))
+
+
+def batch_norm(x, gamma, beta, mean, variance, epsilon=EPSILON):
+    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+
+
+def zero_padded(x, stride, filters, zero_pad="end"):
+    """Option A: every `stride`-th position, and zeros for the channels that are missing."""
+    missing = filters - x.shape[-1]
+    before = missing // 2 if zero_pad == "both" else 0
+    return np.pad(x[:, ::stride, ::stride], ((0, 0),) * 3 + ((before, missing - before),))
+
+
+class WeightedLayers:
+    """Convolutions with batch norm over one layer's weights, by their paths in it.
+
+    In training, `moving` collects what the moving statistics are to be afterwards.
+    """
+
+    def __init__(self, weights, training=False):
+        self.weights = {path: value.astype("float64") for path, value in weights.items()}
+        self.training = training
+        self.moving = {}
+
+    def conv_norm(self, x, path, strides=1, dilation=1):
+        x = conv2d(x, self.weights[f"{path}/conv/kernel"], strides, dilation)
+        return self.norm(x, f"{path}/norm")
+
+    def norm(self, x, path):
+        gamma, beta, mean, variance = (
+            self.weights[f"{path}/{name}"]
+            for name in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
+        if self.training:
+            axes = tuple(range(x.ndim - 1))
+            old_mean, old_variance = mean, variance
+            mean, variance = x.mean(axes), x.var(axes)
+            self.moving[f"{path}/moving_mean"] = MOMENTUM * old_mean + (1 - MOMENTUM) * mean
+            self.moving[f"{path}/moving_variance"] = (
+                MOMENTUM * old_variance + (1 - MOMENTUM) * variance
+            )
+        return batch_norm(x, gamma, beta, mean, variance)

@@ -1,0 +1,105 @@
+"""What an import needs, and who may import whom."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.subprocesses import ROOT
+
+PACKAGE = ROOT / "keras_resnets"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
+# A part may import those before it, and itself.
+ORDER = ["arguments", "layers", "models", "analysis"]
+
+
+def module_level_imports(path):
+    """The modules that a file imports when it is imported itself."""
+    found = set()
+    pending = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        pending.extend(ast.iter_child_nodes(node))
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_backend_is_imported_at_module_level(path):
+    assert not {name.split(".")[0] for name in module_level_imports(path)} & BACKENDS
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_parts_import_in_one_direction_only(path):
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if part == "__init__":
+        return
+    allowed = ORDER[: ORDER.index(part) + 1]
+    for name in module_level_imports(path):
+        assert name.split(".")[0] != "training"
+        if name.startswith("keras_resnets."):
+            assert name.split(".")[1] in allowed, name
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "", "HOME": "", "TF_CPP_MIN_LOG_LEVEL": "2", **environment},
+    )
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_without_a_backend_the_error_says_what_to_install(backend, tmp_path):
+    block = f"""
+import sys
+for name in {sorted(BACKENDS)}:
+    sys.modules[name] = None
+import importlib.abc
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] in {sorted(BACKENDS)}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+for name in {sorted(BACKENDS)}:
+    del sys.modules[name]
+sys.meta_path.insert(0, Absent())
+import keras_resnets
+"""
+    run = run_python(block, KERAS_BACKEND=backend, KERAS_HOME=str(tmp_path))
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: keras_resnets needs a backend for Keras")
+    assert repr(backend) in last
+    assert "pip install 'keras-resnets[cpu]'" in last
+    assert "KERAS_BACKEND" in last
+
+
+def test_every_public_name_is_there():
+    import keras_resnets
+    from keras_resnets import analysis, layers, models
+
+    for module in (keras_resnets, analysis, layers, models):
+        for name in module.__all__:
+            assert hasattr(module, name), f"{module.__name__}.{name}"
+
+
+def test_the_version_is_that_of_the_distribution():
+    from importlib.metadata import PackageNotFoundError, version
+
+    import keras_resnets
+
+    try:
+        assert version("keras-resnets") == keras_resnets.__version__
+    except PackageNotFoundError:
+        pytest.skip("not installed, only imported")
