@@ -89,7 +89,7 @@ def test_an_unknown_layer_with_weights_is_named():
 
 @pytest.mark.parametrize("function", [count_parameters, count_macs, layer_costs])
 def test_what_is_no_model_is_refused(function):
-    with pytest.raises(TypeError, match="`model` must be a keras.Model"):
+    with pytest.raises(TypeError, match=r"`model` must be a keras\.Model"):
         function("resnet20")
 
 

@@ -70,5 +70,5 @@ def test_another_package_s_model_is_refused():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match="residual blocks named stage1_block1"):
         feature_extractor(model)
-    with pytest.raises(TypeError, match="`model` must be a keras.Model"):
+    with pytest.raises(TypeError, match=r"`model` must be a keras\.Model"):
         feature_extractor("resnet20")

@@ -58,7 +58,7 @@ def test_unfreezing_trains_everything_again(rng, bn):
     assert fit(model, rng) == {weight.path for weight in model.weights}
 
 
-@pytest.mark.parametrize("first, second", [("inference", "train"), ("train", "inference")])
+@pytest.mark.parametrize(("first", "second"), [("inference", "train"), ("train", "inference")])
 def test_the_second_call_decides(first, second):
     model = freeze_backbone(freeze_backbone(small(classes=3), bn=first), bn=second)
     expected = freeze_backbone(small(classes=3), bn=second)
