@@ -9,8 +9,8 @@ except ModuleNotFoundError as error:
         raise
     raise ModuleNotFoundError(
         f"keras_resnets needs a backend for Keras, and the one it would use, {error.name!r}, is "
-        "not installed. Install TensorFlow with `pip install 'keras-resnets[cpu]'` or "
-        "`pip install 'keras-resnets[gpu]'`; or install JAX or PyTorch and set the environment "
+        "not installed. Install TensorFlow with `pip install tensorflow-cpu` or "
+        "`pip install 'tensorflow[and-cuda]'`; or install JAX or PyTorch and set the environment "
         "variable KERAS_BACKEND to 'jax' or 'torch'.",
         name=error.name,
     ) from error

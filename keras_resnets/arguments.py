@@ -109,6 +109,11 @@ def check_activation(name: str, value: Any) -> Any:
             f"`{name}` must be a function without weights, or its name in `keras.activations`. "
             f"Received: {name}={value!r}"
         )
+    if value in ("glu", keras.activations.glu):
+        raise ValueError(
+            f"`{name}` must keep the number of channels, and GLU halves it. "
+            f"Received: {name}={value!r}"
+        )
     try:
         return keras.activations.get(value)
     except (TypeError, ValueError) as error:

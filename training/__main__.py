@@ -16,23 +16,34 @@ from training.stderr import held_stderr
 with held_stderr():
     import tensorflow  # noqa: F401
 
+from training.commands import (
+    evaluate_command,
+    index,
+    publish_command,
+    recipes,
+    train_command,
+)
 from training.demo import demo
+from training.state import Diverged
 
-COMMANDS = {"demo": demo}
 
-
-def main() -> int:
-    """Runs a command; a wrong argument is one line on stderr and exit status 2."""
-    application = tyro.extras.SubcommandApp()
-    for name, command in COMMANDS.items():
-        application.command(name=name)(command)
+def main(arguments: list[str]) -> int:
+    """Runs a command and returns its exit status; a wrong argument is one line on stderr and 2."""
     try:
-        application.cli(prog="python -m training", description=__doc__)
+        behind_train = arguments[1:] if arguments[:1] == ["train"] else []
+        application = tyro.extras.SubcommandApp()
+        for command in (demo, train_command(behind_train), recipes, index):
+            application.command(command)
+        application.command(name="evaluate")(evaluate_command)
+        application.command(name="publish")(publish_command)
+        return application.cli(prog="python -m training", args=arguments, description=__doc__) or 0
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    except (Diverged, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

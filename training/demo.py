@@ -46,6 +46,12 @@ def demo(seed: int = 0, epochs: int = 20, output: Path = Path("saved_models/demo
         raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
     if output.exists() and not output.is_dir():
         raise ValueError(f"`output` must be a folder. Received: output={str(output)!r}, a file")
+    if any(character in str(output) for character in "[]*?"):
+        raise ValueError(
+            "`output` must be free of [, ], * and ?, which TensorFlow takes for patterns. "
+            f"Received: output={str(output)!r}"
+        )
+    output.mkdir(parents=True, exist_ok=True)
     console = Console(highlight=False)
     started = time.perf_counter()
     digits = load_digits(seed)
@@ -64,14 +70,13 @@ def demo(seed: int = 0, epochs: int = 20, output: Path = Path("saved_models/demo
         runs.append(_train(model, digits, epochs, seed, console))
     console.print(_comparison([residual, plain], runs))
 
-    output.mkdir(parents=True, exist_ok=True)
     saved_model = output / "saved_model"
     residual.export(saved_model, verbose=False)
     residual.save(output / "resnet14.keras")
     plain.save(output / "plain14.keras")
     answers = _answers_of_saved_model(saved_model, digits.test_images)
     parity = float(np.abs(answers - residual.predict(digits.test_images, verbose=0)).max())
-    if parity > 1e-5:
+    if not parity <= 1e-5:
         raise RuntimeError(f"The SavedModel's answers differ from the model's by {parity:.2e}.")
     console.print(
         f"The SavedModel, loaded back, answers as the model does on all {len(answers)} test "

@@ -1,7 +1,14 @@
-"""A progress bar for `fit`."""
+"""What a person sees while a model trains."""
 
 import keras
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -9,11 +16,10 @@ class EpochProgress(keras.callbacks.Callback):
 
     Args:
         title: What stands in front of the bar.
-        console: The `rich.console.Console` to draw on. Where it is no terminal, only the
-            finished bar is printed.
+        console: Where to draw. Where it is no terminal, only the finished bar is printed.
     """
 
-    def __init__(self, title, console):
+    def __init__(self, title: str, console: Console):
         super().__init__()
         self._bar = Progress(
             TextColumn(f"{title:<10}"),
@@ -37,3 +43,45 @@ class EpochProgress(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._bar.stop()
+
+
+class StepProgress:
+    """A bar over the steps of a run; plain lines where there is no terminal.
+
+    Args:
+        title: What stands in front of the bar.
+        step: Number of steps already done.
+        total: Number of steps of the run.
+        console: Where to draw.
+    """
+
+    def __init__(self, title: str, step: int, total: int, console: Console):
+        self._console = console
+        self._bar = Progress(
+            TextColumn(title),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=total, completed=step, state="")
+
+    def __enter__(self):
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._bar.stop()
+
+    def update(
+        self, step: int, loss: float, accuracy: float, learning_rate: float, rate: float
+    ) -> None:
+        """Shows where the run is; `rate` is in images per second."""
+        state = f"loss {loss:.3f}  acc {accuracy:.1%}  lr {learning_rate:.4f}  {rate:.0f} img/s"
+        self._bar.update(self._task, completed=step, state=state)
+
+    def line(self, text: str) -> None:
+        """Prints a line above the bar."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -5,11 +5,15 @@ import math
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock
 
 # Weights that follow the data and not a gradient, in batch normalization and `Normalization`.
-STATISTICS = {"moving_mean", "moving_variance", "mean", "variance", "count"}
+STATISTICS = {
+    *("moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev"),
+    *("mean", "variance", "count"),
+}
 
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 # By the convention of the papers, what works on each value alone counts nothing.
@@ -155,12 +159,22 @@ def layer_costs(model, input_shape=None):
     LayerCost(name='stem_conv/conv', output_shape=(None, 32, 32, 16), parameters=432, macs=442368)
     """
     model = with_known_shapes(model, input_shape)
-    costs = []
+    graph = getattr(model, "_functional", None) or model  # a Sequential model's own graph
+    nodes = {id(node) for level in graph._nodes_by_depth.values() for node in level}
+    costs: list[LayerCost] = []
     for layer in model.layers:
-        if layer.weights:
-            # What it was called on; a model's own `input` is the placeholder within it.
-            called_on = keras.Operation.input.fget(layer)
-            _add_costs(layer, tuple(called_on.shape), layer.name, costs)
+        calls = [node for node in layer._inbound_nodes if id(node) in nodes]
+        for number, call in enumerate(calls if layer.weights else ()):
+            if len(call.input_tensors) != 1:
+                raise TypeError(
+                    "Multiply-adds are known for layers with one input. Received: "
+                    f"{layer.name!r}, a {type(layer).__name__}"
+                )
+            added: list[LayerCost] = []
+            _add_costs(layer, tuple(call.input_tensors[0].shape), layer.name, added)
+            if number:  # called again: it computes again, and has the same parameters
+                added = [dataclasses.replace(cost, parameters=0) for cost in added]
+            costs += added
     return costs
 
 
@@ -216,6 +230,8 @@ def with_known_shapes(model, input_shape):
             f"`model` must be a functional model with one input. Received: {model.name!r}"
         )
     own = tuple(model.input_shape[1:])
+    if input_shape is not None:
+        _check_input_shape(input_shape)
     if input_shape is None or tuple(input_shape) == own:
         if None in own:
             raise ValueError(
@@ -234,6 +250,18 @@ def with_known_shapes(model, input_shape):
             f"Received: input_shape={input_shape}, model.input_shape={model.input_shape}"
         )
     return keras.models.clone_model(model, input_tensors=keras.Input(wanted))
+
+
+def _check_input_shape(shape):
+    """Raises unless a shape is a tuple of positive integers, or of `None` for what is open."""
+    if not isinstance(shape, (tuple, list)) or not all(
+        size is None
+        or (isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size > 0)
+        for size in shape
+    ):
+        raise ValueError(
+            f"`input_shape` must be a tuple of positive integers. Received: input_shape={shape!r}"
+        )
 
 
 def _differing_layers(a, b, input_shape, most=8):

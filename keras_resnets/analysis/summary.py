@@ -11,7 +11,7 @@ class StageCost:
     """What one part of a model costs.
 
     Attributes:
-        name: `"stem"`, `"stage1"` and so on, or `"head"`.
+        name: `"stem"`, `"stage1"` and so on, or `"head"`; `"input"` for what comes before.
         output_shape: Shape of what it puts out, without the batch.
         parameters: Number of trainable parameters.
         macs: Multiply-adds for one image.
@@ -82,12 +82,21 @@ def summarize(model, input_shape=None):
     total                269,722     40,551,040  100.0%
     """
     model = with_known_shapes(model, input_shape)
-    shapes = {_part(layer.name): tuple(layer.output.shape[1:]) for layer in model.layers}
+    known = [layer.name for layer in model.layers if _part(layer.name)]
+    first = [layer.name for layer in model.layers].index(known[0]) if known else 0
+    before = {layer.name for layer in model.layers[:first]}
+
+    def part_of(name):
+        if name.split("/")[0] in before:
+            return "input"
+        return _part(name) or "head"
+
+    shapes = {part_of(layer.name): tuple(layer.output.shape[1:]) for layer in model.layers}
     costs = layer_costs(model)
     total = sum(cost.macs for cost in costs)
     parts: dict[str, list] = {}
     for cost in costs:
-        parts.setdefault(_part(cost.name), []).append(cost)
+        parts.setdefault(part_of(cost.name), []).append(cost)
     return CostTable(
         tuple(
             StageCost(
@@ -95,7 +104,7 @@ def summarize(model, input_shape=None):
                 shapes[name],
                 sum(cost.parameters for cost in part),
                 sum(cost.macs for cost in part),
-                sum(cost.macs for cost in part) / total,
+                sum(cost.macs for cost in part) / max(total, 1),
             )
             for name, part in parts.items()
         )
@@ -104,4 +113,4 @@ def summarize(model, input_shape=None):
 
 def _part(name):
     match = re.match(r"(stem|stage\d+)_", name)
-    return match[1] if match else "head"
+    return match[1] if match else None

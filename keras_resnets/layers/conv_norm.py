@@ -101,6 +101,8 @@ class ConvNorm(keras.layers.Layer):
         check_feature_map(input_shape, self.data_format)
         self.conv.build(self._padded_shape(input_shape))
         self.norm.build(self.compute_output_shape(input_shape))
+        if not self.trainable:  # frozen when it was saved
+            self.conv.trainable = self.norm.trainable = False
 
     def call(self, inputs, training=None):
         x = inputs

@@ -138,6 +138,10 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
         if self.shortcut is not None:
             self.shortcut_layer = self._create_shortcut(channels)
             self.shortcut_layer.build(input_shape)
+        if not self.trainable:  # frozen when it was saved
+            for layer in (*self.branch_layers(), self.shortcut_layer):
+                if layer is not None:
+                    layer.trainable = False
 
     def call(self, inputs, training=None):
         y = self.branch(inputs, training=training)

@@ -134,6 +134,8 @@ class ProjectionShortcut(keras.layers.Layer):
 
     def build(self, input_shape):
         self.conv_norm.build(input_shape)
+        if not self.trainable:  # frozen when it was saved
+            self.conv_norm.trainable = False
 
     def call(self, inputs, training=None):
         return self.conv_norm(inputs, training=training)

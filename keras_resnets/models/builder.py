@@ -11,7 +11,7 @@ from keras_resnets.arguments import (
 from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
 from keras_resnets.models.inputs import model_inputs
 from keras_resnets.models.spec import BLOCKS, STEM_STRIDES, ResNetSpec
-from keras_resnets.models.weights_file import load_weights_file
+from keras_resnets.models.weights_file import check_weights_path, load_weights_file
 
 DEFAULT_CLASSES = {"imagenet": 1000, "cifar": 10}
 
@@ -75,8 +75,11 @@ def build_model(
     check_bool("include_top", include_top)
     check_choice("pooling", pooling, (None, "avg", "max"))
     _check_head(include_top, pooling, classes, classifier_activation)
+    if weights is not None:
+        check_weights_path(weights)
     if classes is None:
         classes = DEFAULT_CLASSES[spec.stem]
+    classes = check_positive_int("classes", classes)
 
     image, inputs = model_inputs(spec, input_tensor, input_shape, include_top)
     x = _stem(image, spec)
@@ -129,7 +132,7 @@ def _stages(x, spec):
                 strides=stride if block == 1 else 1,
                 dilation=dilation,
                 first_dilation=first_dilation if block == 1 else dilation,
-                drop_path_rate=spec.drop_path_rate * built / sum(spec.repeats),
+                drop_path_rate=spec.drop_path_rate * (built / sum(spec.repeats)),
                 name=f"stage{stage}_block{block}",
                 **options,
             )(x)
@@ -159,8 +162,6 @@ def _check_head(include_top, pooling, classes, classifier_activation):
                 "`pooling` belongs to include_top=False; the top has its own average pooling. "
                 f"Received: pooling={pooling!r}, include_top=True"
             )
-        if classes is not None:
-            check_positive_int("classes", classes)
         check_activation("classifier_activation", classifier_activation)
         return
     if classes is not None:

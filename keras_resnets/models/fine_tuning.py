@@ -3,14 +3,14 @@
 import keras
 
 from keras_resnets.arguments import check_choice
-from keras_resnets.layers import BatchNormalization
 from keras_resnets.models.model_spec import stage_blocks
 
 
 def freeze_backbone(model, bn="inference"):
-    """Freezes every layer up to the last block, so that only what follows it is trained.
+    """Freezes every layer on the way to the last block, so that all others are trained.
 
-    `unfreeze` undoes it. As always in Keras, compile the model afterwards.
+    `unfreeze` undoes it. As always in Keras, compile the model afterwards. With `bn="inference"`
+    the freeze outlasts saving; with `"train"` it must be set again on the loaded model.
 
     Args:
         model: A functional model of the zoo, or one built upon it.
@@ -34,13 +34,11 @@ def freeze_backbone(model, bn="inference"):
     """
     check_choice("bn", bn, ("inference", "train"))
     last_block = stage_blocks(model)[-1][-1]
-    for layer in model.layers:
+    for layer in keras.Model(model.inputs, last_block.output).layers:
         if bn == "inference":
             layer.trainable = False
         else:
             _freeze_convolutions(layer)
-        if layer is last_block:
-            return model
     return model
 
 
@@ -75,7 +73,7 @@ def unfreeze(model):
 def _freeze_convolutions(layer):
     """Freezes a layer's own weights, and goes on into its sublayers."""
     sublayers = list(layer._flatten_layers(include_self=False, recursive=False))
-    if isinstance(layer, BatchNormalization):
+    if isinstance(layer, keras.layers.BatchNormalization):
         layer.trainable = True
     elif not sublayers:
         layer.trainable = False

@@ -1,8 +1,7 @@
 """What goes into a model: `input_tensor` and `input_shape`, as `keras.applications` has them."""
 
 import keras
-
-from keras_resnets.arguments import check_positive_int
+import numpy as np
 
 DEFAULT_SIZES = {"imagenet": 224, "cifar": 32}
 
@@ -19,7 +18,7 @@ def model_inputs(spec, input_tensor, input_shape, include_top):
     if input_tensor is None:
         shape = input_shape or _default_shape(spec, include_top)
         _check_size("input_shape", shape, spec)
-        image = keras.Input(shape)
+        image = keras.Input(shape, name="image")
         return image, image
 
     if not keras.backend.is_keras_tensor(input_tensor):
@@ -66,8 +65,18 @@ def _check_shape(shape):
                 f"`input_shape` must name the number of channels, the {_layout()}. "
                 f"Received: input_shape={shape!r}"
             )
-        if size is not None:
-            check_positive_int("input_shape", size)
+        if size is None:
+            continue
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
+            raise TypeError(
+                "`input_shape` must hold positive integers, or None for an open height or width. "
+                f"Received: input_shape={shape!r}"
+            )
+        if size < 1:
+            raise ValueError(
+                "`input_shape` must hold positive integers, or None for an open height or width. "
+                f"Received: input_shape={shape!r}"
+            )
 
 
 def _check_size(name, shape, spec):
@@ -75,8 +84,8 @@ def _check_size(name, shape, spec):
     sizes = [size for axis, size in enumerate(shape) if axis != _channel_index()]
     if any(size is not None and size < least for size in sizes):
         raise ValueError(
-            f"`{name}` must have a height and width of at least {least}, the stride of this "
-            f"network; {_layout()}. Received: {name}={shape!r}"
+            f"`{name}` must have a height and a width of at least {least}, the stride of this "
+            f"network; the channels are the {_layout()}. Received: {name}={shape!r}"
         )
 
 

@@ -43,7 +43,13 @@ def model_spec(model):
     stride = STEM_STRIDES[stem]
     for blocks in stages:
         stride *= blocks[0].strides
-    return ResNetSpec(
+    natural = STEM_STRIDES[stem] * 2 ** (len(stages) - 1)
+    if stride > natural:
+        raise ValueError(
+            "The blocks of `model` must be those of one spec, with a stride of 2 at the start of "
+            f"each stage but the first. Received: {model.name!r} with an output stride of {stride}"
+        )
+    spec = ResNetSpec(
         block=names[0],
         repeats=tuple(len(blocks) for blocks in stages),
         widths=tuple(blocks[0].filters for blocks in stages),
@@ -56,6 +62,8 @@ def model_spec(model):
         drop_path_rate=last.drop_path_rate,
         output_stride=stride,
     )
+    _check_blocks(spec, stages)
+    return spec
 
 
 def stage_blocks(model):
@@ -78,3 +86,30 @@ def stage_blocks(model):
             f"this package do. Received: model={model.name!r}"
         )
     return [[blocks[block] for block in sorted(blocks)] for _, blocks in sorted(stages.items())]
+
+
+def _check_blocks(spec, stages):
+    """Raises unless every block is what the spec, read off the last one, makes of it."""
+    built = 0
+    for stage, (blocks, filters) in enumerate(zip(stages, spec.widths, strict=True), 1):
+        for number, block in enumerate(blocks, 1):
+            built += 1
+            expected = {
+                "filters": filters,
+                "shortcut": spec.shortcut,
+                "zero_pad": spec.zero_pad,
+                "stride_on": spec.stride_on,
+                "activation": keras.activations.get(spec.activation),
+                "zero_init_residual": spec.zero_init_residual,
+                "drop_path_rate": spec.drop_path_rate * (built / sum(spec.repeats)),
+            }
+            if number > 1 or stage == 1:
+                expected["strides"] = 1
+            for name, value in expected.items():
+                present = getattr(block, name, "3x3" if name == "stride_on" else None)
+                if type(block) is not BLOCKS[spec.block] or present != value:
+                    raise ValueError(
+                        "The blocks of `model` must be those of one spec. Received: "
+                        f"{block.name!r}, a {type(block).__name__} with {name}={present!r}, where "
+                        f"the last block asks for {value!r}"
+                    )

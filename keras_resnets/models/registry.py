@@ -38,7 +38,7 @@ def list_models(pattern="*"):
         pattern: A pattern with `*`, `?` and `[…]`; case does not matter.
 
     Returns:
-        A list of names for `create_model`, from shallow to deep, residual before plain.
+        A list of names for `create_model`: ImageNet's, then CIFAR's, each from shallow to deep.
 
     Example:
 
@@ -50,7 +50,7 @@ def list_models(pattern="*"):
     return fnmatch.filter(_FACTORIES, pattern.lower())
 
 
-def create_model(name, **arguments):
+def create_model(name, /, **arguments):
     """Builds a model by the name of its factory, for instance from a configuration file.
 
     Args:

@@ -98,6 +98,7 @@ class ResNetSpec:
         )
         if self.output_stride is not None:
             strides = self.output_strides
+            self._set("output_stride", check_positive_int("output_stride", self.output_stride))
             check_choice("output_stride", self.output_stride, strides)
             if self.output_stride == strides[0]:
                 self._set("output_stride", None)

@@ -56,7 +56,7 @@ def plain_twin(model_or_spec, name=None):
             f"`model_or_spec` must contain residual blocks. Received: {model_or_spec.name!r} with "
             f"none among its {len(model_or_spec.layers)} layers"
         )
-    twin = keras.models.clone_model(model_or_spec, clone_function=_without_shortcut)
+    twin = keras.models.clone_model(model_or_spec, clone_function=_without_shortcut, recursive=True)
     twin.name = name or f"plain_{model_or_spec.name}"
     return twin
 

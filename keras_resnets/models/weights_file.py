@@ -1,6 +1,7 @@
 """Loading a Keras weights file into the architecture it was saved from, and no other."""
 
 import io
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -25,25 +26,32 @@ def load_weights_file(model, path):
             architecture's weights; the first layer that differs is named.
         TypeError: If `path` is not a path.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"`weights` must be None or a path. Received: weights={path!r}")
-    path = Path(path)
-    if not path.name.endswith(SUFFIXES):
-        raise ValueError(
-            f"`weights` must be None or the path of a {' or '.join(SUFFIXES)} file. "
-            f"Received: weights={str(path)!r}"
-        )
-    if not path.is_file():
-        raise ValueError(f"`weights` must be an existing file. Received: weights={str(path)!r}")
+    path = check_weights_path(path)
+    expected = _model_shapes(model)
+    arrays = sum(4 * math.prod(shape) for shapes in expected.values() for shape in shapes)
     try:
-        present = _file_shapes(path)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        present = _file_shapes(path, most_bytes=4 * arrays + 2**26)
+    except Exception as error:  # what h5py and zipfile raise of a broken file has no common base
         raise ValueError(
             f"`weights` must be a file that Keras saved; this one cannot be read ({error}). "
             f"Received: weights={str(path)!r}"
         ) from error
-    _check_same(_model_shapes(model), present, model.name, path)
+    _check_same(expected, present, model.name, path)
     model.load_weights(path)
+
+
+def check_weights_path(path):
+    """Returns the path of a weights file, or raises if there is none of the right kind there."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`weights` must be None or a path. Received: weights={path!r}")
+    if not Path(path).name.endswith(SUFFIXES):
+        raise ValueError(
+            f"`weights` must be None or the path of a {' or '.join(SUFFIXES)} file. "
+            f"Received: weights={str(path)!r}"
+        )
+    if not Path(path).is_file():
+        raise ValueError(f"`weights` must be an existing file. Received: weights={str(path)!r}")
+    return Path(path)
 
 
 def _model_shapes(model):
@@ -55,10 +63,13 @@ def _model_shapes(model):
     return shapes
 
 
-def _file_shapes(path):
+def _file_shapes(path, most_bytes):
     """Returns {layer path: shapes of its own variables} of a file."""
     if path.name.endswith(".keras"):
         with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo("model.weights.h5").file_size
+            if size > most_bytes:
+                raise ValueError(f"its weights unpack to {size:,} bytes")
             source = io.BytesIO(archive.read("model.weights.h5"))
     else:
         source = path

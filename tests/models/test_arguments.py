@@ -1,0 +1,323 @@
+"""The arguments that every factory shares with `keras.applications.ResNet50`."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import ResNet18, ResNet20, ResNet50, ResNetSpec, build_model
+from tests.backends import requires_channels_first
+from tests.layer_checks import numpy, randomize
+from tests.models.once import once
+
+SPEC = ResNetSpec(block="bottleneck", repeats=(1, 1), widths=(4, 8))
+PUBLISHED = inspect.signature(keras.applications.ResNet50).parameters
+FACTORIES = [
+    value
+    for name, value in vars(keras_resnets).items()
+    if inspect.isfunction(value) and name.startswith(("ResNet", "PlainNet"))
+]
+
+
+def images(*shape):
+    return np.random.default_rng(0).uniform(size=shape).astype("float32")
+
+
+class TestSignatures:
+    @pytest.mark.parametrize("factory", FACTORIES, ids=lambda factory: factory.__name__)
+    def test_order_and_defaults(self, factory):
+        parameters = inspect.signature(factory).parameters
+        shared, options = list(parameters)[: len(PUBLISHED)], list(parameters)[len(PUBLISHED) :]
+        assert shared == list(PUBLISHED)
+        for name in shared:
+            assert parameters[name].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+            if name not in ("weights", "classes", "name"):
+                assert parameters[name].default == PUBLISHED[name].default, name
+        is_cifar = parameters["stem"].default == "cifar"
+        assert parameters["weights"].default is None
+        assert parameters["classes"].default == (10 if is_cifar else PUBLISHED["classes"].default)
+        assert parameters["name"].default == factory.__name__.lower()
+        assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in options)
+        fields = set(ResNetSpec.__dataclass_fields__)
+        assert set(options) <= fields
+        if factory.__name__.startswith("ResNet"):
+            assert set(options) == fields - {"block", "repeats", "widths"}
+
+    @pytest.mark.parametrize("factory", FACTORIES, ids=lambda factory: factory.__name__)
+    def test_the_defaults_are_the_variant_s(self, factory):
+        spec = keras_resnets.VARIANTS[factory.__name__.lower()]
+        for name, parameter in inspect.signature(factory).parameters.items():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                assert parameter.default == getattr(spec, name), name
+
+    def test_build_model_has_them_in_the_same_order(self):
+        assert list(inspect.signature(build_model).parameters) == ["spec", *PUBLISHED]
+
+    def test_by_position(self):
+        model = ResNet20(True, None, None, (16, 24, 1), None, 7, None, "net")
+        assert model.input_shape == (None, 16, 24, 1)
+        assert model.output_shape == (None, 7)
+        assert model.layers[-1].activation is keras.activations.linear
+        assert model.name == "net"
+
+
+class TestTop:
+    @once
+    def test_default_sizes(self):
+        assert ResNet18().input_shape == (None, 224, 224, 3)
+        assert ResNet20().input_shape == (None, 32, 32, 3)
+        assert ResNet18(stem="cifar").input_shape == (None, 32, 32, 3)
+        assert ResNet20(stem="imagenet").input_shape == (None, 224, 224, 3)
+        assert build_model(SPEC).output_shape == (None, 1000)
+
+    def test_without_top(self):
+        model = build_model(SPEC, include_top=False)
+        assert model.input_shape == (None, None, None, 3)
+        assert model.output_shape == (None, None, None, 32)
+        assert model.layers[-1].name == "stage2_block1"
+
+    @pytest.mark.parametrize(
+        ("pooling", "reduce", "name"), [("avg", np.mean, "avg_pool"), ("max", np.max, "max_pool")]
+    )
+    def test_pooling(self, pooling, reduce, name):
+        pooled = build_model(SPEC, include_top=False, pooling=pooling)
+        features = build_model(SPEC, include_top=False)
+        features.set_weights(pooled.get_weights())
+        x = images(2, 20, 27, 3)
+        assert pooled.layers[-1].name == name
+        assert pooled.output_shape == (None, 32)
+        np.testing.assert_allclose(
+            numpy(pooled(x)), reduce(numpy(features(x)), axis=(1, 2)), rtol=1e-5, atol=1e-6
+        )
+
+    def test_the_top_is_average_pooling_and_one_layer(self):
+        model = build_model(SPEC, input_shape=(None, None, 3), classes=5)
+        randomize(model)
+        backbone = build_model(SPEC, include_top=False)
+        backbone.set_weights(model.get_weights()[:-2])
+        kernel, bias = model.get_weights()[-2:]
+        for height, width in [(8, 8), (45, 19)]:
+            x = images(3, height, width, 3)
+            logits = numpy(backbone(x)).mean((1, 2)) @ kernel + bias
+            expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            np.testing.assert_allclose(numpy(model(x)), expected, rtol=1e-4, atol=1e-6)
+
+    def test_classes(self):
+        model = build_model(SPEC, classes=np.int64(5), input_shape=(np.int64(32), 32, np.int32(3)))
+        assert model.output_shape == (None, 5)
+        assert model.get_layer("predictions").kernel.shape == (32, 5)
+
+    def test_the_default_classes_are_no_classes_without_top(self):
+        assert ResNet20(include_top=False, classes=10).output_shape[-1] == 64
+
+    @pytest.mark.parametrize(
+        ("activation", "function"),
+        [
+            ("softmax", keras.activations.softmax),
+            ("sigmoid", keras.activations.sigmoid),
+            (None, keras.activations.linear),
+            (keras.activations.tanh, keras.activations.tanh),
+        ],
+    )
+    def test_classifier_activation(self, activation, function):
+        model = build_model(SPEC, classifier_activation=activation, classes=4)
+        assert model.layers[-1].name == "predictions"
+        assert model.layers[-1].activation is function
+        logits = build_model(SPEC, classifier_activation=None, classes=4)
+        logits.set_weights(model.get_weights())
+        x = images(2, 224, 224, 3)[:, ::7, ::7]
+        model, logits = (
+            keras.Sequential([keras.Input((32, 32, 3)), *model.layers[1:]])
+            for model in (model, logits)
+        )
+        expected = numpy(function(keras.ops.convert_to_tensor(logits(x))))
+        np.testing.assert_allclose(numpy(model(x)), expected, rtol=1e-5, atol=1e-6)
+
+
+class TestInputs:
+    @pytest.mark.parametrize("channels", [1, 4])
+    def test_any_number_of_channels(self, channels):
+        model = build_model(SPEC, input_shape=(16, 16, channels), classes=2)
+        assert model.get_layer("stem_conv").conv.kernel.shape == (7, 7, channels, 4)
+        assert numpy(model(images(1, 16, 16, channels))).shape == (1, 2)
+
+    @once
+    @pytest.mark.parametrize(
+        ("build", "least"),
+        [
+            (ResNet18, 32),
+            (ResNet50, 32),
+            (ResNet20, 4),
+            (lambda **arguments: ResNet18(stem="cifar", **arguments), 8),
+            (lambda **arguments: ResNet20(stem="imagenet", **arguments), 16),
+        ],
+    )
+    def test_least_size(self, build, least):
+        for include_top in (True, False):
+            model = build(input_shape=(least, least, 3), include_top=include_top)
+            assert model.input_shape == (None, least, least, 3)
+            for shape in [(least - 1, least, 3), (least, least - 1, 3), (None, least - 1, 3)]:
+                with pytest.raises(ValueError, match=rf"`input_shape`.*at least {least}"):
+                    build(input_shape=shape, include_top=include_top)
+        x = images(1, least, least, 3)
+        assert np.all(np.isfinite(numpy(model(x))))
+
+    def test_input_tensor(self):
+        inputs = keras.Input((16, 16, 3))
+        model = build_model(SPEC, input_tensor=inputs, classes=3)
+        assert model.inputs[0] is inputs
+        assert model.input_shape == (None, 16, 16, 3)
+
+    def test_input_tensor_with_layers_before_it(self):
+        pixels = keras.Input((16, 16, 1), name="pixels")
+        x = keras.layers.Rescaling(1 / 255)(pixels)
+        x = keras.layers.Concatenate()([x, x, x])
+        model = build_model(SPEC, input_tensor=x, classes=3)
+        bare = build_model(SPEC, input_shape=(16, 16, 3), classes=3)
+        bare.set_weights(model.get_weights())
+        assert len(model.inputs) == 1
+        assert model.inputs[0] is pixels
+        assert model.input_shape == (None, 16, 16, 1)
+        x = images(2, 16, 16, 1)
+        expected = numpy(bare(np.concatenate([x] * 3, axis=-1)))
+        np.testing.assert_allclose(numpy(model(255 * x)), expected, rtol=1e-4)
+        assert numpy(model.predict(255 * x, verbose=0)).shape == (2, 3)
+
+    def test_input_tensor_from_two_sources(self):
+        left, right = keras.Input((16, 16, 1), name="left"), keras.Input((16, 16, 2), name="right")
+        x = keras.layers.Concatenate()([left, right])
+        model = build_model(SPEC, input_tensor=x, classes=3)
+        assert {tensor.name for tensor in model.inputs} == {"left", "right"}
+        by_name = {"left": images(1, 16, 16, 1), "right": images(1, 16, 16, 2)}
+        assert numpy(model([by_name[tensor.name] for tensor in model.inputs])).shape == (1, 3)
+
+    def test_input_tensor_and_a_shape_that_agrees(self):
+        inputs = keras.Input((None, 16, 3))
+        model = build_model(SPEC, input_tensor=inputs, input_shape=(16, None, 3))
+        assert model.input_shape == (None, None, 16, 3)
+
+    def test_input_tensor_of_bytes(self):
+        inputs = keras.Input((16, 16, 3), dtype="uint8")
+        x = keras.layers.Rescaling(1 / 255)(inputs)
+        model = build_model(SPEC, input_tensor=x, classes=3)
+        pixels = (255 * images(2, 16, 16, 3)).astype("uint8")
+        assert np.all(np.isfinite(numpy(model(pixels))))
+
+    def test_two_networks_share_an_input(self):
+        inputs = keras.Input((16, 16, 3))
+        first, second = (build_model(SPEC, input_tensor=inputs, classes=2) for _ in range(2))
+        assert first.get_layer("stem_conv") is not second.get_layer("stem_conv")
+
+    def test_images_of_any_size_with_the_top(self):
+        model = ResNet20(input_shape=(None, None, 3))
+        for size in [(32, 32), (13, 7)]:
+            outputs = numpy(model(images(2, *size, 3)))
+            np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
+
+
+class TestChannelsFirst:
+    @pytest.fixture(autouse=True)
+    def channels_first(self):
+        keras.config.set_image_data_format("channels_first")
+
+    @once
+    @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20", "plainnet20"])
+    def test_shapes(self, name):
+        first = keras_resnets.create_model(name)
+        keras.config.set_image_data_format("channels_last")
+        last = keras_resnets.create_model(name)
+        assert first.output_shape == last.output_shape
+        for layer, other in zip(first.layers[:-2], last.layers[:-2], strict=True):
+            batch, *sizes, channels = other.output.shape
+            assert layer.output.shape == (batch, channels, *sizes), layer.name
+        assert [w.shape for w in first.weights] == [w.shape for w in last.weights]
+
+    def test_without_top(self):
+        model = build_model(SPEC, include_top=False)
+        assert model.input_shape == (None, 3, None, None)
+        assert model.output_shape == (None, 32, None, None)
+        with pytest.raises(
+            ValueError, match=r"`input_shape`.*number of channels.*\(None, 16, 16\)"
+        ):
+            build_model(SPEC, input_shape=(None, 16, 16))
+        with pytest.raises(ValueError, match=r"`input_shape`.*at least 8.*\(16, 16, 3\)"):
+            build_model(SPEC, input_shape=(16, 16, 3))
+
+    @requires_channels_first
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"shortcut": "A", "zero_pad": "both"},
+            {"shortcut": "C", "drop_path_rate": 0.1},
+            {"stride_on": "1x1", "output_stride": 4},
+        ],
+        ids=lambda options: next(iter(options)),
+    )
+    @pytest.mark.parametrize("include_top", [True, False])
+    def test_outputs(self, options, include_top):
+        spec = ResNetSpec(block="bottleneck", repeats=(1, 2), widths=(4, 8), **options)
+        first = build_model(spec, input_shape=(3, None, None), include_top=include_top)
+        randomize(first)
+        keras.config.set_image_data_format("channels_last")
+        last = build_model(spec, input_shape=(None, None, 3), include_top=include_top)
+        last.set_weights(first.get_weights())
+        x = images(2, 17, 22, 3)
+        expected, actual = numpy(last(x)), numpy(first(x.transpose(0, 3, 1, 2)))
+        if not include_top:
+            actual = actual.transpose(0, 2, 3, 1)
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+    def test_a_saved_model_keeps_its_format(self, tmp_path):
+        build_model(SPEC, classes=2).save(tmp_path / "first.keras")
+        keras.config.set_image_data_format("channels_last")
+        loaded = keras.saving.load_model(tmp_path / "first.keras")
+        assert loaded.get_layer("stem_conv").data_format == "channels_first"
+        assert loaded.get_layer("avg_pool").data_format == "channels_first"
+        assert loaded.input_shape == (None, 3, 224, 224)
+
+
+class TestPrecision:
+    @pytest.mark.parametrize(
+        ("policy", "activation"),
+        [
+            ("mixed_bfloat16", "softmax"),
+            ("mixed_float16", None),
+            ("bfloat16", None),
+            ("float16", "softmax"),
+        ],
+    )
+    def test_answers_are_float32(self, policy, activation):
+        keras.config.set_dtype_policy(policy)
+        model = build_model(
+            SPEC, input_shape=(16, 16, 3), classes=7, classifier_activation=activation
+        )
+        half = policy.removeprefix("mixed_")
+        assert model.get_layer("stage2_block1").output.dtype == half
+        assert model.output.dtype == "float32"
+        outputs = model(images(2, 16, 16, 3))
+        assert keras.backend.standardize_dtype(outputs.dtype) == "float32"
+        outputs = numpy(outputs)
+        assert np.all(np.isfinite(outputs))
+        if activation == "softmax":
+            # bfloat16 would be off by some 1e-3
+            np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
+
+    def test_pooled_features_are_close(self):
+        full = build_model(SPEC, include_top=False, pooling="avg")
+        randomize(full)
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        half = build_model(SPEC, include_top=False, pooling="avg")
+        half.set_weights(full.get_weights())
+        x = images(2, 32, 32, 3)
+        expected = numpy(full(x))
+        np.testing.assert_allclose(
+            numpy(half(x)), expected, rtol=0, atol=0.05 * np.abs(expected).max()
+        )
+
+    @once
+    def test_float64(self):
+        keras.config.set_dtype_policy("float64")
+        model = build_model(SPEC, input_shape=(16, 16, 3), classes=2)
+        assert model.output.dtype == "float64"

@@ -1,0 +1,178 @@
+"""Training with plain Keras."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import ResNetSpec, build_model
+from tests.backends import BACKEND, requires_tensorflow
+from tests.layer_checks import numpy
+from tests.models.once import once
+
+SPEC = ResNetSpec(block="basic", repeats=(1, 1), widths=(8, 16), stem="cifar", shortcut="A")
+SPECS = {
+    "A": SPEC,
+    "C": dataclasses.replace(SPEC, shortcut="C", drop_path_rate=0.2, zero_init_residual=True),
+    "bottleneck": dataclasses.replace(SPEC, block="bottleneck", shortcut="B", stem="imagenet"),
+}
+
+
+def striped_images(number=64):
+    """Images with horizontal, vertical or no stripes, and which it is."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 0.3, (number, 12, 12, 3)).astype("float32")
+    y = np.arange(number) % 3
+    stripes = np.where(np.arange(12) % 4 < 2, 1.0, -1.0)
+    x[y == 0] += stripes[None, :, None, None]
+    x[y == 1] += stripes[None, None, :, None]
+    return x, y
+
+
+def compiled(spec, jit_compile=False, **options):
+    model = build_model(spec, input_shape=(12, 12, 3), classes=3, **options)
+    model.compile(
+        keras.optimizers.SGD(0.05, momentum=0.9),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=jit_compile,
+    )
+    return model
+
+
+def check_learnt(history):
+    losses = history.history["loss"]
+    assert np.all(np.isfinite(losses))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("name", SPECS if BACKEND == "tensorflow" else ["C"])
+def test_arrays(name):
+    model = compiled(SPECS[name])
+    x, y = striped_images()
+    before = {weight.path: numpy(weight) for weight in model.weights}
+    # 64 images in batches of 24: the last one has 16.
+    check_learnt(model.fit(x, y, batch_size=24, epochs=8, verbose=0))
+    for weight in model.weights:
+        assert not np.array_equal(numpy(weight), before[weight.path]), weight.path
+    # The moving statistics have followed: the answers without a batch's own are right as well.
+    model.fit(x, y, batch_size=24, epochs=6, verbose=0)
+    assert model.evaluate(x, y, verbose=0)[1] > 0.9
+
+
+@once
+def test_compiled_by_default():
+    """`jit_compile="auto"`, which turns on XLA where the backend has it."""
+    model = compiled(SPECS["C"], jit_compile="auto")
+    x, y = striped_images(number=32)
+    check_learnt(model.fit(x, y, batch_size=16, epochs=12, verbose=0))
+
+
+@once
+def test_images_of_any_size():
+    model = build_model(SPECS["bottleneck"], input_shape=(None, None, 3), classes=3)
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    for size in (12, 17):
+        x = np.ones((4, size, size, 3), "float32")
+        assert np.isfinite(model.train_on_batch(x, np.arange(4) % 3))
+
+
+@once
+def test_runs_with_one_seed_are_the_same():
+    x, y = striped_images(number=32)
+    results = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        model = compiled(SPECS["C"])
+        model.fit(x, y, batch_size=16, epochs=2, verbose=0)
+        results.append(model.get_weights())
+    for first, second in zip(*results, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
+
+
+def test_two_models_begin_differently():
+    kernels = [numpy(build_model(SPEC).get_layer("stem_conv").conv.kernel) for _ in range(2)]
+    assert not np.array_equal(*kernels)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=once)])
+def test_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    model = compiled(SPEC)
+    x, y = striped_images()
+    check_learnt(model.fit(x, y, batch_size=16, epochs=8, verbose=0))
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert model.predict(x[:2], verbose=0).dtype == np.float32
+
+
+@requires_tensorflow
+@pytest.mark.parametrize(("policy", "name"), [("float32", "A"), ("mixed_bfloat16", "C")])
+def test_a_pipeline(policy, name):
+    import tensorflow as tf
+
+    keras.config.set_dtype_policy(policy)
+    model = compiled(SPECS[name])
+    dataset = tf.data.Dataset.from_tensor_slices(striped_images())
+    dataset = dataset.cache().shuffle(64, seed=0).batch(16).prefetch(1)
+    check_learnt(model.fit(dataset, validation_data=dataset, epochs=8, verbose=0))
+    assert model.evaluate(dataset, verbose=0)[1] > 0.6
+    assert model.predict(dataset, verbose=0).shape == (64, 3)
+
+
+@requires_tensorflow
+def test_a_pipeline_of_pixels():
+    """Preprocessing in the model, before the network."""
+    import tensorflow as tf
+
+    x, y = striped_images()
+    pixels = np.clip(64 * x + 128, 0, 255).astype("uint8")
+    inputs = keras.Input((12, 12, 3), dtype="uint8")
+    scaled = keras.layers.Rescaling(1 / 64, offset=-2.0)(inputs)
+    model = build_model(SPEC, input_tensor=scaled, classes=3)
+    model.compile(
+        keras.optimizers.SGD(0.05, momentum=0.9),
+        "sparse_categorical_crossentropy",
+        jit_compile=False,
+    )
+    dataset = tf.data.Dataset.from_tensor_slices((pixels, y)).shuffle(64, seed=0).batch(16)
+    check_learnt(model.fit(dataset, epochs=8, verbose=0))
+
+
+class TestDropPath:
+    def test_rate_grows_with_depth(self):
+        """Block l of L has rate · l / L (Huang et al., 2016, section 3)."""
+        model = keras_resnets.ResNet20(drop_path_rate=0.5)
+        rates = [layer.drop_path_rate for layer in model.layers if layer.name.startswith("stage")]
+        np.testing.assert_allclose(rates, [0.5 * block / 9 for block in range(1, 10)], rtol=1e-12)
+        assert rates[-1] == 0.5
+
+    def test_acts_in_training_only(self):
+        spec = dataclasses.replace(SPEC, drop_path_rate=0.5)
+        model = build_model(spec, input_shape=(12, 12, 3), classes=3)
+        x = striped_images(number=16)[0]
+        np.testing.assert_array_equal(numpy(model(x)), numpy(model(x)))
+        first, second = (numpy(model(x, training=True)) for _ in range(2))
+        assert not np.allclose(first, second)
+
+
+class TestZeroInit:
+    @pytest.mark.parametrize("block", ["basic", "bottleneck"])
+    def test_exactly_the_last_scales_begin_at_zero(self, block):
+        spec = dataclasses.replace(SPECS["C"], block=block)
+        model = build_model(spec)
+        last = {"basic": "conv2", "bottleneck": "conv3"}[block]
+        for weight in model.weights:
+            if weight.path.endswith("gamma"):
+                is_last = weight.path.endswith(f"/{last}/norm/gamma")
+                np.testing.assert_array_equal(numpy(weight), 0.0 if is_last else 1.0)
+
+    def test_blocks_begin_as_their_shortcuts(self):
+        spec = dataclasses.replace(SPEC, zero_init_residual=True)
+        model = build_model(spec, include_top=False, input_shape=(12, 12, 3))
+        x = striped_images(number=4)[0]
+        stem = keras.Model(model.input, model.get_layer("stem_activation").output)
+        features = numpy(model(x))
+        np.testing.assert_array_equal(features[..., :8], numpy(stem(x))[:, ::2, ::2])
+        np.testing.assert_array_equal(features[..., 8:], 0.0)

@@ -1,0 +1,209 @@
+"""Training batches: functions of (seed, step) and of nothing else."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.data.counting import CountingSource
+from tests.training.data.pictures import array_source, write_folder
+from training.data.augment import augmented, is_batchwise
+from training.data.batches import training_batches
+from training.data.folder import FolderSource
+from training.data.normalization import mean_image, normalization
+from training.data.order import example_at, example_seed
+from training.recipe import Augmentation, Data, Recipe
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+WHOLE_BATCHES = Augmentation(crop="pad", padding=2, random_erasing=0.5)
+ONE_BY_ONE = dataclasses.replace(WHOLE_BATCHES, policy="trivialaugment")
+MIXED = dataclasses.replace(WHOLE_BATCHES, mixup=0.4, cutmix=1.0, repeats=2)
+
+
+def recipe(augmentation=WHOLE_BATCHES, batch=8, **data):
+    values = {"image_size": 8, "mean": MEAN, "std": STD} | data
+    return Recipe(data=Data(**values), augmentation=augmentation, batch=batch)
+
+
+def first(count, *arguments, **options):
+    """Returns the first batches as NumPy arrays."""
+    return list(training_batches(*arguments, **options).take(count).as_numpy_iterator())
+
+
+def assert_same(some, others):
+    assert len(some) == len(others)
+    for one, other in zip(some, others, strict=True):
+        assert one.keys() == other.keys()
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key], err_msg=key)
+
+
+@pytest.fixture
+def files(tmp_path):
+    return FolderSource(write_folder(tmp_path, {"train": {"a": 7, "b": 6}}), "train")
+
+
+@pytest.fixture(params=["whole batches", "one by one", "mixed", "files"])
+def case(request, tmp_path):
+    """A source and a recipe for each way through the pipeline."""
+    if request.param == "files":
+        source = FolderSource(write_folder(tmp_path, {"train": {"a": 7, "b": 6}}), "train")
+        augmentation = Augmentation(crop="resized", color_jitter=0.2, pca_noise=0.1)
+        return source, recipe(augmentation, image_size=16)
+    augmentation = {"whole batches": WHOLE_BATCHES, "one by one": ONE_BY_ONE, "mixed": MIXED}
+    return array_source(), recipe(augmentation[request.param])
+
+
+def test_batches_cross_epochs_and_drop_nothing():
+    source = array_source(size=20)
+    batches = first(10, source, recipe(batch=8))
+    indices = np.concatenate([batch["index"] for batch in batches])
+    for epoch in range(4):
+        assert sorted(indices[20 * epoch : 20 * epoch + 20]) == list(range(20))
+    expected, _, _ = example_at(tf.range(80, dtype=tf.int64), size=20, seed=0)
+    np.testing.assert_array_equal(indices, expected)
+    for batch in batches:
+        np.testing.assert_array_equal(batch["label"], batch["index"] % 3)
+        np.testing.assert_array_equal(batch["target"], np.eye(3)[batch["label"]])
+
+
+def test_a_batch_larger_than_the_source_holds_examples_several_times():
+    (batch,) = first(1, array_source(size=5), recipe(batch=12))
+    assert sorted(np.bincount(batch["index"])) == [2, 2, 2, 3, 3]
+
+
+def test_the_same_bits_on_any_number_of_threads_and_from_any_step_on(case):
+    source, chosen = case
+    dataset = training_batches(source, chosen).take(6)
+    size, classes = chosen.data.image_size, len(source.class_names)
+    spec = dataset.element_spec
+    assert spec["image"] == tf.TensorSpec((8, size, size, 3), tf.float32)
+    assert spec["target"] == tf.TensorSpec((8, classes), tf.float32)
+    assert spec["label"] == spec["index"] == tf.TensorSpec((8,), tf.int64)
+    batches = list(dataset.as_numpy_iterator())
+    for batch in batches:
+        np.testing.assert_allclose(batch["target"].sum(axis=1), 1, atol=1e-6)
+        assert np.isfinite(batch["image"]).all()
+    for threads in (1, 5):
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = threads
+        options.threading.max_intra_op_parallelism = threads
+        assert_same(list(dataset.with_options(options).as_numpy_iterator()), batches)
+    assert_same(first(2, source, chosen, start_step=4), batches[4:])
+
+
+def test_another_seed_gives_other_images_in_another_order():
+    one, other = (
+        first(1, array_source(), dataclasses.replace(recipe(), seed=seed))[0] for seed in (0, 1)
+    )
+    assert (one["index"] != other["index"]).any()
+    assert (one["image"] != other["image"]).mean() > 0.5
+
+
+def test_workers_get_the_parts_of_what_one_worker_gets(case):
+    source, chosen = case
+    whole = first(3, source, chosen, start_step=2)
+    parts = [first(3, source, chosen, start_step=2, worker=w, workers=2) for w in range(2)]
+    joined = [
+        {key: np.concatenate([part[step][key] for part in parts]) for key in whole[step]}
+        for step in range(3)
+    ]
+    assert_same(joined, whole)
+
+
+def test_whole_batches_get_what_single_images_get():
+    source, chosen = array_source(), recipe(Augmentation(crop="pad", padding=2))
+    assert is_batchwise(source, chosen)
+    single = CountingSource(source)  # which is none that is held in memory
+    assert not is_batchwise(single, chosen)
+    assert_same(first(3, single, chosen), first(3, source, chosen))
+
+
+def test_images_are_those_of_the_definition(files):
+    chosen = recipe(Augmentation(crop="resized", color_jitter=0.2), image_size=16)
+    (batch,) = first(1, files, chosen, start_step=3)
+    index, epoch, repetition = example_at(tf.range(24, 32, dtype=tf.int64), files.size, 0)
+    np.testing.assert_array_equal(batch["index"], index)
+    for number in range(8):
+        seed = example_seed(0, epoch[number], index[number], repetition[number])
+        image, label = files.load(index[number])
+        pixels = augmented(image, seed, files, chosen).numpy()
+        expected = (pixels / 255 - np.array(MEAN)) / np.array(STD)
+        np.testing.assert_allclose(batch["image"][number], expected, atol=3e-6)
+        assert batch["label"][number] == label
+
+
+def test_what_comes_before_the_first_step_is_not_read():
+    counting = CountingSource(array_source(size=1000))
+    chosen = recipe(batch=4)
+    batches = first(2, counting, chosen, start_step=100)
+    expected, _, _ = example_at(tf.range(400, 1000, dtype=tf.int64), size=1000, seed=0)
+    np.testing.assert_array_equal(np.concatenate([b["index"] for b in batches]), expected[:8])
+    assert sorted(counting.read) == sorted(expected.numpy()[: len(counting.read)])
+    assert len(counting.read) < 200  # some are read ahead
+
+
+def test_repeats_stand_side_by_side_and_differ():
+    chosen = recipe(dataclasses.replace(WHOLE_BATCHES, repeats=4))
+    (batch,) = first(1, array_source(), chosen)
+    assert (batch["index"].reshape(2, 4) == batch["index"][[0, 4], None]).all()
+    assert len({image.tobytes() for image in batch["image"][:4]}) > 1
+
+
+def test_repeats_are_not_mixed_with_themselves():
+    source = array_source(classes=20)
+    chosen = recipe(Augmentation(padding=1, mixup=1.0, repeats=2))
+    for batch in first(5, source, chosen):
+        partner = np.roll(batch["label"], 2)
+        share = batch["target"][np.arange(8), batch["label"]]
+        np.testing.assert_allclose(batch["target"][np.arange(8), partner], 1 - share, atol=1e-6)
+
+
+def test_the_mean_image_is_subtracted_before_padding():
+    source = array_source()
+    augmentation = Augmentation(crop="pad", padding=3)
+    chosen = recipe(augmentation, per_pixel_mean=True, mean=Data().mean, std=(1.0, 1.0, 1.0))
+    mean = mean_image(source, chosen.data)
+    for batch in first(3, source, chosen):
+        for number, image in zip(batch["index"], batch["image"], strict=True):
+            clean = source.images[number] / 255 - mean
+            shifted = np.pad(clean, [(3, 3), (3, 3), (0, 0)])
+            crops = [
+                crop[:, ::turn]
+                for top in range(7)
+                for left in range(7)
+                for crop in [shifted[top : top + 8, left : left + 8]]
+                for turn in (1, -1)
+            ]
+            assert min(np.abs(image - crop).max() for crop in crops) < 1e-5
+
+
+def test_a_known_mean_image_is_not_computed_again():
+    source = array_source()
+    chosen = recipe(WHOLE_BATCHES, per_pixel_mean=True, mean=Data().mean)
+    known = normalization(source, chosen)
+    assert_same(first(1, source, chosen, mean_and_std=known), first(1, source, chosen))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"worker": 3, "workers": 3}, "Received: worker=3, workers=3"),
+        ({"worker": 0, "workers": 3}, "Received: batch=8, workers=3"),
+    ],
+)
+def test_a_share_that_does_not_exist_is_an_error(options, words):
+    with pytest.raises(ValueError, match=words):
+        training_batches(array_source(), recipe(), **options)
+
+
+def test_a_batch_too_small_to_mix_is_an_error():
+    chosen = recipe(dataclasses.replace(MIXED, repeats=8))
+    with pytest.raises(ValueError, match=r"Received: batch=8, augmentation.repeats=8"):
+        training_batches(array_source(), chosen)
+
+
+def test_values_that_do_not_fit_the_channels_are_an_error():
+    with pytest.raises(ValueError, match="1 channels"):
+        training_batches(array_source(channels=1), recipe())

@@ -1,0 +1,93 @@
+"""Class folders of files."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.data.pictures import encoded, smooth_picture, write_folder
+from training.data.folder import FolderSource
+from training.data.sources import open_source
+from training.recipe import Data
+
+COUNTS = {"train": {"cat": 3, "ant": 2, "bee": 1}, "val": {"bee": 2, "cat": 1}}
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_folder(tmp_path, COUNTS)
+
+
+def test_classes_and_files_are_sorted_and_read(root):
+    source = FolderSource(root, "train")
+    assert source.class_names == ("ant", "bee", "cat")
+    assert source.labels.tolist() == [0, 0, 1, 2, 2, 2]
+    names = [str(path.relative_to(root)) for path in source.paths]
+    assert names == sorted(names)
+    assert source.size == 6
+    for index in range(6):
+        contents, label = source.load(tf.constant(index, tf.int64))
+        assert contents.numpy() == source.paths[index].read_bytes()
+        assert int(label) == source.labels[index]
+        assert source.name_of(tf.constant(index)).numpy().decode() == str(source.paths[index])
+
+
+@pytest.mark.parametrize("name", ["test", "val", "validation"])
+def test_the_test_split_may_have_any_of_three_names(root, name):
+    os.rename(root / "val", root / name)
+    source = open_source(Data(source=f"folder:{root}"), "test")
+    assert source.class_names == ("ant", "bee", "cat")  # the training split's
+    assert source.labels.tolist() == [1, 1, 2]
+
+
+def test_a_folder_without_training_split_has_its_own_classes(root):
+    os.rename(root / "train", root / "elsewhere")
+    assert FolderSource(root, "test").class_names == ("bee", "cat")
+    assert FolderSource(root, "elsewhere").class_names == ("ant", "bee", "cat")
+
+
+def test_only_image_files_count(root):
+    folder = root / "train" / "ant"
+    (folder / "notes.txt").write_text("none of it")
+    (folder / "._0.jpg").write_bytes(b"what macOS leaves behind")
+    (folder / "Z.JPEG").write_bytes(encoded(smooth_picture(20, 20)))
+    (folder / "z.png").write_bytes(encoded(smooth_picture(20, 20), "PNG"))
+    (root / "train" / ".cache").mkdir()
+    source = FolderSource(root, "train")
+    names = [path.name for path in source.paths if path.parent == folder]
+    assert names == ["000.jpg", "001.jpg", "Z.JPEG", "z.png"]
+    assert source.class_names == ("ant", "bee", "cat")
+
+
+def test_the_identifier_changes_with_names_and_sizes_but_not_with_the_place(root, tmp_path):
+    identifier = FolderSource(root, "train").identifier
+    assert FolderSource(root, "train").identifier == identifier
+    os.rename(root / "train" / "ant" / "000.jpg", root / "train" / "ant" / "0000.jpg")
+    renamed = FolderSource(root, "train").identifier
+    with open(root / "train" / "bee" / "000.jpg", "ab") as file:
+        file.write(b"\0")
+    grown = FolderSource(root, "train").identifier
+    assert len({identifier, renamed, grown}) == 3
+    moved = root.with_name("moved")
+    os.rename(root, moved)
+    assert FolderSource(moved, "train").identifier == grown
+
+
+def test_what_is_missing_is_named(root):
+    os.rename(root / "val", root / "dev")
+    with pytest.raises(ValueError, match=r"'test' or 'val' or 'validation'.* split='test'"):
+        FolderSource(root, "test")
+    with pytest.raises(ValueError, match="Received: PATH='/none', split='train'"):
+        open_source(Data(source="folder:/none"), "train")
+    (root / "dev" / "dog").mkdir()
+    with pytest.raises(ValueError, match="Received: dog"):
+        FolderSource(root, "dev")
+    (root / "empty" / "ant").mkdir(parents=True)
+    with pytest.raises(ValueError, match="no such file in 3 folders"):
+        FolderSource(root, "empty")
+
+
+def test_symbolic_links_are_followed(root):
+    os.symlink(root / "train" / "cat", root / "val" / "ant")
+    np.testing.assert_array_equal(FolderSource(root, "test").labels, [0, 0, 0, 1, 1, 2])

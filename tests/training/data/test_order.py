@@ -1,0 +1,93 @@
+"""The order of examples: a permutation an epoch, and no memory."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from training.data.order import example_at, example_seed, shuffled, step_seed
+
+
+def order(size, seed=0, epoch=0):
+    return shuffled(
+        tf.range(size, dtype=tf.int64), size, seed, tf.constant(epoch, tf.int64)
+    ).numpy()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 16, 17, 99, 100, 1437, 50_000])
+def test_every_index_comes_once_an_epoch(size):
+    for epoch in (0, 1, 1000):
+        assert sorted(order(size, epoch=epoch)) == list(range(size))
+
+
+def test_orders_are_unrelated_to_each_other_and_to_the_order_of_the_source():
+    size = 20_000
+    orders = [
+        np.arange(size),
+        order(size),
+        order(size, epoch=1),
+        order(size, epoch=256),
+        order(size, seed=1),
+        order(size, seed=2**32),
+        np.roll(order(size), 1),
+    ]
+    correlations = np.corrcoef(orders) - np.eye(len(orders))
+    assert np.abs(correlations).max() < 5 / np.sqrt(size)
+    for number, one in enumerate(orders):
+        for other in orders[:number]:
+            assert (one == other).sum() < 10  # one is expected
+
+
+def test_first_and_last_places_are_taken_by_all_indices():
+    epochs = tf.range(2000, dtype=tf.int64)
+    for place in (0, 9):
+        taken = shuffled(tf.fill(epochs.shape, tf.constant(place, tf.int64)), 10, 0, epochs)
+        np.testing.assert_allclose(np.bincount(taken, minlength=10), 200, atol=75)
+
+
+def test_a_position_alone_tells_its_example():
+    positions = tf.range(250, dtype=tf.int64)
+    index, epoch, repetition = example_at(positions, size=40, seed=3, repeats=2)
+    for position in (0, 1, 79, 80, 81, 249):
+        alone = example_at(tf.constant(position, tf.int64), size=40, seed=3, repeats=2)
+        assert [int(part) for part in alone] == [
+            int(index[position]),
+            int(epoch[position]),
+            int(repetition[position]),
+        ]
+
+
+def test_repeats_stand_in_a_row():
+    index, epoch, repetition = example_at(tf.range(60, dtype=tf.int64), size=10, seed=0, repeats=3)
+    assert repetition.numpy().tolist() == [0, 1, 2] * 20
+    assert epoch.numpy().tolist() == [0] * 30 + [1] * 30
+    rows = index.numpy().reshape(20, 3)
+    assert (rows == rows[:, :1]).all()
+    assert sorted(rows[:10, 0]) == list(range(10))
+
+
+def test_seeds_of_examples_differ():
+    epoch, index, repetition = np.meshgrid(range(8), range(1000), range(3), indexing="ij")
+    parts = [tf.constant(part.ravel(), tf.int64) for part in (epoch, index, repetition)]
+    seeds = example_seed(5, *parts).numpy()
+    assert seeds.shape == (24_000, 2)
+    assert len(np.unique(seeds, axis=0)) == len(seeds)
+    other = example_seed(6, *parts).numpy()
+    assert not (other == seeds).all(axis=1).any()
+    np.testing.assert_array_equal(example_seed(5, *(part[77] for part in parts)), seeds[77])
+
+
+def test_seeds_of_steps_differ():
+    seeds = {tuple(step_seed(0, tf.constant(step, tf.int64)).numpy()) for step in range(100)}
+    assert len(seeds) == 100
+
+
+@pytest.mark.parametrize("size", [0, 2**32 + 1])
+def test_a_size_out_of_range_is_an_error(size):
+    with pytest.raises(ValueError, match=f"Received: size={size}"):
+        shuffled(tf.constant(0, tf.int64), size, 0, tf.constant(0, tf.int64))
+
+
+def test_the_largest_positions_are_exact():
+    index, epoch, _ = example_at(tf.constant([10**15 + 7], tf.int64), size=1_281_167, seed=0)
+    assert int(epoch[0]) == (10**15 + 7) // 1_281_167
+    assert 0 <= int(index[0]) < 1_281_167

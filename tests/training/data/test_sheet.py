@@ -1,0 +1,62 @@
+"""The contact sheet."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from matplotlib.image import imread
+
+from tests.training.data.pictures import array_source, write_folder
+from training.data.augment import augmented
+from training.data.folder import FolderSource
+from training.data.order import example_seed
+from training.data.sheet import augmented_versions, write_sheet
+from training.recipe import Augmentation, Data, Recipe
+
+MIXING = Augmentation(padding=1, policy="trivialaugment", mixup=0.5, random_erasing=0.5)
+
+
+def recipe(augmentation=MIXING, image_size=8):
+    return Recipe(data=Data(image_size=image_size), augmentation=augmentation)
+
+
+def test_a_sheet_is_a_picture(tmp_path):
+    path = tmp_path / "sheet.png"
+    write_sheet(array_source(), recipe(), path, count=2, versions=3)
+    height, width, _ = imread(path).shape
+    assert width == 4 * 165
+    assert height > 2 * 165
+
+
+def test_versions_are_those_of_the_first_epochs():
+    source, chosen = array_source(), recipe(Augmentation(padding=2))
+    for epoch in range(3):
+        images, targets = augmented_versions(source, chosen, np.array([4, 11]), epoch)
+        for image, target, index in zip(images, targets, (4, 11), strict=True):
+            number = tf.constant(index, tf.int64)
+            seed = example_seed(0, tf.constant(epoch, tf.int64), number)
+            expected = augmented(source.load(number)[0], seed, source, chosen).numpy() / 255
+            np.testing.assert_allclose(image, expected, atol=1e-5)
+            assert target[source.labels[index]] == 1
+
+
+def test_sheets_of_files_and_of_grey_images(tmp_path):
+    files = FolderSource(write_folder(tmp_path, {"train": {"a": 2, "b": 1}}), "train")
+    write_sheet(files, recipe(Augmentation(crop="resized"), 16), tmp_path / "a.png", 3, 1)
+    grey = Recipe(data=Data(image_size=8, mean=(0.5,), std=(0.5,)))
+    write_sheet(array_source(channels=1), grey, tmp_path / "b.png", 1, 1)
+    per_pixel = Recipe(data=Data(image_size=8, per_pixel_mean=True))
+    write_sheet(array_source(), per_pixel, tmp_path / "c.png", 1, 1)
+    assert {path.suffix for path in tmp_path.glob("?.png")} == {".png"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"count": 0}, "Received: count=0"),
+        ({"versions": 0}, "Received: versions=0"),
+        ({"count": 21}, "20. Received: count=21"),
+    ],
+)
+def test_wrong_numbers_are_errors(tmp_path, options, words):
+    with pytest.raises(ValueError, match=words):
+        write_sheet(array_source(), recipe(), tmp_path / "sheet.png", **options)

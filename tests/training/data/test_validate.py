@@ -1,0 +1,161 @@
+"""Looking at a whole data set."""
+
+import io
+from collections import Counter
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from rich.console import Console
+
+from tests.training.data.pictures import array_source, encoded, smooth_picture, write_folder
+from training.data.dataset_report import DatasetReport, Finding
+from training.data.folder import FolderSource
+from training.data.inspection import ERRORS, WARNINGS, findings_in
+from training.data.source import ArraySource
+from training.data.validate import validate
+
+PICTURE = smooth_picture(30, 40, seed=1000)
+JPEG = encoded(PICTURE)
+
+
+def saved(picture, kind, **options):
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def with_orientation(number):
+    exif = Image.Exif()
+    exif[0x0112] = number
+    return saved(Image.fromarray(PICTURE), "JPEG", exif=exif)
+
+
+IMAGE = Image.fromarray(PICTURE)
+FILES = {
+    "cut.jpg": (JPEG[:-300], ["broken"]),
+    "empty.jpg": (b"", ["empty"]),
+    "text.jpg": (b"This is a shopping list.", ["broken"]),
+    "grey.jpg": (saved(IMAGE.convert("L"), "JPEG"), ["grey"]),
+    "cmyk.jpg": (saved(IMAGE.convert("CMYK"), "JPEG"), ["CMYK"]),
+    "deep.png": (
+        tf.io.encode_png(tf.cast(PICTURE, tf.uint16) * 255).numpy(),
+        ["16-bit"],
+    ),
+    "deep_grey.png": (
+        tf.io.encode_png(tf.cast(PICTURE[..., :1], tf.uint16) * 255).numpy(),
+        ["grey", "16-bit"],
+    ),
+    "clear.png": (saved(IMAGE.convert("RGBA"), "PNG"), ["transparent"]),
+    "tiny.png": (saved(IMAGE.resize((40, 10)), "PNG"), ["tiny"]),
+    "turned.jpg": (with_orientation(6), ["turned"]),
+    "upright.jpg": (with_orientation(1), []),
+    "really_a.png": (JPEG + b"\0", ["format"]),
+    "fine.jpeg": (encoded(smooth_picture(30, 40, seed=2000)), []),
+    "palette.png": (saved(IMAGE.quantize(16), "PNG"), []),
+}
+
+
+def kinds(report):
+    return Counter(finding.kind for finding in report.findings)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_kind_of_file_is_recognized(tmp_path, name):
+    contents, expected = FILES[name]
+    root = write_folder(tmp_path, {"train": {"a": 2}})
+    (root / "train" / "a" / name).write_bytes(contents)
+    report = validate({"train": FolderSource(root, "train")})
+    assert [finding.kind for finding in report.findings] == expected
+    assert all(finding.name == str(root / "train" / "a" / name) for finding in report.findings)
+    assert report.is_sound == (not set(expected) & set(ERRORS))
+    assert report.class_counts == {"train": {"a": 3}}
+
+
+def test_huge_images_are_told_by_their_header_or_length(monkeypatch):
+    wide = saved(Image.new("1", (10_000, 5_001)), "PNG")
+    assert ("huge", "10000×5001") in list(findings_in(wide, "wide.png"))
+    monkeypatch.setattr("training.data.inspection.HUGE_BYTES", 100)
+    assert next(iter(findings_in(JPEG, "a.jpg")))[0] == "huge"
+
+
+def test_broken_files_say_why(tmp_path):
+    root = write_folder(tmp_path, {"train": {"a": 1}})
+    for name in ("cut.jpg", "text.jpg"):
+        (root / "train" / "a" / name).write_bytes(FILES[name][0])
+    findings = validate({"train": FolderSource(root, "train")}).findings
+    assert [finding.detail for finding in findings] == [
+        "the JPEG file is cut off",
+        "it is not a JPEG, PNG, GIF or BMP file",
+    ]
+
+
+def test_twins_are_duplicates_contradictions_or_leaks(tmp_path):
+    root = write_folder(tmp_path, {"train": {"a": 2, "b": 2}, "test": {"a": 1, "b": 1}})
+    for place in ("train/a/x.jpg", "train/a/y.jpg", "train/b/z.jpg", "test/a/w.jpg"):
+        (root / place).write_bytes(JPEG)
+    # The same pixels in another file format.
+    pixels = tf.io.decode_jpeg(JPEG)
+    (root / "test/b/v.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    sources = {split: FolderSource(root, split) for split in ("train", "test")}
+    report = validate(sources)
+    assert not report.is_sound
+    found = [
+        (finding.kind, finding.split, finding.name.removeprefix(f"{root}/"))
+        for finding in report.findings
+    ]
+    assert found == [
+        ("duplicate", "train", "train/a/y.jpg"),
+        ("contradiction", "train", "train/b/z.jpg"),
+        ("leak", "test", "test/a/w.jpg"),
+        ("leak", "test", "test/b/v.png"),
+    ]
+    assert all("train/a/x.jpg" in finding.detail for finding in report.findings)
+
+
+def test_empty_classes_and_other_files_are_found(tmp_path):
+    root = write_folder(tmp_path, {"train": {"a": 2, "b": 0}, "test": {"a": 1}})
+    (root / "train" / "a" / "notes.txt").write_text("none")
+    (root / "train" / "b" / "photo.heic").write_bytes(b"0")
+    sources = {split: FolderSource(root, split) for split in ("train", "test")}
+    report = validate(sources)
+    assert kinds(report) == {"empty class": 2, "other file": 2}
+    assert report.class_counts == {"train": {"a": 2, "b": 0}, "test": {"a": 1, "b": 0}}
+
+
+def test_labels_that_are_no_class_are_found(tmp_path):
+    source = FolderSource(write_folder(tmp_path, {"train": {"a": 2, "b": 1}}), "train")
+    source._labels = tf.constant([0, 7, 1], tf.int64)
+    report = validate({"train": source})
+    (finding,) = report.findings
+    assert finding == Finding("label", "train", str(source.paths[1]), "7, of 2 classes")
+    assert report.class_counts == {"train": {"a": 1, "b": 1}}
+
+
+def test_arrays_are_looked_at_too():
+    train = array_source(6)
+    test = ArraySource("test", train.images[3:4], np.array([2]), train.class_names)
+    seen = []
+    report = validate({"train": train, "test": test}, progress=seen.append)
+    assert kinds(report) == {"leak": 1, "empty class": 2}
+    assert report.findings[-1].name == "test, example 0"
+    assert seen == list(range(1, 8))
+
+
+def test_the_report_names_a_few_of_each_kind():
+    findings = [Finding("broken", "train", f"[{number}].jpg", "why") for number in range(5)]
+    findings.append(Finding("grey", "test", "g.jpg"))
+    report = DatasetReport({"train": {"cat": 1234, "dog": 1}, "test": {"cat": 7}}, tuple(findings))
+    console = Console(file=io.StringIO(), width=100)
+    report.print(console, most=3)
+    printed = console.file.getvalue()
+    for words in ("1,234", "1,235", "5 broken: cannot be decoded", "[2].jpg: why", "and 2 more"):
+        assert words in printed
+    for words in ("1 grey", "  test  g.jpg", "1,242 images: 5 errors, 1 warnings."):
+        assert words in printed
+    assert "[3].jpg" not in printed
+
+
+def test_kinds_are_errors_or_warnings():
+    assert not set(ERRORS) & set(WARNINGS)

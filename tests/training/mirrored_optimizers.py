@@ -1,0 +1,86 @@
+"""A process of its own: each optimizer and watching schedule, on one device and on two.
+
+Prints one JSON object: for each case the largest difference between the weights, and what the
+schedule remembers on one device and on two.
+"""
+
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from training.optimizers import build_optimizer
+from training.recipe import Optimizer, Recipe, Schedule
+from training.schedules import build_schedule
+
+DECOUPLED = {"decay": "decoupled", "decay_norm_and_bias": False, "weight_decay": 0.1}
+CASES = {
+    "sgd, plateau": {
+        "optimizer": Optimizer(weight_decay=0.1, nesterov=True),
+        "schedule": Schedule(name="plateau", patience=1),
+    },
+    "lamb, until": {
+        "optimizer": Optimizer(name="lamb", learning_rate=0.01, **DECOUPLED),
+        "schedule": Schedule(name="constant", warmup_from=0.1, warmup_until_accuracy=0.2),
+    },
+    "adamw, float16": {
+        "optimizer": Optimizer(name="adamw", learning_rate=0.01, **DECOUPLED),
+        "precision": "mixed_float16",
+    },
+}
+
+
+def train(strategy, recipe):
+    """Returns the weights after some steps and evaluations, and what the schedule remembers."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        layers = [keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(3)]
+        model = keras.Sequential([keras.Input((5,)), *layers])
+        schedule = build_schedule(recipe, examples=100)
+        optimizer = build_optimizer(recipe, schedule, model)
+    generator = np.random.default_rng(0)
+    images = generator.standard_normal((8, 5), "float32")
+    targets = generator.standard_normal((8, 3), "float32")
+    examples = tf.data.Dataset.from_tensor_slices((images, targets)).batch(8).repeat()
+    batches = iter(strategy.experimental_distribute_dataset(examples))
+    variables = model.trainable_variables
+
+    def step(image, target):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(model(image) - target)) / 8
+            loss = optimizer.scale_loss(loss)
+        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+
+    @tf.function
+    def take_steps():
+        for _ in tf.range(4):
+            strategy.run(step, next(batches))
+            if "variables" in vars(schedule):
+                schedule.observe_step(tf.constant(0.5))
+
+    for accuracy in (0.5, 0.4):
+        take_steps()
+        if "variables" in vars(schedule):
+            schedule.observe_evaluation(accuracy)
+    take_steps()
+    remembered = [float(v.numpy()) for v in vars(schedule).get("variables", [])]
+    return model.get_weights(), remembered
+
+
+def main():
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    results = {}
+    for name, fields in CASES.items():
+        recipe = Recipe(batch=8, length="100 steps", **fields)
+        one, one_remembered = train(tf.distribute.OneDeviceStrategy("/CPU:0"), recipe)
+        strategy = tf.distribute.MirroredStrategy(["/CPU:0", "/CPU:1"])
+        two, two_remembered = train(strategy, recipe)
+        difference = max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
+        results[name] = [difference, one_remembered, two_remembered]
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

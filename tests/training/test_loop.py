@@ -1,0 +1,158 @@
+"""The train function: equal on one device and two, and stopped by what is not finite."""
+
+import keras
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+from tests.subprocesses import run_module  # noqa: E402
+from training.loop import MovingAverage, make_train_function  # noqa: E402
+
+
+def trained(tmp_path, strategy, synchronized="synchronized", accumulate=1, clip_norm=0.0):
+    path = tmp_path / f"{strategy}{synchronized}.npz"
+    printed = run_module(
+        "tests.training.mirrored_training",
+        strategy,
+        synchronized,
+        str(accumulate),
+        str(clip_norm),
+        str(path),
+    )
+    with np.load(path) as archive:
+        return printed, [archive[name] for name in archive.files]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clip_norm", [0.0, 0.5])
+def test_two_devices_with_synchronized_norms_do_what_one_does(tmp_path, clip_norm):
+    one, one_values = trained(tmp_path, "one-device", "local", clip_norm=clip_norm)
+    two, two_values = trained(tmp_path, "mirrored", clip_norm=clip_norm)
+    assert one["steps"] == two["steps"] == 5
+    assert one["correct"] == two["correct"]
+    assert one["finite"]
+    assert two["finite"]
+    assert two["observed"]
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
+    for of_one, of_two in zip(one_values, two_values, strict=True):
+        np.testing.assert_allclose(of_one, of_two, rtol=1e-5, atol=1e-5)
+
+
+def linear_model():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, use_bias=False)])
+    model.set_weights([np.array([[1.0, 0.0], [0.0, 1.0]], "float32")])
+    return model
+
+
+def train_linear(images, targets, steps=1, accumulate=1, clip_norm=0.0, average_decay=None):
+    """Trains the linear model by plain gradient descent with rate 1 on batches of four."""
+    strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
+    with strategy.scope():
+        model = linear_model()
+        optimizer = keras.optimizers.SGD(1.0)
+        optimizer.build(model.trainable_variables)
+        average = MovingAverage(model, average_decay) if average_decay else None
+    train = make_train_function(
+        strategy,
+        model,
+        optimizer,
+        lambda target, logits: tf.reduce_sum((logits - target) ** 2, axis=-1) / 2,
+        batch=4,
+        accumulate=accumulate,
+        clip_norm=clip_norm,
+        average=average,
+    )
+    dataset = tf.data.Dataset.from_tensor_slices({"image": images, "target": targets}).batch(4)
+    iterator = iter(strategy.distribute_datasets_from_function(lambda context: dataset))
+    return train(iterator, tf.constant(steps, tf.int64)), model, average
+
+
+@pytest.fixture
+def examples(rng):
+    return rng.normal(size=(8, 2)).astype("float32"), rng.normal(size=(8, 2)).astype("float32")
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 4])
+def test_a_step_is_the_mean_gradient_of_the_batch_however_it_is_parted(examples, accumulate):
+    images, targets = examples
+    progress, model, _ = train_linear(images, targets, accumulate=accumulate)
+    weights = np.eye(2)
+    gradient = images[:4].T @ (images[:4] @ weights - targets[:4]) / 4
+    np.testing.assert_allclose(model.get_weights()[0], weights - gradient, rtol=1e-5)
+    loss = np.sum((images[:4] - targets[:4]) ** 2) / 2
+    assert float(progress.loss) == pytest.approx(loss, rel=1e-5)
+    right = np.sum(images[:4].argmax(1) == targets[:4].argmax(1))
+    assert int(progress.correct) == right
+
+
+def test_the_gradient_is_clipped_to_its_norm(examples):
+    images, targets = examples
+    _, model, _ = train_linear(images, targets, clip_norm=0.01)
+    step = np.eye(2) - model.get_weights()[0]
+    assert np.linalg.norm(step) == pytest.approx(0.01, rel=1e-4)
+
+
+def test_the_moving_average_follows_by_its_decay(examples):
+    images, targets = examples
+    _, model, average = train_linear(images, targets, average_decay=0.75)
+    expected = 0.75 * np.eye(2) + 0.25 * model.get_weights()[0]
+    np.testing.assert_allclose(average.variables[0].numpy(), expected, rtol=1e-6)
+    other = linear_model()
+    average.copy_to(other)
+    np.testing.assert_array_equal(other.get_weights()[0], average.variables[0].numpy())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_stops_the_call_after_its_step(examples, bad):
+    images, targets = (np.concatenate([part, part]) for part in examples)  # four steps
+    images[5] = bad  # in the second
+    progress, _, _ = train_linear(images, targets, steps=4)
+    assert not bool(progress.finite)
+    assert int(progress.steps) == 2
+
+
+def test_a_gradient_that_is_not_finite_stops_too_though_the_loss_is(examples):
+    images, targets = examples
+    strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
+    with strategy.scope():
+        model = linear_model()
+        optimizer = keras.optimizers.SGD(1.0)
+        optimizer.build(model.trainable_variables)
+    train = make_train_function(
+        strategy,
+        model,
+        optimizer,
+        # The root of 0 is 0, and its derivative infinite.
+        lambda target, logits: tf.sqrt(tf.reduce_sum(0.0 * (logits - target) ** 2, axis=-1)),
+        batch=4,
+    )
+    dataset = tf.data.Dataset.from_tensor_slices({"image": images, "target": targets}).batch(4)
+    iterator = iter(strategy.distribute_datasets_from_function(lambda context: dataset))
+    progress = train(iterator, tf.constant(1, tf.int64))
+    assert float(progress.loss) == 0.0
+    assert not bool(progress.finite)
+
+
+def test_half_precision_gradients_are_scaled_and_a_step_that_overflows_is_left_out(examples):
+    images, targets = examples
+    strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
+    with strategy.scope():
+        model = linear_model()
+        optimizer = keras.optimizers.LossScaleOptimizer(
+            keras.optimizers.SGD(1.0), initial_scale=1e38
+        )
+        optimizer.build(model.trainable_variables)
+    train = make_train_function(
+        strategy,
+        model,
+        optimizer,
+        lambda target, logits: tf.reduce_sum((1e3 * logits - target) ** 2, axis=-1),
+        batch=4,
+    )
+    dataset = tf.data.Dataset.from_tensor_slices({"image": images, "target": targets}).batch(4)
+    iterator = iter(strategy.distribute_datasets_from_function(lambda context: dataset))
+    progress = train(iterator, tf.constant(1, tf.int64))
+    assert bool(progress.finite)
+    np.testing.assert_array_equal(model.get_weights()[0], np.eye(2))
+    assert float(optimizer.dynamic_scale.numpy()) == pytest.approx(5e37, rel=1e-5)

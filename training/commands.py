@@ -1,0 +1,134 @@
+"""The commands of `python -m training`, as functions of what stands on the command line."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from training.evaluate_model import evaluate_model
+from training.publish import publish, write_index
+from training.recipe import Recipe
+from training.recipe_files import list_recipes, load_recipe, recipe_header, recipe_to_toml
+from training.recipe_page import recipe_page
+from training.report import draw_confusion, score_table, score_values
+from training.run import run
+from training.run_directory import write_json
+from training.strategy import ClusterName, StrategyName
+
+SAVED_MODELS = Path("saved_models")
+
+
+def train_command(arguments: Sequence[str]) -> Callable[..., int]:
+    """Returns the command `train`, whose flags have the values of the recipe that is named.
+
+    Args:
+        arguments: The command line behind `train`; its first word names the recipe.
+    """
+    named = bool(arguments) and not arguments[0].startswith("-")
+    defaults = load_recipe(arguments[0]) if named else Recipe()
+
+    def train(
+        name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")],
+        run_dir: Path,
+        data_dir: Path | None = None,
+        download: bool = False,
+        strategy: StrategyName = "auto",
+        cluster: ClusterName = "auto",
+        steps_per_call: int = 0,
+        recipe: Annotated[Recipe, tyro.conf.arg(name="")] = defaults,
+    ) -> int:
+        """Trains by a recipe, evaluates, and writes the run; or goes on with it.
+
+        The same command again resumes a run that was stopped, to the bit.
+
+        Args:
+            name: A recipe's name, or the path of a TOML file.
+            run_dir: Folder of the run.
+            data_dir: Folder with prepared TFDS data sets.
+            download: Allow the download of a data set that is missing.
+            strategy: Where to compute.
+            cluster: Where several workers learn of each other.
+            steps_per_call: Steps between looks at signals; 0 for 1 on a CPU and 20 on a GPU.
+            recipe: What to change in the recipe.
+        """
+        return run(
+            recipe, run_dir, data_dir, download, strategy, cluster, steps_per_call, Console()
+        )
+
+    return train
+
+
+def recipes(name: tyro.conf.Positional[str] = "", page: Path | None = None) -> int:
+    """Lists the recipes, or shows one in full.
+
+    Args:
+        name: A recipe's name, or the path of a TOML file; without it, the list.
+        page: Write the documentation's page of all recipes to this file instead.
+    """
+    console = Console(highlight=False)
+    if page is not None:
+        page.write_text(recipe_page(), encoding="utf-8")
+        console.print(f"Wrote {page}", soft_wrap=True)
+        return 0
+    if name:
+        header = recipe_header(name)
+        recipe = recipe_to_toml(load_recipe(name))
+        console.print(f"{header}\n\n{recipe}", markup=False, soft_wrap=True)
+        return 0
+    table = Table("recipe", "what", box=None)
+    for each in list_recipes():
+        table.add_row(each, recipe_header(each).title)
+    console.print(table)
+    return 0
+
+
+def evaluate_command(
+    path: tyro.conf.Positional[Path],
+    dataset: str = "",
+    split: str = "",
+    data_dir: Path | None = None,
+    download: bool = False,
+    ten_crop: bool = False,
+    output: Path | None = None,
+) -> int:
+    """Measures a run's model, or a model in a file, on every image of a split.
+
+    Args:
+        path: The folder of a complete run, or a .keras file from pixels to probabilities.
+        dataset: A source as in a recipe; by default the run's.
+        split: By default the run's test split.
+        data_dir: Folder with prepared TFDS data sets.
+        download: Allow the download of a data set that is missing.
+        ten_crop: Average the probabilities of ten views.
+        output: Folder for evaluation.json and confusion.png; by default that of the model.
+    """
+    console = Console(highlight=False)
+    scores, class_names = evaluate_model(path, dataset, split, data_dir, download, ten_crop)
+    console.print(score_table(scores, class_names))
+    folder = output or (path if path.is_dir() else path.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "evaluation.json", score_values(scores, class_names))
+    draw_confusion(scores, class_names, folder / "confusion.png")
+    console.print(f"\nWrote evaluation.json and confusion.png to {folder}", soft_wrap=True)
+    return 0
+
+
+def publish_command(run_dir: tyro.conf.Positional[Path], name: str, note: str) -> int:
+    """Puts a finished run's model under `saved_models`, with a card, and renews the index.
+
+    Args:
+        run_dir: A complete run.
+        name: Name of the model's folder.
+        note: What a user must know of the data and of the limits.
+    """
+    publish(run_dir, SAVED_MODELS / name, note)
+    return index()
+
+
+def index() -> int:
+    """Makes `saved_models/README.md` from the folders beside it."""
+    Console(highlight=False).print(f"Wrote {write_index(SAVED_MODELS)}")
+    return 0

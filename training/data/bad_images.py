@@ -1,0 +1,111 @@
+"""What happens where an image cannot be read: an error that names it, or another in its place."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+
+import tensorflow as tf
+
+from training.data.decoding import decoded
+from training.data.pipeline import mapped
+from training.data.source import Source
+
+ATTEMPTS = 100  # images in a row that are tried where bad ones are skipped
+CYCLE = 16  # images that are then read at the same time
+
+
+class BadImage(ValueError):
+    """An image that cannot be read. The message names it and says why."""
+
+
+@contextlib.contextmanager
+def bad_images_named(source: Source, indices: Callable[[], Iterable[int]]) -> Iterator[None]:
+    """Names the image that stops a pipeline; to be put around what takes batches from it.
+
+    TensorFlow's error does not say which file could not be decoded, and no operation catches it.
+    So after one the images in question are read again, one by one. Else this costs nothing.
+
+    Args:
+        source: Where the images come from.
+        indices: Gives the indices of the images that may have been read when it happened.
+
+    Raises:
+        BadImage: Instead of an error of TensorFlow's, if one of the images cannot be read.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for index in indices():
+            problem = why_unreadable(source, index)
+            if problem is not None:
+                raise BadImage(problem) from error
+        raise
+
+
+def skipping_bad(
+    places: tf.data.Dataset, source: Source, read: Callable[..., object]
+) -> tf.data.Dataset:
+    """Reads images in order, and in place of one that cannot be read the next one that can.
+
+    Args:
+        places: Dictionaries whose `"index"` is an int64 scalar.
+        source: Where the images come from.
+        read: Reads the image of such a dictionary and returns what takes its place.
+
+    Returns:
+        What `read` returns, in order. It gets the index of the image that is read, and
+        `"skipped"`: whether that is another one than was asked for. Where a hundred in a row
+        cannot be read, the first one's error stops the pipeline.
+    """
+
+    def first_good(place):
+        def attempt(further):
+            index = (place["index"] + further) % source.size
+            return read(place | {"index": index, "skipped": further > 0})
+
+        attempts = mapped(tf.data.Dataset.range(min(ATTEMPTS, source.size)), attempt)
+        failure = mapped(tf.data.Dataset.range(1), attempt)
+        return attempts.ignore_errors().concatenate(failure).take(1)
+
+    # In a `map`, a nested dataset would make the pipeline sequential where
+    # `tf.config.experimental.enable_op_determinism` is on.
+    return places.interleave(
+        tf.autograph.experimental.do_not_convert(first_good),
+        cycle_length=CYCLE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def why_unreadable(source: Source, index: int) -> str | None:
+    """Reads one image; says which it is and what is wrong with it, or returns `None`.
+
+    Args:
+        source: Where the image comes from.
+        index: Its index, in `[0, size)`.
+    """
+    number = tf.constant(index, tf.int64)
+    name = source.name_of(number).numpy().decode()
+    try:
+        image, _ = source.load(number)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        return f"{name} cannot be read: {str(error).splitlines()[0]}"
+    try:
+        decoded(image, source)
+    except tf.errors.OpError:
+        return f"{name} cannot be read: {what_is_wrong(image.numpy())}."
+    return None
+
+
+def what_is_wrong(contents: bytes) -> str:
+    """Says in a few words why a file could not be decoded."""
+    if not contents:
+        return "the file is empty"
+    if contents.startswith(b"\xff\xd8\xff"):
+        whole = contents.rstrip(b"\0").endswith(b"\xff\xd9")
+        return "the JPEG data are damaged" if whole else "the JPEG file is cut off"
+    if contents.startswith(b"\x89PNG"):
+        whole = b"IEND" in contents[-64:]
+        return "the PNG data are damaged" if whole else "the PNG file is cut off"
+    if contents.startswith((b"GIF8", b"BM")):
+        return "the image data are damaged"
+    return "it is not a JPEG, PNG, GIF or BMP file"

@@ -1,0 +1,196 @@
+"""Batches for training and evaluation: `tf.data` pipelines that are functions of (seed, step)."""
+
+import numpy as np
+import tensorflow as tf
+
+from training.data.augment import augmented, augmented_batch, is_batchwise
+from training.data.bad_images import skipping_bad
+from training.data.finishing import finished
+from training.data.mixing import mixes
+from training.data.normalization import normalization, normalized
+from training.data.order import example_at, example_seed
+from training.data.pipeline import mapped, parallel, prefetched, share_of
+from training.data.source import ArraySource, Source
+from training.data.views import central_view, ten_views
+from training.recipe import Recipe
+
+MeanAndStd = tuple[np.ndarray, np.ndarray]
+
+
+def training_batches(
+    source: Source,
+    recipe: Recipe,
+    start_step: int = 0,
+    worker: int = 0,
+    workers: int = 1,
+    mean_and_std: MeanAndStd | None = None,
+) -> tf.data.Dataset:
+    """Makes the batches of a run, from a step on, without end.
+
+    Batch k holds the positions k·batch to (k + 1)·batch − 1 of the run, across the borders of
+    epochs, so that no example is dropped; of what came before, nothing is read or drawn.
+
+    Args:
+        source: The training split.
+        recipe: Says how it is ordered, augmented and normalized.
+        start_step: The first batch's number.
+        worker: Number of this worker, in `[0, workers)`.
+        workers: How many workers share each batch. Worker w gets its w-th contiguous part of what
+            a single worker would get, to the bit.
+        mean_and_std: What `normalization` gave for this source and recipe, if it is known: the
+            mean image takes a pass over all images.
+
+    Returns:
+        An endless dataset of dictionaries: `"image"`, float32 `(n, height, width, channels)`;
+        `"target"`, float32 `(n, classes)`, rows that sum to 1; `"label"` and `"index"`, int64
+        `(n,)`; and, where bad images are skipped, `"skipped"`, bool `(n,)`: whether another image
+        stands in. n is batch / workers.
+
+    Raises:
+        ValueError: If the batch cannot be shared equally, or the recipe does not fit the images.
+    """
+    batch, augmentation = recipe.batch, recipe.augmentation
+    share = share_of(batch, worker, workers)
+    mean_and_std = mean_and_std or normalization(source, recipe)
+    classes = len(source.class_names)
+    # An image is mixed with that which stands `repeats` places before it, around the batch's end.
+    # A worker with a part of the batch reads those before its part as well.
+    distance = augmentation.repeats if mixes(augmentation) else 0
+    if distance >= batch:
+        raise ValueError(
+            "`batch` must be greater than `augmentation.repeats` for mixup and CutMix. "
+            f"Received: batch={batch}, augmentation.repeats={augmentation.repeats}"
+        )
+    before = distance if workers > 1 else 0
+    begin = (worker * share - before) % batch
+
+    def places(step):
+        offsets = (begin + tf.range(before + share, dtype=tf.int64)) % batch
+        positions = step * batch + offsets
+        index, epoch, repetition = example_at(
+            positions, source.size, recipe.seed, augmentation.repeats
+        )
+        seed = example_seed(recipe.seed, epoch, index, repetition)
+        return {"position": positions, "index": index, "seed": seed}
+
+    def one(place):
+        image, label = source.load(place["index"])
+        return place | {"image": augmented(image, place["seed"], source, recipe), "label": label}
+
+    def many(places):
+        images, labels = source.load(places["index"])
+        return places | {
+            "image": augmented_batch(images, places["seed"], augmentation),
+            "label": labels,
+        }
+
+    def finish(examples):
+        step = examples["position"][0] // batch
+        return finished(examples, step, recipe, classes, mean_and_std, distance, before)
+
+    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch)
+    if is_batchwise(source, recipe):
+        batches = parallel(steps, lambda step: finish(many(places(step))))
+    else:
+        examples = mapped(steps, places).unbatch()
+        if recipe.data.on_bad_image == "skip" and source.encoded:
+            examples = skipping_bad(examples, source, one)
+        else:
+            examples = parallel(examples, one)
+        batches = parallel(examples.batch(before + share, drop_remainder=True), finish)
+    return prefetched(batches)
+
+
+def indices_of_steps(source: Source, recipe: Recipe, start_step: int, steps: int) -> np.ndarray:
+    """Returns the indices of the examples of some batches, as for `bad_images_named`.
+
+    Args:
+        source: The training split.
+        recipe: As for `training_batches`.
+        start_step: The first batch's number.
+        steps: How many batches.
+
+    Returns:
+        int64, shape `(steps * batch,)`.
+    """
+    positions = tf.range(start_step * recipe.batch, (start_step + steps) * recipe.batch)
+    index, _, _ = example_at(positions, source.size, recipe.seed, recipe.augmentation.repeats)
+    return index.numpy()
+
+
+def evaluation_batches(
+    source: Source,
+    recipe: Recipe,
+    worker: int = 0,
+    workers: int = 1,
+    ten_crop: bool = False,
+    mean_and_std: MeanAndStd | None = None,
+) -> tf.data.Dataset:
+    """Makes the batches of an evaluation: every example once, in the source's order.
+
+    An image that cannot be read is always an error here. Both pipelines stop with TensorFlow's own,
+    which does not name it: see `bad_images.bad_images_named`.
+
+    Args:
+        source: The split to evaluate on.
+        recipe: Says how images are viewed and normalized.
+        worker: Number of this worker, in `[0, workers)`.
+        workers: How many workers share each batch. Worker w gets its w-th contiguous part.
+        ten_crop: Whether each image is seen in ten views.
+        mean_and_std: What `normalization` gave for the training split. It must be given where the
+            recipe subtracts that split's mean image.
+
+    Returns:
+        A dataset of dictionaries: `"image"`, float32 `(n, height, width, channels)`, or
+        `(n, 10, height, width, channels)`; `"label"` and `"index"`, int64 `(n,)`; `"weight"`,
+        float32 `(n,)`. n is `recipe.evaluation.batch` / workers in every batch: the last one is
+        filled up with images of weight 0 and index −1.
+
+    Raises:
+        ValueError: If the batch cannot be shared equally, or the recipe does not fit the images.
+    """
+    batch = recipe.evaluation.batch
+    share = share_of(batch, worker, workers)
+    if recipe.data.per_pixel_mean and mean_and_std is None:
+        raise ValueError(
+            "`mean_and_std` must be the training split's where `data.per_pixel_mean` is set. "
+            "Received: mean_and_std=None"
+        )
+    mean, std = mean_and_std or normalization(source, recipe)
+    image_size = recipe.evaluation.image_size or recipe.data.image_size
+    crop_ratio = recipe.evaluation.crop_ratio
+    if mean.ndim == 3 and mean.shape[0] != image_size:
+        mean = tf.image.resize(mean, (image_size, image_size)).numpy()
+
+    def view(image):
+        viewed = ten_views if ten_crop else central_view
+        return viewed(image, source, image_size, crop_ratio)
+
+    def places(number):
+        return number * batch + worker * share + tf.range(share, dtype=tf.int64)
+
+    def clipped(position):
+        return tf.minimum(position, source.size - 1)
+
+    def one(position):
+        image, label = source.load(clipped(position))
+        return view(image), label, position
+
+    def finish(images, labels, positions):
+        is_real = positions < source.size
+        return {
+            "image": normalized(images, tf.constant(mean), tf.constant(std)),
+            "label": labels,
+            "index": tf.where(is_real, positions, -1),
+            "weight": tf.cast(is_real, tf.float32),
+        }
+
+    count = -(-source.size // batch)
+    as_they_are = isinstance(source, ArraySource) and source.image_shape == (image_size, image_size)
+    if as_they_are and crop_ratio == 1 and not ten_crop:
+        positions = mapped(tf.data.Dataset.range(count), places)
+        batches = parallel(positions, lambda p: finish(*source.load(clipped(p)), p))
+    else:
+        examples = parallel(mapped(tf.data.Dataset.range(count), places).unbatch(), one)
+        batches = parallel(examples.batch(share, drop_remainder=True), finish)
+    return prefetched(batches)

@@ -1,0 +1,112 @@
+"""Folders of one's own pictures: a folder a split, in it a folder a class."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from training.data.source import Source
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+TEST_FOLDERS = ("test", "val", "validation")
+
+
+class FolderSource(Source):
+    """JPEG and PNG files in class folders. They are listed once, in order, and read when needed.
+
+    Args:
+        root: Folder with a folder for each split, and in these one for each class. The classes
+            are those of the folder `train`, where there is one, in the order of their names.
+        split: `"train"`, `"test"` (a folder `test`, `val` or `validation`), or the name of
+            another folder.
+
+    Attributes:
+        folder: The split's folder.
+        paths: The files.
+        labels: Their labels, int64.
+
+    Raises:
+        ValueError: If a folder is missing, or there are no images, or a class is not among
+            those of the training split.
+    """
+
+    channels = 3
+    encoded = True
+
+    def __init__(self, root: Path, split: str):
+        self.folder = folder = split_folder(root, split)
+        self.class_names = tuple(class_folders(_class_root(root, folder)))
+        unknown = sorted(set(class_folders(folder)) - set(self.class_names))
+        if unknown:
+            raise ValueError(
+                f"Each class of {str(folder)!r} must be one of those in "
+                f"{str(_class_root(root, folder))!r}. Received: {', '.join(unknown)}"
+            )
+        self.paths: list[Path] = []
+        labels = []
+        for label, name in enumerate(self.class_names):
+            files = image_files(folder / name)
+            self.paths += files
+            labels += [label] * len(files)
+        if not self.paths:
+            raise ValueError(
+                f"There must be images ({', '.join(SUFFIXES)}) in class folders of "
+                f"{str(folder)!r}. Received: no such file in {len(self.class_names)} folders"
+            )
+        self.size = len(self.paths)
+        self.labels = np.array(labels, np.int64)
+        names = [f"{path.relative_to(folder)} {path.stat().st_size}" for path in self.paths]
+        listing = "\n".join([*self.class_names, *names])
+        self.identifier = hashlib.sha256(listing.encode()).hexdigest()
+        with tf.device("CPU"):
+            self._paths = tf.constant([str(path) for path in self.paths])
+            self._labels = tf.constant(self.labels)
+
+    def load(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.io.read_file(self.name_of(index)), tf.gather(self._labels, index)
+
+    def name_of(self, index: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._paths, index)
+
+
+def split_folder(root: Path, split: str) -> Path:
+    """Finds the folder of a split.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    names = TEST_FOLDERS if split == "test" else (split,)
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise ValueError(
+        f"`folder:PATH` needs a folder {' or '.join(repr(name) for name in names)} in PATH, with a "
+        f"folder for each class in it. Received: PATH={str(root)!r}, split={split!r}"
+    )
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Returns the names of a folder's folders, sorted; those that begin with a dot do not count."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
+        )
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Returns the image files right in a folder, sorted; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries)
+    return [
+        folder / name
+        for name in names
+        if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    ]
+
+
+def _class_root(root, folder):
+    return root / "train" if (root / "train").is_dir() else folder

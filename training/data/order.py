@@ -1,0 +1,116 @@
+"""Which example stands at which position of a run, and the seed it is augmented with.
+
+A position counts examples since the start of the run: step k of batches of b holds the positions
+k·b to (k + 1)·b − 1. All that follows from (seed, position); nothing is remembered.
+
+The order of an epoch is a keyed permutation that is evaluated point by point: a Feistel network
+over the digits of the position in two radices whose product is little above the number of
+examples, repeated where it lands beyond it (cycle walking: Black and Rogaway, 2002). It is not
+`tf.random.experimental.index_shuffle`: in TensorFlow 2.21 the orders which that gives to two
+epochs of 50,000 examples correlate with 0.7, and seeds that differ by 256 give the same order.
+"""
+
+import math
+import zlib
+
+import tensorflow as tf
+
+from training.data.draws import hashed
+
+ROUNDS = 8  # four for each digit; Luby and Rackoff's strong permutation needs four in all
+
+
+def example_at(
+    position: tf.Tensor, size: int, seed: int, repeats: int = 1
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Finds the example at a position of the run.
+
+    An epoch draws each of `size` examples once, `repeats` times in a row.
+
+    Args:
+        position: int64, shape `(n,)` or `()`: examples since the start of the run.
+        size: Number of examples, at least 1.
+        seed: The run's seed.
+        repeats: How many times in a row an example is drawn (repeated augmentation).
+
+    Returns:
+        index, epoch and repetition: int64, of the shape of `position`.
+
+    Example:
+
+    >>> index, epoch, _ = example_at(tf.range(6, dtype=tf.int64), size=3, seed=0)
+    >>> sorted(index.numpy()[:3].tolist()), epoch.numpy().tolist()
+    ([0, 1, 2], [0, 0, 0, 1, 1, 1])
+    """
+    position = tf.cast(position, tf.int64)
+    drawn = position // repeats
+    epoch = drawn // size
+    return shuffled(drawn % size, size, seed, epoch), epoch, position % repeats
+
+
+def example_seed(
+    seed: int, epoch: tf.Tensor, index: tf.Tensor, repetition: tf.Tensor | int = 0
+) -> tf.Tensor:
+    """Derives the seed of one example's augmentation.
+
+    Args:
+        seed: The run's seed.
+        epoch: int64, shape `(n,)` or `()`.
+        index: As `epoch`: the example's index in its source.
+        repetition: As `epoch`: which of the draws in a row it is.
+
+    Returns:
+        int32, shape `(n, 2)` or `(2,)`, for `draws.uniform` and `tf.random.stateless_*`.
+    """
+    words = (*_halves(seed), epoch, index, repetition)
+    return _seed_pair("example", words)
+
+
+def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
+    """Derives the seed of what is drawn once for a whole batch: int32, shape `(2,)`."""
+    return _seed_pair("step", (*_halves(seed), step))
+
+
+def shuffled(index: tf.Tensor, size: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """Permutes the numbers 0 to size − 1.
+
+    Args:
+        index: int64, shape `(n,)` or `()`, with values in `[0, size)`.
+        size: How many numbers are permuted, at least 1 and at most 2³².
+        seed: The run's seed.
+        epoch: int64, of the shape of `index` or a scalar: each has its own permutation.
+
+    Returns:
+        int64, of the shape of `index`: where the permutation takes each.
+
+    Raises:
+        ValueError: If `size` is out of range.
+    """
+    if not 1 <= size <= 2**32:
+        raise ValueError(f"`size` must be in [1, 2**32]. Received: size={size}")
+    high_radix = math.isqrt(size - 1) + 1
+    low_radix = -(-size // high_radix)
+    key = hashed(zlib.crc32(b"order"), *_halves(seed), epoch)
+
+    def permuted_once(number):
+        high, low = number // low_radix, number % low_radix
+        for turn in range(0, ROUNDS, 2):
+            high = (high + tf.cast(hashed(key, turn, low), tf.int64)) % high_radix
+            low = (low + tf.cast(hashed(key, turn + 1, high), tf.int64)) % low_radix
+        return high * low_radix + low
+
+    number = permuted_once(tf.cast(index, tf.int64))
+    return tf.while_loop(
+        lambda number: tf.reduce_any(number >= size),
+        lambda number: (tf.where(number >= size, permuted_once(number), number),),
+        (number,),
+    )[0]
+
+
+def _seed_pair(purpose, words):
+    pair = [hashed(zlib.crc32(purpose.encode()), half, *words) for half in (0, 1)]
+    return tf.stack([tf.bitcast(bits, tf.int32) for bits in pair], axis=-1)
+
+
+def _halves(seed):
+    return seed & 0xFFFFFFFF, seed >> 32

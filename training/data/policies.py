@@ -1,0 +1,166 @@
+"""RandAugment and TrivialAugment: a few operations drawn from a list, each with a strength.
+
+Only the operations that are drawn are computed.
+"""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from training.data import enhance, tones, warp
+from training.data.draws import integers, normal, uniform
+from training.recipe import Augmentation
+
+Operation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+"""A function of an image, a strength in [0, 1], a sign (−1 or 1) and a fill colour."""
+
+STRENGTHS = 31  # TrivialAugment's grid
+
+
+def rand_augment(
+    image: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation, fill: Sequence[float]
+) -> tf.Tensor:
+    """Applies RandAugment (Cubuk et al., 2020) with the operations that timm calls increasing.
+
+    Each of `augmentation.operations` is drawn from 15, with replacement, and is then left out with
+    probability 1 − `policy_probability`. Its strength is normal around `magnitude`, cut to [0, 10].
+
+    Args:
+        image: uint8, shape `(height, width, channels)`, with 1 or 3 channels.
+        seed: int32, shape `(2,)`.
+        augmentation: Gives `magnitude`, `magnitude_std`, `operations` and `policy_probability`.
+        fill: The colour of what comes in from outside: a value in [0, 255] for each channel.
+
+    Returns:
+        As `image`.
+    """
+    count = augmentation.operations
+    chosen = integers(seed, "policy operation", (len(RAND_AUGMENT),) * count)
+    applied = uniform(seed, "policy applied", count) < augmentation.policy_probability
+    signs = _signs(seed, count)
+    spread = augmentation.magnitude_std * normal(seed, "policy strength", count)
+    strengths = tf.clip_by_value(augmentation.magnitude + spread, 0.0, 10.0) / 10
+    for turn in range(count):
+        image = tf.cond(
+            applied[turn],
+            lambda image=image, turn=turn: _one_of(
+                RAND_AUGMENT, chosen[turn], image, strengths[turn], signs[turn], fill
+            ),
+            lambda image=image: image,
+        )
+    return image
+
+
+def trivial_augment(image: tf.Tensor, seed: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+    """Applies one of 14 operations with one of 31 strengths (Müller and Hutter, 2021: "wide").
+
+    Args:
+        image: As for `rand_augment`.
+        seed: As for `rand_augment`.
+        fill: As for `rand_augment`.
+
+    Returns:
+        As `image`.
+    """
+    chosen, level = tf.unstack(integers(seed, "policy", (len(TRIVIAL_AUGMENT), STRENGTHS)))
+    strength = tf.cast(level, tf.float32) / (STRENGTHS - 1)
+    return _one_of(TRIVIAL_AUGMENT, chosen, image, strength, _signs(seed, 1)[0], fill)
+
+
+def _one_of(operations, chosen, image, strength, sign, fill):
+    colour = tf.broadcast_to(tf.constant(fill, tf.float32), (image.shape[-1],))
+    branches = [
+        lambda operation=operation: operation(image, strength, sign, colour)
+        for operation in operations.values()
+    ]
+    return tf.ensure_shape(tf.switch_case(chosen, branches), image.shape)
+
+
+def _signs(seed, count):
+    return tf.where(uniform(seed, "policy sign", count) < 0.5, -1.0, 1.0)
+
+
+def _whole(value):
+    return tf.cast(value, tf.int32)
+
+
+def _width(image):
+    return tf.cast(tf.shape(image)[1], tf.float32)
+
+
+def _height(image):
+    return tf.cast(tf.shape(image)[0], tf.float32)
+
+
+RAND_AUGMENT: dict[str, Operation] = {
+    "autocontrast": lambda image, strength, sign, fill: tones.autocontrast(image),
+    "equalize": lambda image, strength, sign, fill: tones.equalize(image),
+    "invert": lambda image, strength, sign, fill: tones.invert(image),
+    "rotate": lambda image, strength, sign, fill: warp.rotate(image, sign * strength * 30, fill),
+    "posterize": lambda image, strength, sign, fill: tones.posterize(
+        image, 4 - _whole(strength * 4)
+    ),
+    "solarize": lambda image, strength, sign, fill: tones.solarize(
+        image, 256 - _whole(strength * 256)
+    ),
+    "solarize_add": lambda image, strength, sign, fill: tones.solarize_add(
+        image, _whole(strength * 110)
+    ),
+    "saturation": lambda image, strength, sign, fill: enhance.saturation(
+        image, 1 + sign * strength * 0.9
+    ),
+    "contrast": lambda image, strength, sign, fill: enhance.contrast(
+        image, 1 + sign * strength * 0.9
+    ),
+    "brightness": lambda image, strength, sign, fill: enhance.brightness(
+        image, 1 + sign * strength * 0.9
+    ),
+    "sharpness": lambda image, strength, sign, fill: enhance.sharpness(
+        image, 1 + sign * strength * 0.9
+    ),
+    "shear_x": lambda image, strength, sign, fill: warp.shear_x(image, sign * strength * 0.3, fill),
+    "shear_y": lambda image, strength, sign, fill: warp.shear_y(image, sign * strength * 0.3, fill),
+    "translate_x": lambda image, strength, sign, fill: warp.translate_x(
+        image, sign * strength * 0.45 * _width(image), fill
+    ),
+    "translate_y": lambda image, strength, sign, fill: warp.translate_y(
+        image, sign * strength * 0.45 * _height(image), fill
+    ),
+}
+
+TRIVIAL_AUGMENT: dict[str, Operation] = {
+    "identity": lambda image, strength, sign, fill: image,
+    "shear_x": lambda image, strength, sign, fill: warp.shear_x(
+        image, sign * strength * 0.99, fill
+    ),
+    "shear_y": lambda image, strength, sign, fill: warp.shear_y(
+        image, sign * strength * 0.99, fill
+    ),
+    "translate_x": lambda image, strength, sign, fill: warp.translate_x(
+        image, sign * strength * 32, fill
+    ),
+    "translate_y": lambda image, strength, sign, fill: warp.translate_y(
+        image, sign * strength * 32, fill
+    ),
+    "rotate": lambda image, strength, sign, fill: warp.rotate(image, sign * strength * 135, fill),
+    "brightness": lambda image, strength, sign, fill: enhance.brightness(
+        image, 1 + sign * strength * 0.99
+    ),
+    "saturation": lambda image, strength, sign, fill: enhance.saturation(
+        image, 1 + sign * strength * 0.99
+    ),
+    "contrast": lambda image, strength, sign, fill: enhance.contrast(
+        image, 1 + sign * strength * 0.99
+    ),
+    "sharpness": lambda image, strength, sign, fill: enhance.sharpness(
+        image, 1 + sign * strength * 0.99
+    ),
+    "posterize": lambda image, strength, sign, fill: tones.posterize(
+        image, 8 - _whole(tf.round(strength * 6))
+    ),
+    "solarize": lambda image, strength, sign, fill: tones.solarize(
+        image, _whole(tf.math.ceil(255 - strength * 255))
+    ),
+    "autocontrast": lambda image, strength, sign, fill: tones.autocontrast(image),
+    "equalize": lambda image, strength, sign, fill: tones.equalize(image),
+}

@@ -1,0 +1,141 @@
+"""A contact sheet: what a recipe's augmentation makes of some images."""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from training.data.augment import augmented
+from training.data.finishing import finished
+from training.data.mixing import mixes
+from training.data.normalization import normalization
+from training.data.order import example_seed
+from training.data.source import Source
+from training.data.views import central_view
+from training.recipe import Recipe
+
+CELL_INCHES = 1.5
+LINE_INCHES = 0.17
+CHARACTERS_AN_INCH = 12
+
+
+def write_sheet(
+    source: Source, recipe: Recipe, path: Path, count: int = 6, versions: int = 7
+) -> None:
+    """Draws images beside their augmented versions, as the network gets them in the first epochs.
+
+    Only the normalization is undone; a gap that random erasing leaves shows in the mean colour.
+    Mixup and CutMix mix each row with the one above it.
+
+    Args:
+        source: The training split.
+        recipe: Says what is done to the images.
+        path: The PNG file.
+        count: How many images, taken at even distances from the whole split.
+        versions: How many augmented versions of each.
+
+    Raises:
+        ValueError: If `count` or `versions` is less than 1, or `count` greater than the split.
+    """
+    for name, value in (("count", count), ("versions", versions)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+    if count > source.size:
+        raise ValueError(
+            f"`count` must not exceed the number of images, {source.size}. Received: count={count}"
+        )
+    indices = np.linspace(0, source.size - 1, count).astype(np.int64)
+    originals = [_original(source, recipe, index) for index in indices]
+    labels = [int(source.load(tf.constant(index))[1]) for index in indices]
+    columns = [augmented_versions(source, recipe, indices, epoch) for epoch in range(versions)]
+    width = CELL_INCHES * (versions + 1)
+    title = textwrap.wrap(_title(recipe), width=int(width * CHARACTERS_AN_INCH))
+    lines = 2 if mixes(recipe.augmentation) else 1
+    height = count * (CELL_INCHES + lines * LINE_INCHES) + (len(title) + 1) * LINE_INCHES
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle("\n".join(title), fontsize=9)
+    grid = figure.subplots(count, versions + 1, squeeze=False)
+    for row, cells in enumerate(grid):
+        _draw(cells[0], originals[row], source.class_names[labels[row]], bold=True)
+        for cell, (images, targets) in zip(cells[1:], columns, strict=True):
+            _draw(cell, images[row], _target_text(targets[row], labels[row], source.class_names))
+    figure.savefig(path, dpi=110)
+
+
+def augmented_versions(
+    source: Source, recipe: Recipe, indices: np.ndarray, epoch: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Augments images as one epoch does, and undoes the normalization.
+
+    Args:
+        source: The training split.
+        recipe: Says what is done to the images.
+        indices: int64, shape `(n,)`: which images.
+        epoch: The epoch.
+
+    Returns:
+        float32 `(n, height, width, channels)` with values in [0, 1], and the targets, float32
+        `(n, classes)`.
+    """
+    index = tf.constant(indices)
+    seeds = example_seed(recipe.seed, tf.constant(epoch, tf.int64), index)
+    seeds = tf.broadcast_to(seeds, (len(indices), 2))
+    images, labels = [], []
+    for number, seed in zip(index, seeds, strict=True):
+        image, label = source.load(number)
+        images.append(augmented(image, seed, source, recipe))
+        labels.append(label)
+    mean, std = normalization(source, recipe)
+    examples = {"image": tf.stack(images), "label": tf.stack(labels), "index": index, "seed": seeds}
+    step = tf.constant(epoch, tf.int64)
+    batch = finished(examples, step, recipe, len(source.class_names), (mean, std), distance=1)
+    return np.clip(batch["image"].numpy() * std + mean, 0, 1), batch["target"].numpy()
+
+
+def _original(source, recipe, index):
+    """Returns the whole image, up to its margins, at twice the size that is trained on."""
+    image = source.load(tf.constant(index))[0]
+    size = recipe.data.image_size * (2 if source.encoded else 1)
+    return central_view(image, source, size, crop_ratio=1.0).numpy() / 255
+
+
+def _draw(cell, image, text, bold=False):
+    cell.imshow(
+        image if image.shape[-1] == 3 else image[..., 0],
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest" if image.shape[0] < 100 else "antialiased",
+    )
+    cell.set_title(text, fontsize=8, fontweight="bold" if bold else "normal", pad=3)
+    cell.set_axis_off()
+
+
+def _target_text(target, label, class_names):
+    """Names what an image counts as, where that is not only its own class."""
+    if target[label] > 0.999:
+        return ""
+    parts = np.argsort(-target)[:2]
+    return "\n".join(f"{target[part]:.0%} {class_names[part]}" for part in parts if target[part])
+
+
+def _title(recipe):
+    """Lists what the recipe's augmentation does."""
+    augmentation = recipe.augmentation
+    crop = {
+        "none": "whole image",
+        "pad": f"padded by {augmentation.padding} and cropped",
+        "resized": "crop of {:g} to {:g} of the area".format(*augmentation.area),
+        "scale": "shorter side {} to {}, then cropped".format(*augmentation.scale_sides),
+    }
+    steps = [crop[augmentation.crop]]
+    steps += ["mirrored"] if augmentation.flip else []
+    steps += [augmentation.policy] if augmentation.policy != "none" else []
+    for name in ("color_jitter", "pca_noise", "random_erasing", "mixup", "cutmix"):
+        if getattr(augmentation, name):
+            steps.append(f"{name.replace('_', ' ')} {getattr(augmentation, name):g}")
+    size = recipe.data.image_size
+    source = recipe.data.source.rsplit("/")[-1].removeprefix("folder:")
+    return f"{source} at {size}×{size}: {', '.join(steps)}; left, the original"

@@ -1,0 +1,149 @@
+"""Sets that TensorFlow Datasets has prepared."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from training.data.records import RecordSource, Shard
+from training.data.source import ArraySource, Source
+
+IN_MEMORY_BYTES = 2**30
+
+
+def tfds_source(name: str, split: str, data_dir: Path | None, download: bool) -> Source:
+    """Opens a split of a set in TFDS's format.
+
+    Images of one size that take up to 1 GiB when decoded are held in memory.
+
+    Args:
+        name: A TFDS name: `"cifar10"`, `"imagenette/320px-v2"`, `"mnist:3.0.1"`.
+        split: A split or a TFDS slice of one, such as `"train[:90%]"`.
+        data_dir: Folder with prepared sets; by default TFDS's own.
+        download: Whether a missing set may be downloaded and prepared.
+
+    Raises:
+        ValueError: If the set or the split is not there, or has no images with labels.
+    """
+    builder = _builder(name, data_dir, download)
+    image_key, label_key = _keys(name, builder.info.features)
+    chosen = _split(name, builder, split)
+    shape = builder.info.features[image_key].shape
+    class_names = tuple(builder.info.features[label_key].names)
+    title = f"{builder.info.full_name} {split}"
+    if None not in shape and chosen.num_examples * int(np.prod(shape)) <= IN_MEMORY_BYTES:
+        images, labels = _decoded(builder, split, chosen.num_examples, image_key, label_key)
+        return ArraySource(title, images, labels, class_names)
+    shards = [
+        Shard(
+            path=Path(part.filename),
+            skip=part.skip,
+            take=part.take if part.take >= 0 else part.examples_in_shard - part.skip,
+            total=part.examples_in_shard,
+        )
+        for part in chosen.file_instructions
+    ]
+    return RecordSource(title, shards, image_key, label_key, class_names, shape[-1] or 3)
+
+
+def find_prepared(name: str, data_dir: Path) -> Path | None:
+    """Finds the folder of a prepared set, without a look at the network.
+
+    Args:
+        name: `NAME[/CONFIG][:VERSION]`.
+        data_dir: Folder with prepared sets.
+
+    Returns:
+        The folder that holds the set's `dataset_info.json`: of the version that is asked for, or
+        of the newest; `None` if there is none.
+
+    Raises:
+        ValueError: If the set is there in several configurations and `name` does not say which.
+    """
+    path, _, version = name.partition(":")
+    pattern = f"{version or '*'}/dataset_info.json"
+    found = sorted((data_dir / path).glob(pattern), key=_version)
+    if not found and "/" not in path:
+        found = sorted((data_dir / path).glob(f"*/{pattern}"), key=_version)
+        configurations = sorted({str(file.parents[1].relative_to(data_dir)) for file in found})
+        if len(configurations) > 1:
+            raise ValueError(
+                f"{name!r} is there in several configurations: {', '.join(configurations)}; "
+                f"name one. Received: source={name!r}"
+            )
+    return found[-1].parent if found else None
+
+
+def _version(file):
+    """Orders versions as numbers: 3.10.0 comes after 3.9.0."""
+    return [int(part) if part.isdigit() else -1 for part in file.parent.name.split(".")]
+
+
+def _builder(name, data_dir, download):
+    if data_dir is None:
+        default = Path("~/tensorflow_datasets").expanduser()
+        data_dir = Path(os.environ.get("TFDS_DATA_DIR", default))
+    folder = find_prepared(name, data_dir)
+    if folder is None and not download:
+        raise ValueError(
+            f"The data set {name!r} is not prepared in {str(data_dir)!r}. Either give `--data-dir` "
+            "the folder that holds it, or let TFDS download it there with `--download`. "
+            f"Received: source={name!r}"
+        )
+    import tensorflow_datasets as tfds  # slow, and noisy on stderr
+
+    if folder is None:
+        try:
+            builder = tfds.builder(name, data_dir=data_dir)
+        except tfds.core.DatasetNotFoundError as error:
+            raise ValueError(f"TFDS knows no such data set. Received: source={name!r}") from error
+        builder.download_and_prepare()
+        return builder
+    builder = tfds.builder_from_directory(folder)
+    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise ValueError(
+            "The data set must be prepared as TFRecord files, TFDS's default. "
+            f"Received: source={name!r}, prepared as {builder.info.file_format.value} in "
+            f"{str(folder)!r}"
+        )
+    return builder
+
+
+def _keys(name, features):
+    """Returns the keys of the image and of its class."""
+    import tensorflow_datasets as tfds
+
+    def only(feature):
+        return [key for key in features if type(features[key]) is feature]
+
+    images, labels = only(tfds.features.Image), only(tfds.features.ClassLabel)
+    for preferred, keys in (("image", images), ("label", labels)):
+        if preferred in keys:
+            keys[:] = [preferred]
+    if len(images) != 1 or len(labels) != 1:
+        raise ValueError(
+            "A TFDS set must have one image and one class label an example. "
+            f"Received: source={name!r}, with the features {', '.join(features)}"
+        )
+    return images[0], labels[0]
+
+
+def _split(name, builder, split):
+    try:
+        return builder.info.splits[split]
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{name!r} has the splits {', '.join(builder.info.splits)}. Received: split={split!r}"
+        ) from error
+
+
+def _decoded(builder, split, size, image_key, label_key):
+    """Returns all images and labels of a split, in the order of its files."""
+    images = np.empty((size, *builder.info.features[image_key].shape), np.uint8)
+    labels = np.empty(size, np.int64)
+    filled = 0
+    for batch in builder.as_dataset(split=split).batch(1000).as_numpy_iterator():
+        end = filled + len(batch[label_key])
+        images[filled:end], labels[filled:end] = batch[image_key], batch[label_key]
+        filled = end
+    return images, labels

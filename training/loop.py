@@ -1,0 +1,170 @@
+"""The training step, under any `tf.distribute` strategy."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+
+class Progress(NamedTuple):
+    """What a call of the train function saw.
+
+    Attributes:
+        loss: Sum of the loss over the examples.
+        correct: Number of examples whose likeliest class was right.
+        steps: Number of steps that were taken.
+        finite: Whether every loss and gradient was a finite number; if not, the call ended after
+            the step where one was not.
+    """
+
+    loss: tf.Tensor
+    correct: tf.Tensor
+    steps: tf.Tensor
+    finite: tf.Tensor
+
+
+class MovingAverage:
+    """An exponential moving average of a model's floating-point variables.
+
+    Args:
+        model: A built model.
+        decay: Weight of the old average at a step, in [0, 1).
+    """
+
+    def __init__(self, model: keras.Model, decay: float):
+        self.decay = decay
+        self._sources = [variable.value for variable in model.variables if _is_float(variable)]
+        self.variables = [
+            tf.Variable(source, trainable=False, name=f"average_{index}")
+            for index, source in enumerate(self._sources)
+        ]
+
+    def update(self, strategy: tf.distribute.Strategy) -> None:
+        """Moves the average one step towards the model; in cross-replica context."""
+        for average, source in zip(self.variables, self._sources, strict=True):
+            strategy.extended.update(
+                average,
+                lambda a, s: a.assign(self.decay * a + (1.0 - self.decay) * s),
+                args=(source,),
+                group=False,
+            )
+
+    def copy_to(self, model: keras.Model) -> None:
+        """Assigns the average to another model of the same architecture."""
+        targets = [variable for variable in model.variables if _is_float(variable)]
+        for average, target in zip(self.variables, targets, strict=True):
+            target.assign(average)
+
+
+def make_train_function(
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    batch: int,
+    accumulate: int = 1,
+    clip_norm: float = 0.0,
+    average: MovingAverage | None = None,
+    observe_accuracy: Callable[[tf.Tensor], None] | None = None,
+) -> Callable[[Any, tf.Tensor], Progress]:
+    """Returns a function that trains for some steps.
+
+    Each replica computes the gradient of its examples' losses, divided by the number of examples
+    of the whole batch; the optimizer adds the gradients up over the replicas. On a GPU the forward
+    and backward pass are compiled with XLA; on a CPU they are not, for oneDNN's convolutions are
+    faster there.
+
+    Args:
+        strategy: The strategy under whose scope model and optimizer were made.
+        model: A model that puts out logits.
+        optimizer: A built Keras optimizer.
+        loss: From targets and logits, both `(batch, classes)`, to the loss of each example.
+        batch: Number of examples of a step, over all replicas.
+        accumulate: In how many parts, one after the other, a replica takes its examples.
+        clip_norm: Greatest norm of the whole batch's gradient; 0 for no limit.
+        average: A moving average to keep up with the model.
+        observe_accuracy: Called with the training accuracy of each step.
+
+    Returns:
+        A function of a distributed iterator over dictionaries with `image` and `target`, and of
+        a number of steps as an int64 scalar. It returns a `Progress`.
+    """
+    variables = model.trainable_variables
+    # Gradients of mixed_float16 are scaled, and a step where one is not finite is left out.
+    is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+    def forward_backward(images, targets):
+        total, right = 0.0, 0
+        gradients = None
+        for part_images, part_targets in zip(
+            tf.split(images, accumulate), tf.split(targets, accumulate), strict=True
+        ):
+            with tf.GradientTape() as tape:
+                logits = model(part_images, training=True)
+                part_loss = tf.reduce_sum(loss(part_targets, logits))
+                objective = part_loss / batch
+                if is_scaled:
+                    objective = optimizer.scale_loss(objective)
+            part = tape.gradient(objective, [variable.value for variable in variables])
+            gradients = (
+                part if gradients is None else tf.nest.map_structure(tf.add, gradients, part)
+            )
+            total += part_loss
+            right += tf.math.count_nonzero(
+                tf.argmax(logits, axis=-1) == tf.argmax(part_targets, axis=-1)
+            )
+        return gradients, total, right
+
+    if tf.config.list_logical_devices("GPU"):
+        forward_backward = tf.function(forward_backward, jit_compile=True)
+
+    def replica_step(example):
+        gradients, loss_sum, correct = forward_backward(example["image"], example["target"])
+        is_finite = tf.math.is_finite(loss_sum)
+        if not is_scaled:
+            is_finite &= tf.math.is_finite(tf.linalg.global_norm(gradients))
+        if clip_norm or is_scaled:
+            limit = clip_norm * (optimizer.dynamic_scale if is_scaled else 1.0)
+            gradients = _shared(gradients, limit if clip_norm else None)
+        optimizer.apply(gradients, variables)  # adds up over the replicas
+        return loss_sum, correct, tf.cast(is_finite, tf.float32)
+
+    def train_step(example):
+        loss_sum, correct, is_finite = strategy.run(replica_step, (example,))
+        loss_sum = strategy.reduce("SUM", loss_sum, axis=None)
+        correct = strategy.reduce("SUM", correct, axis=None)
+        is_finite = strategy.reduce("MEAN", is_finite, axis=None) == 1.0
+        with strategy.scope():
+            if average is not None:
+                average.update(strategy)
+            if observe_accuracy is not None:
+                observe_accuracy(tf.cast(correct, tf.float32) / batch)
+        return loss_sum, correct, is_finite
+
+    @tf.function
+    def train(iterator, steps):
+        loss_sum, correct, done = 0.0, tf.constant(0, tf.int64), tf.constant(0, tf.int64)
+        is_finite = True
+        for _ in tf.range(steps):
+            if is_finite:
+                step_loss, step_correct, is_finite = train_step(next(iterator))
+                loss_sum += step_loss
+                correct += step_correct
+                done += 1
+        return Progress(loss_sum, correct, done, is_finite)
+
+    return train
+
+
+def _shared(gradients, limit):
+    """Adds the replicas' gradients up, clips the sum, and returns an equal share of it for each."""
+    context = tf.distribute.get_replica_context()
+    gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    if limit is not None:
+        gradients, _ = tf.clip_by_global_norm(gradients, limit)
+    return [gradient / context.num_replicas_in_sync for gradient in gradients]
+
+
+def _is_float(variable):
+    return keras.backend.is_float_dtype(variable.dtype)

@@ -1,0 +1,85 @@
+"""The recipe's network: as it is trained, and as it is handed on."""
+
+import keras
+import numpy as np
+
+import keras_resnets
+from training.recipe import Recipe
+
+
+def build_network(recipe: Recipe, classes: int, channels: int) -> keras.Model:
+    """Returns the network to train: from normalized images to logits.
+
+    Args:
+        recipe: Its `model` and `data.image_size` count, and the dtype policy that is set.
+        classes: Number of classes.
+        channels: Number of channels of an image.
+
+    Returns:
+        A model from `(batch, size, size, channels)` to `(batch, classes)`.
+
+    Raises:
+        ValueError: If the model has no such option.
+    """
+    model = _create(recipe, classes, activation=None, channels=channels)
+    if recipe.model.classifier_std:
+        kernel = model.get_layer("predictions").kernel
+        initializer = keras.initializers.RandomNormal(stddev=recipe.model.classifier_std)
+        kernel.assign(initializer(kernel.shape, dtype=kernel.dtype))
+    if recipe.model.weights:
+        model.load_weights(recipe.model.weights)
+    return model
+
+
+def serving_model(
+    recipe: Recipe, trained: keras.Model, mean: np.ndarray, std: np.ndarray
+) -> keras.Model:
+    """Returns the network to hand on: from pixels of 0 to 255 to probabilities, in float32.
+
+    Args:
+        recipe: That of `trained`.
+        trained: The network as `build_network` gave it.
+        mean: What was subtracted from values in [0, 1]: `(channels,)` or a whole image.
+        std: What they were divided by afterwards, of the same shape.
+
+    Returns:
+        A model with the same weights, which normalizes the image itself.
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        pixels = keras.Input(trained.input_shape[1:], name="pixels")
+        axis = -1 if mean.ndim == 1 else (1, 2, 3)
+        normalized = keras.layers.Normalization(
+            axis=axis, mean=mean * 255.0, variance=(std * 255.0) ** 2, name="normalized"
+        )(pixels)
+        model = _create(
+            recipe, trained.output_shape[-1], activation="softmax", input_tensor=normalized
+        )
+    finally:
+        keras.config.set_dtype_policy(policy)
+    for layer in trained.layers:
+        if layer.weights:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
+    return model
+
+
+def _create(recipe, classes, activation, channels=None, input_tensor=None):
+    options = {}
+    chosen = recipe.model
+    if chosen.shortcut != "default":
+        options["shortcut"] = chosen.shortcut
+    if chosen.stride_on != "3x3":
+        options["stride_on"] = chosen.stride_on
+    if chosen.zero_init_residual:
+        options["zero_init_residual"] = True
+    if chosen.drop_path_rate:
+        options["drop_path_rate"] = chosen.drop_path_rate
+    if input_tensor is None:
+        size = recipe.data.image_size
+        options["input_shape"] = (size, size, channels)
+    else:
+        options["input_tensor"] = input_tensor
+    return keras_resnets.create_model(
+        chosen.name, classes=classes, classifier_activation=activation, **options
+    )

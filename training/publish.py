@@ -1,0 +1,185 @@
+"""Handing a finished run on: a folder under `saved_models` with its card, and the index of them."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from training.run_directory import write_json
+
+TOLERANCE = 1e-5
+INDEX_HEAD = """# Saved models
+
+What training has produced, and what it showed. This page is made from the folders by
+`python -m training index`; each folder holds a SavedModel, the same model for Keras, the recipe,
+the result and a card.
+
+| model | data | test accuracy | steps | parameters |
+| --- | --- | ---: | ---: | ---: |
+"""
+
+
+def publish(run_dir: Path, folder: Path, note: str) -> None:
+    """Makes the folder of a finished run's model: SavedModel, Keras file, card, recipe, result.
+
+    It is written beside its place and renamed, so that it is there whole or not at all.
+
+    Args:
+        run_dir: A complete run.
+        folder: Where the model is to be, such as `saved_models/resnet20_cifar10`. An earlier one
+            is replaced.
+        note: What a user must know of the data and of the limits; a paragraph of the card.
+
+    Raises:
+        ValueError: If the run is not complete.
+        RuntimeError: If the SavedModel does not answer as the model does.
+    """
+    if not (run_dir / "result.json").exists():
+        raise ValueError(
+            f"`run_dir` must hold a complete run, with its result.json. "
+            f"Received: run_dir={str(run_dir)!r}"
+        )
+    if not note.strip():
+        raise ValueError("`note` must say what a user has to know. Received: an empty note")
+    import keras_resnets  # noqa: F401 (registers the layers)
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    try:
+        for name in ("model.keras", "recipe.toml", "curves.png"):
+            shutil.copyfile(run_dir / name, beside / name)
+        model = keras.models.load_model(beside / "model.keras")
+        model.export(beside / "saved_model", verbose=False)
+        result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
+        result["saved_model_max_difference"] = _check_export(model, beside / "saved_model")
+        write_json(beside / "result.json", result)
+        environment = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))
+        lines = (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        metrics = [json.loads(line) for line in lines]
+        recipe = (run_dir / "recipe.toml").read_text(encoding="utf-8")
+        card = model_card(folder.name, model, result, metrics, recipe, environment, note)
+        (beside / "card.md").write_text(card, encoding="utf-8")
+        beside.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def model_card(
+    name: str,
+    model: keras.Model,
+    result: dict[str, Any],
+    metrics: list[dict[str, Any]],
+    recipe: str,
+    environment: dict[str, Any],
+    note: str,
+) -> str:
+    """Returns the card of a model: what it is, how it came about, what it can and cannot do."""
+    shape = "×".join(str(size) for size in model.input_shape[1:])
+    classes = list(result["accuracy_by_class"])
+    versions = environment["versions"]
+    by_class = "\n".join(
+        f"| {label} | {accuracy:.1%} |" for label, accuracy in result["accuracy_by_class"].items()
+    )
+    curve = "\n".join(
+        f"| {entry['epoch']:.1f} | {entry['train_loss']:.4f} | {entry['train_accuracy']:.2%} "
+        f"| {entry['test_loss']:.4f} | {entry['test_accuracy']:.2%} |"
+        for entry in metrics
+    )
+    return f"""# {name}
+
+{result["model"]} with {result["parameters"]:,} trainable parameters.
+**{result["test_accuracy"]:.2%}** of the test images are right.
+
+```python
+import numpy as np
+import tensorflow as tf
+
+model = tf.saved_model.load("saved_models/{name}/saved_model")
+pixels = np.zeros((1, {", ".join(str(size) for size in model.input_shape[1:])}), "float32")
+probabilities = model.serve(pixels)  # of {", ".join(classes[:3])} and so on
+```
+
+It takes pixels of 0 to 255 as floats, of shape {shape}, and normalizes them itself. `model.keras`
+is the same model for `keras.models.load_model`, after `import keras_resnets`.
+
+## Limits
+
+{note.strip()}
+
+## Result
+
+| | |
+| --- | --- |
+| test accuracy | {result["test_accuracy"]:.2%} |
+| five likeliest | {result["test_top5_accuracy"]:.2%} |
+| cross-entropy | {result["test_loss"]:.4f} nats |
+| calibration error | {result["calibration_error"]:.2%} |
+| steps, examples | {result["steps"]:,}, {result["examples"]:,} |
+| time | {result["seconds"]:,.0f} s, {result["images_per_second"]:,.0f} images per second |
+| seed | {result["seed"]} |
+| SHA-256 of the weights | `{result["weights_sha256"]}` |
+| SavedModel against model | {result["saved_model_max_difference"]:.1e} at most |
+
+One run. It was evaluated on the test images after every epoch, and nothing was chosen by that: the
+model is the last one.
+
+| class | accuracy |
+| --- | ---: |
+{by_class}
+
+## Training
+
+![Error, loss and learning rate over the epochs](curves.png)
+
+| epoch | training loss | training accuracy | test loss | test accuracy |
+| ---: | ---: | ---: | ---: | ---: |
+{curve}
+
+The training figures are averages over the epoch, with augmentation and label smoothing.
+
+TensorFlow {versions["tensorflow"]}, Keras {versions["keras"]}, Python {versions["python"]},
+{environment["replicas"]} replica on {", ".join(environment["devices"])} with {environment["cores"]}
+cores. The recipe, every field of it:
+
+```toml
+{recipe.strip()}
+```
+"""
+
+
+def write_index(folder: Path) -> Path:
+    """Writes the index of the models in a folder, from their results; returns its path."""
+    rows = []
+    for path in sorted(folder.glob("*/result.json")):
+        if not (path.parent / "card.md").exists():
+            continue
+        result = json.loads(path.read_text(encoding="utf-8"))
+        rows.append(
+            f"| [{path.parent.name}]({path.parent.name}/card.md) | {result['data']} "
+            f"| {result['test_accuracy']:.2%} | {result['steps']:,} | {result['parameters']:,} |\n"
+        )
+    index = folder / "README.md"
+    index.write_text(INDEX_HEAD + "".join(rows), encoding="utf-8")
+    return index
+
+
+def _check_export(model, path):
+    """Returns the largest difference between the SavedModel's answers and the model's."""
+    loaded = tf.saved_model.load(str(path))
+    generator = np.random.default_rng(0)
+    worst = 0.0
+    for batch in (1, 2, 7, 32):
+        pixels = generator.uniform(0, 255, (batch, *model.input_shape[1:])).astype("float32")
+        difference = np.abs(loaded.serve(pixels).numpy() - model.predict(pixels, verbose=0)).max()
+        worst = max(worst, float(difference))
+    if worst > TOLERANCE:
+        raise RuntimeError(f"The SavedModel's answers differ from the model's by {worst:.1e}")
+    return worst
