@@ -118,7 +118,8 @@ def test_outputs_are_those_of_numpy(create, name, size, training):
 )
 def test_gradients_are_those_of_numpy(create, name, size, training):
     model = create(name, policy="float64")
-    check_gradients(model, numpy_network(model, name), images(size), training, tolerance=1e-6)
+    network = numpy_network(model, name)
+    check_gradients(model, network, images(size, batch=2), training, tolerance=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ class TestKerasApplications:
             create_theirs(policy="float64"),
             create("resnet50_v1", policy="float64"),
         )
-        self.check_gradients(theirs, ours, images(size), training, tolerance=1e-6)
+        self.check_gradients(theirs, ours, images(size, batch=2), training, tolerance=1e-6)
 
     @pytest.mark.skipif(BACKEND == "tensorflow", reason="compared in 64 bits")
     def test_gradients_in_32_bits(self, create, create_theirs):
