@@ -35,6 +35,7 @@ def read_torch_stream(path: Path) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         _check_head(file)
         saved, storages = read_torch_pickle(file)
+        tensors = find_state_dict(saved)
         keys = _storage_keys(file, storages)
         file_bytes = path.stat().st_size
         starts = _storage_starts(file, [storages[key] for key in keys], file_bytes)
@@ -47,7 +48,7 @@ def read_torch_stream(path: Path) -> dict[str, np.ndarray]:
             file.seek(starts[storage.key])
             return read_elements(read_into, storage.element_type, storage.count)
 
-        return load_tensors(find_state_dict(saved), load_storage, file_bytes)
+        return load_tensors(tensors, load_storage, file_bytes)
 
 
 def _check_head(file):

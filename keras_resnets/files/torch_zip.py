@@ -34,6 +34,7 @@ def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
         folder = _folder(members)
         pickle = _content(file, members[f"{folder}/data.pkl"], MOST_BYTES)
         saved, storages = read_torch_pickle(io.BytesIO(pickle))
+        tensors = find_state_dict(saved)
         _check_storages(storages.values(), members, folder)
         byte_order = _byte_order(file, members.get(f"{folder}/byteorder"))
 
@@ -45,7 +46,7 @@ def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
             reading.check()
             return elements
 
-        return load_tensors(find_state_dict(saved), load_storage, path.stat().st_size)
+        return load_tensors(tensors, load_storage, path.stat().st_size)
 
 
 def _folder(members):
