@@ -44,11 +44,12 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Example:
 
-    >>> from safetensors.numpy import save_file
     >>> import os, tempfile
+    >>> from keras_resnets.files import read_arrays
+    >>> from safetensors.numpy import save_file
     >>> path = os.path.join(tempfile.mkdtemp(), "line.safetensors")
     >>> save_file({"slope": np.array([2.0]), "offset": np.array([1.0])}, path)
-    >>> arrays = keras_resnets.files.read_arrays(path)
+    >>> arrays = read_arrays(path)
     >>> sorted(arrays), arrays["slope"]
     (['offset', 'slope'], array([2.]))
     """

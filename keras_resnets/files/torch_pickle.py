@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 
 from keras_resnets.files.elements import BFLOAT16, ElementType
 from keras_resnets.files.errors import WeightsFileError, shown
-from keras_resnets.files.restricted_pickle import Function, Vocabulary, read_pickle
+from keras_resnets.files.pickle_machine import Function, Vocabulary
+from keras_resnets.files.restricted_pickle import read_pickle
 from keras_resnets.files.torch_tensors import Storage, Tensor
 
 

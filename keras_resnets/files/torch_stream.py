@@ -12,7 +12,8 @@ import numpy as np
 
 from keras_resnets.files.elements import read_elements
 from keras_resnets.files.errors import WeightsFileError, shown
-from keras_resnets.files.restricted_pickle import Vocabulary, read_pickle
+from keras_resnets.files.pickle_machine import Vocabulary
+from keras_resnets.files.restricted_pickle import read_pickle
 from keras_resnets.files.state_dict import find_state_dict
 from keras_resnets.files.torch_pickle import read_torch_pickle
 from keras_resnets.files.torch_tensors import load_tensors

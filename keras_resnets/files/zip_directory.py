@@ -135,12 +135,14 @@ def _wide(extra, numbers):
     """Replaces the numbers that did not fit 32 bits by those of the 64-bit extra field."""
     if IN_EXTRA not in numbers:
         return numbers
-    while len(extra) >= 4:
-        kind, length = struct.unpack_from("<HH", extra)
-        if kind == 1 and length == 8 * numbers.count(IN_EXTRA) and len(extra) >= 4 + length:
-            wide = iter(struct.unpack_from(f"<{length // 8}Q", extra, 4))
+    position, needed = 0, 8 * numbers.count(IN_EXTRA)
+    while position + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, position)
+        position += 4
+        if kind == 1 and length == needed and position + length <= len(extra):
+            wide = iter(struct.unpack_from(f"<{length // 8}Q", extra, position))
             return tuple(next(wide) if number == IN_EXTRA else number for number in numbers)
-        extra = extra[4 + length :]
+        position += length
     raise WeightsFileError("The archive has a member without its 64-bit sizes.")
 
 
@@ -149,7 +151,7 @@ def _checked_name(data):
         name = data.decode("utf-8")
     except UnicodeDecodeError:
         raise WeightsFileError("The archive has a name that is not UTF-8.") from None
-    odd = "\\" in name or ":" in name or not name.isprintable()
+    odd = "\\" in name or not name.isprintable()
     if odd or any(part in ("", ".", "..") for part in name.split("/")):
         raise WeightsFileError(f"The archive has a name that is no plain path: {shown(name)}.")
     return name
@@ -158,7 +160,7 @@ def _checked_name(data):
 def _locate(file, entries, directory):
     """Checks the header before each member, and that a member ends before the next one's header."""
     members = {}
-    limits = [entry[-1] for entry in entries[1:]] + [directory]
+    limits = [*(entry[-1] for entry in entries), directory][1:]
     for (name, method, flags, crc, size, packed, header), limit in zip(
         entries, limits, strict=True
     ):

@@ -132,12 +132,12 @@ def test_an_archive_without_a_byte_order_is_little_endian(read):
 
 
 def test_a_path_must_be_one():
-    with pytest.raises(TypeError, match="`path` must be a path. Received: path=3"):
+    with pytest.raises(TypeError, match=r"`path` must be a path. Received: path=3"):
         read_arrays(3)
 
 
 def test_an_error_names_the_path_and_is_a_value_error(tmp_path):
-    with pytest.raises(ValueError, match="existing file. Received: path='.*absent.pt'") as caught:
+    with pytest.raises(ValueError, match=r"existing file. Received: path='.*absent.pt'") as caught:
         read_arrays(tmp_path / "absent.pt")
     assert isinstance(caught.value, WeightsFileError)
     assert caught.value.path == tmp_path / "absent.pt"
