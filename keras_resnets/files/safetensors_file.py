@@ -1,0 +1,98 @@
+"""The safetensors format: a JSON table of names, types, shapes and positions, then the elements.
+
+The `safetensors` package reads and checks the table: the tensors lie inside the file, one after
+another, without gaps. The elements are read here, so that bfloat16, which NumPy has not, can be
+widened as it comes.
+"""
+
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from keras_resnets.files.elements import BFLOAT16, ElementType, read_elements
+from keras_resnets.files.errors import WeightsFileError, shown
+from keras_resnets.files.shapes import check_shape
+
+# The table of a ResNet-1202 has under 1 MB. The package's own limit of 100 MB of names alone would
+# take a multiple of the file's size in memory.
+MOST_TABLE_BYTES = 2**23
+TYPES = {
+    "F64": ElementType("float64"),
+    "F32": ElementType("float32"),
+    "F16": ElementType("float16"),
+    "BF16": BFLOAT16,
+    "I64": ElementType("int64"),
+    "I32": ElementType("int32"),
+    "I16": ElementType("int16"),
+    "I8": ElementType("int8"),
+    "U64": ElementType("uint64"),
+    "U32": ElementType("uint32"),
+    "U16": ElementType("uint16"),
+    "U8": ElementType("uint8"),
+    "BOOL": ElementType("bool"),
+}
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of a safetensors file, read-only; bfloat16 as float32.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        WeightsFileError: If the file is broken, or holds types that NumPy has not.
+    """
+    with open(path, "rb") as file:
+        table_bytes = _table_bytes(file)
+        table = _read_table(path)
+        file.seek(8 + table_bytes)
+        arrays = {name: _read_array(file, *entry) for name, entry in table.items()}
+        if file.read(1):
+            raise WeightsFileError("A safetensors file must end with its last tensor.")
+    return arrays
+
+
+def _table_bytes(file):
+    head = file.read(8)
+    if len(head) != 8:
+        raise WeightsFileError("A safetensors file must begin with the length of its table.")
+    (table_bytes,) = struct.unpack("<Q", head)
+    if table_bytes > MOST_TABLE_BYTES:
+        raise WeightsFileError(
+            f"The table of a safetensors file must have at most {MOST_TABLE_BYTES:,} bytes; it "
+            f"has {table_bytes:,}."
+        )
+    return table_bytes
+
+
+def _read_table(path):
+    """Returns {name: (type, shape)}, in the order of the tensors in the file."""
+    table = {}
+    try:
+        with safe_open(path, framework="numpy") as checked:
+            for name in checked.offset_keys():
+                tensor = checked.get_slice(name)
+                kind, shape = tensor.get_dtype(), tuple(tensor.get_shape())
+                if kind not in TYPES:
+                    raise WeightsFileError(
+                        f"A tensor must be of a type that NumPy has, or bfloat16; {shown(name)} "
+                        f"is of type {kind}."
+                    )
+                check_shape(shape)
+                table[name] = TYPES[kind], shape
+    except SafetensorError as error:
+        raise WeightsFileError(f"The safetensors file is broken ({error}).") from error
+    return table
+
+
+def _read_array(file, element_type, shape):
+    def read_into(buffer):
+        if file.readinto(buffer) != len(buffer):
+            raise WeightsFileError("The file ends within a tensor.")
+
+    array = read_elements(read_into, element_type, math.prod(shape)).reshape(shape)
+    array.flags.writeable = False
+    return array

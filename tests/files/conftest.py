@@ -1,0 +1,46 @@
+"""Fixtures for reading what should not be read."""
+
+import sys
+
+import pytest
+
+from keras_resnets.files import read_arrays
+
+# What Python reports whenever it starts a program, compiles or runs code, or unpickles a name.
+FORBIDDEN = ("os.", "subprocess.", "exec", "compile", "pickle.", "marshal.", "import", "socket.")
+ALLOWED = {"os.stat", "os.scandir", "os.listdir"}
+
+_events: list[str] | None = None
+
+
+def _note(event, arguments):
+    if _events is not None and event.startswith(FORBIDDEN) and event not in ALLOWED:
+        _events.append(f"{event} {arguments[:1]}")
+
+
+sys.addaudithook(_note)
+
+
+@pytest.fixture
+def canary(tmp_path):
+    """A file that does not exist: commands in hostile files would create it."""
+    return tmp_path / "canary"
+
+
+@pytest.fixture
+def read_watched(tmp_path, canary):
+    """Writes and reads a file, and fails if Python ran or imported anything meanwhile."""
+
+    def read(data, file_name="weights.pt"):
+        global _events
+        path = tmp_path / file_name
+        path.write_bytes(data)
+        _events = []
+        try:
+            return read_arrays(path)
+        finally:
+            events, _events = _events, None
+            assert not events
+            assert not canary.exists()
+
+    return read

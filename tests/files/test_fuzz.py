@@ -1,0 +1,123 @@
+"""Thousands of damaged files: each is refused, or gives arrays; nothing else, and in little memory.
+
+The mutations are drawn from fixed seeds. A pickle inside an archive is also damaged before it is
+packed, for else the checksum would refuse nearly all.
+"""
+
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from keras_resnets.files import WeightsFileError
+from tests.files import writing
+from tests.files.writing import integer, mapping, storage, tensor, text
+
+PLAIN = mapping(
+    epoch=integer(3),
+    state_dict=mapping(
+        weight=tensor(),
+        bias=tensor(None, 3, (3,), (1,)),
+        half=tensor(storage("1", "BFloat16Storage", 12), 0, (3, 4), (1, 3)),
+        flags=tensor(storage("2", "BoolStorage", 4), 0, (4,), (1,)),
+    ),
+    arch=text("resnet20"),
+)
+CONTENTS = {"0": writing.SIX, "1": bytes(range(24)), "2": b"\0\1\1\0"}
+STREAM_COUNTS = {"1": 12, "2": 4}
+TABLE = (
+    '{"w": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "h": {"dtype": "BF16", '
+    '"shape": [4], "data_offsets": [24, 32]}, "e": {"dtype": "BOOL", "shape": [0], '
+    '"data_offsets": [32, 32]}, "__metadata__": {"format": "pt"}}'
+)
+ARCHIVE = writing.torch_zip(PLAIN, CONTENTS)
+STREAM = writing.torch_stream(PLAIN, CONTENTS, counts=STREAM_COUNTS)
+TENSORS = writing.SIX + bytes(range(8))
+
+# What a file is made of, and what is made of its damaged bytes.
+FORMATS = {
+    "zip": (ARCHIVE, lambda data: data),
+    "64-bit zip": (writing.with_wide_end(ARCHIVE), lambda data: data),
+    "pickle in a zip": (PLAIN, lambda data: writing.torch_zip(data, CONTENTS)),
+    "stream": (STREAM, lambda data: data),
+    "safetensors": (writing.safetensors(TABLE, TENSORS), lambda data: data),
+    "table of safetensors": (
+        TABLE.encode(),
+        lambda data: writing.safetensors(data, TENSORS),
+    ),
+}
+EXTREMES = [0, 1, -1, 2**7, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**62, -(2**63)]
+ALLOWANCE = 2**18  # of bytes, beside twice the file, for the tables of the reader itself
+COUNT, SOAK_COUNT = 1_500, 20_000
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_damaged_file_is_refused_or_read(read_watched, kind):
+    fuzz(read_watched, kind, range(COUNT))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_many_damaged_files_are_refused_or_read(read_watched, kind):
+    fuzz(read_watched, kind, range(COUNT, COUNT + SOAK_COUNT))
+
+
+def fuzz(read_watched, kind, seeds):
+    whole, pack = FORMATS[kind]
+    assert read_watched(pack(whole))
+    refused = 0
+    tracemalloc.start()
+    try:
+        for seed in seeds:
+            data = pack(damaged(whole, np.random.default_rng([seed, len(whole)])))
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            try:
+                touch(read_watched(data))
+            except WeightsFileError:
+                refused += 1
+            _, peak = tracemalloc.get_traced_memory()
+            assert peak - before < 2 * len(data) + ALLOWANCE, seed
+    finally:
+        tracemalloc.stop()
+    # Else the damage would be too small, or all the same.
+    assert 0.3 * len(seeds) < refused
+
+
+def touch(arrays):
+    """Reads the ends of every array: memory that is not there would end the process."""
+    for array in arrays.values():
+        assert isinstance(array, np.ndarray)
+        if array.size:
+            array[(0,) * array.ndim].item()
+            array[(-1,) * array.ndim].item()
+
+
+def damaged(data, rng):
+    """Returns the bytes with one to four changes."""
+    data = bytearray(data)
+    for _ in range(rng.integers(1, 5)):
+        place = int(rng.integers(0, max(1, len(data))))
+        other = int(rng.integers(0, max(1, len(data))))
+        length = int(rng.integers(1, 17))
+        match rng.integers(0, 7):
+            case 0:
+                data[place : place + 1] = bytes([rng.integers(0, 256)])
+            case 1 if data:
+                data[min(place, len(data) - 1)] ^= 1 << int(rng.integers(0, 8))
+            case 2:
+                number = int(rng.choice(np.array(EXTREMES, object)))
+                size = int(rng.choice([1, 2, 4, 8]))
+                packed = struct.pack("<Q", number % 2**64)[:size]
+                data[place : place + size] = packed
+            case 3:
+                del data[place : place + length]
+            case 4:
+                data[place:place] = data[other : other + length]
+            case 5:
+                data[place : place + length] = data[other : other + length]
+            case 6 if rng.random() < 0.2:
+                del data[place:]
+    return bytes(data)

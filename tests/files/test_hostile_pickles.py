@@ -1,0 +1,313 @@
+"""Pickles that would run something, or wear the reader out: refused by name, and nothing ran."""
+
+import contextlib
+import os
+import pickle
+import struct
+import tracemalloc
+
+import pytest
+
+from keras_resnets.files import WeightsFileError
+from keras_resnets.files.restricted_pickle import MOST_INSTRUCTIONS
+from tests.files import writing
+from tests.files.writing import call, integer, mapping, name, sequence, tensor, text
+
+# Each would create the canary, at the path `c`, were it read by Python's own pickle.
+RUNS = {
+    "os.system": (lambda c: call(name("os", "system"), text(f"touch {c}")), "'os.system'"),
+    "posix": (lambda c: call(name("posix", "system"), text(f"touch {c}")), "'posix.system'"),
+    "eval": (
+        lambda c: call(name("builtins", "eval"), text(f"open({c!r}, 'w').close()")),
+        "'builtins.eval'",
+    ),
+    "exec": (
+        lambda c: call(name("builtins", "exec"), text(f"open({c!r}, 'w')")),
+        "'builtins.exec'",
+    ),
+    "the name of Python 2": (
+        lambda c: call(name("__builtin__", "eval"), text(f"open({c!r}, 'w').close()")),
+        "'__builtin__.eval'",
+    ),
+    "subprocess": (
+        lambda c: call(name("subprocess", "call"), sequence(text("touch"), text(c))),
+        "'subprocess.call'",
+    ),
+    "open": (lambda c: call(name("io", "open"), text(c), text("w")), "'io.open'"),
+    "getattr": (
+        lambda c: call(
+            call(
+                name("builtins", "getattr"),
+                call(name("importlib", "import_module"), text("os")),
+                text("system"),
+            ),
+            text(f"touch {c}"),
+        ),
+        "'builtins.getattr'",
+    ),
+    "functools.partial": (
+        lambda c: call(
+            call(name("functools", "partial"), name("os", "system")), text(f"touch {c}")
+        ),
+        "'functools.partial'",
+    ),
+    "operator.methodcaller": (
+        lambda c: call(
+            call(name("operator", "methodcaller"), text("system"), text(f"touch {c}")),
+            call(name("importlib", "import_module"), text("os")),
+        ),
+        "'operator.methodcaller'",
+    ),
+    "pickle in a pickle": (
+        lambda c: call(
+            name("pickle", "loads"),
+            # Protocol 2 writes bytes as a call that encodes a text.
+            call(
+                name("_codecs", "encode"),
+                text(f"cos\nsystem\n(Vtouch {c}\ntR."),
+                text("latin1"),
+            ),
+        ),
+        "'pickle.loads'",
+    ),
+    "INST": (lambda c: b"(" + text(f"touch {c}") + b"ios\nsystem\n", "INST"),
+    "OBJ": (lambda c: b"(" + name("os", "system") + text(f"touch {c}") + b"o", "'os.system'"),
+    "STACK_GLOBAL": (
+        lambda c: call(text("os") + text("system") + b"\x93", text(f"touch {c}")),
+        "STACK_GLOBAL",
+    ),
+    "a name with dots": (
+        # Followed attribute by attribute from protocol 4 on.
+        lambda c: b"\x80\x04" + call(name("shutil", "os.system"), text(f"touch {c}")),
+        "protocol 2",
+    ),
+    "in the attributes of a dictionary": (
+        lambda c: (
+            mapping(w=integer(1)) + b"}" + text("x")
+            + call(name("os", "system"), text(f"touch {c}")) + b"sb"
+        ),
+        "'os.system'",
+    ),
+    "in the arguments of a tensor": (
+        lambda c: call(
+            name("collections", "OrderedDict"),
+            sequence(sequence(text("a"), call(name("os", "system"), text(f"touch {c}")))),
+        ),
+        "'os.system'",
+    ),
+    "after an exchange in the memo": (
+        lambda c: (
+            name("collections", "OrderedDict") + b"q\x000" + name("os", "system") + b"q\x000"
+            + b"h\x00" + sequence(text(f"touch {c}")) + b"R"
+        ),
+        "POP",
+    ),
+}  # fmt: skip
+
+WRAPPERS = pytest.mark.parametrize(
+    "write", [writing.torch_zip, writing.torch_stream], ids=["zip", "stream"]
+)
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_these_pickles_are_dangerous_indeed(case, canary):
+    make, _ = RUNS[case]
+    with contextlib.suppress(TypeError, AttributeError):  # after it has run
+        pickle.loads(writing.pickled(make(str(canary))))
+    assert canary.exists()
+
+
+@WRAPPERS
+@pytest.mark.parametrize("case", RUNS)
+@pytest.mark.parametrize("place", ["alone", "beside a tensor"])
+def test_a_pickle_that_would_run_something_runs_nothing(read_watched, canary, write, case, place):
+    make, reason = RUNS[case]
+    body = make(str(canary))
+    if place == "beside a tensor":
+        body = mapping(w=tensor(), z=body)
+    with pytest.raises(WeightsFileError, match=reason):
+        read_watched(write(body))
+
+
+class Reducing:
+    """Pickles as a call, with each of the six places that `__reduce__` has."""
+
+    def __init__(self, *reduction):
+        self.reduction = reduction
+
+    def __reduce__(self):
+        return self.reduction
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("place", ["call", "state", "list", "dictionary", "chain"])
+def test_what_reduce_returns_is_not_called(read_watched, canary, protocol, place):
+    command = Reducing(os.system, (f"touch {canary}",))
+    values = {
+        "call": command,
+        "state": Reducing(dict, (), command),
+        "list": Reducing(list, (), None, iter([command])),
+        "dictionary": Reducing(dict, (), None, None, iter([("a", command)])),
+        "chain": Reducing(getattr, (Reducing(dict, (command,)), "keys")),
+    }
+    data = pickle.dumps(values[place], protocol)
+    for wrapped in (
+        writing.archive([("archive/data.pkl", data)]),
+        writing.torch_stream(b"").replace(writing.pickled(b""), data, 1),
+        data,
+    ):
+        with pytest.raises(WeightsFileError):
+            read_watched(wrapped)
+
+
+def named(module, attribute):
+    return mapping(w=tensor(), z=name(module, attribute))
+
+
+# The body of a pickle, and what the message says.
+REFUSED = {
+    "torch.load": (call(name("torch", "load"), text("other.pt")), "'torch.load'"),
+    "torch.hub": (call(name("torch.hub", "load"), text("a/b")), "'torch.hub.load'"),
+    "torch.jit": (call(name("torch.jit", "load"), text("a.pt")), "'torch.jit.load'"),
+    "torch.storage": (
+        call(name("torch.storage", "_load_from_bytes"), text("a")),
+        "'torch.storage._load_from_bytes'",
+    ),
+    "another of torch._utils": (
+        call(name("torch._utils", "_import_dotted_name"), text("os.system")),
+        "_import_dotted_name",
+    ),
+    "from torch with dots": (named("torch", "serialization.os.system"), "serialization.os.system"),
+    "a rebuild from a type": (
+        named("torch._tensor", "_rebuild_from_type_v2"),
+        "_rebuild_from_type_v2",
+    ),
+    "a whole model": (named("torchvision.models.resnet", "ResNet"), "model.state_dict"),
+    "a Namespace": (named("argparse", "Namespace"), "'argparse.Namespace'"),
+    "a scalar of numpy": (named("numpy.core.multiarray", "scalar"), "multiarray.scalar"),
+    "a subclass's storage": (named("torch", "ComplexFloatStorage"), "ComplexFloatStorage"),
+    "the name of a name": (named("collections OrderedDict", ""), "not allowed"),
+    "a name with an umlaut": (mapping(w="cörg\nsystem\n".encode()), "broken name"),
+    "a name with a zero": (named("os\0", "system"), r"os\\x00"),
+    "a long name": (b"c" + b"a" * 1000 + b"\nb\n", "broken name"),
+    "a name without an end": (b"cos", "broken name"),
+    "an escape in a name": (named("os\x1b[2J", "system"), r"os\\x1b"),
+    "EXT1": (b"\x82\x01", "EXT1"),
+    "EXT2": (b"\x83\x01\x00", "EXT2"),
+    "EXT4": (b"\x84\x01\x00\x00\x00", "EXT4"),
+    "NEWOBJ": (name("collections", "OrderedDict") + b")\x81", "NEWOBJ"),
+    "NEWOBJ_EX": (name("collections", "OrderedDict") + b")}\x92", "NEWOBJ_EX"),
+    "DUP": (b"}2", "DUP"),
+    "POP_MARK": (b"(1}", "POP_MARK"),
+    "PERSID": (b"Pstorage\n", "PERSID"),
+    "a text in protocol 0": (b"Vx\n", "UNICODE"),
+    "an integer in protocol 0": (b"I1\n", "INT"),
+    "an unknown instruction": (b"\xff", "unknown instruction"),
+    "NEXT_BUFFER": (b"\x97", "NEXT_BUFFER"),
+    "a call of a text": (text("os.system") + b")R", "calls a str"),
+    "a call of a dictionary": (b"})R", "calls a dict"),
+    "a call of a type": (name("torch", "FloatStorage") + b")R", "calls a ElementType"),
+    "arguments in a list": (name("torch", "Size") + b"]R", "with a list"),
+    "too many arguments": (call(name("torch", "Size"), b")", b")"), "with 2 arguments"),
+    "an OrderedDict of pairs": (
+        call(name("collections", "OrderedDict"), b"]"),
+        "OrderedDict with 1 arguments",
+    ),
+    "a Counter of a list": (call(name("collections", "Counter"), b"]"), "Counter"),
+    "a Size of a text": (call(name("torch", "Size"), text("a")), "torch.Size"),
+    "attributes of a text": (text("a") + b"}b", "fills a str"),
+    "attributes of a tensor": (tensor() + b"}b", "fills a Tensor"),
+    "attributes of a function": (name("torch", "Size") + b"}b", "fills a Function"),
+    "an item of a tuple": (b")Na", "fills a tuple"),
+    "an item of a tensor": (tensor() + text("storage") + b"Ns", "fills a Tensor"),
+    "a persistent text": (text("storage") + b"Q", "no storage"),
+    "a persistent model": (
+        sequence(text("module"), name("torch", "Size"), text("a.py"), text("x = 1")) + b"Q",
+        "whole model",
+    ),
+    "a key that is a tensor": (b"}" + tensor() + b"Ns", "key of type Tensor"),
+    "a key that is a list": (b"}]Ns", "key of type list"),
+    "a key that is a nested tuple": (b"})" + b"\x85" * 10_000 + b"Ns", "key of type tuple"),
+    "a key twice": (b"}(" + 2 * (text("w") + tensor()) + b"u", "sets a key twice: 'w'"),
+    "a key without a value": (b"}(" + text("w") + b"u", "key without a value"),
+    "an unknown entry of the memo": (b"h\x05", "entry 5 of its memo"),
+    "a huge entry of the memo": (b"j\xff\xff\xff\xff", "entry 4294967295 of its memo"),
+    "a text of 4 GB": (b"X\xff\xff\xff\xffa", "cut off, or longer than is allowed"),
+    "a text of 8 MB that is not there": (b"X" + struct.pack("<I", 2**23) + b"a", "cut off"),
+    "bytes of 16 EB": (b"\x8e" + b"\xff" * 8, "BINBYTES8"),
+    "a frame of 16 EB": (b"\x95" + b"\xff" * 8, "FRAME"),
+    "an array of 16 EB": (b"\x96" + b"\xff" * 8, "BYTEARRAY8"),
+    "a long of 2 GB": (b"\x8b\xff\xff\xff\x7f", "LONG4"),
+    "a long of 255 bytes": (b"\x8a\xff" + b"\x01" * 255, "more than 64 bits"),
+    "a text that is not UTF-8": (b"X\x02\x00\x00\x00\xff\xfe", "not UTF-8"),
+    "a text with a surrogate": (b"X\x03\x00\x00\x00\xed\xa0\x80", "not UTF-8"),
+    "an empty stack": (b"\x86", "empty stack"),
+    "a value below a mark": (b"}(\x85", "empty stack"),
+    "an item below a mark": (b"](N(a", "empty stack"),
+    "a mark that is not set": (b"Nt", "a mark that it has not set"),
+    "nothing": (b"", "empty stack"),
+    "values left over": (b"}}", "left over"),
+    "a mark left over": (b"(}", "left over|empty stack"),
+    "another protocol": (b"\x80\x05}", "protocol 2"),
+    "a tensor alone": (tensor(), "a dictionary of tensors, not a Tensor"),
+    "a list of tensors": (b"](" + tensor() + b"e", "not a list"),
+    "no tensors": (mapping(epoch=integer(3)), "this one holds 'epoch'"),
+    "nothing in it": (b"}", "this one holds nothing"),
+    "a tensor under a number": (b"}(K\x07" + tensor() + b"u", "one has 7"),
+    "itself as its state dict": (b"}q\x00" + text("state_dict") + b"h\x00s", "'state_dict'"),
+    "itself in a list": (b"}q\x00" + text("model") + b"]h\x00as", "'model'"),
+    "lists in lists": (b"]" * 100_000 + b"a" * 99_999, "not a list"),
+    "tuples in tuples": (b")" + b"\x85" * 100_000, "not a tuple"),
+    "dictionaries in dictionaries": (
+        b"}" + (text("state_dict") + b"}") * 50_000 + b"s" * 50_000,
+        "'state_dict'",
+    ),
+    "doubling tuples": (b"N" + b"q\x00h\x00\x86" * 100_000, "not a tuple"),
+    "marks only": (b"(" * 100_000, "empty stack"),
+}
+
+
+@WRAPPERS
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_state_dict_is_refused(read_watched, write, case):
+    body, reason = REFUSED[case]
+    with pytest.raises(WeightsFileError, match=reason):
+        read_watched(write(body))
+
+
+def test_a_pickle_with_a_million_instructions_is_refused(read_watched):
+    with pytest.raises(WeightsFileError, match=r"more than 1,000,000 instructions"):
+        read_watched(writing.torch_zip(b"]" * MOST_INSTRUCTIONS))
+
+
+def test_the_largest_pickle_stays_within_the_memory_that_is_promised(read_watched):
+    """One letter beyond 16 bits makes each of a text's letters take four bytes."""
+    letters = text("a" * (12 * 2**20) + "😀")
+    kept = b"".join(b"}r" + struct.pack("<I", index) for index in range(400_000))
+    data = writing.torch_zip(letters + kept)
+    tracemalloc.start()
+    try:
+        with pytest.raises(WeightsFileError, match="left over"):
+            read_watched(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(data) + 200 * 10**6
+
+
+def test_a_huge_index_of_the_memo_costs_nothing(read_watched):
+    body = mapping(w=tensor()) + b"r\xff\xff\xff\xff"
+    assert list(read_watched(writing.torch_zip(body))) == ["w"]
+
+
+def test_the_other_pickles_of_a_stream_may_name_nothing(read_watched, canary):
+    command = call(name("os", "system"), text(f"touch {canary}"))
+    valid = writing.torch_stream(mapping(w=tensor()))
+    version, machine = writing.pickled(integer(1001)), b"\x80\x02}(" + text("protocol_version")
+    keys = writing.pickled(b"](" + text("0") + b"e")
+    for part in (version, machine, keys):
+        assert valid.count(part) == 1
+        with pytest.raises(WeightsFileError, match=r"'os.system'"):
+            read_watched(valid.replace(part, writing.pickled(command)))
+        with pytest.raises(WeightsFileError, match="outside of it"):
+            read_watched(valid.replace(part, writing.pickled(text("a") + b"Q")))

@@ -1,0 +1,145 @@
+"""PyTorch files written by hand are read as torch would read them."""
+
+import numpy as np
+import pytest
+
+from keras_resnets.files import WeightsFileError, read_arrays
+from tests.files import writing
+from tests.files.writing import integer, mapping, name, storage, tensor, text
+
+FORMATS = pytest.mark.parametrize(
+    "write", [writing.torch_zip, writing.torch_stream], ids=["zip", "stream"]
+)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read_bytes(data, file_name="weights.pt"):
+        path = tmp_path / file_name
+        path.write_bytes(data)
+        return read_arrays(path)
+
+    return read_bytes
+
+
+@FORMATS
+@pytest.mark.parametrize("file_name", ["weights.pt", "weights.safetensors", "weights"])
+def test_the_content_decides_the_format(read, write, file_name):
+    arrays = read(write(mapping(w=tensor())), file_name)
+    assert list(arrays) == ["w"]
+    np.testing.assert_array_equal(arrays["w"], [[0, 1, 2], [3, 4, 5]])
+    assert arrays["w"].dtype == np.float32
+    assert not arrays["w"].flags.writeable
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides", "expected"),
+    [
+        (0, (3, 2), (1, 3), [[0, 3], [1, 4], [2, 5]]),
+        (1, (2,), (3,), [1, 4]),
+        (4, (), (), 4),
+        (2, (2, 3), (0, 1), [[2, 3, 4], [2, 3, 4]]),
+        (0, (2, 2), (1, 1), [[0, 1], [1, 2]]),
+        (6, (0, 4), (4, 1), np.zeros((0, 4))),
+        (5, (1,), (2**60,), [5]),
+    ],
+    ids=["transposed", "column", "scalar", "expanded", "windows", "empty", "unused stride"],
+)
+def test_a_tensor_is_a_window_on_its_storage(read, write, offset, shape, strides, expected):
+    arrays = read(write(mapping(w=tensor(None, offset, shape, strides))))
+    np.testing.assert_array_equal(arrays["w"], expected)
+    assert arrays["w"].shape == shape
+
+
+@FORMATS
+def test_tensors_on_one_storage_share_memory(read, write):
+    arrays = read(write(mapping(a=tensor(), b=tensor(None, 3, (3,), (1,)))))
+    assert np.shares_memory(arrays["a"], arrays["b"])
+    np.testing.assert_array_equal(arrays["b"], [3, 4, 5])
+
+
+@pytest.mark.parametrize("dtype", writing.STORAGES)
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_every_type_in_both_byte_orders(read, dtype, order):
+    values = np.array([0, 1, 1, 0, 1, 0], dtype) * np.array(100, dtype)
+    values = values.astype(dtype)
+    content = values.astype(values.dtype.newbyteorder("<" if order == "little" else ">")).tobytes()
+    body = mapping(w=tensor(storage("0", writing.STORAGES[dtype]), 0, (6,), (1,)))
+    array = read(writing.torch_zip(body, {"0": content}, byte_order=order.encode()))["w"]
+    assert array.dtype == np.dtype(dtype)
+    assert array.dtype.isnative
+    np.testing.assert_array_equal(array, values)
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_bfloat16_becomes_float32(read, order):
+    # 1 is 0x3F80, −2 is 0xC000, and 0x4049 is 3.140625: 8 bits of precision.
+    bits = np.array([0x3F80, 0xC000, 0x4049], "<u2" if order == "little" else ">u2").tobytes()
+    body = mapping(w=tensor(storage("0", "BFloat16Storage", 3), 0, (3,), (1,)))
+    array = read(writing.torch_zip(body, {"0": bits}, byte_order=order.encode()))["w"]
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, np.array([1, -2, 3.140625], np.float32))
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    "key", ["state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema"]
+)
+def test_a_checkpoint_gives_its_state_dict(read, write, key):
+    other = tensor(None, 0, (1,), (1,))
+    checkpoint = {
+        "epoch": integer(7),
+        "best_prec1": other,
+        "arch": text("resnet20"),
+        "optimizer": mapping(momentum=other),
+        key: mapping(w=tensor(), step=integer(3), note=text("x"), extra=b"N"),
+    }
+    assert list(read(write(writing.entries_of(checkpoint)))) == ["w"]
+
+
+@FORMATS
+def test_the_weights_come_before_their_average(read, write):
+    first, second = tensor(None, 0, (1,), (1,)), tensor(None, 5, (1,), (1,))
+    arrays = read(write(mapping(model_ema=mapping(w=second), model=mapping(w=first))))
+    np.testing.assert_array_equal(arrays["w"], [0])
+
+
+def test_a_state_dict_may_have_attributes_and_parameters(read):
+    parameter = writing.call(
+        name("torch._utils", "_rebuild_parameter"), tensor(), b"\x88", mapping()
+    )
+    versions = b"}" + text("_metadata") + mapping() + b"s"
+    arrays = read(writing.torch_zip(mapping(w=parameter) + versions + b"b"))
+    assert arrays["w"].shape == (2, 3)
+
+
+def test_other_plain_values_are_read_over(read):
+    size = writing.call(name("torch", "Size"), writing.integers((2, 3)))
+    counter = writing.call(name("collections", "Counter"), b"}")
+    numbers = b"](K\x01G?\xf0\x00\x00\x00\x00\x00\x00NM\x00\x01J\xff\xff\xff\xffe"
+    body = mapping(w=tensor(), size=size, counter=counter, numbers=numbers, tuples=b"N\x85")
+    assert list(read(writing.torch_zip(body))) == ["w"]
+
+
+def test_the_64_bit_end_that_torch_writes_is_read(read):
+    assert list(read(writing.with_wide_end(writing.torch_zip(mapping(w=tensor()))))) == ["w"]
+
+
+def test_an_archive_without_a_byte_order_is_little_endian(read):
+    arrays = read(writing.torch_zip(mapping(w=tensor()), byte_order=None))
+    np.testing.assert_array_equal(arrays["w"], [[0, 1, 2], [3, 4, 5]])
+
+
+def test_a_path_must_be_one():
+    with pytest.raises(TypeError, match=r"`path` must be a path. Received: path=3"):
+        read_arrays(3)
+
+
+def test_an_error_names_the_path_and_is_a_value_error(tmp_path):
+    with pytest.raises(ValueError, match=r"existing file. Received: path='.*absent.pt'") as caught:
+        read_arrays(tmp_path / "absent.pt")
+    assert isinstance(caught.value, WeightsFileError)
+    assert caught.value.path == tmp_path / "absent.pt"
+    with pytest.raises(WeightsFileError, match="existing file"):
+        read_arrays(tmp_path)
