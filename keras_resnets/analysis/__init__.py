@@ -9,6 +9,7 @@ from keras_resnets.analysis.cost import (
 from keras_resnets.analysis.explain import explain
 from keras_resnets.analysis.gradient_norms import gradient_norms
 from keras_resnets.analysis.layer_responses import layer_responses
+from keras_resnets.analysis.merge_block import merge_one_layer_block
 from keras_resnets.analysis.plots import (
     plot_gradient_norms,
     plot_layer_responses,
@@ -30,6 +31,7 @@ __all__ = [
     "gradient_norms",
     "layer_costs",
     "layer_responses",
+    "merge_one_layer_block",
     "plot_gradient_norms",
     "plot_layer_responses",
     "plot_shortcut_balance",

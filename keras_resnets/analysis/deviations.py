@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from keras_resnets.layers import BasicBlock, BottleneckBlock, ConvNorm
+from keras_resnets.layers import BasicBlock, BottleneckBlock, ConvNorm, ResidualBlock
 from keras_resnets.models.model_spec import stage_blocks
 
 # The networks of tables 1 and 6 and of figure 6: block, repeats and widths.
@@ -108,8 +108,8 @@ def _of_blocks(stages):
             yield Deviation(
                 "block",
                 "two 3×3 convolutions, or a bottleneck",
-                kind.__name__,
-                "Another function is learned; see the class.",
+                _describe(next(block for block in blocks if type(block) is kind)),
+                "Another function is learned: the class says which, and what is known of it.",
             )
     if any(block.strides > 1 and getattr(block, "stride_on", "") == "3x3" for block in blocks):
         yield Deviation(
@@ -244,6 +244,13 @@ def _of_head(model, stages):
             "The outputs are not probabilities: the loss needs `from_logits=True` or one that fits "
             "the activation.",
         )
+
+
+def _describe(block):
+    """Returns a block's class, with the options that are its own."""
+    own = block.get_config().keys() - ResidualBlock.get_config(block).keys()
+    options = [f"{name}={getattr(block, name)!r}" for name in sorted(own)]
+    return f"{type(block).__name__} with {', '.join(options)}" if own else type(block).__name__
 
 
 def _architecture(stages):

@@ -14,8 +14,8 @@ def layer_responses(model, data):
     This is figure 7 of [He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.2: the
     output is taken after batch normalization, and before the activation or the addition. It is
     taken in inference, with the moving statistics, and one standard deviation covers all images,
-    positions and channels. A 3×3 convolution that no normalization follows (as the last one of a
-    pre-activation block) is measured at its own output.
+    positions and channels. A 3×3 convolution that no normalization follows (the last one of a
+    block with full pre-activation) is measured at its own output.
 
     Args:
         model: A functional model of this package, residual or plain.
@@ -55,12 +55,10 @@ def _responses(layer, x):
         if layer.kernel_size == (3, 3):
             yield layer.name, layer(x, training=False)
         return
-    parts = layer.branch_layers()
-    for part, following in zip(parts, [*parts[1:], None], strict=True):
+    for part in layer.branch_layers():
         x = part(x, training=False)
-        is_normalized = isinstance(following, keras.layers.BatchNormalization)
         if getattr(part, "kernel_size", None) == (3, 3):
-            yield f"{layer.name}/{part.name}", following(x, training=False) if is_normalized else x
+            yield f"{layer.name}/{part.name}", x
 
 
 class _Moments:

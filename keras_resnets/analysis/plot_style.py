@@ -29,7 +29,8 @@ def panels(count, share_x=False):
     figure = Figure(figsize=(width, height * count), dpi=DPI, layout="constrained")
     axes = figure.subplots(count, 1, sharex=share_x, squeeze=False)[:, 0]
     for panel in axes:
-        panel.grid(alpha=0.3)
+        panel.grid(alpha=0.3, which="both")
+        panel.locator_params(axis="x", integer=True)  # layers and blocks are counted
         panel.spines[["top", "right"]].set_visible(False)
     return figure, list(axes)
 

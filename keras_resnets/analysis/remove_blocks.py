@@ -42,31 +42,33 @@ def remove_blocks(model, names, name=None):
                 f"{block.output.shape}"
             )
 
+    copies = []  # (copy, original)
+
     def clone(layer):
-        if layer.name not in removed:
-            return type(layer).from_config(layer.get_config())
-        if layer.shortcut is None:
+        if layer.name in removed:
             return keras.layers.Identity(dtype=layer.dtype_policy, name=layer.name)
-        shortcut = layer.shortcut_layer
-        return type(shortcut).from_config({**shortcut.get_config(), "name": layer.name})
+        copies.append((type(layer).from_config(layer.get_config()), layer))
+        return copies[-1][0]
 
     def call(layer, *args, **kwargs):
         x = layer(*args, **kwargs)
         if layer.name not in removed or blocks[layer.name].shortcut is None:
             return x
         block = blocks[layer.name]
+        for part in block.bypass_layers():
+            config = {**part.get_config(), "name": f"{block.name}_{part.name}"}
+            copies.append((type(part).from_config(config), part))
+            x = copies[-1][0](x)
         activation = keras.layers.Activation(
-            block.activation, dtype=block.dtype_policy, name=f"{block.name}_activation"
+            block.output_activation, dtype=block.dtype_policy, name=f"{block.name}_activation"
         )
         return activation(x)
 
     lesioned = keras.models.clone_model(model, clone_function=clone, call_function=call)
     lesioned.name = name or model.name
-    for layer in lesioned.layers:
-        if layer.weights:
-            source = model.get_layer(layer.name)
-            source = source.shortcut_layer if layer.name in removed else source
-            layer.set_weights(source.get_weights())
+    for copy, original in copies:
+        if isinstance(original, keras.layers.Layer):
+            copy.set_weights(original.get_weights())
     return lesioned
 
 

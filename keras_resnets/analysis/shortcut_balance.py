@@ -12,7 +12,7 @@ def shortcut_balance(model, data):
 
     Does a block learn to put out zero, a small correction, or something of its own? Each number
     is computed for each image, over all positions and channels, and averaged over the images;
-    in inference.
+    in inference. Where a gate weighs the terms, they are taken as they are added.
 
     Args:
         model: A functional model of this package with shortcuts.
@@ -63,8 +63,10 @@ def shortcut_balance(model, data):
 
 def _balance(block, x):
     """Returns the measures of one block, each with a value for every image."""
-    residual = _flat(block.branch(x, training=False))
-    passed = _flat(block.shortcut_path(x, training=False))
+    terms = block.branch(x, training=False), block.shortcut_path(x, training=False)
+    if block.gate_layer is not None:
+        terms = block.gate_layer.weigh(*terms, training=False)
+    residual, passed = (_flat(term) for term in terms)
     norm, input_norm, passed_norm = (
         np.linalg.norm(values, axis=1) for values in (residual, _flat(x), passed)
     )
