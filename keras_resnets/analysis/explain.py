@@ -2,8 +2,11 @@
 
 import dataclasses
 
-from keras_resnets.analysis.deviations import Deviation, find_deviations
+from keras_resnets.analysis.block_deviations import block_deviations
+from keras_resnets.analysis.deviation import Deviation
+from keras_resnets.analysis.frame_deviations import frame_deviations
 from keras_resnets.analysis.layer_inputs import residual_blocks
+from keras_resnets.models.model_spec import stage_blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,4 +53,6 @@ def explain(model):
     ['stride of a bottleneck']
     """
     residual_blocks(model)  # raises if the model is not functional
-    return Explanation(model.name, tuple(find_deviations(model)))
+    stages = stage_blocks(model)
+    deviations = (*block_deviations(stages), *frame_deviations(model, stages))
+    return Explanation(model.name, deviations)

@@ -28,7 +28,8 @@ def gradient_norms(model, data, loss):
 
     Raises:
         TypeError: If `model` is not a Keras model, or `data` no images.
-        ValueError: If `loss` is not known, or labels or images are missing.
+        ValueError: If `loss` is not known, nothing is to be trained, or labels or images are
+            missing.
 
     Example:
 
@@ -44,6 +45,10 @@ def gradient_norms(model, data, loss):
     loss = keras.losses.get(loss)
     if loss is None:
         raise ValueError("`loss` must be a loss or its name. Received: loss=None")
+    if not model.trainable_weights:
+        raise ValueError(
+            f"`model` must have weights to train. Received: {model.name!r} with none, or all frozen"
+        )
     gradients_of = gradient_function(model, loss)
     paths = [weight.path for weight in model.trainable_weights]
     norms = np.array(

@@ -35,7 +35,9 @@ def remove_blocks(model, names, name=None):
     blocks = {block.name: block for block in residual_blocks(model)}
     removed = _names("names", names, blocks)
     for block in (blocks[name] for name in removed):
-        if block.shortcut is None and block.input.shape != block.output.shape:
+        if block.shortcut is None and (
+            block.strides > 1 or block.input.shape != block.output.shape
+        ):
             raise ValueError(
                 "A plain block that changes the shape cannot be removed: nothing fits its input "
                 f"to what follows. Received: {block.name!r}, from {block.input.shape} to "
@@ -142,9 +144,9 @@ def _names(argument, names, blocks):
 
 def _check_fits(block, replaced):
     shapes = [(each.input.shape[1:], each.output.shape[1:]) for each in (block, replaced)]
-    if shapes[0] != shapes[1]:
+    if shapes[0] != shapes[1] or block.strides != replaced.strides:
         raise ValueError(
-            "A block can stand only where another has the same shapes. Received: "
+            "A block can stand only where another has the same shapes and stride. Received: "
             f"{block.name!r}, from {shapes[0][0]} to {shapes[0][1]}, in the place of "
             f"{replaced.name!r}, from {shapes[1][0]} to {shapes[1][1]}"
         )

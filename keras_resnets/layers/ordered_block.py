@@ -37,16 +37,15 @@ POSITIONS = ("first", "inner", "last", "only")
 class OrderedBlock(ResidualBlock):
     """A residual block of two 3×3 convolutions, its other steps in the order that is asked for.
 
-    The orders are those of figure 4 of [He et al., 2016](https://arxiv.org/abs/1603.05027), with
-    the test errors in % of ResNet-110 and 164 on CIFAR-10:
+    The orders are those of figure 4 of [He et al., 2016](https://arxiv.org/abs/1603.05027); the
+    numbers are its test errors in % of ResNet-110 and ResNet-164 on CIFAR-10.
 
-    | `order` | F | after the sum | 110 | 164 |
-    | --- | --- | --- | --- | --- |
-    | `"original"` | conv, norm, act, conv, norm | act | 6.61 | 5.93 |
-    | `"norm_after_addition"` | conv, norm, act, conv | norm, act | 8.17 | 6.50 |
-    | `"activation_before_addition"` | conv, norm, act, conv, norm, act | | 7.84 | 6.14 |
-    | `"activation_only_pre_activation"` | act, conv, norm, act, conv, norm | | 6.71 | 5.91 |
-    | `"full_pre_activation"` | norm, act, conv, norm, act, conv | | 6.37 | 5.46 |
+    - `"original"`: F is conv, norm, act, conv, norm; an act after the sum. 6.61 and 5.93.
+    - `"norm_after_addition"`: F is conv, norm, act, conv; norm and act after the sum. 8.17 and
+      6.50.
+    - `"activation_before_addition"`: F is conv, norm, act, conv, norm, act. 7.84 and 6.14.
+    - `"activation_only_pre_activation"`: F is act, conv, norm, act, conv, norm. 6.71 and 5.91.
+    - `"full_pre_activation"`: F is norm, act, conv, norm, act, conv. 6.37 and 5.46.
 
     To take the skip after the pre-activation instead of before it is no order of its own: a network
     of such blocks is the one with `"norm_after_addition"` (full pre-activation) or `"original"`
@@ -56,7 +55,7 @@ class OrderedBlock(ResidualBlock):
     `filters` channels. `zero_init_residual` needs an order in which F ends in a normalization.
 
     Args:
-        order: A name from the table.
+        order: A name from the list.
         position: Where in the network the block stands. With pre-activation, the `"first"` block
             goes without its own, for the stem has activated its input before the paths part, and
             the `"last"` one normalizes and activates the sum as a next block would (appendix of

@@ -73,6 +73,14 @@ def test_the_state_of_random_generators_is_put_back():
 
 
 @once
+def test_a_frozen_model_has_no_gradients():
+    model = tiny_model()
+    model.trainable = False
+    with pytest.raises(ValueError, match="all frozen"):
+        gradient_norms(model, (images(), labels()), LOSS)
+
+
+@once
 @pytest.mark.parametrize(
     ("model", "loss", "error", "message"),
     [

@@ -57,6 +57,19 @@ def test_a_plain_block_that_changes_the_shape_stays():
 
 
 @once
+def test_a_stride_counts_where_the_size_is_open():
+    """Of 4 channels both times, the shapes look alike: (None, None, None, 4)."""
+    spec = keras_resnets.ResNetSpec(
+        block="basic", repeats=(1, 1), widths=(4, 4), stem="cifar", shortcut=None
+    )
+    model = keras_resnets.build_model(spec, include_top=False)
+    with pytest.raises(ValueError, match="'stage2_block1'"):
+        remove_blocks(model, ["stage2_block1"])
+    with pytest.raises(ValueError, match="same shapes and stride"):
+        reorder_blocks(model, ["stage2_block1", "stage1_block1"])
+
+
+@once
 def test_the_weights_are_copies():
     model = tiny_model()
     before = model.get_weights()
