@@ -48,7 +48,8 @@ def remove_blocks(model, names, name=None):
 
     def clone(layer):
         if layer.name in removed:
-            return keras.layers.Identity(dtype=layer.dtype_policy, name=layer.name)
+            # Not `keras.layers.Identity`, which cannot be saved when it has a dtype policy.
+            return keras.layers.Activation("linear", dtype=layer.dtype_policy, name=layer.name)
         copies.append((type(layer).from_config(layer.get_config()), layer))
         return copies[-1][0]
 
