@@ -1,4 +1,4 @@
-"""What a model costs."""
+"""What a model costs, and what goes on inside it."""
 
 from keras_resnets.analysis.cost import (
     assert_same_cost,
@@ -6,6 +6,40 @@ from keras_resnets.analysis.cost import (
     count_parameters,
     layer_costs,
 )
+from keras_resnets.analysis.explain import explain
+from keras_resnets.analysis.gradient_norms import gradient_norms
+from keras_resnets.analysis.layer_responses import layer_responses
+from keras_resnets.analysis.merge_block import merge_one_layer_block
+from keras_resnets.analysis.plots import (
+    plot_gradient_norms,
+    plot_layer_responses,
+    plot_shortcut_balance,
+    plot_update_ratios,
+)
+from keras_resnets.analysis.record_diagnostics import RecordDiagnostics
+from keras_resnets.analysis.remove_blocks import remove_blocks, reorder_blocks
+from keras_resnets.analysis.shortcut_balance import shortcut_balance
 from keras_resnets.analysis.summary import summarize
+from keras_resnets.analysis.update_ratios import snapshot, update_ratios
 
-__all__ = ["assert_same_cost", "count_macs", "count_parameters", "layer_costs", "summarize"]
+__all__ = [
+    "RecordDiagnostics",
+    "assert_same_cost",
+    "count_macs",
+    "count_parameters",
+    "explain",
+    "gradient_norms",
+    "layer_costs",
+    "layer_responses",
+    "merge_one_layer_block",
+    "plot_gradient_norms",
+    "plot_layer_responses",
+    "plot_shortcut_balance",
+    "plot_update_ratios",
+    "remove_blocks",
+    "reorder_blocks",
+    "shortcut_balance",
+    "snapshot",
+    "summarize",
+    "update_ratios",
+]

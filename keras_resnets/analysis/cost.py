@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock
+from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, ShortcutGate
 
 # Weights that follow the data and not a gradient, in batch normalization and `Normalization`.
 STATISTICS = {
@@ -23,6 +23,7 @@ FREE = (
     keras.layers.GroupNormalization,
     keras.layers.Normalization,
     keras.layers.PReLU,
+    ShortcutGate,  # one that multiplies by a weight
 )
 
 
@@ -191,11 +192,16 @@ def _add_costs(layer, input_shape, name, costs):
             if sublayer.weights:
                 _add_costs(sublayer, shape, f"{name}/{sublayer.name}", costs)
             shape = sublayer.compute_output_shape(shape)
-        if layer.shortcut_layer is not None and layer.shortcut_layer.weights:
-            shortcut = layer.shortcut_layer
-            _add_costs(shortcut, input_shape, f"{name}/{shortcut.name}", costs)
+        if layer.shortcut_layer is not None:
+            shape = input_shape
+        for sublayer in layer.bypass_layers():
+            if sublayer.weights:
+                _add_costs(sublayer, shape, f"{name}/{sublayer.name}", costs)
+            shape = sublayer.compute_output_shape(shape)
     elif isinstance(layer, ProjectionShortcut):
         _add_costs(layer.conv_norm, input_shape, f"{name}/{layer.conv_norm.name}", costs)
+    elif isinstance(layer, ShortcutGate) and layer.conv is not None:
+        costs.append(_cost(layer.conv, input_shape, f"{name}/{layer.conv.name}"))
     elif isinstance(layer, ConvNorm):
         shape = layer.compute_output_shape(input_shape)
         costs.append(_cost(layer.conv, shape, f"{name}/{layer.conv.name}"))

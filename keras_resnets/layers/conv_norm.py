@@ -83,9 +83,7 @@ class ConvNorm(keras.layers.Layer):
             dilation_rate=self.dilation,
             padding="same" if same_is_symmetric else "valid",
             use_bias=False,
-            kernel_initializer=keras.initializers.VarianceScaling(
-                2.0, mode="fan_out", distribution="untruncated_normal"
-            ),
+            kernel_initializer=he_normal(),
             data_format=self.data_format,
             dtype=self.dtype_policy,
             name="conv",
@@ -130,3 +128,10 @@ class ConvNorm(keras.layers.Layer):
             None if size is None else size + before + after
             for size, (before, after) in zip(input_shape, padding, strict=True)
         )
+
+
+def he_normal():
+    """Returns the initializer of every kernel: normal, not truncated, with variance 2 / fan-out."""
+    return keras.initializers.VarianceScaling(
+        2.0, mode="fan_out", distribution="untruncated_normal"
+    )

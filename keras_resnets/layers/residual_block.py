@@ -107,6 +107,11 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
                 f"strides={strides}, dilation={dilation}, first_dilation={first_dilation}"
             )
 
+        # A subclass may replace these: what follows the sum, and what weighs its terms.
+        self.output_activation = self.activation
+        self.sum_norm: Any = None
+        self.gate_layer: Any = None
+
         self._branch_names: tuple[str, ...] = ()
         self.shortcut_layer: Any = None
         self.drop_path = None
@@ -126,6 +131,11 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
         """The layers of F, in their order; none before the block is built."""
         return [getattr(self, name) for name in self._branch_names]
 
+    def bypass_layers(self):
+        """The layers beside F, in their order: the shortcut, its gate, the norm of the sum."""
+        layers = (self.shortcut_layer, self.gate_layer, self.sum_norm)
+        return [layer for layer in layers if layer is not None]
+
     def build(self, input_shape):
         channels = check_feature_map(input_shape, self.data_format)
         shape = input_shape
@@ -135,6 +145,10 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
             self._branch_names += (layer.name,)
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
+        for layer in (self.gate_layer, self.sum_norm):
+            if layer is not None:
+                layer.build(shape)
+                layer.trainable = self.trainable  # or frozen when it was saved
         if self.shortcut is not None:
             self.shortcut_layer = self._create_shortcut(channels)
             self.shortcut_layer.build(input_shape)
@@ -148,8 +162,13 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
         if self.shortcut is not None:
             if self.drop_path is not None:
                 y = self.drop_path(y, training=training)
-            y = y + self.shortcut_path(inputs, training=training)
-        return self.activation(y)
+            x = self.shortcut_path(inputs, training=training)
+            if self.gate_layer is not None:
+                y, x = self.gate_layer.weigh(y, x, training=training)
+            y = y + x
+        if self.sum_norm is not None:
+            y = self.sum_norm(y, training=training)
+        return self.output_activation(y)
 
     def branch(self, inputs, training=None):
         """Returns F(x), before the sum and the last activation."""

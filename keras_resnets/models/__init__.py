@@ -27,6 +27,7 @@ from keras_resnets.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101,
 from keras_resnets.models.spec import ResNetSpec
 from keras_resnets.models.twins import plain_twin
 from keras_resnets.models.variants import VARIANTS
+from keras_resnets.models.with_blocks import with_blocks
 
 __all__ = [
     "VARIANTS",
@@ -58,4 +59,5 @@ __all__ = [
     "model_spec",
     "plain_twin",
     "unfreeze",
+    "with_blocks",
 ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_resnets.layers import ResidualBlock
+from keras_resnets.layers import GatedBlock, ResidualBlock
 from keras_resnets.models.spec import ResNetSpec
 
 # What a block needs a shortcut for goes with it.
@@ -65,4 +65,6 @@ def _without_shortcut(layer):
     config = layer.get_config()
     if isinstance(layer, ResidualBlock):
         config |= WITHOUT_SHORTCUT
+    if isinstance(layer, GatedBlock):
+        config |= {"gate": None, "gate_bias": None}
     return type(layer).from_config(config)

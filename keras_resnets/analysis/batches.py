@@ -1,0 +1,84 @@
+"""The data of a diagnostic: arrays, or batches of any kind, as one stream of batches."""
+
+import numpy as np
+
+BATCH_SIZE = 128
+
+
+def image_batches(data):
+    """Yields the batches of images of `data`, with or without labels, as NumPy arrays.
+
+    Args:
+        data: An array of images; a pair `(images, labels)`; or an iterable of batches, each of
+            which is one or the other, such as a `tf.data.Dataset` or a list. Arrays are cut into
+            batches of 128.
+
+    Raises:
+        TypeError: If `data` is none of these.
+        ValueError: If there is no image.
+    """
+    for images, _ in _pairs(data):
+        yield images
+
+
+def labelled_batches(data):
+    """Yields `(images, labels)`, as `image_batches` does, and raises where labels are missing."""
+    for images, labels in _pairs(data):
+        if labels is None:
+            raise ValueError(
+                "`data` must have labels: a pair (images, labels), or an iterable of such pairs. "
+                "Received: images alone"
+            )
+        yield images, labels
+
+
+def _pairs(data):
+    if isinstance(data, tuple):
+        data = _cut(*_pair(data))
+    elif hasattr(data, "shape"):
+        data = _cut(_pair(data)[0], None)
+    elif not hasattr(data, "__iter__"):
+        raise TypeError(
+            "`data` must be an array of images, a pair (images, labels), or an iterable of "
+            f"batches. Received: data={data!r}"
+        )
+    empty = True
+    for batch in data:
+        images, labels = _pair(batch)
+        if len(images):
+            empty = False
+            yield images, labels
+    if empty:
+        raise ValueError("`data` must hold at least one image. Received: none")
+
+
+def _pair(batch):
+    """Returns a batch as (images, labels), the labels `None` if it has none."""
+    images, labels = batch, None
+    if isinstance(batch, (tuple, list)):
+        if len(batch) != 2:
+            raise ValueError(
+                "A batch must be an array of images or a pair (images, labels). "
+                f"Received: a {type(batch).__name__} of {len(batch)}"
+            )
+        images, labels = batch
+    images = np.asarray(images)
+    if images.ndim != 4:
+        raise ValueError(
+            "Images must come as a batch of four dimensions. "
+            f"Received: an array of shape {images.shape}"
+        )
+    if labels is not None:
+        labels = np.asarray(labels)
+        if len(labels) != len(images):
+            raise ValueError(
+                "Each image needs one label. "
+                f"Received: {len(images)} images and {len(labels)} labels"
+            )
+    return images, labels
+
+
+def _cut(images, labels):
+    for start in range(0, len(images), BATCH_SIZE):
+        part = slice(start, start + BATCH_SIZE)
+        yield images[part] if labels is None else (images[part], labels[part])

@@ -1,0 +1,148 @@
+"""The diagnostics as plots, several models or moments in one."""
+
+from keras_resnets.analysis.plot_style import legend, line_style, panels
+
+
+def plot_layer_responses(responses):
+    """Draws figure 7 of the paper: responses in the order of the layers, and sorted.
+
+    Args:
+        responses: `{label: what layer_responses gave}`, a line each.
+
+    Returns:
+        A `matplotlib.figure.Figure`; `figure.savefig("responses.png")` writes it.
+
+    Raises:
+        TypeError: If `responses` is not of that form.
+        ValueError: If it is empty.
+        ModuleNotFoundError: If Matplotlib is not installed.
+
+    Example:
+
+    >>> one = {"stem_conv": 1.0, "stage1_block1/conv1": 0.5}
+    >>> figure = keras_resnets.analysis.plot_layer_responses({"ResNet-20": one})
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['standard deviation', 'standard deviation']
+    """
+    _check_lines("responses", responses)
+    figure, (in_order, by_size) = panels(2)
+    for index, (label, line) in enumerate(responses.items()):
+        values = list(line.values())
+        numbers = range(1, len(values) + 1)
+        in_order.plot(numbers, values, label=label, **line_style(index))
+        by_size.plot(numbers, sorted(values, reverse=True), label=label, **line_style(index))
+    in_order.set_xlabel("3×3 layer, from the input on")
+    by_size.set_xlabel("3×3 layer, by its response")
+    for axes in (in_order, by_size):
+        axes.set_ylabel("standard deviation")
+        axes.set_ylim(bottom=0)
+    legend(in_order)
+    return figure
+
+
+def plot_shortcut_balance(balances):
+    """Draws ‖F(x)‖ / ‖s(x)‖ and the cosine between the two, block by block.
+
+    Args:
+        balances: `{label: what shortcut_balance gave}`, a line each.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+
+    Example:
+
+    >>> one = {"stage1_block1": {"branch_to_shortcut": 0.5, "cosine": -0.1}}
+    >>> figure = keras_resnets.analysis.plot_shortcut_balance({"ResNet-20": one})
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['‖F(x)‖ / ‖s(x)‖', 'cosine of F(x) and s(x)']
+    """
+    _check_lines("balances", balances)
+    figure, (ratio, cosine) = panels(2, share_x=True)
+    for index, (label, line) in enumerate(balances.items()):
+        numbers = range(1, len(line) + 1)
+        for axes, measure in ((ratio, "branch_to_shortcut"), (cosine, "cosine")):
+            values = [_or_gap(block[measure]) for block in line.values()]
+            axes.plot(numbers, values, label=label, **line_style(index))
+    ratio.set_ylabel("‖F(x)‖ / ‖s(x)‖")
+    ratio.set_ylim(bottom=0)
+    cosine.set_ylabel("cosine of F(x) and s(x)")
+    cosine.axhline(0, color="#000000", linewidth=0.8)
+    cosine.set_xlabel("block, from the input on")
+    legend(ratio)
+    return figure
+
+
+def plot_gradient_norms(norms):
+    """Draws the norms of the kernels' gradients, layer by layer, on a logarithmic scale.
+
+    Args:
+        norms: `{label: what gradient_norms gave}`, a line each. The kernels are drawn; γ, β and
+            biases are left out.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+
+    Example:
+
+    >>> one = {"stem_conv/conv/kernel": 0.5, "stem_conv/norm/gamma": 0.1}
+    >>> figure = keras_resnets.analysis.plot_gradient_norms({"ResNet-20": one})
+    >>> len(figure.axes[0].lines[0].get_xdata())
+    1
+    """
+    return _plot_kernels("norms", norms, "norm of the gradient")
+
+
+def plot_update_ratios(ratios):
+    """Draws how far each kernel moved, layer by layer, on a logarithmic scale.
+
+    Args:
+        ratios: `{label: what update_ratios gave}`, a line each. The kernels are drawn.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+
+    Example:
+
+    >>> one = {"stem_conv/conv/kernel": 0.01, "stem_conv/norm/beta": None}
+    >>> figure = keras_resnets.analysis.plot_update_ratios({"ResNet-20": one})
+    >>> figure.axes[0].get_ylabel()
+    '‖Δw‖ / ‖w‖'
+    """
+    return _plot_kernels("ratios", ratios, "‖Δw‖ / ‖w‖")
+
+
+def _plot_kernels(name, lines, quantity):
+    _check_lines(name, lines)
+    figure, (axes,) = panels(1)
+    for index, (label, line) in enumerate(lines.items()):
+        values = [_or_gap(value) for path, value in line.items() if path.endswith("/kernel")]
+        axes.plot(range(1, len(values) + 1), values, label=label, **line_style(index))
+    axes.set_yscale("log", nonpositive="mask")
+    axes.set_xlabel("layer with a kernel, from the input on")
+    axes.set_ylabel(quantity)
+    legend(axes)
+    return figure
+
+
+def _or_gap(value):
+    return float("nan") if value is None else value
+
+
+def _check_lines(name, lines):
+    form = f"`{name}` must map each line's label to what the diagnostic gave."
+    if not isinstance(lines, dict):
+        raise TypeError(f"{form} Received: {name}={lines!r}")
+    if not lines:
+        raise ValueError(f"{form} Received: {name}={lines!r}")
+    for label, line in lines.items():
+        if not isinstance(line, dict):
+            raise TypeError(f"{form} Received: {label!r} with {line!r}")

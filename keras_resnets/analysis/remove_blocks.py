@@ -1,0 +1,153 @@
+"""Lesions: a network without some of its blocks, or with its blocks in another order."""
+
+import keras
+
+from keras_resnets.analysis.layer_inputs import residual_blocks
+
+
+def remove_blocks(model, names, name=None):
+    """Returns the network without the branches of some blocks.
+
+    A residual block gives way to its shortcut and what follows the sum: y = g(s(x)), as if F(x)
+    were 0. A plain block has nothing beside its branch: its input passes on unchanged, which only
+    works where input and output have the same shape
+    ([Veit et al., 2016](https://arxiv.org/abs/1605.06431), do this to ResNet-110 and to VGG).
+
+    Args:
+        model: A functional model of this package.
+        names: The names of the blocks, such as `["stage1_block2"]`; none are allowed.
+        name: Name of the new model; by default that of `model`.
+
+    Returns:
+        A new functional model with copies of the weights that remain.
+
+    Raises:
+        TypeError: If `model` is not a functional model, or `names` not a list of names.
+        ValueError: If the model has no such block, or a plain block changes the shape.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet20()
+    >>> lesioned = keras_resnets.analysis.remove_blocks(model, ["stage1_block2", "stage3_block1"])
+    >>> len(model.weights) - len(lesioned.weights)  # two times two convolutions with their norms
+    20
+    """
+    blocks = {block.name: block for block in residual_blocks(model)}
+    removed = _names("names", names, blocks)
+    for block in (blocks[name] for name in removed):
+        if block.shortcut is None and (
+            block.strides > 1 or block.input.shape != block.output.shape
+        ):
+            raise ValueError(
+                "A plain block that changes the shape cannot be removed: nothing fits its input "
+                f"to what follows. Received: {block.name!r}, from {block.input.shape} to "
+                f"{block.output.shape}"
+            )
+
+    copies = []  # (copy, original)
+
+    def clone(layer):
+        if layer.name in removed:
+            # Not `keras.layers.Identity`, which cannot be saved when it has a dtype policy.
+            return keras.layers.Activation("linear", dtype=layer.dtype_policy, name=layer.name)
+        copies.append((type(layer).from_config(layer.get_config()), layer))
+        return copies[-1][0]
+
+    def call(layer, *args, **kwargs):
+        x = layer(*args, **kwargs)
+        if layer.name not in removed or blocks[layer.name].shortcut is None:
+            return x
+        block = blocks[layer.name]
+        for part in block.bypass_layers():
+            config = {**part.get_config(), "name": f"{block.name}_{part.name}"}
+            copies.append((type(part).from_config(config), part))
+            x = copies[-1][0](x)
+        activation = keras.layers.Activation(
+            block.output_activation, dtype=block.dtype_policy, name=f"{block.name}_activation"
+        )
+        return activation(x)
+
+    lesioned = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    lesioned.name = name or model.name
+    for copy, original in copies:
+        if isinstance(original, keras.layers.Layer):
+            copy.set_weights(original.get_weights())
+    return lesioned
+
+
+def reorder_blocks(model, order, name=None):
+    """Returns the network with its blocks in another order.
+
+    A block can only stand where another took input of the same shape to output of the same shape.
+
+    Args:
+        model: A functional model of this package.
+        order: The names of all its blocks, in the order in which they are to stand.
+        name: Name of the new model; by default that of `model`.
+
+    Returns:
+        A new functional model with copies of the weights. Its blocks are named for their place, so
+        that it is a model like any other of this package.
+
+    Raises:
+        TypeError: If `model` is not a functional model, or `order` not a list of names.
+        ValueError: If `order` does not name each block once, or the shapes do not fit.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet20()
+    >>> names = [layer.name for layer in model.layers if "block" in layer.name]
+    >>> names[1], names[2] = names[2], names[1]  # the second and third block of stage 1
+    >>> keras_resnets.analysis.reorder_blocks(model, names).count_params() == model.count_params()
+    True
+    """
+    blocks = {block.name: block for block in residual_blocks(model)}
+    order = _names("order", order, blocks)
+    if len(order) != len(blocks):
+        missing = [name for name in blocks if name not in order]
+        raise ValueError(
+            f"`order` must name every block. Received: order without {', '.join(missing)}"
+        )
+    source_of = {place: blocks[name] for place, name in zip(blocks, order, strict=True)}
+    for place, source in source_of.items():
+        _check_fits(source, blocks[place])
+
+    def clone(layer):
+        source = source_of.get(layer.name, layer)
+        return type(source).from_config({**source.get_config(), "name": layer.name})
+
+    reordered = keras.models.clone_model(model, clone_function=clone)
+    reordered.name = name or model.name
+    for layer in reordered.layers:
+        source = source_of.get(layer.name) or model.get_layer(layer.name)
+        layer.set_weights(source.get_weights())
+    return reordered
+
+
+def _names(argument, names, blocks):
+    """Returns a list of names of blocks, or raises."""
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        raise TypeError(
+            f"`{argument}` must be a list of names of blocks. Received: {argument}={names!r}"
+        )
+    names = list(names)
+    for name in names:
+        if name not in blocks:
+            raise ValueError(
+                f"`{argument}` must be names among {', '.join(blocks)}. Received: {name!r}"
+            )
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"`{argument}` must name a block once at most. Received: {argument}={names!r}"
+        )
+    return names
+
+
+def _check_fits(block, replaced):
+    shapes = [(each.input.shape[1:], each.output.shape[1:]) for each in (block, replaced)]
+    if shapes[0] != shapes[1] or block.strides != replaced.strides:
+        raise ValueError(
+            "A block can stand only where another has the same shapes and stride. Received: "
+            f"{block.name!r}, from {shapes[0][0]} to {shapes[0][1]}, in the place of "
+            f"{replaced.name!r}, from {shapes[1][0]} to {shapes[1][1]}"
+        )

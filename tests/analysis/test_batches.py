@@ -1,0 +1,61 @@
+"""Arrays, pairs and iterables as one stream of batches."""
+
+import numpy as np
+import pytest
+
+from keras_resnets.analysis.batches import image_batches, labelled_batches
+from tests.backends import requires_tensorflow
+from tests.models.once import once
+
+X = np.arange(200.0).reshape(200, 1, 1, 1)
+Y = np.arange(200)
+
+
+@once
+@pytest.mark.parametrize(
+    "data", [X, (X, Y), [X[:128], X[128:]], [(X[:128], Y[:128]), [X[128:], Y]]]
+)
+def test_images_come_whole_and_in_order(data):
+    if isinstance(data, list) and isinstance(data[1], list):
+        data[1][1] = Y[128:]
+    batches = list(image_batches(data))
+    assert [len(batch) for batch in batches] == [128, 72]
+    np.testing.assert_array_equal(np.concatenate(batches), X)
+
+
+@once
+def test_labels_stay_with_their_images():
+    for data in ((X, Y), [(X[:3], Y[:3]), (X[3:5], Y[3:5])]):
+        for images, labels in labelled_batches(data):
+            np.testing.assert_array_equal(images.ravel(), labels)
+
+
+@requires_tensorflow
+def test_a_dataset_is_an_iterable_of_batches():
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(150)
+    assert [len(labels) for _, labels in labelled_batches(dataset)] == [150, 50]
+
+
+@once
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (3, TypeError, "Received: data=3"),
+        ([], ValueError, "at least one image"),
+        (X[:0], ValueError, "at least one image"),
+        (X[0], ValueError, r"four dimensions. Received: an array of shape \(1, 1, 1\)"),
+        ((X, Y[:5]), ValueError, "200 images and 5 labels"),
+        ((X, Y, Y), ValueError, "Received: a tuple of 3"),
+    ],
+)
+def test_other_data_are_refused(data, error, message):
+    with pytest.raises(error, match=message):
+        list(image_batches(data))
+
+
+@once
+def test_missing_labels_are_named():
+    with pytest.raises(ValueError, match="must have labels"):
+        list(labelled_batches(X))

@@ -1,0 +1,95 @@
+"""The norms of the gradients, on every backend."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnets.analysis import gradient_norms
+from tests.analysis.networks import images, labels, tiny_model
+from tests.gradients import value_and_gradients
+from tests.models.once import once
+
+LOSS = "sparse_categorical_crossentropy"
+
+
+def test_a_linear_classifier_s_gradient_is_the_one_on_paper():
+    """For logits Wᵀx + b and softmax cross-entropy: ∂/∂W = xᵀ(p − y)/n and ∂/∂b = Σ(p − y)/n."""
+    inputs = keras.Input((2, 2, 1))
+    outputs = keras.layers.Dense(3, activation="softmax", name="answer")(
+        keras.layers.Flatten()(inputs)
+    )
+    model = keras.Model(inputs, outputs)
+    x, y = np.random.default_rng(0).standard_normal((6, 2, 2, 1)), np.arange(6) % 3
+    flat = x.reshape(6, 4)
+    logits = flat @ model.get_weights()[0]
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    difference = (p - np.eye(3)[y]) / 6
+    assert gradient_norms(model, (x, y), LOSS) == pytest.approx(
+        {
+            "answer/kernel": np.linalg.norm(flat.T @ difference),
+            "answer/bias": np.linalg.norm(difference.sum(axis=0)),
+        },
+        rel=1e-4,
+    )
+
+
+@pytest.mark.parametrize("shortcut", ["B", None])
+def test_every_weight_has_the_norm_of_its_gradient(shortcut):
+    model = tiny_model(shortcut=shortcut)
+    x, y = images(), labels()
+
+    def loss():
+        return keras.ops.mean(
+            keras.losses.sparse_categorical_crossentropy(y, model(x, training=True))
+        )
+
+    before = model.get_weights()
+    _, gradients = value_and_gradients(loss, model.trainable_weights)
+    model.set_weights(before)
+    found = gradient_norms(model, (x, y), keras.losses.get(LOSS))
+    assert list(found) == [weight.path for weight in model.trainable_weights]
+    expected = [np.linalg.norm(gradient) for gradient in gradients]
+    assert list(found.values()) == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_over_batches_the_norms_are_averaged():
+    model, x, y = tiny_model(), images(6), labels(6)
+    parts = [gradient_norms(model, (x[part], y[part]), LOSS) for part in (np.s_[:3], np.s_[3:])]
+    whole = gradient_norms(model, [(x[:3], y[:3]), (x[3:], y[3:])], LOSS)
+    for path, norm in whole.items():
+        assert norm == pytest.approx((parts[0][path] + parts[1][path]) / 2, rel=1e-4, abs=1e-7)
+
+
+def test_the_state_of_random_generators_is_put_back():
+    model = tiny_model(drop_path_rate=0.5)
+    before = [keras.ops.convert_to_numpy(each.value) for each in model.non_trainable_variables]
+    first = gradient_norms(model, (images(), labels()), LOSS)
+    after = [keras.ops.convert_to_numpy(each.value) for each in model.non_trainable_variables]
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert gradient_norms(model, (images(), labels()), LOSS) == pytest.approx(first, rel=1e-5)
+
+
+@once
+def test_a_frozen_model_has_no_gradients():
+    model = tiny_model()
+    model.trainable = False
+    with pytest.raises(ValueError, match="all frozen"):
+        gradient_norms(model, (images(), labels()), LOSS)
+
+
+@once
+@pytest.mark.parametrize(
+    ("model", "loss", "error", "message"),
+    [
+        (None, LOSS, TypeError, "Received: model=None"),
+        (tiny_model, None, ValueError, "Received: loss=None"),
+        (tiny_model, "nonsense", ValueError, "nonsense"),
+    ],
+)
+def test_other_arguments_are_refused(model, loss, error, message):
+    model = model and model()
+    with pytest.raises(error, match=message):
+        gradient_norms(model, (images(), labels()), loss)

@@ -1,0 +1,89 @@
+"""Figure 7: held to a network computed in NumPy."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets.analysis import layer_responses
+from tests.analysis.networks import images, tiny_model, weights_of
+from tests.models.once import once
+from tests.reference import WeightedLayers, relu, zero_padded
+
+# Name, strides of the block, output channels of the branch.
+BLOCKS = {
+    "basic": [("stage1_block1", 1, 4), ("stage2_block1", 2, 8), ("stage2_block2", 1, 8)],
+    "bottleneck": [("stage1_block1", 1, 16), ("stage2_block1", 2, 32), ("stage2_block2", 1, 32)],
+}
+
+
+def expected_outputs(model, x, block, is_plain):
+    """Returns each 3×3 layer's normalized output, by the formulas."""
+    layers = WeightedLayers(weights_of(model))
+    outputs = {"stem_conv": layers.conv_norm(x, "stem_conv")}
+    x = relu(outputs["stem_conv"])
+    for name, stride, filters in BLOCKS[block]:
+        if block == "basic":
+            first = layers.conv_norm(x, f"{name}/conv1", stride)
+            last = layers.conv_norm(relu(first), f"{name}/conv2")
+            outputs |= {f"{name}/conv1": first, f"{name}/conv2": last}
+        else:
+            first = layers.conv_norm(x, f"{name}/conv1")
+            second = layers.conv_norm(relu(first), f"{name}/conv2", stride)
+            last = layers.conv_norm(relu(second), f"{name}/conv3")
+            outputs[f"{name}/conv2"] = second
+        x = relu(last if is_plain else last + zero_padded(x, stride, filters))
+    return outputs
+
+
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+@pytest.mark.parametrize("shortcut", ["A", None])
+def test_the_responses_are_those_of_the_formulas(block, shortcut):
+    model = tiny_model(block, shortcut)
+    x = images(5)
+    found = layer_responses(model, [x[:2], (x[2:], np.zeros(3))])
+    expected = expected_outputs(model, x.astype("float64"), block, is_plain=shortcut is None)
+    assert list(found) == list(expected)
+    for name, outputs in expected.items():
+        assert found[name] == pytest.approx(outputs.std(), rel=1e-4), name
+
+
+@once
+def test_a_7x7_stem_is_no_3x3_layer():
+    model = keras_resnets.ResNet18(include_top=False, input_shape=(32, 32, 3))
+    found = layer_responses(model, np.zeros((1, 32, 32, 3)))
+    assert len(found) == 16  # table 1: two in each of 8 blocks
+    assert "stem_conv" not in found
+
+
+@once
+def test_looking_changes_nothing():
+    model = tiny_model()
+    before = model.get_weights()
+    layer_responses(model, images())
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@once
+def test_a_layer_in_two_models_is_measured_in_the_one_that_is_asked_for():
+    model = tiny_model()
+    x = keras.Input((6, 6, 3))
+    doubled = keras.layers.Rescaling(2.0)(x)
+    for layer in model.layers[1:]:
+        doubled = layer(doubled)
+    other = keras.Model(x, doubled)
+    expected = layer_responses(model, 2.0 * images())
+    assert layer_responses(other, images()) == pytest.approx(expected, rel=1e-5)
+
+
+@once
+def test_what_cannot_be_measured_is_refused():
+    with pytest.raises(TypeError, match=r"functional keras\.Model\. Received: model=None"):
+        layer_responses(None, images())
+    dense = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises((TypeError, ValueError), match="`model` must"):
+        layer_responses(dense, images())
+    x = keras.Input((6, 6, 3))
+    with pytest.raises(ValueError, match="must have blocks of this package"):
+        layer_responses(keras.Model(x, keras.layers.Flatten()(x)), images())

@@ -1,0 +1,75 @@
+"""Diagnostics recorded by `fit`."""
+
+import json
+
+import keras
+import pytest
+
+from keras_resnets.analysis import (
+    RecordDiagnostics,
+    gradient_norms,
+    layer_responses,
+    shortcut_balance,
+    snapshot,
+    update_ratios,
+)
+from tests.analysis.networks import images, labels, tiny_model
+from tests.models.once import once
+
+LOSS = "sparse_categorical_crossentropy"
+
+
+def test_a_record_is_what_the_diagnostics_give(tmp_path):
+    model, data = tiny_model(), (images(), labels())
+    model.compile(keras.optimizers.SGD(0.01), LOSS)
+    before = snapshot(model)
+    first = {
+        "epoch": 0,
+        "layer_responses": layer_responses(model, data),
+        "shortcut_balance": shortcut_balance(model, data),
+        "gradient_norms": gradient_norms(model, data, LOSS),
+    }
+    record = RecordDiagnostics(data, path=tmp_path / "records.json")
+    model.fit(*data, epochs=2, batch_size=5, verbose=0, callbacks=[record])
+
+    assert [entry["epoch"] for entry in record.records] == [0, 1, 2]
+    assert close(record.records[0], first)
+    assert close(record.records[2]["layer_responses"], layer_responses(model, data))
+    assert close(record.records[2]["gradient_norms"], gradient_norms(model, data, LOSS))
+    assert not close(record.records[1]["gradient_norms"], record.records[2]["gradient_norms"])
+    ratios = [entry["update_ratios"]["stem_conv/conv/kernel"] for entry in record.records[1:]]
+    whole = update_ratios(before, snapshot(model))["stem_conv/conv/kernel"]
+    assert 0 < whole < 1.1 * sum(ratios)  # the way there is no shorter than the distance
+    assert json.loads((tmp_path / "records.json").read_text(encoding="utf-8")) == record.records
+
+
+def close(a, b):
+    """Whether two records hold the same numbers, up to rounding."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(close(a[key], b[key]) for key in a)
+    return a == pytest.approx(b, rel=1e-3, abs=1e-6)
+
+
+@once
+def test_every_second_epoch():
+    model, data = tiny_model(shortcut=None), (images(), labels())
+    model.compile("sgd", LOSS)
+    record = RecordDiagnostics(data, ["update_ratios"], every=2)
+    model.fit(*data, epochs=5, verbose=0, callbacks=[record])
+    assert [entry["epoch"] for entry in record.records] == [0, 2, 4]
+    assert "update_ratios" not in record.records[0]
+
+
+@once
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"diagnostics": ["responses"]}, ValueError, "diagnostics='responses'"),
+        ({"diagnostics": "layer_responses"}, TypeError, "a list of names"),
+        ({"diagnostics": ["layer_responses"], "loss": LOSS}, ValueError, "belongs to"),
+        ({"every": 0}, ValueError, "every=0"),
+    ],
+)
+def test_other_arguments_are_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        RecordDiagnostics(images(), **options)

@@ -1,0 +1,174 @@
+"""Networks of other blocks: for the studies of depth, gates and order."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets.analysis import (
+    assert_same_cost,
+    count_macs,
+    count_parameters,
+    explain,
+    layer_responses,
+    remove_blocks,
+    shortcut_balance,
+)
+from keras_resnets.layers import GatedBlock, OrderedBlock, StackedBlock
+from tests.layer_checks import numpy, randomize
+from tests.models.once import once
+
+pytestmark = once
+PRE = {
+    "order": "full_pre_activation",
+    "first": {"position": "first"},
+    "last": {"position": "last"},
+}
+NETWORKS = {
+    "stacked": (StackedBlock, {"depth": 1}),
+    "constant": (GatedBlock, {"gate": "constant"}),
+    "exclusive": (GatedBlock, {"gate": "exclusive"}),
+    "norm after": (OrderedBlock, {"order": "norm_after_addition"}),
+    "pre": (OrderedBlock, PRE),
+}
+
+
+def cifar(n, **options):
+    spec = keras_resnets.ResNetSpec(
+        block="basic", repeats=(n,) * 3, widths=(16, 32, 64), stem="cifar", shortcut="A", **options
+    )
+    return keras_resnets.build_model(spec)
+
+
+def tiny(name):
+    spec = keras_resnets.ResNetSpec(
+        block="basic", repeats=(1, 2), widths=(4, 8), stem="cifar", shortcut="A"
+    )
+    model = keras_resnets.build_model(spec, input_shape=(6, 6, 3), classes=3)
+    block, options = NETWORKS[name]
+    model = keras_resnets.with_blocks(model, block, **options)
+    for seed, layer in enumerate(model.layers):
+        randomize(layer, seed)
+    return model
+
+
+def test_one_two_and_three_layers_cost_the_same_at_equal_depth():
+    """ResNet-20: 18 convolutions in 9 blocks of two, 18 of one, or 6 of three."""
+    basic = keras_resnets.ResNet20()
+    for depth, n in ((1, 6), (2, 3), (3, 2)):
+        model = keras_resnets.with_blocks(cifar(n), StackedBlock, depth=depth)
+        assert count_parameters(model) == count_parameters(basic) == (269_722, 271_098)
+        assert count_macs(model) == 40_551_040
+
+
+def test_what_the_gates_cost():
+    """1×1 convolutions with biases on 3 blocks of 16, 32 and 64 channels at 32², 16² and 8²."""
+    basic = keras_resnets.ResNet20()
+    gated = keras_resnets.with_blocks(basic, GatedBlock, gate="shortcut_only", gate_bias=-6.0)
+    channels = (16, 32, 64)
+    added = count_parameters(gated).trainable - count_parameters(basic).trainable
+    assert added == 3 * sum(c * c + c for c in channels)
+    assert count_macs(gated) - count_macs(basic) == 3 * 3 * (16 * 32) ** 2
+    constant = keras_resnets.with_blocks(basic, GatedBlock, gate="constant")
+    assert_same_cost(constant, basic)
+    scalar = keras_resnets.with_blocks(basic, GatedBlock, gate="scalar")
+    assert count_parameters(scalar).trainable - 269_722 == 9
+    assert count_macs(scalar) == count_macs(basic)
+
+
+@pytest.mark.parametrize(
+    "order", ["norm_after_addition", "activation_before_addition", "activation_only_pre_activation"]
+)
+def test_the_orders_cost_the_same(order):
+    model = keras_resnets.with_blocks(keras_resnets.ResNet20(), OrderedBlock, order=order)
+    assert_same_cost(model, keras_resnets.ResNet20())
+
+
+def test_full_pre_activation_normalizes_other_channels():
+    """As in (a), block by block, but in stages 2 and 3 the first norm has the stage's input."""
+    model = keras_resnets.with_blocks(keras_resnets.ResNet20(), OrderedBlock, **PRE)
+    assert count_macs(model) == 40_551_040
+    # The first block has one norm of its own less, the last one more at the end: 64 for 16; and
+    # the two blocks that widen have 16 for 32 and 32 for 64.
+    assert count_parameters(model).trainable == 269_722 + 2 * (64 - 16 - 16 - 32)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_and_its_twin(name, tmp_path):
+    model = tiny(name)
+    x = np.random.default_rng(0).standard_normal((3, 6, 6, 3)).astype("float32")
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(numpy(reloaded(x)), numpy(model(x)))
+
+    twin = keras_resnets.plain_twin(model)
+    if name == "exclusive":
+        with pytest.raises(AssertionError, match="stage1_block1/gate/conv: 20 parameters"):
+            assert_same_cost(model, twin)
+    else:
+        assert_same_cost(model, twin)
+    assert all(layer.shortcut is None for layer in twin.layers if "block" in layer.name)
+    assert len(layer_responses(model, x)) == len(layer_responses(twin, x)) > 3
+    assert "block" in [deviation.what for deviation in explain(model).deviations]
+
+
+def test_the_balance_is_that_of_the_weighed_terms():
+    """Halving both terms changes neither their ratio nor their angle; but that to the input."""
+    x = np.random.default_rng(0).standard_normal((3, 6, 6, 3)).astype("float32")
+    gated = tiny("constant")
+    plain = keras_resnets.with_blocks(gated, GatedBlock, gate=None)
+    plain.set_weights(gated.get_weights())
+    halved = shortcut_balance(gated, x)["stage1_block1"]
+    whole = shortcut_balance(plain, x)["stage1_block1"]
+    assert halved["branch_to_shortcut"] == pytest.approx(whole["branch_to_shortcut"], rel=1e-5)
+    assert halved["cosine"] == pytest.approx(whole["cosine"], rel=1e-5)
+    assert halved["branch_to_input"] == pytest.approx(whole["branch_to_input"] / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_block_without_its_branch(name):
+    """As if F were 0, whatever weighs the shortcut or follows the sum."""
+    x = np.random.default_rng(0).standard_normal((3, 6, 6, 3)).astype("float32")
+    model = tiny(name)
+    lesioned = remove_blocks(model, ["stage2_block2"])
+    block = model.get_layer("stage2_block2")
+    last = block.branch_layers()[-1]
+    for weight in last.trainable_weights:  # kernel, or γ and β too: F(x) = 0
+        weight.assign(np.zeros(weight.shape))
+    np.testing.assert_allclose(numpy(lesioned(x)), numpy(model(x)), rtol=1e-5, atol=1e-6)
+
+
+def test_the_options_of_the_blocks_are_kept():
+    model = cifar(1, drop_path_rate=0.3, activation="elu", output_stride=2)
+    changed = keras_resnets.with_blocks(model, StackedBlock, name="changed", depth=3)
+    assert changed.name == "changed"
+    for stage in (1, 2, 3):
+        name = f"stage{stage}_block1"
+        config = model.get_layer(name).get_config()
+        assert changed.get_layer(name).get_config() == {**config, "depth": 3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((3, StackedBlock), TypeError, "Received: model=3"),
+        (("basic", "StackedBlock"), TypeError, "Received: block='StackedBlock'"),
+        (("bottleneck", StackedBlock), ValueError, "in the place of a BottleneckBlock"),
+        (("dense", StackedBlock), ValueError, "none among its 2 layers"),
+    ],
+)
+def test_other_arguments_are_refused(arguments, error, message):
+    models = {
+        "basic": lambda: cifar(1),
+        "bottleneck": lambda: keras_resnets.build_model(
+            keras_resnets.ResNetSpec(block="bottleneck", repeats=(1,), widths=(4,), stem="cifar")
+        ),
+        "dense": lambda: keras.Sequential(
+            [keras.Input((2,)), keras.layers.Dense(1), keras.layers.ReLU()]
+        ),
+    }
+    model, block = arguments
+    if model in models:
+        model = models[model]()
+    with pytest.raises(error, match=message):
+        keras_resnets.with_blocks(model, block)
