@@ -78,8 +78,8 @@ def _filed_layers(group):
 
 def _numbers_last(key):
     """Sorts `dense`, `dense_1`, `dense_2`, `dense_10`."""
-    stem, number = re.fullmatch(r"(.*?)(?:_(\d{1,9}))?", key, re.DOTALL).groups()
-    return stem, int(number or 0)
+    stem, _, number = key.rpartition("_")
+    return (stem, int(number)) if re.fullmatch(r"\d{1,9}", number) else (key, 0)
 
 
 def _has_arrays(group):
