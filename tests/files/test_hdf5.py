@@ -30,8 +30,8 @@ def read_all(group):
     return values | {name: read_all(child) for name, child in group.groups.items()}
 
 
-def write_sound(path):
-    with h5py.File(path, "w") as file:
+def write_sound(path, libver="earliest"):
+    with h5py.File(path, "w", libver=libver) as file:
         file["a/b/x"] = np.arange(6.0).reshape(2, 3)
         file["a/y"] = np.float32(0.5)
         file["z"] = np.arange(3)
@@ -39,8 +39,9 @@ def write_sound(path):
 
 
 class TestSound:
-    def test_groups_arrays_and_texts(self, path):
-        write_sound(path)
+    @pytest.mark.parametrize("libver", ["earliest", "v108", "latest"])
+    def test_groups_arrays_and_texts(self, path, libver):
+        write_sound(path, libver)
         with read_hdf5(path, ROOM) as root:
             assert list(root.groups) == ["a"]
             assert list(root.arrays) == ["z"]
@@ -77,6 +78,17 @@ class TestSound:
         with read_hdf5(path, ROOM) as root:
             assert root.arrays["x"].dtype == ml_dtypes.bfloat16
             np.testing.assert_array_equal(root.arrays["x"].read(), values)
+
+    @pytest.mark.parametrize("libver", ["earliest", "latest"])
+    def test_many_groups(self, path, libver):
+        """Newer versions file more than eight in another kind of table."""
+        with h5py.File(path, "w", libver=libver, track_order=libver == "latest") as file:
+            for number in range(300):
+                file[f"layers/{number}"] = np.float32(number)
+        with read_hdf5(path, ROOM) as root:
+            arrays = root.groups["layers"].arrays
+            assert len(arrays) == 300
+            assert all(array.read() == float(name) for name, array in arrays.items())
 
     def test_stored_beside_the_shape(self, path):
         with h5py.File(path, "w") as file:
