@@ -104,7 +104,7 @@ def _check_same(pairs):
     if differing:
         path, expected, present = differing[0]
         raise WeightsFileError(
-            f"The first layer that differs is {path!r}: the model has {_describe(expected)}, "
+            f"the first layer that differs is {path!r}: the model has {_describe(expected)}, "
             f"the file {_describe(present)}; in all, {len(differing)} differ"
         )
 
