@@ -56,6 +56,15 @@ def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     return value
 
 
+def check_name(name: str, value: Any) -> str | None:
+    """Returns a name that Keras can file weights under, or `None`."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"`{name}` must be None or a string. Received: {name}={value!r}")
+    if value is not None and (not value or "/" in value):
+        raise ValueError(f"`{name}` must not be empty nor hold a '/'. Received: {name}={value!r}")
+    return value
+
+
 def check_bool(name: str, value: Any) -> bool:
     """Returns `value` if it is `True` or `False`; nothing else is taken for one."""
     if not isinstance(value, bool):
@@ -109,7 +118,7 @@ def check_activation(name: str, value: Any) -> Any:
             f"`{name}` must be a function without weights, or its name in `keras.activations`. "
             f"Received: {name}={value!r}"
         )
-    if value in ("glu", keras.activations.glu):
+    if value is keras.activations.glu or (isinstance(value, str) and value == "glu"):
         raise ValueError(
             f"`{name}` must keep the number of channels, and GLU halves it. "
             f"Received: {name}={value!r}"

@@ -57,6 +57,12 @@ class BottleneckBlock(ResidualBlock):
             **kwargs,
         )
         self.stride_on = check_choice("stride_on", stride_on, ("3x3", "1x1"))
+        if self.stride_on == "1x1" and self.first_dilation != self.dilation:
+            raise ValueError(
+                "`first_dilation` is for a 3×3 convolution that carries the stride: with "
+                "stride_on='1x1' it can only be `dilation`. Received: "
+                f"first_dilation={self.first_dilation}, dilation={self.dilation}, stride_on='1x1'"
+            )
 
     def create_branch(self):
         on_3x3 = self.stride_on == "3x3"

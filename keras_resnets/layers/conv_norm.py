@@ -9,11 +9,12 @@ from keras_resnets.arguments import (
     check_positive_int,
 )
 from keras_resnets.layers.batch_norm import BatchNormalization
+from keras_resnets.layers.composite import CompositeLayer
 from keras_resnets.layers.feature_map import check_feature_map, spatial_padding
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
-class ConvNorm(keras.layers.Layer):
+class ConvNorm(CompositeLayer):
     """A convolution without bias, padded symmetrically, followed by batch normalization.
 
     Each side of an axis is padded with `dilation * (kernel_size - 1) // 2` zeros, whatever the
@@ -33,7 +34,8 @@ class ConvNorm(keras.layers.Layer):
         gamma_initializer: Initializer of the normalization's scale.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes
             `keras.config.image_data_format()`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`.
+        **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
+            `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
@@ -99,8 +101,7 @@ class ConvNorm(keras.layers.Layer):
         check_feature_map(input_shape, self.data_format)
         self.conv.build(self._padded_shape(input_shape))
         self.norm.build(self.compute_output_shape(input_shape))
-        if not self.trainable:  # frozen when it was saved
-            self.conv.trainable = self.norm.trainable = False
+        self.freeze_sublayers()
 
     def call(self, inputs, training=None):
         x = inputs

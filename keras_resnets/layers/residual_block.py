@@ -1,7 +1,6 @@
 """What every residual block does: decide on its shortcut, add, and activate."""
 
 import abc
-import re
 from typing import Any
 
 import keras
@@ -14,13 +13,15 @@ from keras_resnets.arguments import (
     check_positive_int,
     check_rate,
 )
+from keras_resnets.layers.automatic_name import automatic_stem, is_automatic
+from keras_resnets.layers.composite import CompositeLayer
 from keras_resnets.layers.feature_map import check_feature_map, strided_shape
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut
 
 SHORTCUTS = ("A", "B", "C", None)
 
 
-class ResidualBlock(keras.layers.Layer, abc.ABC):
+class ResidualBlock(CompositeLayer, abc.ABC):
     """A residual block: y = g(F(x) + s(x)), where F is the branch and s the shortcut.
 
     This class is abstract: a subclass says in `create_branch` what F is, and in `expansion` how
@@ -50,11 +51,12 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
             ([Huang et al., 2016](https://arxiv.org/abs/1603.09382)); the branches that remain are
             scaled by 1 / (1 - rate).
         zero_pad: Where option A puts its zero channels, `"end"` or `"both"`.
-        first_dilation: Dilation of the convolution that carries the stride; `None` means
+        first_dilation: Dilation of the 3×3 convolution that carries the stride; `None` means
             `dilation`. In the first block of a dilated stage it is that of the stage before.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes
             `keras.config.image_data_format()`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`.
+        **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
+            `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
@@ -148,14 +150,10 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
         for layer in (self.gate_layer, self.sum_norm):
             if layer is not None:
                 layer.build(shape)
-                layer.trainable = self.trainable  # or frozen when it was saved
         if self.shortcut is not None:
             self.shortcut_layer = self._create_shortcut(channels)
             self.shortcut_layer.build(input_shape)
-        if not self.trainable:  # frozen when it was saved
-            for layer in (*self.branch_layers(), self.shortcut_layer):
-                if layer is not None:
-                    layer.trainable = False
+        self.freeze_sublayers()
 
     def call(self, inputs, training=None):
         y = self.branch(inputs, training=training)
@@ -229,8 +227,7 @@ class ResidualBlock(keras.layers.Layer, abc.ABC):
 
     def _check_branch_name(self, layer):
         """Raises if weights filed under the layer's name could be lost, or not be found again."""
-        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
-        if hasattr(self, layer.name) or re.fullmatch(rf"{words}(_\d+)?", layer.name):
+        if hasattr(self, layer.name) or is_automatic(layer.name, automatic_stem(layer)):
             raise ValueError(
                 "Each layer of a branch needs a `name` of its own: not one that Keras numbers, "
                 f"nor one in use in the block. Received: name={layer.name!r}"

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_resnets.arguments import check_choice, check_data_format
+from keras_resnets.layers.composite import CompositeLayer
 from keras_resnets.layers.conv_norm import he_normal
 from keras_resnets.layers.feature_map import channel_axis, check_feature_map
 
@@ -22,7 +23,7 @@ CONVOLUTIONAL = ("shortcut_only", "exclusive")
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
-class ShortcutGate(keras.layers.Layer):
+class ShortcutGate(CompositeLayer):
     """Weighs a shortcut, as in section 3.1 of He et al., 2016.
 
     [Identity Mappings in Deep Residual Networks](https://arxiv.org/abs/1603.05027) shows that each
@@ -93,14 +94,13 @@ class ShortcutGate(keras.layers.Layer):
                 name="conv",
             )
             self.conv.build(input_shape)
-            if not self.trainable:  # frozen when it was saved
-                self.conv.trainable = False
         elif self.gate == "scalar":
             self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
         elif self.gate == "channel":
             shape = [1, 1, 1]
             shape[channel_axis(self.data_format) - 1] = channels
             self.scale = self.add_weight(shape=shape, initializer="ones", name="scale")
+        self.freeze_sublayers()
 
     def call(self, inputs, training=None):
         if self.gate == "constant":

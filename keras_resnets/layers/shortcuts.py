@@ -3,6 +3,7 @@
 import keras
 
 from keras_resnets.arguments import check_choice, check_data_format, check_positive_int
+from keras_resnets.layers.composite import CompositeLayer
 from keras_resnets.layers.conv_norm import ConvNorm
 from keras_resnets.layers.feature_map import (
     channel_axis,
@@ -86,7 +87,7 @@ class IdentityShortcut(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
-class ProjectionShortcut(keras.layers.Layer):
+class ProjectionShortcut(CompositeLayer):
     """A 1×1 convolution with the block's stride, and batch normalization.
 
     Options B and C of [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.3: the only
@@ -97,7 +98,8 @@ class ProjectionShortcut(keras.layers.Layer):
         strides: Stride of the convolution.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes
             `keras.config.image_data_format()`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`.
+        **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
+            `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
@@ -134,8 +136,7 @@ class ProjectionShortcut(keras.layers.Layer):
 
     def build(self, input_shape):
         self.conv_norm.build(input_shape)
-        if not self.trainable:  # frozen when it was saved
-            self.conv_norm.trainable = False
+        self.freeze_sublayers()
 
     def call(self, inputs, training=None):
         return self.conv_norm(inputs, training=training)

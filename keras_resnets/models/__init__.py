@@ -9,7 +9,7 @@ from keras_resnets.models.cifar import (
     ResNet110,
     ResNet1202,
 )
-from keras_resnets.models.features import feature_extractor
+from keras_resnets.models.features import feature_extractor, feature_strides
 from keras_resnets.models.fine_tuning import freeze_backbone, unfreeze
 from keras_resnets.models.model_spec import model_spec
 from keras_resnets.models.plain import (
@@ -54,6 +54,7 @@ __all__ = [
     "build_model",
     "create_model",
     "feature_extractor",
+    "feature_strides",
     "freeze_backbone",
     "list_models",
     "model_spec",

@@ -6,6 +6,7 @@ from keras_resnets.arguments import (
     check_activation,
     check_bool,
     check_choice,
+    check_name,
     check_positive_int,
 )
 from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
@@ -47,8 +48,8 @@ def build_model(
             ImageNet stem and 32×32×3 with the CIFAR stem; without the top, of any size.
         pooling: Without the top: `None` for the last feature map, `"avg"` or `"max"` for its
             mean or maximum over the positions.
-        classes: Number of classes; with the top only. By default, 1000 with the ImageNet stem
-            and 10 with the CIFAR stem.
+        classes: Number of classes. By default, 1000 with the ImageNet stem and 10 with the CIFAR
+            stem. Without the top, any number is an error, where `keras.applications` ignores it.
         classifier_activation: Activation of the classifier; `None` for logits. With the top only.
         name: Name of the model.
 
@@ -73,6 +74,7 @@ def build_model(
     if not isinstance(spec, ResNetSpec):
         raise TypeError(f"`spec` must be a ResNetSpec. Received: spec={spec!r}")
     check_bool("include_top", include_top)
+    check_name("name", name)
     check_choice("pooling", pooling, (None, "avg", "max"))
     _check_head(include_top, pooling, classes, classifier_activation)
     if weights is not None:
@@ -120,18 +122,20 @@ def _stages(x, spec):
     dilation = 1
     built = 0
     for stage, (repeats, filters) in enumerate(zip(spec.repeats, spec.widths, strict=True), 1):
-        stride, first_dilation = (1 if stage == 1 else 2), dilation
+        stride, dilation_before = (1 if stage == 1 else 2), dilation
         if stride > stride_left:
             dilation *= stride
             stride = 1
         stride_left //= stride
         for block in range(1, repeats + 1):
             built += 1
+            # What would have had the stride still reads the stage before; a 1×1 does not dilate.
+            keeps_dilation = block == 1 and spec.stride_on == "3x3"
             x = BLOCKS[spec.block](
                 filters,
                 strides=stride if block == 1 else 1,
                 dilation=dilation,
-                first_dilation=first_dilation if block == 1 else dilation,
+                first_dilation=dilation_before if keeps_dilation else dilation,
                 drop_path_rate=spec.drop_path_rate * (built / sum(spec.repeats)),
                 name=f"stage{stage}_block{block}",
                 **options,

@@ -1,6 +1,9 @@
 """ResNet-20 to ResNet-1202, the CIFAR-10 networks of He et al., 2015 (section 4.2)."""
 
-from keras_resnets.models.variants import build_variant
+import dataclasses
+
+from keras_resnets.models.builder import build_model
+from keras_resnets.models.variants import VARIANTS
 
 
 def ResNet20(
@@ -9,7 +12,7 @@ def ResNet20(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="resnet20",
     *,
@@ -38,26 +41,27 @@ def ResNet20(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     269722
     """
-    return build_variant(
-        "resnet20",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet20"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -67,7 +71,7 @@ def ResNet32(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="resnet32",
     *,
@@ -96,26 +100,27 @@ def ResNet32(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     464154
     """
-    return build_variant(
-        "resnet32",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet32"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -125,7 +130,7 @@ def ResNet44(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="resnet44",
     *,
@@ -154,26 +159,27 @@ def ResNet44(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     658586
     """
-    return build_variant(
-        "resnet44",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet44"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -183,7 +189,7 @@ def ResNet56(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="resnet56",
     *,
@@ -212,26 +218,27 @@ def ResNet56(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     853018
     """
-    return build_variant(
-        "resnet56",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet56"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -241,7 +248,7 @@ def ResNet110(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="resnet110",
     *,
@@ -270,26 +277,27 @@ def ResNet110(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     1727962
     """
-    return build_variant(
-        "resnet110",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet110"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -299,7 +307,7 @@ def ResNet1202(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="resnet1202",
     *,
@@ -327,24 +335,25 @@ def ResNet1202(
     >>> keras_resnets.models.VARIANTS["resnet1202"].depth  # building it takes half a minute
     1202
     """
-    return build_variant(
-        "resnet1202",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet1202"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )

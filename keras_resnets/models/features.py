@@ -1,24 +1,22 @@
 """Feature maps of the stages, for detection and segmentation."""
 
-import math
-
 import keras
 
 from keras_resnets.models.model_spec import model_spec, stage_blocks
+from keras_resnets.models.spec import STEM_STRIDES
 
 
 def feature_extractor(model):
     """Returns a model with the same layers that puts out the feature map of every stage.
 
-    The weights are shared with `model`. The attribute `strides` of the result tells how many
-    input pixels lie between two neighbouring positions of each feature map.
+    The weights are shared with `model`. `feature_strides` gives the strides of the maps under the
+    same names.
 
     Args:
         model: A functional model of the zoo, with or without its top.
 
     Returns:
-        A `keras.Model` whose output is `{"stage1": feature map, …}`, and whose `strides` is
-        `{"stage1": stride, …}`.
+        A `keras.Model` whose output is `{"stage1": feature map, …}`.
 
     Raises:
         ValueError: If the model is not one of this package.
@@ -29,18 +27,40 @@ def feature_extractor(model):
     >>> extractor = keras_resnets.feature_extractor(keras_resnets.ResNet20())
     >>> {stage: tuple(x.shape[1:]) for stage, x in extractor.output.items()}
     {'stage1': (32, 32, 16), 'stage2': (16, 16, 32), 'stage3': (8, 8, 64)}
-    >>> dict(extractor.strides)
-    {'stage1': 1, 'stage2': 2, 'stage3': 4}
     """
-    spec = model_spec(model)
-    stages = stage_blocks(model)
-    outputs = {f"stage{index}": blocks[-1].output for index, blocks in enumerate(stages, 1)}
-    extractor = keras.Model(model.input, outputs, name=f"{model.name}_features")
-    stem_stride = (spec.output_stride or spec.natural_stride) // math.prod(
-        blocks[0].strides for blocks in stages
-    )
-    extractor.strides = {
-        f"stage{index}": stem_stride * math.prod(blocks[0].strides for blocks in stages[:index])
-        for index in range(1, len(stages) + 1)
+    model_spec(model)  # raises unless the blocks are those of one network
+    outputs = {
+        f"stage{index}": blocks[-1].output for index, blocks in enumerate(stage_blocks(model), 1)
     }
-    return extractor
+    return keras.Model(model.input, outputs, name=f"{model.name}_features")
+
+
+def feature_strides(model):
+    """Returns how many input pixels lie between two neighbours in the feature map of each stage.
+
+    The strides are read off the layers, so they also hold for a model or a feature extractor that
+    was saved and loaded, or cloned.
+
+    Args:
+        model: A functional model of the zoo, or what `feature_extractor` made of it.
+
+    Returns:
+        `{"stage1": stride, …}`, with the names of the feature extractor's outputs.
+
+    Raises:
+        ValueError: If the model is not one of this package.
+        TypeError: If `model` is not a Keras model.
+
+    Example:
+
+    >>> keras_resnets.feature_strides(keras_resnets.ResNet20())
+    {'stage1': 1, 'stage2': 2, 'stage3': 4}
+    >>> keras_resnets.feature_strides(keras_resnets.ResNet18(output_stride=16))
+    {'stage1': 4, 'stage2': 8, 'stage3': 16, 'stage4': 16}
+    """
+    stride = STEM_STRIDES[model_spec(model).stem]
+    strides = {}
+    for index, blocks in enumerate(stage_blocks(model), 1):
+        stride *= blocks[0].strides
+        strides[f"stage{index}"] = stride
+    return strides

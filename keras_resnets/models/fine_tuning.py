@@ -9,8 +9,8 @@ from keras_resnets.models.model_spec import stage_blocks
 def freeze_backbone(model, bn="inference"):
     """Freezes every layer on the way to the last block, so that all others are trained.
 
-    `unfreeze` undoes it. As always in Keras, compile the model afterwards. With `bn="inference"`
-    the freeze outlasts saving; with `"train"` it must be set again on the loaded model.
+    `unfreeze` undoes it. As always in Keras, compile the model afterwards. The freeze outlasts
+    saving and cloning.
 
     Args:
         model: A functional model of the zoo, or one built upon it.

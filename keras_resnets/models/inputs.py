@@ -1,9 +1,12 @@
 """What goes into a model: `input_tensor` and `input_shape`, as `keras.applications` has them."""
 
+import re
+
 import keras
 import numpy as np
 
 DEFAULT_SIZES = {"imagenet": 224, "cifar": 32}
+NETWORK_NAMES = r"stem_(conv|activation|pool)|stage\d+_block\d+|(avg|max)_pool|predictions"
 
 
 def model_inputs(spec, input_tensor, input_shape, include_top):
@@ -26,6 +29,11 @@ def model_inputs(spec, input_tensor, input_shape, include_top):
             "`input_tensor` must be a Keras tensor, such as `keras.Input(...)` or the output of a "
             f"layer. Received: input_tensor={input_tensor!r}"
         )
+    if "float" not in input_tensor.dtype:
+        raise ValueError(
+            "`input_tensor` must hold floating-point numbers; `keras.layers.Rescaling` makes them "
+            f"of integers. Received: input_tensor.dtype={input_tensor.dtype!r}"
+        )
     shape = tuple(input_tensor.shape[1:])
     if len(shape) != 3 or shape[_channel_index()] is None:
         raise ValueError(
@@ -41,6 +49,13 @@ def model_inputs(spec, input_tensor, input_shape, include_top):
                 )
     _check_size("input_tensor.shape", shape, spec)
     sources = keras.utils.get_source_inputs(input_tensor)
+    for layer in keras.Model(sources, input_tensor).layers:
+        if re.fullmatch(NETWORK_NAMES, layer.name):
+            raise ValueError(
+                "What `input_tensor` comes from must not have layers named as the network's; "
+                "a model called as a layer, `model(x)`, keeps its names to itself. "
+                f"Received: input_tensor={input_tensor!r}, from a layer {layer.name!r}"
+            )
     return input_tensor, sources[0] if len(sources) == 1 else sources
 
 

@@ -1,6 +1,9 @@
 """The plain twins: the same networks without shortcuts."""
 
-from keras_resnets.models.variants import build_variant
+import dataclasses
+
+from keras_resnets.models.builder import build_model
+from keras_resnets.models.variants import VARIANTS
 
 
 def PlainNet18(
@@ -9,7 +12,7 @@ def PlainNet18(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=1000,
+    classes=None,
     classifier_activation="softmax",
     name="plainnet18",
     *,
@@ -34,22 +37,23 @@ def PlainNet18(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     11515688
     """
-    return build_variant(
-        "plainnet18",
-        options={
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["plainnet18"],
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -59,7 +63,7 @@ def PlainNet34(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=1000,
+    classes=None,
     classifier_activation="softmax",
     name="plainnet34",
     *,
@@ -84,22 +88,23 @@ def PlainNet34(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     21623848
     """
-    return build_variant(
-        "plainnet34",
-        options={
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["plainnet34"],
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -109,7 +114,7 @@ def PlainNet50(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=1000,
+    classes=None,
     classifier_activation="softmax",
     name="plainnet50",
     *,
@@ -134,22 +139,23 @@ def PlainNet50(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     22780456
     """
-    return build_variant(
-        "plainnet50",
-        options={
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["plainnet50"],
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -159,7 +165,7 @@ def PlainNet20(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="plainnet20",
     *,
@@ -183,22 +189,23 @@ def PlainNet20(
     >>> twins = keras_resnets.ResNet20(), keras_resnets.PlainNet20()
     >>> keras_resnets.analysis.assert_same_cost(*twins)
     """
-    return build_variant(
-        "plainnet20",
-        options={
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["plainnet20"],
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -208,7 +215,7 @@ def PlainNet32(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="plainnet32",
     *,
@@ -232,22 +239,23 @@ def PlainNet32(
     >>> twins = keras_resnets.ResNet32(), keras_resnets.PlainNet32()
     >>> keras_resnets.analysis.assert_same_cost(*twins)
     """
-    return build_variant(
-        "plainnet32",
-        options={
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["plainnet32"],
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -257,7 +265,7 @@ def PlainNet44(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="plainnet44",
     *,
@@ -281,22 +289,23 @@ def PlainNet44(
     >>> twins = keras_resnets.ResNet44(), keras_resnets.PlainNet44()
     >>> keras_resnets.analysis.assert_same_cost(*twins)
     """
-    return build_variant(
-        "plainnet44",
-        options={
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["plainnet44"],
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -306,7 +315,7 @@ def PlainNet56(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="plainnet56",
     *,
@@ -330,22 +339,23 @@ def PlainNet56(
     >>> twins = keras_resnets.ResNet56(), keras_resnets.PlainNet56()
     >>> keras_resnets.analysis.assert_same_cost(*twins)
     """
-    return build_variant(
-        "plainnet56",
-        options={
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["plainnet56"],
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -355,7 +365,7 @@ def PlainNet110(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=10,
+    classes=None,
     classifier_activation="softmax",
     name="plainnet110",
     *,
@@ -379,20 +389,21 @@ def PlainNet110(
     >>> twins = keras_resnets.ResNet110(), keras_resnets.PlainNet110()
     >>> keras_resnets.analysis.assert_same_cost(*twins)
     """
-    return build_variant(
-        "plainnet110",
-        options={
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["plainnet110"],
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )

@@ -1,6 +1,9 @@
 """ResNet-18 to ResNet-152, the ImageNet networks of He et al., 2015 (table 1)."""
 
-from keras_resnets.models.variants import build_variant
+import dataclasses
+
+from keras_resnets.models.builder import build_model
+from keras_resnets.models.variants import VARIANTS
 
 
 def ResNet18(
@@ -9,7 +12,7 @@ def ResNet18(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=1000,
+    classes=None,
     classifier_activation="softmax",
     name="resnet18",
     *,
@@ -38,26 +41,27 @@ def ResNet18(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     11689512
     """
-    return build_variant(
-        "resnet18",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet18"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -67,7 +71,7 @@ def ResNet34(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=1000,
+    classes=None,
     classifier_activation="softmax",
     name="resnet34",
     *,
@@ -96,26 +100,27 @@ def ResNet34(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     21797672
     """
-    return build_variant(
-        "resnet34",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet34"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -125,7 +130,7 @@ def ResNet50(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=1000,
+    classes=None,
     classifier_activation="softmax",
     name="resnet50",
     *,
@@ -156,26 +161,27 @@ def ResNet50(
     >>> keras_resnets.analysis.count_parameters(model).trainable
     25557032
     """
-    return build_variant(
-        "resnet50",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet50"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -185,7 +191,7 @@ def ResNet101(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=1000,
+    classes=None,
     classifier_activation="softmax",
     name="resnet101",
     *,
@@ -214,26 +220,27 @@ def ResNet101(
     >>> tuple(model.output.shape)
     (None, None, None, 2048)
     """
-    return build_variant(
-        "resnet101",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet101"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )
 
 
@@ -243,7 +250,7 @@ def ResNet152(
     input_tensor=None,
     input_shape=None,
     pooling=None,
-    classes=1000,
+    classes=None,
     classifier_activation="softmax",
     name="resnet152",
     *,
@@ -272,24 +279,25 @@ def ResNet152(
     >>> tuple(model.output.shape)
     (None, None, None, 2048)
     """
-    return build_variant(
-        "resnet152",
-        options={
-            "shortcut": shortcut,
-            "zero_pad": zero_pad,
-            "stride_on": stride_on,
-            "stem": stem,
-            "activation": activation,
-            "zero_init_residual": zero_init_residual,
-            "drop_path_rate": drop_path_rate,
-            "output_stride": output_stride,
-        },
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    spec = dataclasses.replace(
+        VARIANTS["resnet152"],
+        shortcut=shortcut,
+        zero_pad=zero_pad,
+        stride_on=stride_on,
+        stem=stem,
+        activation=activation,
+        zero_init_residual=zero_init_residual,
+        drop_path_rate=drop_path_rate,
+        output_stride=output_stride,
+    )
+    return build_model(
+        spec,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
     )

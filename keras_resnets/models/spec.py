@@ -127,6 +127,8 @@ class ResNetSpec:
     @classmethod
     def from_json(cls, text: str) -> "ResNetSpec":
         """Returns the spec that `to_json` wrote; an unknown or missing field is an error."""
+        if not isinstance(text, str):
+            raise TypeError(f"`text` must be a string of JSON. Received: text={text!r}")
         fields = json.loads(text)
         if not isinstance(fields, dict):
             raise TypeError(f"A spec must be a JSON object. Received: {text!r}")

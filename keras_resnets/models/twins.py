@@ -5,7 +5,9 @@ from typing import Any
 
 import keras
 
+from keras_resnets.arguments import check_name
 from keras_resnets.layers import GatedBlock, ResidualBlock
+from keras_resnets.models.fine_tuning import unfreeze
 from keras_resnets.models.spec import ResNetSpec
 
 # What a block needs a shortcut for goes with it.
@@ -23,18 +25,22 @@ def plain_twin(model_or_spec, name=None):
     The twin has the same branches, stem and head, and adds nothing to them. With option A, whose
     shortcuts have no weights, it has exactly the same cost; otherwise it lacks the projections.
     What only makes sense beside a shortcut (`zero_init_residual`, `drop_path_rate`) is left off.
+    Its weights are new, so none is frozen, whichever were in the model; what a
+    `keras.layers.Normalization` has learnt about the images is no weight, and is carried over.
 
     Args:
         model_or_spec: A functional model that contains residual blocks of this package, whatever
             stands before or behind them; or a `ResNetSpec`.
-        name: Name of the new model; by default `plain_` and the model's name.
+        name: Name of the new model, not empty and without a "/"; by default `plain_` and the
+            model's name.
 
     Returns:
         A new model with freshly initialized weights, or a `ResNetSpec`.
 
     Raises:
-        TypeError: If it is neither a functional model nor a spec.
-        ValueError: If the model has no residual block, or a spec is to be named.
+        TypeError: If it is neither a functional model nor a spec, or the name is no string.
+        ValueError: If the model has no residual block, the name is not allowed, or a spec is to be
+            named.
 
     Example:
 
@@ -56,15 +62,28 @@ def plain_twin(model_or_spec, name=None):
             f"`model_or_spec` must contain residual blocks. Received: {model_or_spec.name!r} with "
             f"none among its {len(model_or_spec.layers)} layers"
         )
+    check_name("name", name)
     twin = keras.models.clone_model(model_or_spec, clone_function=_without_shortcut, recursive=True)
-    twin.name = name or f"plain_{model_or_spec.name}"
-    return twin
+    twin.name = f"plain_{model_or_spec.name}" if name is None else name
+    _copy_statistics(model_or_spec, twin)
+    return unfreeze(twin)
 
 
 def _without_shortcut(layer):
     config = layer.get_config()
     if isinstance(layer, ResidualBlock):
-        config |= WITHOUT_SHORTCUT
+        # Its projection, which has gone, may be among what is frozen.
+        config |= {**WITHOUT_SHORTCUT, "frozen": ()}
     if isinstance(layer, GatedBlock):
         config |= {"gate": None, "gate_bias": None}
     return type(layer).from_config(config)
+
+
+def _copy_statistics(model, twin):
+    for layer, copy in zip(model.layers, twin.layers, strict=True):
+        if isinstance(layer, keras.Model):
+            _copy_statistics(layer, copy)
+        elif isinstance(layer, keras.layers.Normalization):
+            statistics = {}
+            layer.save_own_variables(statistics)
+            copy.load_own_variables(statistics)

@@ -1,8 +1,5 @@
 """The table of named architectures."""
 
-import dataclasses
-
-from keras_resnets.models.builder import DEFAULT_CLASSES, build_model
 from keras_resnets.models.spec import ResNetSpec
 
 
@@ -42,16 +39,3 @@ VARIANTS = {
     "plainnet56": _cifar(56, shortcut=None),
     "plainnet110": _cifar(110, shortcut=None),
 }
-
-
-def build_variant(variant, options, *, include_top, classes, **arguments):
-    """Builds a row of the table, varied by `options`, with `build_model`'s other arguments.
-
-    A factory states its number of classes as a default, so without the top that very number
-    cannot be told from none given, and counts as none.
-    """
-    spec = VARIANTS[variant]
-    if not include_top and classes == DEFAULT_CLASSES[spec.stem]:
-        classes = None
-    spec = dataclasses.replace(spec, **options)
-    return build_model(spec, include_top=include_top, classes=classes, **arguments)

@@ -6,38 +6,42 @@ import os
 import zipfile
 from pathlib import Path
 
-import h5py
+from keras_resnets.files.errors import WeightsFileError
+from keras_resnets.files.hdf5 import read_hdf5
+from keras_resnets.models.layer_pairs import layer_pairs
 
 SUFFIXES = (".weights.h5", ".keras")
+MEMBER = "model.weights.h5"
+# Every ImageNet network of the zoo fits in, so that its first layer that differs can be named.
+SLACK = 2**28
 
 
 def load_weights_file(model, path):
     """Loads a `.weights.h5` or `.keras` file after checking that it fits the model.
 
-    Of a `.keras` file only the arrays are read; its configuration, which could name code to run,
-    is not.
+    Only the arrays are read: not the configuration in a `.keras` file, which could name code to
+    run, nor an optimizer's state. Either every weight is assigned or none.
 
     Args:
-        model: A built model.
+        model: A built functional model.
         path: Path of the file.
 
     Raises:
-        ValueError: If there is no such file, or it is of another kind, or it holds another
-            architecture's weights; the first layer that differs is named.
+        WeightsFileError: If the file cannot be read safely, or holds another architecture's
+            weights; the first layer that differs is named.
+        ValueError: If there is no such file, or it is of another kind.
         TypeError: If `path` is not a path.
     """
     path = check_weights_path(path)
-    expected = _model_shapes(model)
-    arrays = sum(4 * math.prod(shape) for shapes in expected.values() for shape in shapes)
     try:
-        present = _file_shapes(path, most_bytes=4 * arrays + 2**26)
-    except Exception as error:  # what h5py and zipfile raise of a broken file has no common base
-        raise ValueError(
-            f"`weights` must be a file that Keras saved; this one cannot be read ({error}). "
+        values = _read(model, path)
+    except WeightsFileError as error:
+        raise WeightsFileError(
+            f"`weights` must hold the weights of {model.name!r}, as Keras saves them: {error}. "
             f"Received: weights={str(path)!r}"
         ) from error
-    _check_same(expected, present, model.name, path)
-    model.load_weights(path)
+    for layer, arrays in values:
+        layer.load_own_variables(arrays)
 
 
 def check_weights_path(path):
@@ -54,65 +58,77 @@ def check_weights_path(path):
     return Path(path)
 
 
-def _model_shapes(model):
-    """Returns {layer path: shapes of its own variables}, in the order of the layers."""
-    shapes = {}
-    for weight in model.weights:
-        layer, _, _ = weight.path.rpartition("/")
-        shapes.setdefault(layer, []).append(tuple(weight.shape))
-    return shapes
-
-
-def _file_shapes(path, most_bytes):
-    """Returns {layer path: shapes of its own variables} of a file."""
+def _read(model, path):
+    """Returns the pairs of a layer and its arrays, `{"0": kernel, …}`, of a file that fits."""
+    number_of_values = sum(math.prod(weight.shape) for weight in model.weights)
+    # Room for double precision; in an archive, also for an optimizer with three moments.
+    most_bytes = 8 * number_of_values
+    source = path
     if path.name.endswith(".keras"):
+        source = _unpacked(path, most_bytes=4 * most_bytes + SLACK)
+    with read_hdf5(source, most_bytes) as root:
+        pairs = list(layer_pairs(model, root))
+        _check_same(pairs)
+        return [
+            (layer, {key: array.read() for key, array in arrays.items()})
+            for _, layer, arrays in pairs
+            if arrays
+        ]
+
+
+def _unpacked(path, most_bytes):
+    try:
         with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo("model.weights.h5").file_size
-            if size > most_bytes:
-                raise ValueError(f"its weights unpack to {size:,} bytes")
-            source = io.BytesIO(archive.read("model.weights.h5"))
-    else:
-        source = path
-    shapes = {}
-    with h5py.File(source, "r") as file:
-        for key in sorted(file["layers"], key=_layer_number):
-            _collect(file["layers"][key], "", shapes)
-    return shapes
+            info = archive.getinfo(MEMBER)
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise WeightsFileError(f"{MEMBER!r} is compressed in a way that Keras does not use")
+            if info.file_size > most_bytes:
+                raise WeightsFileError(
+                    f"{MEMBER!r} unpacks to {info.file_size:,} bytes, {most_bytes:,} are allowed"
+                )
+            with archive.open(info) as member:
+                # Without an argument, `read` unpacks all before it looks at the size.
+                return io.BytesIO(member.read(info.file_size))
+    except WeightsFileError:
+        raise
+    except Exception as error:  # what zipfile raises of a broken archive has no common base
+        raise WeightsFileError(f"it is no sound archive ({error})") from error
 
 
-def _layer_number(key):
-    """Returns the number that Keras gave a layer among those of its class."""
-    number = key.rpartition("_")[2]
-    return int(number) if number.isdigit() else 0
+def _check_same(pairs):
+    differing = []
+    for path, layer, arrays in pairs:
+        expected, present = _expected(layer), _present(arrays)
+        if expected != present:
+            differing.append((path, expected, present))
+    if differing:
+        path, expected, present = differing[0]
+        raise WeightsFileError(
+            f"the first layer that differs is {path!r}: the model has {_describe(expected)}, "
+            f"the file {_describe(present)}; in all, {len(differing)} differ"
+        )
 
 
-def _collect(group, prefix, shapes):
-    """Adds the shapes of a layer's group and of the groups of its sublayers.
-
-    Keras stores a layer's variables under `vars`, with the layer's name as an attribute.
-    """
-    if "vars" not in group:
-        return
-    name = prefix + group["vars"].attrs["name"]
-    arrays = group["vars"]
-    if len(arrays):
-        shapes[name] = [arrays[str(index)].shape for index in range(len(arrays))]
-    for key, child in group.items():
-        if key != "vars":
-            _collect(child, f"{name}/", shapes)
+def _expected(layer):
+    """Returns what a layer would store: `{key: (shape, kind of number)}`."""
+    store = {}
+    if layer is not None:
+        layer.save_own_variables(store)
+    return {key: (tuple(v.shape), _kind(v.dtype)) for key, v in store.items()}
 
 
-def _check_same(expected, present, model_name, path):
-    for layer in [*expected, *present]:
-        if expected.get(layer) != present.get(layer):
-            raise ValueError(
-                f"`weights` must hold the weights of {model_name!r}. The first layer that differs "
-                f"is {layer!r}: the model has {_describe(expected.get(layer))}, the file "
-                f"{_describe(present.get(layer))}. Received: weights={str(path)!r}"
-            )
+def _present(arrays):
+    return {key: (array.shape, _kind(array.dtype.name)) for key, array in (arrays or {}).items()}
 
 
-def _describe(shapes):
-    if shapes is None:
+def _kind(dtype):
+    return "floats" if "float" in dtype else "integers"
+
+
+def _describe(variables):
+    if not variables:
         return "no such layer"
-    return "variables of shape " + ", ".join(str(shape) for shape in shapes)
+    return "variables of shape " + ", ".join(
+        str(shape) if kind == "floats" else f"{shape} of {kind}"
+        for shape, kind in variables.values()
+    )

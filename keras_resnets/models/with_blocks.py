@@ -3,6 +3,7 @@
 import keras
 
 from keras_resnets.layers import ResidualBlock
+from keras_resnets.models.fine_tuning import unfreeze
 
 
 def with_blocks(model, block, name=None, *, first=None, last=None, **options):
@@ -63,8 +64,9 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
             own |= first or {}
         if layer is blocks[-1]:
             own |= last or {}
-        return block.from_config({**ResidualBlock.get_config(layer), **own})
+        # The new blocks have other sublayers, and new weights to train.
+        return block.from_config({**ResidualBlock.get_config(layer), "frozen": (), **own})
 
     model_of_blocks = keras.models.clone_model(model, clone_function=clone)
     model_of_blocks.name = name or model.name
-    return model_of_blocks
+    return unfreeze(model_of_blocks)

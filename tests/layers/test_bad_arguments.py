@@ -132,6 +132,11 @@ def test_bad_argument(cls, name, value, allowed):
         (BasicBlock, {"filters": 4, "strides": 2, "dilation": 2}, "strides=2, dilation=2"),
         (BottleneckBlock, {"filters": 4, "strides": 2, "dilation": 2}, "strides=2, dilation=2"),
         (BasicBlock, {"filters": 4, "strides": 2, "first_dilation": 2}, "first_dilation=2"),
+        (
+            BottleneckBlock,
+            {"filters": 4, "dilation": 2, "first_dilation": 1, "stride_on": "1x1"},
+            "first_dilation=1, dilation=2, stride_on='1x1'",
+        ),
         (BasicBlock, {"filters": 4, "zero_pad": "both"}, "zero_pad='both', shortcut='B'"),
         (
             BasicBlock,

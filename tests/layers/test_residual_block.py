@@ -61,6 +61,19 @@ def test_branch_layers_need_names_of_their_own(names):
         BadlyNamedBlock(4).build((None, 5, 6, 3))
 
 
+@pytest.mark.parametrize("make", [lambda: keras.layers.Conv2D(4, 1), keras.layers.PReLU])
+def test_names_that_keras_counts_are_no_names_of_their_own(make):
+    """They differ from one session to the next: `conv2d`, `conv2d_1`, …"""
+
+    class UnnamedBlock(ResidualBlock):
+        def create_branch(self):
+            return [make()]
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"Each layer of a branch needs a `name`"):
+            UnnamedBlock(4).build((None, 5, 6, 3))
+
+
 @pytest.mark.parametrize("cls", BLOCKS)
 @pytest.mark.parametrize(
     ("shortcut", "strides", "channels", "projects"),

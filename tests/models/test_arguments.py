@@ -35,9 +35,8 @@ class TestSignatures:
             assert parameters[name].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
             if name not in ("weights", "classes", "name"):
                 assert parameters[name].default == PUBLISHED[name].default, name
-        is_cifar = parameters["stem"].default == "cifar"
         assert parameters["weights"].default is None
-        assert parameters["classes"].default == (10 if is_cifar else PUBLISHED["classes"].default)
+        assert parameters["classes"].default is None  # which follows the stem, as the size does
         assert parameters["name"].default == factory.__name__.lower()
         assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in options)
         fields = set(ResNetSpec.__dataclass_fields__)
@@ -109,8 +108,19 @@ class TestTop:
         assert model.output_shape == (None, 5)
         assert model.get_layer("predictions").kernel.shape == (32, 5)
 
-    def test_the_default_classes_are_no_classes_without_top(self):
-        assert ResNet20(include_top=False, classes=10).output_shape[-1] == 64
+    @pytest.mark.parametrize("classes", [10, 1000])
+    @pytest.mark.parametrize("factory", FACTORIES, ids=lambda factory: factory.__name__)
+    def test_there_are_no_classes_without_top(self, factory, classes):
+        """Not even the default's number, which `keras.applications` ignores."""
+        with pytest.raises(ValueError, match=rf"`classes` belongs to include_top=True.*={classes}"):
+            factory(include_top=False, classes=classes)
+
+    @once
+    def test_default_classes_follow_the_stem(self):
+        assert ResNet18(input_shape=(32, 32, 3)).output_shape == (None, 1000)
+        assert ResNet18(stem="cifar").output_shape == (None, 10)
+        assert ResNet20().output_shape == (None, 10)
+        assert ResNet20(stem="imagenet").output_shape == (None, 1000)
 
     @pytest.mark.parametrize(
         ("activation", "function"),

@@ -56,6 +56,11 @@ CASES = [
         ValueError,
         ["`classifier_activation`", "'softmax'", "'sotfmax'"],
     ),
+    (
+        {"classifier_activation": np.array(["relu", "tanh"])},
+        ValueError,
+        ["`classifier_activation`", "'relu'"],
+    ),
     ({"classifier_activation": 3}, (TypeError, ValueError), ["`classifier_activation`", "3"]),
     (
         {"classifier_activation": None, "include_top": False},
@@ -68,7 +73,8 @@ CASES = [
         ["`classifier_activation`", "include_top=True", "'sigmoid'"],
     ),
     # name
-    ({"name": 18}, (TypeError, ValueError), ["`name`", "18"]),
+    ({"name": 18}, TypeError, ["`name`", "string", "18"]),
+    ({"name": ""}, ValueError, ["`name`", "empty", "''"]),
     ({"name": "a/b"}, ValueError, ["`name`", "a/b"]),
     # the fields of the spec
     ({"shortcut": "D"}, ValueError, ["`shortcut`", "'A', 'B', 'C', None", "'D'"]),
@@ -127,6 +133,20 @@ def test_input_tensor(shape, input_shape, error, words):
         keras_resnets.ResNet18(input_tensor=keras.Input(shape), input_shape=input_shape)
     for word in ["Received: ", *words]:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
+def test_input_tensor_of_integers(dtype):
+    with pytest.raises(ValueError, match=rf"`input_tensor` must hold floating.*dtype='{dtype}'"):
+        keras_resnets.ResNet18(input_tensor=keras.Input((32, 32, 3), dtype=dtype))
+
+
+@pytest.mark.parametrize("name", ["stem_conv", "stage1_block1", "predictions"])
+def test_input_tensor_from_a_layer_of_the_same_name(name):
+    x = keras.layers.Conv2D(3, 1, name=name)(keras.Input((32, 32, 3)))
+    x = keras.layers.Rescaling(2.0)(x)
+    with pytest.raises(ValueError, match=rf"`input_tensor`.*Received: .* a layer '{name}'"):
+        keras_resnets.ResNet18(input_tensor=x)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets import feature_extractor
+from keras_resnets import feature_extractor, feature_strides
 from tests.layer_checks import numpy
 
 
@@ -31,7 +31,8 @@ def test_strides_and_shapes(build, strides, channels):
     model = build(include_top=False, input_shape=(64, 96, 3))
     extractor = feature_extractor(model)
     names = [f"stage{number}" for number in range(1, len(strides) + 1)]
-    assert dict(extractor.strides) == dict(zip(names, strides, strict=True))
+    assert feature_strides(model) == dict(zip(names, strides, strict=True))
+    assert feature_strides(extractor) == feature_strides(model)
     assert {name: tuple(output.shape[1:]) for name, output in extractor.output.items()} == {
         name: (64 // stride, 96 // stride, filters)
         for name, stride, filters in zip(names, strides, channels, strict=True)
@@ -69,9 +70,25 @@ def test_layers_before_the_network_stay(rng):
     )
 
 
+def test_strides_outlast_saving_and_cloning(tmp_path):
+    spec = keras_resnets.ResNetSpec(
+        block="bottleneck", repeats=(1, 1, 1), widths=(4, 4, 4), output_stride=8
+    )
+    extractor = feature_extractor(keras_resnets.build_model(spec, include_top=False))
+    extractor.save(tmp_path / "features.keras")
+    expected = {"stage1": 4, "stage2": 8, "stage3": 8}
+    for again in (
+        keras.saving.load_model(tmp_path / "features.keras"),
+        keras.models.clone_model(extractor),
+    ):
+        assert feature_strides(again) == expected
+        assert set(again.output) == set(expected)
+
+
 def test_another_package_s_model_is_refused():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    with pytest.raises(ValueError, match="residual blocks named stage1_block1"):
-        feature_extractor(model)
-    with pytest.raises(TypeError, match=r"`model` must be a keras\.Model"):
-        feature_extractor("resnet20")
+    for read in (feature_extractor, feature_strides):
+        with pytest.raises(ValueError, match="residual blocks named stage1_block1"):
+            read(model)
+        with pytest.raises(TypeError, match=r"`model` must be a keras\.Model"):
+            read("resnet20")

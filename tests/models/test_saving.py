@@ -110,6 +110,31 @@ def test_a_frozen_model_stays_frozen(copy, tmp_path):
     np.testing.assert_array_equal(numpy(again(x, training=True)), numpy(again(x)))
 
 
+@pytest.mark.parametrize("copy", ["saved", "cloned", "saved twice"])
+def test_frozen_convolutions_stay_frozen(copy, tmp_path):
+    """Keras keeps one `trainable` a block; the blocks remember the rest."""
+    model = build_model(SPECS["C"], input_shape=(16, 16, 3), classes=2)
+    keras_resnets.freeze_backbone(model, bn="train")
+    again = model
+    for _ in range(2 if copy == "saved twice" else 1):
+        if copy == "cloned":
+            again = keras.models.clone_model(model)
+        else:
+            again.save(tmp_path / "model.keras")
+            again = keras.saving.load_model(tmp_path / "model.keras")
+    convolutions = {weight.path for weight in model.weights if "/conv/kernel" in weight.path}
+    # stem, and a C shortcut and three convolutions in each of the three blocks
+    assert len(convolutions) == 1 + 3 * (1 + 3)
+    statistics = {weight.path for weight in model.weights if "/moving_" in weight.path}
+    assert {weight.path for weight in again.trainable_weights} == {
+        weight.path for weight in model.weights
+    } - convolutions - statistics
+    everything = keras_resnets.unfreeze(again).trainable_weights
+    assert {weight.path for weight in everything} == {
+        weight.path for weight in model.weights
+    } - statistics
+
+
 @requires_tensorflow
 class TestExport:
     """`model.export` to a SavedModel."""

@@ -185,6 +185,9 @@ class TestErrors:
         del fields["repeats"]
         with pytest.raises(ValueError, match="needs the field 'repeats'"):
             ResNetSpec.from_json(json.dumps(fields))
+        for text in (None, 3, fields):
+            with pytest.raises(TypeError, match=r"`text` must be a string of JSON\. Received: "):
+                ResNetSpec.from_json(text)
         with pytest.raises(TypeError, match=r"must be a JSON object.*Received: '\[1\]'"):
             ResNetSpec.from_json("[1]")
         with pytest.raises(ValueError):  # noqa: PT011  json's own, with the position

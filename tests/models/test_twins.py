@@ -207,7 +207,58 @@ class TestModelsBuiltUpon:
             assert not any(shortcuts)
 
 
+class TestState:
+    """What a twin takes over from the model beside its structure."""
+
+    def test_what_was_learnt_about_the_images(self):
+        images = np.random.default_rng(0).normal(5, 3, (50, *SHAPE)).astype("float32")
+        inputs = keras.Input(SHAPE)
+        normalization = keras.layers.Normalization(axis=-1, name="normalized")
+        normalization.adapt(images)
+        within = keras.layers.Normalization(axis=-1)
+        within.adapt(images[:10])
+        nested = keras.Sequential([keras.Input(SHAPE), within], name="nested")
+        model = build_model(BASIC, input_tensor=nested(normalization(inputs)), classes=2)
+        twin = plain_twin(model)
+        for layers in (
+            (model.get_layer("normalized"), twin.get_layer("normalized")),
+            (model.get_layer("nested"), twin.get_layer("nested")),
+        ):
+            expected, actual = (numpy(layer(images)) for layer in layers)
+            np.testing.assert_array_equal(actual, expected)
+        # Both have statistics that differ from those of a new layer.
+        assert np.abs(numpy(twin.get_layer("normalized").mean) - 5).max() < 0.5
+
+    def test_given_statistics(self):
+        x = keras.layers.Normalization(axis=-1, mean=2.0, variance=4.0)(keras.Input(SHAPE))
+        model = build_model(BASIC, input_tensor=x, classes=2)
+        normalization = plain_twin(model).layers[1]
+        np.testing.assert_array_equal(numpy(normalization(np.full((1, *SHAPE), 4.0))), 1.0)
+
+    @pytest.mark.parametrize("bn", ["inference", "train"])
+    def test_nothing_is_frozen(self, bn):
+        model = build_model(SPECS["C"], input_shape=SHAPE, classes=2)
+        whole = build_model(without_shortcuts(SPECS["C"]), input_shape=SHAPE, classes=2)
+        keras_resnets.freeze_backbone(model, bn)
+        twin = plain_twin(model)
+        expected = [weight.path for weight in whole.trainable_weights]
+        assert [weight.path for weight in twin.trainable_weights] == expected
+        model.trainable = False
+        assert [weight.path for weight in plain_twin(model).trainable_weights] == expected
+        assert model.trainable_weights == []
+
+
 class TestErrors:
+    @pytest.mark.parametrize("name", ["", "a/b", "/"])
+    def test_names_that_are_not_allowed(self, name):
+        with pytest.raises(ValueError, match=rf"`name` must not be empty.*name='{name}'"):
+            plain_twin(build_model(BASIC, input_shape=SHAPE, classes=2), name=name)
+
+    @pytest.mark.parametrize("name", [3, True, b"twin", ["twin"]])
+    def test_what_is_no_name(self, name):
+        with pytest.raises(TypeError, match=r"`name` must be None or a string.*Received: name="):
+            plain_twin(build_model(BASIC, input_shape=SHAPE, classes=2), name=name)
+
     def test_no_model(self):
         for value in ("resnet18", None, keras_resnets.layers.BasicBlock(4)):
             with pytest.raises(TypeError, match=r"`model_or_spec`.*Received: model_or_spec="):

@@ -129,5 +129,5 @@ def test_a_file_of_a_model_built_further_upon_is_refused(tmp_path):
     backbone = ResNet20(include_top=False, pooling="avg")
     model = keras.Sequential([keras.Input((32, 32, 3)), backbone, keras.layers.Dense(2)])
     model.save_weights(tmp_path / "more.weights.h5")
-    with pytest.raises(ValueError, match="The first layer that differs"):
+    with pytest.raises(ValueError, match="the first layer that differs"):
         ResNet20(weights=tmp_path / "more.weights.h5")

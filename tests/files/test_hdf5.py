@@ -1,0 +1,324 @@
+"""Reading HDF5: sound files give their arrays back, hostile and broken ones are refused."""
+
+import io
+import os
+
+import h5py
+import ml_dtypes
+import numpy as np
+import pytest
+
+from keras_resnets.files import WeightsFileError
+from keras_resnets.files.hdf5 import MOST_LEVELS, read_hdf5
+
+ROOM = 2**16
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "file.h5"
+
+
+def refuse(source, match, most_bytes=ROOM):
+    """Checks that walking the file, or reading its arrays, ends in an error that says why."""
+    with pytest.raises(WeightsFileError, match=match), read_hdf5(source, most_bytes) as root:
+        read_all(root)
+
+
+def read_all(group):
+    values = {name: array.read() for name, array in group.arrays.items()}
+    return values | {name: read_all(child) for name, child in group.groups.items()}
+
+
+def write_sound(path, libver="earliest"):
+    with h5py.File(path, "w", libver=libver) as file:
+        file["a/b/x"] = np.arange(6.0).reshape(2, 3)
+        file["a/y"] = np.float32(0.5)
+        file["z"] = np.arange(3)
+        file["a"].attrs["name"] = "first"
+
+
+class TestSound:
+    @pytest.mark.parametrize("libver", ["earliest", "v108", "latest"])
+    def test_groups_arrays_and_texts(self, path, libver):
+        write_sound(path, libver)
+        with read_hdf5(path, ROOM) as root:
+            assert list(root.groups) == ["a"]
+            assert list(root.arrays) == ["z"]
+            a = root.groups["a"]
+            assert a.attributes == {"name": "first"}
+            assert a.groups["b"].arrays["x"].shape == (2, 3)
+            assert a.groups["b"].arrays["x"].dtype == np.float64
+            np.testing.assert_array_equal(a.groups["b"].arrays["x"].read(), [[0, 1, 2], [3, 4, 5]])
+            assert a.arrays["y"].shape == ()
+            assert a.arrays["y"].read() == 0.5
+            np.testing.assert_array_equal(root.arrays["z"].read(), [0, 1, 2])
+
+    def test_a_file_in_memory(self, path):
+        write_sound(path)
+        with read_hdf5(io.BytesIO(path.read_bytes()), ROOM) as root:
+            np.testing.assert_array_equal(root.arrays["z"].read(), [0, 1, 2])
+
+    @pytest.mark.parametrize(
+        "dtype", ["float16", "float32", ">f4", "float64", "int8", "uint16", "int64", "bool"]
+    )
+    def test_types(self, path, dtype):
+        values = np.array([[0, 1], [1, 0]]).astype(dtype)
+        with h5py.File(path, "w") as file:
+            file["x"] = values
+        with read_hdf5(path, ROOM) as root:
+            read = root.arrays["x"].read()
+        assert read.dtype == values.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(read, values)
+
+    def test_bfloat16_as_keras_marks_it(self, path):
+        values = np.array([1.5, -2.0], ml_dtypes.bfloat16)
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", data=values).attrs["dtype"] = "bfloat16"
+        with read_hdf5(path, ROOM) as root:
+            assert root.arrays["x"].dtype == ml_dtypes.bfloat16
+            np.testing.assert_array_equal(root.arrays["x"].read(), values)
+
+    @pytest.mark.parametrize("libver", ["earliest", "latest"])
+    def test_many_groups(self, path, libver):
+        """Newer versions file more than eight in another kind of table."""
+        with h5py.File(path, "w", libver=libver, track_order=libver == "latest") as file:
+            for number in range(300):
+                file[f"layers/{number}"] = np.float32(number)
+        with read_hdf5(path, ROOM) as root:
+            arrays = root.groups["layers"].arrays
+            assert len(arrays) == 300
+            assert all(array.read() == float(name) for name, array in arrays.items())
+
+    def test_stored_beside_the_shape(self, path):
+        with h5py.File(path, "w") as file:
+            creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            creation.set_layout(h5py.h5d.COMPACT)
+            space = h5py.h5s.create_simple((3,))
+            dataset = h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F32LE, space, creation)
+            dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.array([1, 2, 3], "float32"))
+        with read_hdf5(path, ROOM) as root:
+            np.testing.assert_array_equal(root.arrays["x"].read(), [1, 2, 3])
+
+    def test_an_array_without_values(self, path):
+        with h5py.File(path, "w") as file:
+            file["x"] = np.zeros((0, 3), "float32")
+        with read_hdf5(path, ROOM) as root:
+            assert root.arrays["x"].read().shape == (0, 3)
+
+    def test_attributes_of_other_kinds_are_left_out(self, path):
+        with h5py.File(path, "w") as file:
+            file["x"] = [1.0]
+            file.attrs["names"] = ["a", "b"]
+            file.attrs["number"] = 3
+            file.attrs["reference"] = file["x"].ref
+            file.attrs["bytes"] = np.bytes_("text")
+        with read_hdf5(path, ROOM) as root:
+            assert root.attributes == {"bytes": "text"}
+
+    def test_what_is_not_read_does_not_count(self, path):
+        with h5py.File(path, "w") as file:
+            file["model"] = np.zeros(100, "float32")
+            file["optimizer"] = np.zeros(10_000, "float32")
+        with read_hdf5(path, most_bytes=400) as root:
+            assert root.arrays["optimizer"].shape == (10_000,)
+            assert root.arrays["model"].read().shape == (100,)
+
+    def test_the_file_is_closed_when_the_body_fails(self, path):
+        write_sound(path)
+        with pytest.raises(ZeroDivisionError), read_hdf5(path, ROOM) as root:
+            1 / 0  # noqa: B018  the body's own error, not the file's
+        with pytest.raises(WeightsFileError):
+            root.arrays["z"].read()
+
+
+class TestSize:
+    def test_one_array(self, path):
+        with h5py.File(path, "w") as file:
+            file["x"] = np.zeros(101, "float32")
+        refuse(path, "'/x' declares 404 bytes, 403 are allowed", most_bytes=403)
+
+    def test_several_together(self, path):
+        with h5py.File(path, "w") as file:
+            file["x"] = file["y"] = np.zeros(10, "float32")
+        refuse(path, "'/y' declares 40 bytes, 39 are allowed", most_bytes=79)
+
+    @pytest.mark.parametrize("shape", [(10**6,), (2**60,), (2**40, 2**20)])
+    def test_a_huge_shape_in_a_tiny_file(self, path, shape):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", shape=shape, dtype="float32")
+        assert path.stat().st_size < 10_000
+        refuse(path, r"'/x' declares the shape \([\d, ]+\) without its data")
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"compression": "gzip"}, {"chunks": (64,)}, {"maxshape": (None,)}, {"fletcher32": True}],
+        ids=lambda options: next(iter(options)),
+    )
+    def test_chunks_and_compression(self, path, options):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", data=np.zeros(4096, "float32"), **options)
+        refuse(path, "'/x' is not stored in one piece")
+
+    def test_a_compressed_bomb(self, path):
+        with h5py.File(path, "w") as file:
+            file.create_dataset(
+                "x", shape=(2**32,), dtype="float32", chunks=(2**20,), compression="gzip"
+            )[: 2**20] = 0.0
+        assert path.stat().st_size < 20_000
+        refuse(path, "'/x' is not stored in one piece", most_bytes=2**40)
+
+    def test_too_many_groups(self, path, monkeypatch):
+        monkeypatch.setattr("keras_resnets.files.hdf5.MOST_OBJECTS", 10)
+        with h5py.File(path, "w") as file:
+            for outer in range(3):
+                for inner in range(3):
+                    file.create_group(f"{outer}/{inner}")
+        refuse(path, "more than 10 groups and arrays")
+
+    def test_too_deep(self, path):
+        with h5py.File(path, "w") as file:
+            file.create_group("/".join("g" * (MOST_LEVELS + 1)))
+        refuse(path, f"more than {MOST_LEVELS} groups deep")
+
+
+class TestElsewhere:
+    @pytest.fixture
+    def secret(self, tmp_path):
+        with h5py.File(tmp_path / "secret.h5", "w") as file:
+            file["x"] = [42.0]
+        return tmp_path / "secret.h5"
+
+    def test_an_external_link(self, path, secret):
+        with h5py.File(path, "w") as file:
+            file["x"] = h5py.ExternalLink(secret, "/x")
+        refuse(path, "'/x' is a link to elsewhere")
+
+    def test_an_external_link_to_a_group(self, path, secret):
+        with h5py.File(path, "w") as file:
+            file["a/b"] = h5py.ExternalLink(secret, "/")
+        refuse(path, "'/a/b' is a link to elsewhere")
+
+    @pytest.mark.parametrize("target", ["/y", "/missing", "/out/x", "/"])
+    def test_a_soft_link(self, path, secret, target):
+        with h5py.File(path, "w") as file:
+            file["y"] = [1.0]
+            file["out"] = h5py.ExternalLink(secret, "/")
+            file["a"] = h5py.SoftLink(target)
+        refuse(path, "'/a' is a link to elsewhere")
+
+    def test_external_storage(self, path, tmp_path):
+        (tmp_path / "raw").write_bytes(bytes(16))
+        with h5py.File(path, "w") as file:
+            file.create_dataset(
+                "x", shape=(4,), dtype="float32", external=[(str(tmp_path / "raw"), 0, 16)]
+            )
+        refuse(path, "'/x' is stored in another file")
+
+    def test_a_virtual_dataset(self, path, secret):
+        layout = h5py.VirtualLayout(shape=(1,), dtype="float64")
+        layout[:] = h5py.VirtualSource(secret, "x", shape=(1,))
+        with h5py.File(path, "w") as file:
+            file.create_virtual_dataset("x", layout)
+        refuse(path, "'/x' is not stored in one piece: it is chunked, compressed or virtual")
+
+
+class TestOtherContent:
+    def test_references(self, path):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", shape=(1,), dtype=h5py.ref_dtype)[0] = file.ref
+        refuse(path, "'/x' does not hold numbers")
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            np.array([b"text"]),
+            np.zeros(2, [("a", "f4"), ("b", "i4")]),
+            np.zeros(2, "V2"),
+            np.zeros(2, "complex64"),
+        ],
+        ids=["text", "structure", "opaque", "complex"],
+    )
+    def test_what_is_no_number(self, path, values):
+        with h5py.File(path, "w") as file:
+            file["x"] = values
+        refuse(path, "'/x' does not hold numbers")
+
+    def test_texts_of_any_length(self, path):
+        with h5py.File(path, "w") as file:
+            file["x"] = ["a", "bcd"]
+        refuse(path, "'/x' does not hold numbers")
+
+    def test_lists_of_any_length(self, path):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", (2,), dtype=h5py.vlen_dtype(np.dtype("float32")))[0] = [1.0]
+        refuse(path, "'/x' does not hold numbers")
+
+    def test_arrays_of_arrays(self, path):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", (2,), dtype=np.dtype(("f4", (3,))))[...] = np.ones((2, 3))
+        refuse(path, "'/x' does not hold numbers")
+
+    def test_no_shape(self, path):
+        with h5py.File(path, "w") as file:
+            file["x"] = h5py.Empty("f4")
+        refuse(path, "'/x' has no shape")
+
+    def test_a_named_type(self, path):
+        with h5py.File(path, "w") as file:
+            file["x"] = np.dtype("f4")
+        refuse(path, "'/x' is neither a group nor an array")
+
+
+class TestCycles:
+    @pytest.mark.parametrize("target", ["/", "/a", "/a/b"])
+    def test_a_group_within_itself(self, path, target):
+        with h5py.File(path, "w") as file:
+            file.create_group("a/b")
+            file["a/b/again"] = file[target]
+        refuse(path, "'/a/b/again' can be reached by two ways")
+
+    def test_one_array_under_two_names(self, path):
+        with h5py.File(path, "w") as file:
+            file["x"] = [1.0]
+            file["y"] = file["x"]
+        refuse(path, "'/y' can be reached by two ways")
+
+    def test_doubling_at_each_level(self, path):
+        """2^64 paths through 64 groups."""
+        with h5py.File(path, "w") as file:
+            group = file
+            for _ in range(64):
+                group = group.create_group("left")
+                group.parent["right"] = group
+        refuse(path, "two ways|groups deep")
+
+
+class TestBroken:
+    @pytest.mark.parametrize("content", [b"", b"junk", b"\x89HDF\r\n\x1a\n", bytes(10_000)])
+    def test_no_such_file_format(self, path, content):
+        path.write_bytes(content)
+        refuse(path, "no sound HDF5 file")
+
+    def test_no_file(self, path):
+        refuse(path, "no sound HDF5 file")
+
+    def test_cut_anywhere(self, path):
+        write_sound(path)
+        content = path.read_bytes()
+        for length in [*range(0, 200), *range(200, len(content), 97), len(content) - 1]:
+            refuse(io.BytesIO(content[:length]), "no sound HDF5 file")
+
+
+def test_memory_stays_within_bounds(path):
+    """A tiny file cannot make the reader claim memory."""
+    import tracemalloc
+
+    with h5py.File(path, "w") as file:
+        for number in range(50):
+            file.create_dataset(f"x{number}", shape=(2**30,), dtype="float64")
+    tracemalloc.start()
+    refuse(path, "without its data", most_bytes=2**40)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+    assert os.path.getsize(path) < 50_000
