@@ -1,5 +1,10 @@
 """What a person sees while a model trains."""
 
+import collections
+import datetime
+import time
+from collections.abc import Callable
+
 import keras
 from rich.console import Console
 from rich.progress import (
@@ -9,6 +14,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+
+SECONDS_BETWEEN_LINES = 30
+RECENT = 50  # updates over which the speed is measured
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -46,17 +54,29 @@ class EpochProgress(keras.callbacks.Callback):
 
 
 class StepProgress:
-    """A bar over the steps of a run; plain lines where there is no terminal.
+    """A bar over the steps of a run; a line every half minute where there is no terminal.
 
     Args:
         title: What stands in front of the bar.
         step: Number of steps already done.
         total: Number of steps of the run.
+        batch: Number of images of a step.
         console: Where to draw.
+        clock: Gives the time in seconds.
     """
 
-    def __init__(self, title: str, step: int, total: int, console: Console):
-        self._console = console
+    def __init__(
+        self,
+        title: str,
+        step: int,
+        total: int,
+        batch: int,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._total, self._batch, self._console, self._clock = total, batch, console, clock
+        self._seen = collections.deque([(clock(), step)], maxlen=RECENT)
+        self._last_line = clock()
         self._bar = Progress(
             TextColumn(title),
             BarColumn(bar_width=20),
@@ -75,12 +95,28 @@ class StepProgress:
     def __exit__(self, *exception):
         self._bar.stop()
 
-    def update(
-        self, step: int, loss: float, accuracy: float, learning_rate: float, rate: float
-    ) -> None:
-        """Shows where the run is; `rate` is in images per second."""
-        state = f"loss {loss:.3f}  acc {accuracy:.1%}  lr {learning_rate:.4f}  {rate:.0f} img/s"
+    def update(self, step: int, loss: float, accuracy: float, learning_rate: float) -> None:
+        """Shows where the run is.
+
+        Args:
+            step: Number of steps done.
+            loss: Training loss since the last evaluation.
+            accuracy: Training accuracy since then, in [0, 1].
+            learning_rate: That of the next step.
+        """
+        now = self._clock()
+        begin, first = self._seen[0]
+        self._seen.append((now, step))
+        steps_per_second = (step - first) / max(now - begin, 1e-9)
+        state = (
+            f"loss {loss:.3f}  acc {accuracy:.1%}  lr {learning_rate:.4f}  "
+            f"{steps_per_second * self._batch:.0f} img/s"
+        )
         self._bar.update(self._task, completed=step, state=state)
+        if not self._console.is_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            left = datetime.timedelta(seconds=round((self._total - step) / steps_per_second))
+            self.line(f"step {step:>6} of {self._total}  {state}  {left} left")
 
     def line(self, text: str) -> None:
         """Prints a line above the bar."""

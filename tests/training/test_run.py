@@ -88,6 +88,7 @@ def test_a_run_writes_what_it_did(whole):
         "model.keras",
         "result.json",
         "curves.png",
+        "run.lock",
     }
     result = result_of(run_dir)
     assert result["steps"] == 40
