@@ -122,7 +122,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         with np.load(path / ARRAYS, allow_pickle=False) as archive:
             arrays = dict(archive)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise DamagedCheckpoint(f"The checkpoint {path} cannot be read: {error!r}") from error
     return Checkpoint(path, step, facts, arrays)
 

@@ -74,9 +74,11 @@ class StepProgress:
         console: Console,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._total, self._batch, self._console, self._clock = total, batch, console, clock
-        self._seen = collections.deque([(clock(), step)], maxlen=RECENT)
+        self._step, self._total, self._batch = step, total, batch
+        self._console, self._clock = console, clock
         self._last_line = clock()
+        self._first: tuple[float, int] | None = None
+        self._recent: collections.deque[tuple[int, float]] = collections.deque(maxlen=RECENT)
         self._bar = Progress(
             TextColumn(title),
             BarColumn(bar_width=20),
@@ -95,7 +97,9 @@ class StepProgress:
     def __exit__(self, *exception):
         self._bar.stop()
 
-    def update(self, step: int, loss: float, accuracy: float, learning_rate: float) -> None:
+    def update(
+        self, step: int, loss: float, accuracy: float, learning_rate: float, seconds: float
+    ) -> None:
         """Shows where the run is.
 
         Args:
@@ -103,21 +107,31 @@ class StepProgress:
             loss: Training loss since the last evaluation.
             accuracy: Training accuracy since then, in [0, 1].
             learning_rate: That of the next step.
+            seconds: What the steps since the last update took.
         """
         now = self._clock()
-        begin, first = self._seen[0]
-        self._seen.append((now, step))
-        steps_per_second = (step - first) / max(now - begin, 1e-9)
-        state = (
-            f"loss {loss:.3f}  acc {accuracy:.1%}  lr {learning_rate:.4f}  "
-            f"{steps_per_second * self._batch:.0f} img/s"
-        )
+        if self._first is None:  # the first steps include building the graph
+            self._first = now, step
+        else:
+            self._recent.append((step - self._step, seconds))
+        self._step = step
+        state = f"loss {loss:.3f}  acc {accuracy:.1%}  lr {learning_rate:.4f}"
+        if self._recent:
+            steps, took = map(sum, zip(*self._recent, strict=True))
+            state += f"  {steps * self._batch / took:.0f} img/s"
         self._bar.update(self._task, completed=step, state=state)
         if not self._console.is_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            left = datetime.timedelta(seconds=round((self._total - step) / steps_per_second))
-            self.line(f"step {step:>6} of {self._total}  {state}  {left} left")
+            self.line(f"step {step:>6} of {self._total}  {state}{self._time_left(now)}")
 
     def line(self, text: str) -> None:
         """Prints a line above the bar."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _time_left(self, now):
+        """Returns the time to the end at the pace so far, evaluations and checkpoints included."""
+        if self._first is None or self._step == self._first[1]:
+            return ""
+        begin, first = self._first
+        seconds = (self._total - self._step) * (now - begin) / (self._step - first)
+        return f"  {datetime.timedelta(seconds=round(seconds))} left"

@@ -159,6 +159,7 @@ class Sitting:
                 state.loss_sum / state.examples,
                 state.correct / state.examples,
                 self.learner.learning_rate,
+                seconds,
             )
 
     def _do_what_is_due(self, bar):
