@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from keras_resnets import freeze_backbone, unfreeze
@@ -67,6 +68,12 @@ class Learner:
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
         return float(self.optimizer.learning_rate)
+
+    @property
+    def loss_scale(self) -> float:
+        """What the loss is multiplied by, which half precision needs; else 1."""
+        is_scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        return float(self.optimizer.dynamic_scale) if is_scaled else 1.0
 
     def batches_from(self, step: int) -> Iterator[Any]:
         """Returns distributed training batches, from that of a step on."""

@@ -21,6 +21,9 @@ from training.stop_signals import Stopped, StopSignals
 from training.strategy import is_chief
 
 COMPLETE = 0
+# In half precision a step whose gradient is not finite is left out, and the scale halved. Where
+# that happens again and again, it is not the scale's fault.
+LEAST_LOSS_SCALE = 2.0**-10
 
 
 class Sitting:
@@ -149,6 +152,8 @@ class Sitting:
             seconds = time.perf_counter() - started
             if not progress.finite:
                 self._diverge(state.step + taken, "the loss or a gradient")
+            if self.learner.loss_scale < LEAST_LOSS_SCALE:
+                self._diverge(state.step + taken, "a gradient, however the loss is scaled,")
             state.step += taken
             state.seconds += seconds
             state.loss_sum += loss

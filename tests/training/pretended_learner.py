@@ -46,6 +46,7 @@ class PretendedLearner:
         self.at("start", 0)
 
     learning_rate = 0.1
+    loss_scale = 1.0
     step = 0
     not_finite = None  # a step, and whether it shows in the loss
 

@@ -234,6 +234,15 @@ def test_what_is_not_finite_is_named_and_gets_into_no_file(
         assert all(np.all(np.isfinite(array)) for array in found.arrays.values())
 
 
+def test_steps_that_half_precision_leaves_out_for_ever_end_the_run(tmp_path, monkeypatch):
+    scales = iter([2.0**-9, 2.0**-9, 2.0**-9, 2.0**-11])
+    monkeypatch.setattr(PretendedLearner, "loss_scale", property(lambda learner: next(scales)))
+    with pytest.raises(
+        Diverged, match=r"^Step 4 of 7: a gradient.* The checkpoint of step 2 stays"
+    ):
+        train(tmp_path)
+
+
 def test_two_processes_cannot_write_to_one_run(tmp_path):
     import subprocess
     import sys
