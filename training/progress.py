@@ -81,7 +81,7 @@ class StepProgress:
         self._recent: collections.deque[tuple[int, float]] = collections.deque(maxlen=RECENT)
         self._bar = Progress(
             TextColumn(title),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=8),
             MofNCompleteColumn(),
             TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
@@ -115,10 +115,10 @@ class StepProgress:
         else:
             self._recent.append((step - self._step, seconds))
         self._step = step
-        state = f"loss {loss:.3f}  acc {accuracy:.1%}  lr {learning_rate:.4f}"
+        state = f"loss {loss:.3f} acc {accuracy:.1%} lr {learning_rate:.4f}"
         if self._recent:
             steps, took = map(sum, zip(*self._recent, strict=True))
-            state += f"  {steps * self._batch / took:.0f} img/s"
+            state += f" {steps * self._batch / took:.0f} img/s"
         self._bar.update(self._task, completed=step, state=state)
         if not self._console.is_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now

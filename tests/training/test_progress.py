@@ -32,15 +32,15 @@ def test_a_line_every_half_minute_where_there_is_no_terminal():
     # The first step took 20 s, which do not count; the others take a second each, half of which
     # is training: 10 images in 0.5 s. At 30 s, 11 steps are done, and 89 are left.
     assert lines == [
-        "step     11 of 100  loss 1.250  acc 50.0%  lr 0.1000  20 img/s  0:01:29 left",
-        "step     41 of 100  loss 1.250  acc 50.0%  lr 0.1000  20 img/s  0:00:59 left",
-        "step     71 of 100  loss 1.250  acc 50.0%  lr 0.1000  20 img/s  0:00:29 left",
+        "step     11 of 100  loss 1.250 acc 50.0% lr 0.1000 20 img/s  0:01:29 left",
+        "step     41 of 100  loss 1.250 acc 50.0% lr 0.1000 20 img/s  0:00:59 left",
+        "step     71 of 100  loss 1.250 acc 50.0% lr 0.1000 20 img/s  0:00:29 left",
     ]
 
 
 def test_before_a_second_update_there_is_no_speed():
     assert lines_of([(45, 61, 40.0)], step=60) == [
-        "step     61 of 100  loss 1.250  acc 50.0%  lr 0.1000"
+        "step     61 of 100  loss 1.250 acc 50.0% lr 0.1000"
     ]
 
 
