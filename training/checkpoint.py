@@ -18,9 +18,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from training.whole_file import folder_to_disk
+
 KEPT = 2
 ARRAYS = "variables.npz"
 DESCRIPTION = "checkpoint.json"
+WRITING, REPLACED = ".writing", ".replaced"  # unfinished, and about to be removed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +66,11 @@ def save_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{step:08d}"
-    beside = folder / f"{target.name}.writing"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
+    beside = folder / f"{target.name}{WRITING}"
+    arrays = {name: np.asarray(variable) for name, variable in variables.items()}
     try:
-        arrays = {name: np.asarray(variable) for name, variable in variables.items()}
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir()
         with open(beside / ARRAYS, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
             _to_disk(file)
@@ -75,20 +78,22 @@ def save_checkpoint(
         with open(beside / DESCRIPTION, "w", encoding="utf-8") as file:
             json.dump(description, file, indent=2)
             _to_disk(file)
+        folder_to_disk(beside)
+        if target.exists():  # saved twice at the same step, or damaged: still there until renamed
+            replaced = target.with_name(f"{target.name}{REPLACED}")
+            shutil.rmtree(replaced, ignore_errors=True)
+            target.replace(replaced)
+        beside.replace(target)
+        folder_to_disk(folder)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
         raise OSError(
             error.errno,
-            f"The checkpoint of step {step} could not be written: {error.strerror}. "
+            f"The checkpoint of step {step} could not be written: {error.strerror or error}. "
             "The one before it stays",
             str(target),
         ) from error
-    if target.exists():  # of a run that went back to an earlier checkpoint
-        shutil.rmtree(target)
-    beside.rename(target)
-    _folder_to_disk(folder)
-    for old in _folders(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    _remove_all_but_the_last(folder, target)
     return target
 
 
@@ -117,7 +122,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         with np.load(path / ARRAYS, allow_pickle=False) as archive:
             arrays = dict(archive)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise DamagedCheckpoint(f"The checkpoint {path} cannot be read: {error!r}") from error
     return Checkpoint(path, step, facts, arrays)
 
@@ -194,7 +199,23 @@ def weights_sha256(variables: Sequence[keras.Variable]) -> str:
 
 def _folders(folder):
     """Returns the checkpoints' folders, from the earliest to the latest."""
-    return sorted(path for path in folder.glob("step-*") if path.suffix != ".writing")
+    return sorted(
+        (path for path in folder.glob("step-*") if path.suffix != WRITING),
+        key=lambda path: (path.stem, path.suffix != REPLACED),
+    )
+
+
+def _remove_all_but_the_last(folder, latest):
+    """Removes what is not among the last two up to the latest, which has just been written.
+
+    Later ones are of a run that went back because they were damaged. What cannot be removed now
+    will be tried again after the next checkpoint.
+    """
+    folders = [path for path in _folders(folder) if path.suffix != REPLACED]
+    kept = folders[: folders.index(latest) + 1][-KEPT:]
+    for path in folder.iterdir():
+        if path.name.startswith("step-") and path not in kept:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _sha256(path):
@@ -205,11 +226,3 @@ def _sha256(path):
 def _to_disk(file):
     file.flush()
     os.fsync(file.fileno())
-
-
-def _folder_to_disk(folder):
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -37,5 +37,5 @@ def draw_curves(entries: list[dict[str, Any]], path: Path) -> None:
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=90, pil_kwargs={"optimize": True})
     plt.close(figure)

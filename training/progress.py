@@ -1,5 +1,10 @@
 """What a person sees while a model trains."""
 
+import collections
+import datetime
+import time
+from collections.abc import Callable
+
 import keras
 from rich.console import Console
 from rich.progress import (
@@ -9,6 +14,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+
+SECONDS_BETWEEN_LINES = 30
+RECENT = 50  # updates over which the speed is measured
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -46,20 +54,34 @@ class EpochProgress(keras.callbacks.Callback):
 
 
 class StepProgress:
-    """A bar over the steps of a run; plain lines where there is no terminal.
+    """A bar over the steps of a run; a line every half minute where there is no terminal.
 
     Args:
         title: What stands in front of the bar.
         step: Number of steps already done.
         total: Number of steps of the run.
+        batch: Number of images of a step.
         console: Where to draw.
+        clock: Gives the time in seconds.
     """
 
-    def __init__(self, title: str, step: int, total: int, console: Console):
-        self._console = console
+    def __init__(
+        self,
+        title: str,
+        step: int,
+        total: int,
+        batch: int,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._step, self._total, self._batch = step, total, batch
+        self._console, self._clock = console, clock
+        self._last_line = clock()
+        self._first: tuple[float, int] | None = None
+        self._recent: collections.deque[tuple[int, float]] = collections.deque(maxlen=RECENT)
         self._bar = Progress(
             TextColumn(title),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=8),
             MofNCompleteColumn(),
             TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
@@ -76,12 +98,40 @@ class StepProgress:
         self._bar.stop()
 
     def update(
-        self, step: int, loss: float, accuracy: float, learning_rate: float, rate: float
+        self, step: int, loss: float, accuracy: float, learning_rate: float, seconds: float
     ) -> None:
-        """Shows where the run is; `rate` is in images per second."""
-        state = f"loss {loss:.3f}  acc {accuracy:.1%}  lr {learning_rate:.4f}  {rate:.0f} img/s"
+        """Shows where the run is.
+
+        Args:
+            step: Number of steps done.
+            loss: Training loss since the last evaluation.
+            accuracy: Training accuracy since then, in [0, 1].
+            learning_rate: That of the next step.
+            seconds: What the steps since the last update took.
+        """
+        now = self._clock()
+        if self._first is None:  # the first steps include building the graph
+            self._first = now, step
+        else:
+            self._recent.append((step - self._step, seconds))
+        self._step = step
+        state = f"loss {loss:.3f} acc {accuracy:.1%} lr {learning_rate:.4f}"
+        if self._recent:
+            steps, took = map(sum, zip(*self._recent, strict=True))
+            state += f" {steps * self._batch / took:.0f} img/s"
         self._bar.update(self._task, completed=step, state=state)
+        if not self._console.is_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self.line(f"step {step:>6} of {self._total}  {state}{self._time_left(now)}")
 
     def line(self, text: str) -> None:
         """Prints a line above the bar."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _time_left(self, now):
+        """Returns the time to the end at the pace so far, evaluations and checkpoints included."""
+        if self._first is None or self._step == self._first[1]:
+            return ""
+        begin, first = self._first
+        seconds = (self._total - self._step) * (now - begin) / (self._step - first)
+        return f"  {datetime.timedelta(seconds=round(seconds))} left"

@@ -1,5 +1,6 @@
 """Handing a finished run on: a folder under `saved_models` with its card, and the index of them."""
 
+import dataclasses
 import json
 import shutil
 import tempfile
@@ -10,9 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.run_directory import write_json
+from training.recipe import Recipe
+from training.recipe_files import recipe_from_toml, recipe_to_toml
+from training.run_directory import write_json, write_text
 
 TOLERANCE = 1e-5
+CURVE_ROWS = 20
 INDEX_HEAD = """# Saved models
 
 What training has produced, and what it showed. This page is made from the folders by
@@ -27,7 +31,8 @@ the result and a card.
 def publish(run_dir: Path, folder: Path, note: str) -> None:
     """Makes the folder of a finished run's model: SavedModel, Keras file, card, recipe, result.
 
-    It is written beside its place and renamed, so that it is there whole or not at all.
+    It is written beside its place and renamed, so that it is there whole or not at all. Of paths
+    in the recipe, only the names of what they lead to are handed on.
 
     Args:
         run_dir: A complete run.
@@ -51,19 +56,22 @@ def publish(run_dir: Path, folder: Path, note: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
-        for name in ("model.keras", "recipe.toml", "curves.png"):
+        for name in ("model.keras", "curves.png"):
             shutil.copyfile(run_dir / name, beside / name)
+        begun = recipe_from_toml((run_dir / "recipe.toml").read_text(encoding="utf-8"))
+        recipe = _without_paths(begun)
+        write_text(beside / "recipe.toml", recipe_to_toml(recipe))
         model = keras.models.load_model(beside / "model.keras")
         model.export(beside / "saved_model", verbose=False)
         result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
+        result["data"] = recipe.data.source
         result["saved_model_max_difference"] = _check_export(model, beside / "saved_model")
         write_json(beside / "result.json", result)
         environment = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))
         lines = (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         metrics = [json.loads(line) for line in lines]
-        recipe = (run_dir / "recipe.toml").read_text(encoding="utf-8")
         card = model_card(folder.name, model, result, metrics, recipe, environment, note)
-        (beside / "card.md").write_text(card, encoding="utf-8")
+        write_text(beside / "card.md", card)
         beside.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -77,7 +85,7 @@ def model_card(
     model: keras.Model,
     result: dict[str, Any],
     metrics: list[dict[str, Any]],
-    recipe: str,
+    recipe: Recipe,
     environment: dict[str, Any],
     note: str,
 ) -> str:
@@ -86,13 +94,16 @@ def model_card(
     classes = list(result["accuracy_by_class"])
     versions = environment["versions"]
     by_class = "\n".join(
-        f"| {label} | {accuracy:.1%} |" for label, accuracy in result["accuracy_by_class"].items()
+        f"| {label} | {'no image' if accuracy is None else f'{accuracy:.1%}'} |"
+        for label, accuracy in result["accuracy_by_class"].items()
     )
+    every = max(1, -(-len(metrics) // CURVE_ROWS))
     curve = "\n".join(
         f"| {entry['epoch']:.1f} | {entry['train_loss']:.4f} | {entry['train_accuracy']:.2%} "
         f"| {entry['test_loss']:.4f} | {entry['test_accuracy']:.2%} |"
-        for entry in metrics
+        for entry in metrics[::-every][::-1]
     )
+    replicas = environment["replicas"]
     return f"""# {name}
 
 {result["model"]} with {result["parameters"]:,} trainable parameters.
@@ -114,6 +125,11 @@ is the same model for `keras.models.load_model`, after `import keras_resnets`.
 
 {note.strip()}
 
+## Data
+
+`{recipe.data.source}`, {len(classes)} classes: trained on the split `{recipe.data.train_split}`,
+measured on the split `{recipe.data.test_split}`.
+
 ## Result
 
 | | |
@@ -128,8 +144,7 @@ is the same model for `keras.models.load_model`, after `import keras_resnets`.
 | SHA-256 of the weights | `{result["weights_sha256"]}` |
 | SavedModel against model | {result["saved_model_max_difference"]:.1e} at most |
 
-One run. It was evaluated on the test images after every epoch, and nothing was chosen by that: the
-model is the last one.
+{_how_it_was_chosen(recipe)}
 
 | class | accuracy |
 | --- | ---: |
@@ -143,14 +158,18 @@ model is the last one.
 | ---: | ---: | ---: | ---: | ---: |
 {curve}
 
-The training figures are averages over the epoch, with augmentation and label smoothing.
+The training figures are averages over the steps since the row before or, where rows are left out,
+since the evaluation before; the images are as the recipe augments them, and the loss is the
+recipe's. The test loss is the cross-entropy.
 
 TensorFlow {versions["tensorflow"]}, Keras {versions["keras"]}, Python {versions["python"]},
-{environment["replicas"]} replica on {", ".join(environment["devices"])} with {environment["cores"]}
-cores. The recipe, every field of it:
+{replicas} replica{"s" if replicas > 1 else ""} on {", ".join(environment["devices"])} with
+{environment["cores"]} cores ({environment["processor"]}).{_changes(result)}
+
+## Recipe
 
 ```toml
-{recipe.strip()}
+{recipe_to_toml(recipe).strip()}
 ```
 """
 
@@ -169,6 +188,33 @@ def write_index(folder: Path) -> Path:
     index = folder / "README.md"
     index.write_text(INDEX_HEAD + "".join(rows), encoding="utf-8")
     return index
+
+
+def _without_paths(recipe: Recipe) -> Recipe:
+    """Returns a recipe in which the name of a folder or file stands for its path."""
+    source = recipe.data.source
+    if source.startswith("folder:"):
+        source = f"folder:{Path(source.removeprefix('folder:')).name}"
+    data = dataclasses.replace(recipe.data, source=source)
+    model = dataclasses.replace(recipe.model, weights=Path(recipe.model.weights).name)
+    return dataclasses.replace(recipe, data=data, model=model)
+
+
+def _how_it_was_chosen(recipe):
+    """Returns what the test images had to do with the model."""
+    text = f"One run. The test images were looked at every {recipe.evaluation.every}. "
+    if recipe.schedule.name == "plateau":
+        text += "By that the learning rate was lowered, so that the accuracy is a little too good. "
+    else:
+        text += "Nothing was chosen by that. "
+    what = "the moving average of the weights" if recipe.ema else "the weights"
+    return text + f"The model has {what} at the end of the run."
+
+
+def _changes(result):
+    """Returns what was not the same all the time."""
+    changes = result["environment_changes"]
+    return " It was stopped, and gone on with otherwise: " + "; ".join(changes) if changes else ""
 
 
 def _check_export(model, path):

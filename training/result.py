@@ -1,21 +1,71 @@
-"""What came of a run, as plain JSON values."""
+"""What comes of a run: the model to hand on, the curves, and the figures."""
 
+import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_resnets.analysis import count_parameters
 from training.checkpoint import weights_sha256
+from training.curves import draw_curves
 from training.evaluate import Scores
+from training.learner import Learner
+from training.network import serving_model
 from training.recipe import Recipe
+from training.run_directory import write_json
 from training.state import State
+from training.whole_file import written_whole
+
+RESULT = "result.json"
+
+
+def write_result(
+    folder: Path,
+    learner: Learner,
+    state: State,
+    scores: Scores,
+    metrics: list[dict[str, Any]],
+    environment_changes: list[str],
+) -> Path:
+    """Writes `model.keras`, `curves.png` and, as the last one, `result.json`: the run is complete.
+
+    Args:
+        folder: The run's folder.
+        learner: What learned.
+        state: Where the run ended.
+        scores: Of the test split, in the end.
+        metrics: The lines of `metrics.jsonl`.
+        environment_changes: What was no longer as before where the run was gone on with.
+
+    Returns:
+        The path of `result.json`.
+
+    Raises:
+        OSError: If one of them cannot be written.
+    """
+    mean, std = learner.mean_and_std
+    if mean.ndim == 3:
+        std = np.broadcast_to(std, mean.shape)
+    with written_whole(folder / "model.keras") as path:
+        serving_model(learner.recipe, learner.measured, mean, std).save(path)
+    with written_whole(folder / "curves.png") as path:
+        draw_curves(metrics, path)
+    class_names = learner.test_source.class_names
+    result = describe_result(learner.recipe, state, scores, class_names, learner.model)
+    last = metrics[-1]
+    result |= {name: last[name] for name in ("train_loss", "train_accuracy", "learning_rate")}
+    write_json(folder / RESULT, result | {"environment_changes": environment_changes})
+    return folder / RESULT
 
 
 def describe_result(
     recipe: Recipe,
     state: State,
     scores: Scores,
-    class_names: tuple[str, ...],
+    class_names: Sequence[str],
     model: keras.Model,
 ) -> dict[str, Any]:
     """Returns a finished run's result.
@@ -28,7 +78,10 @@ def describe_result(
         model: The network as it was trained. `weights_sha256` is taken over the bytes of all its
             variables, in the order of `model.variables`.
     """
-    accuracies = scores.accuracy_by_class().tolist()
+    accuracies = [
+        None if math.isnan(accuracy) else accuracy  # a class without test examples
+        for accuracy in scores.accuracy_by_class().tolist()
+    ]
     return {
         "model": recipe.model.name,
         "data": recipe.data.source,

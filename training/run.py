@@ -1,5 +1,6 @@
 """A run: train by a recipe, evaluate, and write it all down; or go on where it was stopped."""
 
+import contextlib
 from pathlib import Path
 
 import keras
@@ -7,10 +8,17 @@ import tensorflow as tf
 from rich.console import Console
 
 from training.data.sources import open_source
+from training.learner import Learner
 from training.recipe import Recipe
-from training.recipe_files import recipe_differences, recipe_from_toml
-from training.sitting import COMPLETE, RECIPE, RESULT, Sitting
+from training.recipe_files import recipe_differences, recipe_from_toml, recipe_to_toml
+from training.result import RESULT
+from training.run_directory import write_text
+from training.run_lock import locked
+from training.sitting import COMPLETE, Sitting
+from training.stop_signals import StopSignals
 from training.strategy import ClusterName, StrategyName, is_chief, make_strategy
+
+RECIPE = "recipe.toml"
 
 
 def run(
@@ -41,33 +49,49 @@ def run(
         a checkpoint of the step then reached.
 
     Raises:
-        ValueError: If the folder holds a run by another recipe.
+        SystemExit: With the same statuses, after a signal that came before there was a step to
+            save.
+        ValueError: If the folder holds a run by another recipe or on other data, or another
+            process is at work in it.
+        OSError: If a file cannot be written, for instance on a full disk; the last checkpoint
+            stays.
         Diverged: If a loss or gradient is not finite; the last checkpoint stays.
     """
     console = console or Console()
-    begun = _begun_recipe(run_dir)
-    if begun is not None and begun != recipe:
+    with StopSignals() as signals:
+        if _is_complete(recipe, run_dir, console):
+            return COMPLETE
+        strategy = make_strategy(strategy_name, cluster)
+        console.quiet = console.quiet or not is_chief(strategy)
+        with locked(run_dir) if is_chief(strategy) else contextlib.nullcontext():
+            # Once more, now that no other process can write.
+            if _is_complete(recipe, run_dir, console):
+                return COMPLETE
+            tf.config.experimental.enable_op_determinism()
+            keras.config.set_dtype_policy(recipe.precision)
+            keras.utils.set_random_seed(recipe.seed)
+            train_source = open_source(recipe.data, recipe.data.train_split, data_dir, download)
+            test_source = open_source(recipe.data, recipe.data.test_split, data_dir, download)
+            learner = Learner(recipe, strategy, train_source, test_source)
+            sitting = Sitting(recipe, run_dir, learner, signals, console)
+            if is_chief(strategy):  # not before all that the recipe asks for was found
+                write_text(run_dir / RECIPE, recipe_to_toml(recipe))
+            sitting.resume()
+            has_gpu = bool(tf.config.list_logical_devices("GPU"))
+            return sitting.train(steps_per_call or (20 if has_gpu else 1))
+
+
+def _is_complete(recipe, folder, console):
+    """Returns whether the run is complete; raises if the folder holds a run by another recipe."""
+    path = folder / RECIPE
+    begun = recipe_from_toml(path.read_text(encoding="utf-8")) if path.exists() else recipe
+    if begun != recipe:
         raise ValueError(
             f"`run_dir` holds a run by another recipe, and can only go on with that. "
-            f"Received: run_dir={str(run_dir)!r}, which differs in\n  "
+            f"Received: run_dir={str(folder)!r}, which differs in\n  "
             + "\n  ".join(recipe_differences(begun, recipe))
         )
-    if (run_dir / RESULT).exists():
-        console.print(f"This run is complete: {run_dir / RESULT}", highlight=False)
-        return COMPLETE
-    strategy = make_strategy(strategy_name, cluster)
-    tf.config.experimental.enable_op_determinism()
-    keras.config.set_dtype_policy(recipe.precision)
-    keras.utils.set_random_seed(recipe.seed)
-    console.quiet = console.quiet or not is_chief(strategy)
-    train_source = open_source(recipe.data, recipe.data.train_split, data_dir, download)
-    test_source = open_source(recipe.data, recipe.data.test_split, data_dir, download)
-    steps_per_call = steps_per_call or (20 if tf.config.list_logical_devices("GPU") else 1)
-    sitting = Sitting(recipe, run_dir, strategy, train_source, test_source, console)
-    sitting.resume()
-    return sitting.train(steps_per_call)
-
-
-def _begun_recipe(folder):
-    path = folder / RECIPE
-    return recipe_from_toml(path.read_text(encoding="utf-8")) if path.exists() else None
+    is_complete = (folder / RESULT).exists()
+    if is_complete:
+        console.print(f"This run is complete: {folder / RESULT}", highlight=False)
+    return is_complete

@@ -11,9 +11,23 @@ import numpy as np
 import tensorflow as tf
 
 import keras_resnets
+from training.whole_file import written_whole
 
-# What, beside the recipe, decides on the bits of a run.
-BITS = ("versions", "devices", "intra_op_threads", "inter_op_threads", "flags")
+# Environment variables that change which kernels run, or on how many threads.
+FLAGS = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "DNNL_MAX_CPU_ISA",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+    "TF_CUDNN_USE_AUTOTUNE",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
 
 
 def describe_environment(strategy: tf.distribute.Strategy) -> dict[str, Any]:
@@ -26,18 +40,18 @@ def describe_environment(strategy: tf.distribute.Strategy) -> dict[str, Any]:
             "numpy": np.__version__,
             "keras_resnets": keras_resnets.__version__,
         },
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": _cores(),
         "devices": [device.name for device in tf.config.list_logical_devices()],
+        "gpus": [_gpu_name(device) for device in tf.config.list_physical_devices("GPU")],
         "strategy": type(strategy).__name__,
         "replicas": strategy.num_replicas_in_sync,
-        "cores": os.cpu_count(),
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
-        "flags": {
-            name: os.environ.get(name, "")
-            for name in ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_CUDNN_USE_AUTOTUNE")
-        },
-        "machine": platform.machine(),
-        "system": platform.system(),
+        "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
+        "flags": {name: os.environ.get(name, "") for name in FLAGS},
     }
 
 
@@ -54,10 +68,14 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON beside its place and renames it."""
-    beside = path.with_name(f"{path.name}.writing")
-    beside.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    beside.replace(path)
+    """Writes JSON, so that the file is there whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text, so that the file is there whole or not at all."""
+    with written_whole(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 class MetricsFile:
@@ -73,16 +91,27 @@ class MetricsFile:
         self._path = path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         self.entries = [entry for entry in map(_parsed, lines) if entry and entry["step"] <= step]
-        beside = path.with_name(f"{path.name}.writing")
-        text = "".join(json.dumps(entry) + "\n" for entry in self.entries)
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        write_text(path, "".join(json.dumps(entry) + "\n" for entry in self.entries))
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Adds a line and brings it to the file at once."""
+        """Adds a line and brings it to the disk.
+
+        Raises:
+            OSError: If it cannot be written. Part of the line may stand there; it is taken out when
+                the file is opened anew.
+        """
+        try:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{self._path.name} could not be written: {error.strerror}",
+                str(self._path),
+            ) from error
         self.entries.append(entry)
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
 
 
 def _parsed(line):
@@ -91,3 +120,24 @@ def _parsed(line):
         return json.loads(line)
     except ValueError:
         return None
+
+
+def _processor():
+    """Returns the processor's name: oneDNN chooses its kernels by the model."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _cores():
+    """Returns how many cores this process may use, by which TensorFlow sizes its thread pools."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _gpu_name(device):
+    return tf.config.experimental.get_device_details(device).get("device_name", device.name)

@@ -13,6 +13,7 @@ class State:
 
     Attributes:
         step: Number of steps done.
+        evaluated: Number of steps done when the test split was last measured.
         seconds: Time spent on them, over all sittings.
         best_accuracy: Best test accuracy so far, in [0, 1].
         best_step: Where it was reached.
@@ -22,6 +23,7 @@ class State:
     """
 
     step: int = 0
+    evaluated: int = 0
     seconds: float = 0.0
     best_accuracy: float = 0.0
     best_step: int = 0

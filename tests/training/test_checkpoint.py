@@ -1,7 +1,9 @@
 """Checkpoints: whole or not there, verified, and the one before as a reserve."""
 
+import contextlib
 import errno
 import json
+import os
 
 import keras
 import numpy as np
@@ -50,7 +52,8 @@ def test_the_last_two_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["flip", "truncate", "remove", "empty", "no description", "junk"]
+    "damage",
+    ["flip", "truncate", "remove", "empty", "no description", "junk", "other hash", "no files"],
 )
 def test_a_damaged_one_is_refused_by_name_and_the_one_before_is_used(tmp_path, damage):
     save_checkpoint(tmp_path, 1, variables(1.0), {})
@@ -69,6 +72,12 @@ def test_a_damaged_one_is_refused_by_name_and_the_one_before_is_used(tmp_path, d
         arrays.write_bytes(b"")
     elif damage == "no description":
         description.unlink()
+    elif damage == "no files":
+        description.unlink()
+        arrays.unlink()
+    elif damage == "other hash":
+        described = json.loads(description.read_text())
+        description.write_text(json.dumps(described | {"sha256": "0" * 64}))
     else:
         description.write_text('{"step": 2')
     with pytest.raises(DamagedCheckpoint, match="step-00000002"):
@@ -94,6 +103,36 @@ def test_a_half_written_one_is_not_seen(tmp_path):
     assert (found.step, messages) == (1, [])
     save_checkpoint(tmp_path, 2, variables(), {})
     assert latest_checkpoint(tmp_path)[0].step == 2
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_a_step_that_is_saved_again_is_there_at_any_moment(tmp_path, monkeypatch, renames):
+    save_checkpoint(tmp_path, 3, variables(1.0), {})
+    replace, done = os.replace, []
+
+    def killed(*paths):
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(paths)
+        replace(*paths)
+
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(os, "replace", killed)
+        save_checkpoint(tmp_path, 3, variables(2.0), {})
+    found, messages = latest_checkpoint(tmp_path)
+    assert found.arrays["model/0001/scale"] == (2.0 if renames == 2 else 1.0)
+    assert (found.step, messages) == (3, [])
+    save_checkpoint(tmp_path, 3, variables(3.0), {})
+    assert latest_checkpoint(tmp_path)[0].arrays["model/0001/scale"] == 3.0
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000003"]
+
+
+def test_damaged_ones_that_a_run_went_back_from_are_no_reserve(tmp_path):
+    for step in (10, 20):
+        path = save_checkpoint(tmp_path, step, variables(), {})
+    (path / checkpoints.ARRAYS).write_bytes(b"")
+    save_checkpoint(tmp_path, 15, variables(), {})  # stopped before 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000010", "step-00000015"]
 
 
 def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(tmp_path, monkeypatch):

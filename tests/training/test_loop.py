@@ -86,11 +86,16 @@ def test_a_step_is_the_mean_gradient_of_the_batch_however_it_is_parted(examples,
     assert int(progress.correct) == right
 
 
-def test_the_gradient_is_clipped_to_its_norm(examples):
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("clip_norm", [0.01, 1000.0])
+def test_the_whole_batch_s_gradient_is_clipped_to_its_norm(examples, clip_norm, accumulate):
     images, targets = examples
-    _, model, _ = train_linear(images, targets, clip_norm=0.01)
-    step = np.eye(2) - model.get_weights()[0]
-    assert np.linalg.norm(step) == pytest.approx(0.01, rel=1e-4)
+    _, model, _ = train_linear(images, targets, clip_norm=clip_norm, accumulate=accumulate)
+    gradient = images[:4].T @ (images[:4] - targets[:4]) / 4
+    norm = np.linalg.norm(gradient)
+    assert 0.01 < norm < 1000.0
+    expected = np.eye(2) - gradient * min(1.0, clip_norm / norm)
+    np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-5)
 
 
 def test_the_moving_average_follows_by_its_decay(examples):

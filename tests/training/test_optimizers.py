@@ -137,6 +137,43 @@ def test_coupled_decay_is_ten_times_as_strong_as_decoupled_decay_with_momentum(r
     assert shrunk["coupled"] == pytest.approx(10 * 0.01 * 90 / 100, rel=0.03)
 
 
+def test_the_rate_stands_within_the_momentum(weights, gradients):
+    """As in Caffe: when the rate falls to 0, half of the last step follows, not nothing."""
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([0], [1.0, 0.0])
+    fields = Optimizer(momentum=0.5, weight_decay=0.0)
+    optimizer = build_optimizer(Recipe(optimizer=fields), schedule, weights)
+    before = weights.values()
+    optimizer.apply(gradients[0])
+    optimizer.apply(gradients[1])
+    for start, end, gradient in zip(before, weights.values(), gradients[0], strict=True):
+        np.testing.assert_allclose(end, start - 1.5 * gradient, rtol=1e-5, atol=1e-6)
+
+
+def numpy_adamw(values, gradients, rate, decay, exempt):
+    """Algorithm 2 of Loshchilov and Hutter, 2019, with the decay times the rate, as in PyTorch."""
+    values = [value.astype("float64") for value in values]
+    moments = [(np.zeros_like(value), np.zeros_like(value)) for value in values]
+    for t, step in enumerate(gradients, start=1):
+        for index, gradient in enumerate(step):
+            m, v = moments[index]
+            m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+            moments[index] = m, v
+            weight = values[index]
+            if not exempt or weight.ndim > 1:
+                weight = weight - rate * decay * weight
+            values[index] = weight - rate * m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        yield values
+
+
+@pytest.mark.parametrize("exempt", [False, True])
+def test_adamw(weights, gradients, exempt):
+    expected = numpy_adamw(weights.values(), gradients, 0.05, 0.1, exempt)
+    fields = {"name": "adamw", "decay": "decoupled", "decay_norm_and_bias": not exempt}
+    steps = trained(weights, gradients, weight_decay=0.1, **fields)
+    # Keras computes 1 − 0.999ᵗ in float32, where at first it is wrong by 5e-5 of itself.
+    assert_same_steps(steps, expected, tolerance=1e-5)
+
+
 @pytest.mark.parametrize("exempt", [False, True])
 def test_lamb(weights, gradients, exempt):
     expected = numpy_lamb(weights.values(), gradients, 0.05, 0.1, exempt)

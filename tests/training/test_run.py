@@ -1,7 +1,9 @@
 """A run: complete, stopped, killed and gone on with."""
 
+import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 
 from tests.subprocesses import ROOT
+from tests.training.forked import Command
+from training.checkpoint import latest_checkpoint
 
 pytest.importorskip("tyro")
 
@@ -22,33 +26,30 @@ FLAGS = [
 ]
 
 
-def command(run_dir, *flags):
-    return [sys.executable, "-m", "training", "train", "digits", "--run-dir", str(run_dir), *flags]
-
-
 def start(run_dir, *flags):
-    return subprocess.Popen(
-        command(run_dir, *FLAGS, *flags),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    log = run_dir.with_name(f"{run_dir.name}.log")
+    return Command(["train", "digits", "--run-dir", run_dir, *FLAGS, *flags], log)
 
 
 def finish(run_dir, *flags):
-    process = start(run_dir, *flags)
-    output, errors = process.communicate(timeout=280)
-    return process.returncode, output, errors
+    command = start(run_dir, *flags)
+    return command.wait(), command.output
 
 
 def result_of(run_dir):
     return json.loads((run_dir / "result.json").read_text())
 
 
-def comparable(result):
-    """A result without what a clock decides."""
-    return {key: value for key, value in result.items() if "second" not in key}
+def outcome(run_dir):
+    """What a run comes to, with all variables at its end, without what a clock decides."""
+    result = {name: value for name, value in result_of(run_dir).items() if "second" not in name}
+    last, messages = latest_checkpoint(run_dir / "checkpoints")
+    state = {name: value for name, value in last.facts["state"].items() if name != "seconds"}
+    hashes = {
+        name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in last.arrays.items()
+    }
+    assert messages == []
+    return result, metrics_of(run_dir), state, hashes
 
 
 def metrics_of(run_dir):
@@ -56,23 +57,26 @@ def metrics_of(run_dir):
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
-def wait_for_step(run_dir, step, timeout=120):
-    """Waits until a checkpoint of that step or a later one is there."""
+def wait_until(command, condition, timeout=240):
     deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        names = [path.name for path in (run_dir / "checkpoints").glob("step-*[0-9]")]
-        if any(int(name.removeprefix("step-")) >= step for name in names):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"No checkpoint of step {step} within {timeout} s")
+    while not condition():
+        assert command.status is None, command.output
+        assert time.monotonic() < deadline, command.output
+        time.sleep(0.002)
+
+
+def has_step(run_dir, step):
+    """Whether a checkpoint of that step or a later one is there."""
+    names = [path.name for path in (run_dir / "checkpoints").glob("step-*[0-9]")]
+    return any(int(name.removeprefix("step-")) >= step for name in names)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that nobody interrupted."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
-    status, output, errors = finish(run_dir)
-    assert status == 0, errors
+    status, output = finish(run_dir)
+    assert status == 0, output
     return run_dir, output
 
 
@@ -88,6 +92,7 @@ def test_a_run_writes_what_it_did(whole):
         "model.keras",
         "result.json",
         "curves.png",
+        "run.lock",
     }
     result = result_of(run_dir)
     assert result["steps"] == 40
@@ -119,8 +124,8 @@ def test_the_model_reads_pixels_and_scores_as_the_result_says(whole):
 def test_the_same_command_again_says_that_the_run_is_complete(whole):
     run_dir, _ = whole
     before = (run_dir / "result.json").read_bytes()
-    status, output, _ = finish(run_dir)
-    assert status == 0
+    status, output = finish(run_dir)
+    assert status == 0, output
     assert "complete" in output
     assert (run_dir / "result.json").read_bytes() == before
 
@@ -128,97 +133,129 @@ def test_the_same_command_again_says_that_the_run_is_complete(whole):
 @pytest.mark.slow
 def test_another_recipe_is_refused_by_the_name_of_the_field(whole):
     run_dir, _ = whole
-    status, _, errors = finish(run_dir, "--optimizer.learning-rate", "0.05")
+    status, output = finish(run_dir, "--optimizer.learning-rate", "0.05")
     assert status == 2
-    assert "optimizer.learning_rate" in errors
-    assert "Traceback" not in errors
+    assert "optimizer.learning_rate" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.soak
 def test_sigterm_saves_and_the_run_goes_on_to_the_same_bits(whole, tmp_path):
-    run_dir, _ = whole
-    process = start(tmp_path / "run")
-    wait_for_step(tmp_path / "run", 4)
-    process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=120)
-    assert process.returncode == 143, errors
-    assert "Stopped at step" in output
-    status, output, errors = finish(tmp_path / "run")
-    assert status == 0, errors
+    """Stopped before anything was imported, while it is built, and while it trains."""
+    run_dir = tmp_path / "run"
+    line = [sys.executable, "-m", "training", "train", "digits", "--run-dir", str(run_dir), *FLAGS]
+    process = subprocess.Popen(line, cwd=ROOT)
+    time.sleep(0.5)
+    process.terminate()
+    assert process.wait(60) == -signal.SIGTERM  # which a shell reports as 143
+    command = start(run_dir)
+    wait_until(command, (run_dir / "recipe.toml").exists)
+    command.send(signal.SIGTERM)
+    assert command.wait(60) == 143, command.output
+    for step in (4, 20):
+        command = start(run_dir)
+        wait_until(command, lambda step=step: has_step(run_dir, step))
+        command.send(signal.SIGTERM)
+        command.send(signal.SIGTERM)
+        assert command.wait(60) == 143, command.output
+        assert "Stopped at step" in command.output
+    status, output = finish(run_dir)
+    assert status == 0, output
     assert "Going on at step" in output
-    assert comparable(result_of(tmp_path / "run")) == comparable(result_of(run_dir))
-    assert metrics_of(tmp_path / "run") == metrics_of(run_dir)
+    assert "warning" not in output
+    assert outcome(run_dir) == outcome(whole[0])
 
 
 @pytest.mark.soak
-def test_a_killed_run_goes_on_to_the_same_bits(whole, tmp_path):
-    run_dir, _ = whole
-    for step in (4, 20):
-        process = start(tmp_path / "run")
-        wait_for_step(tmp_path / "run", step)
-        process.kill()
-        process.communicate()
-    latest = max((tmp_path / "run" / "checkpoints").glob("step-*[0-9]"))
+def test_after_damage_the_checkpoint_before_leads_to_the_same_bits(whole, tmp_path):
+    run_dir = tmp_path / "run"
+    command = start(run_dir)
+    wait_until(command, lambda: has_step(run_dir, 20))
+    command.send(signal.SIGKILL)
+    command.wait()
+    latest = max((run_dir / "checkpoints").glob("step-*[0-9]"))
     (latest / "variables.npz").write_bytes(b"damaged after the fact")
-    status, output, errors = finish(tmp_path / "run")
-    assert status == 0, errors
+    status, output = finish(run_dir)
+    assert status == 0, output
     assert latest.name in output
     assert "damaged" in output
-    assert comparable(result_of(tmp_path / "run")) == comparable(result_of(run_dir))
-    assert metrics_of(tmp_path / "run") == metrics_of(run_dir)
+    assert outcome(run_dir) == outcome(whole[0])
 
 
 @pytest.mark.soak
-def test_what_diverges_stops_with_step_and_examples_and_keeps_the_checkpoint(tmp_path):
+@pytest.mark.parametrize(
+    "flags", [["--ema", "0"], ["--ema", "0.9"], ["--optimizer.accumulate", "5"]]
+)
+def test_what_diverges_stops_with_step_and_examples(tmp_path, flags):
     run_dir = tmp_path / "run"
-    status, _, errors = finish(run_dir, "--optimizer.learning-rate", "1e38", "--ema", "0")
+    flags = ["--optimizer.learning-rate", "1e38", "--checkpoint-every", "1 steps", *flags]
+    status, output = finish(run_dir, *flags)
     assert status == 1
-    assert "is not a finite number" in errors
-    assert "examples [" in errors
-    assert "Traceback" not in errors
-    assert not (run_dir / "result.json").exists()
+    assert re.search(r"error: Step \d of 40: .* is not a finite number.*examples \[\d+, ", output)
+    assert "Traceback" not in output
+    assert not (run_dir / "model.keras").exists()
+    last, messages = latest_checkpoint(run_dir / "checkpoints")
+    assert messages == []
+    for array in last.arrays.values() if last else ():
+        assert np.all(np.isfinite(array))
+
+
+@pytest.mark.soak
+def test_on_a_disk_that_is_full_the_checkpoint_stays_and_with_space_it_goes_on(whole, tmp_path):
+    """A file system of its own, of 5 MB, in a name space of its own; a checkpoint has 3."""
+    namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    disk, out = tmp_path / "disk", tmp_path / "out"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size=5m tmpfs {disk}"
+    try:
+        subprocess.run([*namespace, mount], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no name space with a file system of its own")
+    line = " ".join([sys.executable, "-m training train digits --run-dir", f"{disk}/run"])
+    line += " " + " ".join(f"'{flag}'" for flag in FLAGS)
+    script = (
+        f"{mount}; {line} 2>&1; echo status=$?; ls {disk}/run/checkpoints; "
+        f"mount -o remount,size=50m {disk}; {line} 2>&1; echo status=$?; cp -r {disk}/run {out}"
+    )
+    run = subprocess.run([*namespace, script], cwd=ROOT, capture_output=True, text=True, check=True)
+    full, _, rest = run.stdout.partition("status=")
+    assert "The checkpoint of step 8 could not be written: No space left on device" in full
+    assert "Traceback" not in full
+    status, listed, *others = rest.splitlines()
+    assert (status, listed) == ("1", "step-00000004")
+    assert any(line.startswith("Going on at step 4 of 40") for line in others)
+    assert others[-1] == "status=0"
+    assert outcome(out) == outcome(whole[0])
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_twenty_kills_at_random_moments(tmp_path):
-    """A third of them while the process starts, a third during a save, a third between saves."""
-    flags = ["--length", "200 steps", "--evaluation.every", "70 steps"]
-    flags += ["--checkpoint-every", "2 steps", "--batch", "20"]
+    """Six of them while it starts, seven during a save, seven between saves."""
+    flags = ["--length", "100 steps", "--evaluation.every", "35 steps"]
+    flags += ["--checkpoint-every", "2 steps"]
     generator = np.random.default_rng(int(os.environ.get("SOAK_SEED", "0")))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-
-    def begin(run_dir):
-        devnull = subprocess.DEVNULL
-        line = command(run_dir, *flags)
-        return subprocess.Popen(line, cwd=ROOT, stdout=devnull, stderr=devnull)
-
-    def wait_until(process, condition):
-        deadline = time.monotonic() + 120
-        while not condition():
-            assert process.poll() is None, "the run ended before it was killed twenty times"
-            assert time.monotonic() < deadline
-
-    assert begin(whole).wait(timeout=300) == 0
+    status, output = finish(whole, *flags)
+    assert status == 0, output
     during_saves = 0
     for kill in range(20):
         checkpoints = set(killed.glob("checkpoints/step-*"))
-        process = begin(killed)
-        if kill % 3 == 0:
-            time.sleep(generator.uniform(0.2, 5.0))
+        command = start(killed, *flags)
+        if kill % 3 == 2:
+            time.sleep(generator.uniform(0.0, 3.0))
         elif kill % 3 == 1:
-            wait_until(process, lambda: list(killed.glob("checkpoints/*.writing")))
+            wait_until(command, lambda: list(killed.glob("checkpoints/*.writing")))
             time.sleep(generator.uniform(0.0, 0.02))
         else:
             wait_until(
-                process, lambda known=checkpoints: set(killed.glob("checkpoints/step-*")) - known
+                command, lambda known=checkpoints: set(killed.glob("checkpoints/step-*")) - known
             )
-            time.sleep(generator.uniform(0.0, 0.3))
-        assert process.poll() is None, "the run ended before it was killed twenty times"
-        process.kill()
-        process.wait()
+            time.sleep(generator.uniform(0.0, 0.1))
+        command.send(signal.SIGKILL)
+        assert command.wait() == -signal.SIGKILL, f"it ended before kill {kill}"
         during_saves += bool(list(killed.glob("checkpoints/*.writing")))
-    assert during_saves > 0
-    assert begin(killed).wait(timeout=300) == 0
-    assert comparable(result_of(killed)) == comparable(result_of(whole))
-    assert metrics_of(killed) == metrics_of(whole)
+    assert during_saves > 1
+    status, output = finish(killed, *flags)
+    assert status == 0, output
+    assert outcome(killed) == outcome(whole)

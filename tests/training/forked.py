@@ -1,0 +1,60 @@
+"""Commands of the trainer as processes of their own, without importing TensorFlow for each.
+
+A server imports the trainer once and forks a process for each command, before TensorFlow starts
+any thread. So a process is there in a hundredth of a second, and is as easily killed as any.
+"""
+
+import multiprocessing
+import os
+import sys
+
+from tests.subprocesses import ROOT
+
+
+class Command:
+    """`python -m training ARGUMENTS`, started at once; its output goes to a file.
+
+    Args:
+        arguments: What stands behind `python -m training`.
+        log: The file for stdout and stderr.
+    """
+
+    def __init__(self, arguments, log):
+        self._log = log
+        log.write_bytes(b"")
+        self._process = _context().Process(target=_run, args=(list(map(str, arguments)), log))
+        self._process.start()
+
+    @property
+    def status(self):
+        """The exit status; `None` while it runs, negative after a signal."""
+        return self._process.exitcode
+
+    @property
+    def output(self):
+        return self._log.read_text()
+
+    def send(self, number):
+        os.kill(self._process.pid, number)
+
+    def wait(self, timeout=280):
+        """Returns the exit status."""
+        self._process.join(timeout)
+        assert self.status is not None, f"it still runs after {timeout} s:\n{self.output}"
+        return self.status
+
+
+def _context():
+    os.chdir(ROOT)  # where the server looks for what it imports
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["training.__main__", "matplotlib.pyplot"])
+    return context
+
+
+def _run(arguments, log):
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    from training.__main__ import main
+
+    sys.exit(main(arguments))

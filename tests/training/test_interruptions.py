@@ -1,0 +1,289 @@
+"""Wherever a run is killed, asked to stop or fails to write, it ends as if nothing had been."""
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import signal
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+pytest.importorskip("tensorflow")
+
+from tests.training.dying import Dying, Killed
+from tests.training.pretended_learner import (
+    RECIPE,
+    PretendedLearner,
+    pretend,  # noqa: F401
+)
+from training.checkpoint import latest_checkpoint
+from training.run import run
+from training.state import Diverged
+
+pytestmark = pytest.mark.usefixtures("pretend")
+
+
+def train(folder, recipe=RECIPE):
+    return run(recipe, folder, strategy_name="one-device", console=Console(quiet=True))
+
+
+def outcome(folder):
+    """All that a run leaves, but for what a clock decides."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    metrics = [json.loads(line) for line in lines]
+    result = json.loads((folder / "result.json").read_text())
+    found, messages = latest_checkpoint(folder / "checkpoints")
+    state = found.facts["state"]
+    for entry in [*metrics, result, state]:
+        for name in [name for name in entry if "second" in name]:
+            del entry[name]
+    arrays = {name: array.tobytes() for name, array in found.arrays.items()}
+    names = {path.name for path in folder.iterdir()}
+    assert (folder / "model.keras").read_bytes() == b"a model"
+    assert (folder / "curves.png").read_bytes() == b"curves"
+    assert messages == []
+    return metrics, result, state, found.facts["data"], arrays, names
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """What comes of a run that nobody interrupted."""
+    assert train(tmp_path / "whole") == 0
+    return outcome(tmp_path / "whole")
+
+
+def test_an_uninterrupted_run_is_what_the_arithmetic_says(whole):
+    metrics, result, state, _, arrays, _ = whole
+    weight, observed = 0.0, 0.0
+    for step in range(1, 8):
+        weight = np.float32(weight * 1.25 + step + observed)
+        if step in (3, 6, 7):
+            observed = observed * 3 + step
+    assert np.frombuffer(arrays["model/0000/weights"], "float32")[0] == weight
+    assert [entry["step"] for entry in metrics] == [3, 6, 7]
+    # Of a loss of 1, 2, … a step of 10 examples; the sums begin anew after each evaluation.
+    assert [entry["train_loss"] for entry in metrics] == [6 / 30, 15 / 30, 7 / 10]
+    best = max(metrics, key=lambda entry: entry["test_accuracy"])
+    assert best["step"] < 7
+    assert (state["best_accuracy"], state["best_step"]) == (best["test_accuracy"], best["step"])
+    assert result["best_step"] == best["step"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_at_any_change_of_the_file_system(whole, tmp_path, monkeypatch, before):
+    moment, is_complete = 0, False
+    while not is_complete:
+        moment += 1
+        folder = tmp_path / f"killed{moment}"
+        with monkeypatch.context() as patch:
+            Dying(patch, moment, before)
+            try:
+                train(folder)
+                is_complete = True
+            except Killed:
+                pass
+        assert train(folder) == 0
+        assert outcome(folder) == whole, moment
+    assert moment > (80 if before else 30)  # or they were not counted
+
+
+def test_killed_again_and_again_while_it_goes_on(whole, tmp_path, monkeypatch):
+    folder, sittings, status = tmp_path / "run", 0, None
+    while status is None:
+        sittings += 1
+        with monkeypatch.context() as patch, contextlib.suppress(Killed):
+            # Long enough for the next checkpoint, at another moment each time.
+            Dying(patch, 40 + 7 * sittings % 31)
+            status = train(folder)
+        assert sittings < 50, "it makes no headway"
+    assert sittings > 2
+    assert outcome(folder) == whole
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_at_any_moment(whole, tmp_path, monkeypatch, number):
+    moment, status = 0, None
+    while status != 0:
+        moment += 1
+        folder, seen = tmp_path / f"stopped{moment}", []
+
+        def at(what, step, moment=moment, seen=seen):
+            seen.append((what, step))
+            if len(seen) >= moment:  # and again and again
+                os.kill(os.getpid(), number)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PretendedLearner, "at", staticmethod(at))
+            try:
+                status = train(folder)
+            except SystemExit as stopped:
+                assert seen == [("start", 0)]
+                status = stopped.code
+        assert status in (0, 128 + number)
+        if status:
+            assert len(seen) == moment, "it went on after it was asked to stop"
+            what, step = seen[-1]
+            if what != "start":
+                assert latest_checkpoint(folder / "checkpoints")[0].step == step
+            assert not (folder / "result.json").exists()
+        assert train(folder) == 0
+        assert outcome(folder) == whole, moment
+    # At the start, in a step, and in an evaluation of two batches; in the second one of the last
+    # evaluation, with all done, it comes too late.
+    assert moment == 1 + 7 + 3 * 2 + 2
+
+
+def stopped_while(savez):
+    def interrupted(file, **arrays):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        savez(file, **arrays)
+
+    return interrupted
+
+
+def test_asked_to_stop_during_a_save(whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", stopped_while(np.savez))
+        assert train(tmp_path / "run") == 143
+    assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 2
+    assert train(tmp_path / "run") == 0
+    assert outcome(tmp_path / "run") == whole
+
+
+def test_a_stop_costs_no_handler(tmp_path):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    train(tmp_path / "run")
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """Lets the system refuse to write more than so many bytes to a file."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+@pytest.mark.parametrize(
+    ("size", "name"), [(100, "recipe.toml"), (1600, "The checkpoint of step 2")]
+)
+def test_a_write_that_the_system_refuses_is_named(whole, tmp_path, size, name):
+    folder = tmp_path / "run"
+    with largest_file(size), pytest.raises(OSError, match=f"{name} could not be written: ") as e:
+        train(folder)
+    assert e.value.errno == errno.EFBIG
+    assert not list(folder.glob("**/*writing*"))
+    assert train(folder) == 0
+    assert outcome(folder) == whole
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "model.keras", "curves.png", "result.json"])
+def test_a_full_disk_is_named_and_the_last_checkpoint_stays(whole, tmp_path, monkeypatch, name):
+    """A device that is always full stands in for one of the files."""
+    folder = tmp_path / "run"
+    opened = open
+
+    def full(file, mode="r", *arguments, **options):
+        # At first, metrics.jsonl is written with nothing in it.
+        modes = ("a",) if name == "metrics.jsonl" else ("w", "wb")
+        is_it = str(file).endswith(name) and mode in modes
+        return opened("/dev/full" if is_it else file, mode, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("io.open", full)
+        patch.setattr("builtins.open", full)
+        with pytest.raises(OSError, match=f"{name} could not be written: No space left") as error:
+            train(folder)
+    assert error.value.errno == errno.ENOSPC
+    assert not (folder / "result.json").exists()
+    last = latest_checkpoint(folder / "checkpoints")[0]
+    assert last.step == (2 if name == "metrics.jsonl" else 7)
+    assert train(folder) == 0
+    assert outcome(folder) == whole
+
+
+@pytest.mark.parametrize("shows", [True, False])
+@pytest.mark.parametrize(("step", "saved"), [(1, 0), (2, 0), (3, 2), (4, 2), (5, 4), (7, 6)])
+def test_what_is_not_finite_is_named_and_gets_into_no_file(
+    tmp_path, monkeypatch, step, saved, shows
+):
+    """Whether the loss shows it, or a weight alone after a step with a finite gradient."""
+    folder = tmp_path / "run"
+    monkeypatch.setattr(PretendedLearner, "not_finite", (step, shows))
+    noticed = step if shows or step in (2, 3, 4, 6, 7) else step + 1
+    with pytest.raises(Diverged, match=f"^Step {noticed} of 7: ") as error:
+        train(folder)
+    examples = json.loads(str(error.value).partition("the examples ")[2].partition(" of ")[0])
+    assert len(examples) == 10
+    epoch = set(range(40))
+    assert set(examples) <= epoch
+    found, messages = latest_checkpoint(folder / "checkpoints")
+    assert (found.step if found else 0) == saved
+    assert messages == []
+    assert f"checkpoint of step {saved} stays" in str(error.value) or not saved
+    assert "NaN" not in (folder / "metrics.jsonl").read_text()
+    assert not (folder / "model.keras").exists()
+    if found:
+        assert all(np.all(np.isfinite(array)) for array in found.arrays.values())
+
+
+def test_steps_that_half_precision_leaves_out_for_ever_end_the_run(tmp_path, monkeypatch):
+    scales = iter([2.0**-9, 2.0**-9, 2.0**-9, 2.0**-11])
+    monkeypatch.setattr(PretendedLearner, "loss_scale", property(lambda learner: next(scales)))
+    with pytest.raises(
+        Diverged, match=r"^Step 4 of 7: a gradient.* The checkpoint of step 2 stays"
+    ):
+        train(tmp_path)
+
+
+def test_two_processes_cannot_write_to_one_run(tmp_path):
+    import subprocess
+    import sys
+
+    from tests.subprocesses import ROOT
+
+    code = (
+        "import pathlib, sys; from training.run_lock import locked\n"
+        "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    folder = tmp_path / "run"
+    line = [sys.executable, "-c", code, str(folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match=f"in use by process {other.pid} on "):
+            train(folder)
+        other.kill()
+    assert train(folder) == 0  # the lock went with the process
+
+
+def test_another_version_or_thread_count_is_warned_about_by_name(tmp_path, monkeypatch):
+    import io
+
+    from training import sitting
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", stopped_while(np.savez))
+        assert train(folder) == 143
+    describe = sitting.describe_environment
+
+    def other(strategy):
+        environment = describe(strategy)
+        environment["versions"]["tensorflow"] = "2.99"
+        return environment | {"cores": 77, "replicas": 8, "tensor_float_32": "off"}
+
+    monkeypatch.setattr(sitting, "describe_environment", other)
+    output = io.StringIO()
+    assert run(RECIPE, folder, console=Console(file=output)) == 0
+    result = json.loads((folder / "result.json").read_text())
+    for name in ("cores", "replicas", "tensor_float_32", "versions.tensorflow"):
+        assert f"uninterrupted run's: {name}: " in output.getvalue()
+        assert any(line.startswith(f"step 2: {name}: ") for line in result["environment_changes"])

@@ -1,0 +1,167 @@
+"""What is handed on of a run: a folder that is whole, a card that is true, and the index."""
+
+import dataclasses
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+from tests.subprocesses import ROOT  # noqa: E402
+from training.publish import model_card, publish, write_index  # noqa: E402
+from training.recipe import Data, Model, Recipe, Schedule  # noqa: E402
+from training.recipe_files import recipe_from_toml, recipe_to_toml  # noqa: E402
+
+RECIPE = Recipe(
+    model=Model(weights="/home/someone/begin.weights.h5"),
+    data=Data(source="folder:/home/someone/pets", test_split="validation"),
+)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A complete run's folder, with figures that nothing computed."""
+    folder = tmp_path_factory.mktemp("run")
+    keras.Sequential(
+        [
+            keras.Input((4, 4, 3)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    ).save(folder / "model.keras")
+    (folder / "curves.png").write_bytes(b"curves")
+    (folder / "recipe.toml").write_text(recipe_to_toml(RECIPE))
+    result = {
+        "model": "resnet20",
+        "data": RECIPE.data.source,
+        "test_accuracy": 0.8125,
+        "test_top5_accuracy": 0.9375,
+        "test_loss": 0.5,
+        "calibration_error": 0.0625,
+        "accuracy_by_class": {"cat": 0.75, "dog": 0.875, "newt": None},
+        "parameters": 147,
+        "steps": 12_000,
+        "examples": 24_000,
+        "seconds": 100.0,
+        "images_per_second": 240.0,
+        "seed": 5,
+        "weights_sha256": "ab" * 32,
+        "environment_changes": ["step 7: cores: 2 before, 4 now"],
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    environment = {
+        "versions": {"tensorflow": "2.99", "keras": "3.99", "python": "3.11.1"},
+        "devices": ["/device:CPU:0"],
+        "replicas": 1,
+        "cores": 4,
+        "processor": "a processor",
+    }
+    (folder / "environment.json").write_text(json.dumps(environment))
+    entries = [
+        {
+            "epoch": float(epoch),
+            "train_loss": 2.0 / epoch,
+            "train_accuracy": 0.5,
+            "test_loss": 1.0 / epoch,
+            "test_accuracy": 0.25,
+        }
+        for epoch in range(1, 101)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(e) + "\n" for e in entries))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(run_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "pets"
+    publish(run_dir, folder, "Only three animals.")
+    return folder
+
+
+def test_a_published_model_is_whole_and_answers_as_the_run_s(run_dir, folder):
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        *("saved_model", "model.keras", "recipe.toml", "result.json", "card.md", "curves.png")
+    }
+    assert [path.name for path in folder.parent.iterdir()] == ["pets"]
+    pixels = np.random.default_rng(0).uniform(0, 255, (5, 4, 4, 3)).astype("float32")
+    loaded = tf.saved_model.load(str(folder / "saved_model"))
+    served = loaded.serve(pixels)
+    expected = keras.models.load_model(run_dir / "model.keras").predict(pixels, verbose=0)
+    np.testing.assert_allclose(served, expected, atol=1e-5)
+    result = json.loads((folder / "result.json").read_text())
+    assert result["saved_model_max_difference"] <= 1e-5
+
+
+def test_the_card_says_what_the_files_say(folder):
+    card = (folder / "card.md").read_text()
+    for words in (
+        "# pets\n",
+        "**81.25%** of the test images are right",
+        "Only three animals.",
+        "`folder:pets`, 3 classes: trained on the split `train`",
+        "measured on the split `validation`",
+        "| cat | 75.0% |",
+        "| dog | 87.5% |",
+        "| newt | no image |",
+        "The test images were looked at every 1 epochs. Nothing was chosen by that.",
+        "| 100.0 | 0.0200 | 50.00% | 0.0100 | 25.00% |",
+        "cores (a processor). It was stopped, and gone on with otherwise: step 7: cores: 2 before",
+        'source = "folder:pets"',
+    ):
+        assert words in card
+    assert card.count("| 50.00% |") == 20  # not a hundred rows
+
+
+def test_no_path_of_this_machine_is_handed_on(run_dir, folder):
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            for foreign in ("/home/someone", str(ROOT), str(run_dir), str(folder.parent)):
+                assert foreign.encode() not in content, path.name
+    published = recipe_from_toml((folder / "recipe.toml").read_text())
+    assert published.model.weights == "begin.weights.h5"
+    assert dataclasses.replace(published, model=RECIPE.model, data=RECIPE.data) == RECIPE
+
+
+def test_a_plateau_is_admitted_to_have_seen_the_test_images(run_dir):
+    recipe = dataclasses.replace(RECIPE, schedule=Schedule(name="plateau"), ema=0.5)
+    result, environment = (
+        json.loads((run_dir / name).read_text()) for name in ("result.json", "environment.json")
+    )
+    result["saved_model_max_difference"] = 0.0
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])
+    card = model_card("pets", model, result, [], recipe, environment, "Only three animals.")
+    assert "By that the learning rate was lowered" in card
+    assert "the moving average of the weights at the end" in card
+
+
+def test_the_index_is_made_of_the_folders_with_a_card(run_dir, tmp_path):
+    for name in ("b", "a", "demo"):
+        (tmp_path / name).mkdir()
+        shutil.copy(run_dir / "result.json", tmp_path / name)
+        if name != "demo":
+            (tmp_path / name / "card.md").touch()
+    index = write_index(tmp_path).read_text()
+    rows = [line for line in index.splitlines() if line.startswith("| [")]
+    assert rows == [
+        f"| [{name}]({name}/card.md) | {RECIPE.data.source} | 81.25% | 12,000 | 147 |"
+        for name in "ab"
+    ]
+
+
+def test_an_earlier_model_is_replaced_and_an_incomplete_run_is_an_error(run_dir, tmp_path):
+    folder = tmp_path / "pets"
+    publish(run_dir, folder, "First.")
+    (folder / "old").touch()
+    publish(run_dir, folder, "Second.")
+    assert "Second." in (folder / "card.md").read_text()
+    assert not (folder / "old").exists()
+    with pytest.raises(ValueError, match=r"`note` must say .*Received: "):
+        publish(run_dir, folder, " ")
+    with pytest.raises(ValueError, match=r"must hold a complete run.*Received: run_dir="):
+        publish(tmp_path, folder, "Third.")
+    assert "Second." in (folder / "card.md").read_text()

@@ -1,0 +1,39 @@
+"""One process at a time in a run's folder."""
+
+import contextlib
+import fcntl
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+LOCK = "run.lock"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a run's folder, so that no other process writes to it.
+
+    The lock is the kernel's (`flock`): it ends with the process, also by SIGKILL, and the file that
+    is left says nothing. The file names who holds it.
+
+    Args:
+        folder: The run's folder; made if missing.
+
+    Raises:
+        ValueError: If another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise ValueError(
+                "`run_dir` must not be in use by another process. "
+                f"Received: run_dir={str(folder)!r}, in use by {file.read().strip() or 'another'}"
+            ) from error
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without a name
+            os.truncate(file.fileno(), 0)
+            os.write(file.fileno(), f"process {os.getpid()} on {platform.node()}\n".encode())
+        yield

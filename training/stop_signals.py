@@ -1,0 +1,52 @@
+"""Being asked to stop: SIGTERM, as schedulers send it, and SIGINT, which is Ctrl-C."""
+
+import signal
+
+
+class Stopped(Exception):
+    """Ends a run at a place where it can be saved, because a signal asked for it.
+
+    Attributes:
+        status: The exit status, which by custom is 128 plus the signal's number.
+    """
+
+    def __init__(self, number: int):
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number
+
+
+class StopSignals:
+    """Takes SIGTERM and SIGINT within a `with` block.
+
+    As long as there is nothing to save, a signal ends the process at once, by `SystemExit`. After
+    `hold` it is noted, however many come, and `check` raises `Stopped`.
+    """
+
+    def __init__(self):
+        self.received: int | None = None
+        self._is_holding = False
+        self._handlers = {}
+
+    def __enter__(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._handlers[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *exception):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def hold(self) -> None:
+        """From now on, signals wait for `check`."""
+        self._is_holding = True
+
+    def check(self) -> None:
+        """Raises `Stopped` if a signal has come."""
+        if self.received is not None:
+            raise Stopped(self.received)
+
+    def _receive(self, number, frame):
+        if self.received is None:
+            self.received = number
+        if not self._is_holding:
+            raise SystemExit(128 + number)
