@@ -10,7 +10,8 @@ from training.data.sources import open_source
 from training.recipe import Recipe
 from training.recipe_files import recipe_differences, recipe_from_toml
 from training.sitting import COMPLETE, RECIPE, RESULT, Sitting
-from training.strategy import ClusterName, StrategyName, is_chief, make_strategy
+from training.strategy import ClusterName, StrategyName, check_shares, is_chief, make_strategy
+from training.workers import lost_workers_named
 
 
 def run(
@@ -41,7 +42,9 @@ def run(
         a checkpoint of the step then reached.
 
     Raises:
-        ValueError: If the folder holds a run by another recipe.
+        ValueError: If the folder holds a run by another recipe, the strategy contradicts the
+            cluster, or the batch cannot be shared equally by the replicas.
+        LostWorker: If another worker is gone.
         Diverged: If a loss or gradient is not finite; the last checkpoint stays.
     """
     console = console or Console()
@@ -56,6 +59,7 @@ def run(
         console.print(f"This run is complete: {run_dir / RESULT}", highlight=False)
         return COMPLETE
     strategy = make_strategy(strategy_name, cluster)
+    check_shares(recipe, strategy.num_replicas_in_sync)
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(recipe.precision)
     keras.utils.set_random_seed(recipe.seed)
@@ -63,9 +67,10 @@ def run(
     train_source = open_source(recipe.data, recipe.data.train_split, data_dir, download)
     test_source = open_source(recipe.data, recipe.data.test_split, data_dir, download)
     steps_per_call = steps_per_call or (20 if tf.config.list_logical_devices("GPU") else 1)
-    sitting = Sitting(recipe, run_dir, strategy, train_source, test_source, console)
-    sitting.resume()
-    return sitting.train(steps_per_call)
+    with lost_workers_named(strategy):
+        sitting = Sitting(recipe, run_dir, strategy, train_source, test_source, console)
+        sitting.resume()
+        return sitting.train(steps_per_call)
 
 
 def _begun_recipe(folder):

@@ -13,6 +13,7 @@ from training.checkpoint import (
     named_variables,
     restore,
     save_checkpoint,
+    weights_sha256,
 )
 from training.curves import draw_curves
 from training.data.batches import evaluation_batches, training_batches
@@ -32,6 +33,7 @@ from training.schedules import build_schedule
 from training.state import Diverged, State
 from training.strategy import is_chief
 from training.watching_schedules import WatchingSchedule
+from training.workers import make_gather
 
 COMPLETE = 0
 RECIPE, RESULT = "recipe.toml", "result.json"
@@ -61,6 +63,7 @@ class Sitting:
         self.head_only = self._steps(recipe.head_only)
         self.metrics: MetricsFile | None = None
         self._train = None
+        self._gather = make_gather(strategy)
         self._is_head_only = False
         with strategy.scope():
             self.model = self._network()
@@ -94,6 +97,7 @@ class Sitting:
             self._print(f"Going on at step {self.state.step} of {self.total}, from {self.folder}")
             for line in differences(checkpoint.facts["environment"], environment):
                 self._print(f"warning: the bits may differ from an uninterrupted run's: {line}")
+        self._check_that_workers_agree()
         self.environment = environment
         if is_chief(self.strategy):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -114,13 +118,17 @@ class Sitting:
             ) as bar:
                 iterator = self._iterator()
                 while self.state.step < self.total:
-                    self._train_stretch(iterator, self._next_stop(), steps_per_call, bar, received)
-                    if received:
+                    stopped_by = self._train_stretch(
+                        iterator, self._next_stop(), steps_per_call, bar, received
+                    )
+                    if stopped_by:
                         self.save()
                         bar.line(f"Stopped at step {self.state.step}; the same command goes on.")
-                        return 128 + received[0]
+                        self._gather(0)  # until the chief has written, the others wait
+                        return 128 + stopped_by
                     self._at_stop(bar)
             self._finish()
+            self._gather(0)
             return COMPLETE
         finally:
             for number, handler in handlers.items():
@@ -155,9 +163,10 @@ class Sitting:
         return evaluate(self.score, batches, self.test_source.size, classes)
 
     def _train_stretch(self, iterator, end, steps_per_call, bar, received):
-        """Trains up to a step at which something is due, or until a signal."""
+        """Trains up to a step at which something is due, or until a signal, which it returns."""
         train = self._train_function()
-        while self.state.step < end and not received:
+        stopped_by = 0
+        while self.state.step < end and not stopped_by:
             steps = min(steps_per_call, end - self.state.step)
             started = time.perf_counter()
             progress = train(iterator, tf.constant(steps, tf.int64))
@@ -178,6 +187,9 @@ class Sitting:
                 float(self.optimizer.learning_rate),
                 taken * self.recipe.batch / seconds,
             )
+            # A signal that one worker received stops all of them, at the same step.
+            stopped_by = max(self._gather(received[0] if received else 0))
+        return stopped_by
 
     def _at_stop(self, bar):
         """Evaluates and saves, whichever is due at the step reached."""
@@ -282,6 +294,16 @@ class Sitting:
         if step < self.head_only:
             stops.append(self.head_only)
         return min(stops)
+
+    def _check_that_workers_agree(self):
+        """Raises if a worker is not where the others are, as when it reads another folder."""
+        digest = int(weights_sha256(list(self.variables.values()))[:15], 16)
+        if len(set(self._gather(digest))) > 1:
+            raise ValueError(
+                "All workers must begin with the same variables: the run's folder must be one that "
+                f"all of them read. Received: run_dir={str(self.folder)!r}, and here step "
+                f"{self.state.step}, elsewhere another"
+            )
 
     def _print(self, text):
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
