@@ -59,8 +59,8 @@ def slurm_workers(variables: Mapping[str, str]) -> tuple[list[str], int]:
     missing = [f"SLURM_{name}" for name in needed if f"SLURM_{name}" not in variables]
     if missing:
         raise ValueError(
-            "Several workers need the environment variable TF_CONFIG, or to be the tasks of a Slurm "
-            f"job step, begun by srun. Received: an environment without {', '.join(missing)}"
+            "Several workers need the environment variable TF_CONFIG, or to be the tasks of a job "
+            f"step that Slurm's srun began. Received: an environment without {', '.join(missing)}"
         )
     job, rank, node, nodes, tasks = (variables[f"SLURM_{name}"] for name in needed)
     port = FIRST_PORT + PORTS_A_JOB * (int(job) % JOBS)

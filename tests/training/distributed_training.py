@@ -39,6 +39,8 @@ def main(folder, *names):
             if name != "multi-worker" or case == "whole":
                 archive = Path(folder) / f"{name}-{case}.npz"
                 facts[f"{name}-{case}"] = train(strategy, archive, synchronized=True, **options)
+        if name == "mirrored":
+            facts["kept"] = kept_features(strategy)
         for case, options in LOCAL.items():
             if name == "mirrored":
                 archive = Path(folder) / f"{name}-{case}.npz"
@@ -111,6 +113,28 @@ def train(
         "scale": float(optimizer.dynamic_scale.numpy()) if overflow else None,
         "apart": largest_difference(strategy, variables),
     }
+
+
+def kept_features(strategy):
+    """Returns how many of the two replicas kept their only feature, in each of 24 steps."""
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy("float32")
+    with strategy.scope():
+        model = keras.Sequential(
+            [
+                keras.Input((1,)),
+                keras.layers.Dropout(0.5),  # what is kept is doubled
+                keras.layers.Dense(1, kernel_initializer="ones", use_bias=False),
+            ]
+        )
+        optimizer = keras.optimizers.SGD(0.0)
+        optimizer.build(model.trainable_variables)
+    train_steps = make_train_function(
+        strategy, model, optimizer, lambda target, logits: logits[:, 0] / 2, batch=2
+    )
+    ones = tf.data.Dataset.from_tensors({"image": tf.ones((1, 1)), "target": tf.ones((1, 1))})
+    iterator = iter(strategy.distribute_datasets_from_function(lambda context: ones.repeat()))
+    return [float(train_steps(iterator, tf.constant(1, tf.int64)).loss) for _ in range(24)]
 
 
 def cross_entropy(target, logits):

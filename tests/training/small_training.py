@@ -1,4 +1,4 @@
-"""`python -m training`, but with three blocks in ResNet-20, and on two logical CPU devices if asked.
+"""`python -m training` with three blocks in ResNet-20, and with logical CPU devices if asked.
 
 A process of its own, for both must be settled before TensorFlow starts.
 """

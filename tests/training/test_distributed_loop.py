@@ -1,6 +1,7 @@
 """The train function on two devices and in two processes, against one device."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from tests.subprocesses import run_module
-from tests.training.workers import finish_workers, start_workers
+from tests.training.workers import finish_workers, start_processes, start_workers
 
 MODULE = "tests.training.distributed_training"
 
@@ -76,6 +77,12 @@ def test_replicas_that_do_not_synchronize_their_norms_still_keep_equal_statistic
     assert max(np.abs(a - b).max() for a, b in zip(local, whole, strict=True)) > 1e-3
 
 
+def test_each_replica_draws_for_itself_what_it_drops(one_process):
+    _, facts = one_process
+    assert set(facts["kept"]) == {0.0, 1.0, 2.0}  # 1 never if they drew alike
+    assert len(facts["kept"]) == 24
+
+
 def test_replicas_can_be_compiled(one_process):
     folder, facts = one_process
     assert_equal_facts(facts["mirrored-local"], facts["mirrored-compiled"], 1e-5)
@@ -83,15 +90,27 @@ def test_replicas_can_be_compiled(one_process):
     assert_equal_variables(local, variables_of(folder, "mirrored-compiled"), 1e-4)
 
 
-def test_two_workers_with_synchronized_norms_do_what_one_device_does(one_process, tmp_path):
+@pytest.mark.parametrize("cluster", ["tf-config", pytest.param("slurm", marks=pytest.mark.soak)])
+def test_two_workers_with_synchronized_norms_do_what_one_device_does(
+    one_process, tmp_path, cluster
+):
     folder, facts = one_process
     folders = [tmp_path / "0", tmp_path / "1"]
     for each in folders:
         each.mkdir()
     arguments = [[str(each), "multi-worker"] for each in folders]
-    for each, (status, output, errors) in zip(
-        folders, finish_workers(start_workers(*arguments, module=MODULE)), strict=True
-    ):
+    if cluster == "tf-config":
+        processes = start_workers(*arguments, module=MODULE)
+    else:
+        step = {
+            "SLURM_JOB_ID": str(os.getpid()),
+            "SLURM_NODEID": "0",
+            "SLURM_STEP_NODELIST": "localhost",
+            "SLURM_STEP_TASKS_PER_NODE": "2",
+        }
+        ranks = [{**step, "SLURM_PROCID": str(rank)} for rank in range(2)]
+        processes = start_processes(arguments, ranks, MODULE)
+    for each, (status, output, errors) in zip(folders, finish_workers(processes), strict=True):
         assert status == 0, errors
         worker = json.loads(output.splitlines()[-1])["multi-worker-whole"]
         assert_equal_facts(facts["one-device-whole"], worker, 1e-5)

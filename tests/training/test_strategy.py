@@ -98,7 +98,7 @@ def test_a_tf_config_that_cannot_be_read_is_an_error(monkeypatch, text):
 @pytest.mark.parametrize(
     ("name", "source", "message"),
     [
-        ("multi-worker", "auto", "TF_CONFIG, or to be the tasks of a Slurm job step"),
+        ("multi-worker", "auto", "TF_CONFIG, or to be the tasks of a job step"),
         ("auto", "slurm", "without SLURM_JOB_ID, SLURM_PROCID"),
         ("auto", "tf-config", "TF_CONFIG=None"),
         ("multi-worker", "tf-config", "TF_CONFIG=None"),
