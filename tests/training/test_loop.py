@@ -1,5 +1,7 @@
 """The train function: a step by hand, and what stops it."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -102,6 +104,14 @@ def test_a_gradient_that_is_not_finite_stops_too_though_the_loss_is(examples):
     progress = train(iterator, tf.constant(1, tf.int64))
     assert float(progress.loss) == 0.0
     assert not bool(progress.finite)
+
+
+def test_replicas_that_exchange_statistics_cannot_be_compiled():
+    norm = keras.layers.BatchNormalization(synchronized=True)
+    model = keras.Sequential([keras.Input((2,)), norm])
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(ValueError, match="jit_compile=True, replicas=2"):
+        make_train_function(two, model, None, None, batch=4, jit_compile=True)
 
 
 def test_half_precision_gradients_are_scaled_and_a_step_that_overflows_is_left_out(examples):
