@@ -6,6 +6,10 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from training.sync_batch_norm import is_synchronized
+
+SEEDS_APART = 1_000_003  # of two replicas; a prime
+
 
 class Progress(NamedTuple):
     """What a call of the train function saw.
@@ -67,13 +71,14 @@ def make_train_function(
     clip_norm: float = 0.0,
     average: MovingAverage | None = None,
     observe_accuracy: Callable[[tf.Tensor], None] | None = None,
+    jit_compile: bool | None = None,
 ) -> Callable[[Any, tf.Tensor], Progress]:
     """Returns a function that trains for some steps.
 
     Each replica computes the gradient of its examples' losses, divided by the number of examples
-    of the whole batch; the optimizer adds the gradients up over the replicas. On a GPU the forward
-    and backward pass are compiled with XLA; on a CPU they are not, for oneDNN's convolutions are
-    faster there.
+    of the whole batch; the optimizer adds the gradients up over the replicas. The moving statistics
+    of batch normalization are averaged over the replicas, so that all have the same. What is drawn
+    within the model, such as dropped paths, each replica draws for itself.
 
     Args:
         strategy: The strategy under whose scope model and optimizer were made.
@@ -81,66 +86,89 @@ def make_train_function(
         optimizer: A built Keras optimizer.
         loss: From targets and logits, both `(batch, classes)`, to the loss of each example.
         batch: Number of examples of a step, over all replicas.
-        accumulate: In how many parts, one after the other, a replica takes its examples.
+        accumulate: In how many parts, one after the other, a replica takes its examples: part j
+            has every example whose place is j modulo `accumulate`, so that which examples are
+            normalized together by synchronized norms does not depend on the number of replicas.
         clip_norm: Greatest norm of the whole batch's gradient; 0 for no limit.
         average: A moving average to keep up with the model.
         observe_accuracy: Called with the training accuracy of each step.
+        jit_compile: Whether each replica's forward and backward pass is compiled with XLA. By
+            default it is on a GPU; on a CPU oneDNN's convolutions are faster.
 
     Returns:
         A function of a distributed iterator over dictionaries with `image` and `target`, and of
         a number of steps as an int64 scalar. It returns a `Progress`.
+
+    Raises:
+        ValueError: If it is to be compiled, but replicas exchange statistics on the way.
     """
+    replicas = strategy.num_replicas_in_sync
     variables = model.trainable_variables
+    statistics = model.non_trainable_variables  # and the seeds of what the model draws
     # Gradients of mixed_float16 are scaled, and a step where one is not finite is left out.
     is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
-    def forward_backward(images, targets):
+    def forward_backward(images, targets, scale, state):
+        """A pure function: replicas cannot meet within a compiled one."""
         total, right = 0.0, 0
         gradients = None
-        for part_images, part_targets in zip(
-            tf.split(images, accumulate), tf.split(targets, accumulate), strict=True
-        ):
+        for part in range(accumulate):
+            part_targets = targets[part::accumulate]
             with tf.GradientTape() as tape:
-                logits = model(part_images, training=True)
+                weights = [variable.value for variable in variables]
+                logits, state = model.stateless_call(
+                    weights, state, images[part::accumulate], training=True
+                )
                 part_loss = tf.reduce_sum(loss(part_targets, logits))
-                objective = part_loss / batch
-                if is_scaled:
-                    objective = optimizer.scale_loss(objective)
-            part = tape.gradient(objective, [variable.value for variable in variables])
+                objective = part_loss / batch * scale
+            part_gradients = tape.gradient(objective, weights)
             gradients = (
-                part if gradients is None else tf.nest.map_structure(tf.add, gradients, part)
+                part_gradients
+                if gradients is None
+                else tf.nest.map_structure(tf.add, gradients, part_gradients)
             )
             total += part_loss
             right += tf.math.count_nonzero(
                 tf.argmax(logits, axis=-1) == tf.argmax(part_targets, axis=-1)
             )
-        return gradients, total, right
+        return gradients, total, right, state
 
-    if tf.config.list_logical_devices("GPU"):
+    if jit_compile is None:
+        jit_compile = bool(tf.config.list_logical_devices("GPU")) and not _meets(model, replicas)
+    if jit_compile:
+        if _meets(model, replicas):
+            raise ValueError(
+                "A model with synchronized batch normalization cannot be compiled for several "
+                f"replicas. Received: jit_compile=True, replicas={replicas}"
+            )
         forward_backward = tf.function(forward_backward, jit_compile=True)
 
     def replica_step(example):
-        gradients, loss_sum, correct = forward_backward(example["image"], example["target"])
+        scale = tf.convert_to_tensor(optimizer.dynamic_scale.value) if is_scaled else 1.0
+        seeded = _seeded(statistics)
+        gradients, loss_sum, correct, state = forward_backward(
+            example["image"], example["target"], scale, seeded
+        )
+        for variable, before, after in zip(statistics, seeded, state, strict=True):
+            if after is not before:
+                variable.assign(after if _is_float(variable) else variable.value + after - before)
         is_finite = tf.math.is_finite(loss_sum)
         if not is_scaled:
             is_finite &= tf.math.is_finite(tf.linalg.global_norm(gradients))
         if clip_norm or is_scaled:
-            limit = clip_norm * (optimizer.dynamic_scale if is_scaled else 1.0)
-            gradients = _shared(gradients, limit if clip_norm else None)
+            gradients = _shared(gradients, clip_norm * scale if clip_norm else None)
         optimizer.apply(gradients, variables)  # adds up over the replicas
-        return loss_sum, correct, tf.cast(is_finite, tf.float32)
+        return tf.stack([loss_sum, tf.cast(correct, tf.float32), tf.cast(is_finite, tf.float32)])
 
     def train_step(example):
-        loss_sum, correct, is_finite = strategy.run(replica_step, (example,))
-        loss_sum = strategy.reduce("SUM", loss_sum, axis=None)
-        correct = strategy.reduce("SUM", correct, axis=None)
-        is_finite = strategy.reduce("MEAN", is_finite, axis=None) == 1.0
+        seen = strategy.reduce("SUM", strategy.run(replica_step, (example,)), axis=None)
+        loss_sum, correct, finite = tf.unstack(seen)
         with strategy.scope():
             if average is not None:
                 average.update(strategy)
             if observe_accuracy is not None:
-                observe_accuracy(tf.cast(correct, tf.float32) / batch)
-        return loss_sum, correct, is_finite
+                observe_accuracy(correct / batch)
+        return loss_sum, tf.cast(correct, tf.int64), finite == replicas
 
     @tf.function
     def train(iterator, steps):
@@ -155,6 +183,22 @@ def make_train_function(
         return Progress(loss_sum, correct, done, is_finite)
 
     return train
+
+
+def _meets(model, replicas):
+    return replicas > 1 and is_synchronized(model)
+
+
+def _seeded(statistics):
+    """Returns the values of the model's state, with seeds that differ from replica to replica."""
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    values = []
+    for variable in statistics:
+        value = tf.convert_to_tensor(variable.value)
+        if not _is_float(variable):
+            value += tf.cast(replica, value.dtype) * SEEDS_APART
+        values.append(value)
+    return values
 
 
 def _shared(gradients, limit):

@@ -5,10 +5,13 @@ import numpy as np
 
 import keras_resnets
 from training.recipe import Recipe
+from training.sync_batch_norm import synchronize_batch_norm
 
 
 def build_network(recipe: Recipe, classes: int, channels: int) -> keras.Model:
     """Returns the network to train: from normalized images to logits.
+
+    Call it under the scope of the strategy to train with.
 
     Args:
         recipe: Its `model` and `data.image_size` count, and the dtype policy that is set.
@@ -28,6 +31,8 @@ def build_network(recipe: Recipe, classes: int, channels: int) -> keras.Model:
         kernel.assign(initializer(kernel.shape, dtype=kernel.dtype))
     if recipe.model.weights:
         model.load_weights(recipe.model.weights)
+    if recipe.model.sync_batch_norm:
+        synchronize_batch_norm(model)
     return model
 
 

@@ -29,6 +29,8 @@ class Model:
             initializer.
         weights: Path of weights to begin with (`.weights.h5` or `.keras`); the empty string for
             none.
+        sync_batch_norm: Whether batch normalization takes its statistics over the whole batch,
+            where several replicas share it, and not over each one's part.
     """
 
     name: str = "resnet20"
@@ -38,6 +40,7 @@ class Model:
     drop_path_rate: float = 0.0
     classifier_std: float = 0.0
     weights: str = ""
+    sync_batch_norm: bool = False
 
     def __post_init__(self):
         check_model(self)

@@ -16,7 +16,8 @@ from training.run_directory import write_text
 from training.run_lock import locked
 from training.sitting import COMPLETE, Sitting
 from training.stop_signals import StopSignals
-from training.strategy import ClusterName, StrategyName, is_chief, make_strategy
+from training.strategy import ClusterName, StrategyName, check_shares, is_chief, make_strategy
+from training.workers import lost_workers_named
 
 RECIPE = "recipe.toml"
 
@@ -52,7 +53,9 @@ def run(
         SystemExit: With the same statuses, after a signal that came before there was a step to
             save.
         ValueError: If the folder holds a run by another recipe or on other data, or another
-            process is at work in it.
+            process is at work in it; if the strategy contradicts the cluster, or the batch cannot
+            be shared equally by the replicas.
+        LostWorker: If another worker is gone.
         OSError: If a file cannot be written, for instance on a full disk; the last checkpoint
             stays.
         Diverged: If a loss or gradient is not finite; the last checkpoint stays.
@@ -62,6 +65,7 @@ def run(
         if _is_complete(recipe, run_dir, console):
             return COMPLETE
         strategy = make_strategy(strategy_name, cluster)
+        check_shares(recipe, strategy.num_replicas_in_sync)
         console.quiet = console.quiet or not is_chief(strategy)
         with locked(run_dir) if is_chief(strategy) else contextlib.nullcontext():
             # Once more, now that no other process can write.
@@ -72,13 +76,14 @@ def run(
             keras.utils.set_random_seed(recipe.seed)
             train_source = open_source(recipe.data, recipe.data.train_split, data_dir, download)
             test_source = open_source(recipe.data, recipe.data.test_split, data_dir, download)
-            learner = Learner(recipe, strategy, train_source, test_source)
-            sitting = Sitting(recipe, run_dir, learner, signals, console)
-            if is_chief(strategy):  # not before all that the recipe asks for was found
-                write_text(run_dir / RECIPE, recipe_to_toml(recipe))
-            sitting.resume()
             has_gpu = bool(tf.config.list_logical_devices("GPU"))
-            return sitting.train(steps_per_call or (20 if has_gpu else 1))
+            with lost_workers_named(strategy):
+                learner = Learner(recipe, strategy, train_source, test_source)
+                sitting = Sitting(recipe, run_dir, learner, signals, console)
+                if is_chief(strategy):  # not before all that the recipe asks for was found
+                    write_text(run_dir / RECIPE, recipe_to_toml(recipe))
+                sitting.resume()
+                return sitting.train(steps_per_call or (20 if has_gpu else 1))
 
 
 def _is_complete(recipe, folder, console):

@@ -8,7 +8,13 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from training.checkpoint import Checkpoint, latest_checkpoint, restore, save_checkpoint
+from training.checkpoint import (
+    Checkpoint,
+    latest_checkpoint,
+    restore,
+    save_checkpoint,
+    weights_sha256,
+)
 from training.data.batches import indices_of_steps
 from training.duration import to_steps
 from training.learner import Learner
@@ -19,6 +25,7 @@ from training.run_directory import MetricsFile, describe_environment, difference
 from training.state import Diverged, State
 from training.stop_signals import Stopped, StopSignals
 from training.strategy import is_chief
+from training.workers import make_gather
 
 COMPLETE = 0
 # In half precision a step whose gradient is not finite is left out, and the scale halved. Where
@@ -48,6 +55,7 @@ class Sitting:
         self.recipe, self.folder, self.learner = recipe, folder, learner
         self.signals, self.console = signals, console
         self.is_chief = is_chief(learner.strategy)
+        self._gather = make_gather(learner.strategy)
         self.state = State()
         self._saved = State()  # at step 0 there is nothing to save
         self.total = self._steps(recipe.length)
@@ -69,6 +77,7 @@ class Sitting:
             self._print(f"warning: {message}")
         if checkpoint is not None:
             self._go_to(checkpoint)
+        self._check_that_workers_agree()
         if self.is_chief:
             write_json(self.folder / "environment.json", self.environment)
             self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.state.step)
@@ -92,7 +101,9 @@ class Sitting:
             except Stopped as stopped:
                 self.save()
                 bar.line(f"Stopped at step {self.state.step}; the same command goes on.")
+                self._gather(0)  # until the chief has written, the others wait
                 return stopped.status
+        self._gather(0)
         return COMPLETE
 
     def save(self) -> None:
@@ -144,7 +155,7 @@ class Sitting:
         state = self.state
         train = self.learner.train_function(is_head_only=state.step < self.head_only)
         while state.step < end:
-            self.signals.check()
+            self._stop_if_asked()
             steps = min(steps_per_call, end - state.step)
             started = time.perf_counter()
             progress = train(batches, tf.constant(steps, tf.int64))
@@ -180,7 +191,7 @@ class Sitting:
     def _measure(self, bar):
         """Measures the test split, and notes what came of it in the state and in the metrics."""
         self._check_variables()
-        scores = self.learner.evaluate(self.signals.check)
+        scores = self.learner.evaluate(self._stop_if_asked)
         state = self.state
         entry = {
             "step": state.step,
@@ -209,7 +220,7 @@ class Sitting:
     def _finish(self):
         """Measures once more, as the recipe wants it in the end, and writes what came of it."""
         ten_crop = self.recipe.evaluation.ten_crop
-        scores = self.learner.evaluate(self.signals.check, ten_crop)
+        scores = self.learner.evaluate(self._stop_if_asked, ten_crop)
         if self.metrics is None:
             return
         changes, entries = self.environment_changes, self.metrics.entries
@@ -218,6 +229,22 @@ class Sitting:
             f"Test accuracy {scores.top1:.2%} after {self.state.step} steps and "
             f"{self.state.seconds:.0f} s: {path}"
         )
+
+    def _stop_if_asked(self):
+        """Raises `Stopped` if a signal has come: to any worker, and in all of them at one place."""
+        number = max(self._gather(self.signals.received or 0))
+        if number:
+            raise Stopped(number)
+
+    def _check_that_workers_agree(self):
+        """Raises if a worker is not where the others are, as when it reads another folder."""
+        digest = int(weights_sha256([*self.learner.variables.values()])[:15], 16)
+        if len(set(self._gather(digest))) > 1:
+            raise ValueError(
+                "All workers must begin with the same variables: the run's folder must be one that "
+                f"all of them read. Received: run_dir={str(self.folder)!r}, and here step "
+                f"{self.state.step}, elsewhere another"
+            )
 
     def _check_variables(self):
         """Raises `Diverged` if a value is not finite, so that none is ever saved or measured.

@@ -19,7 +19,10 @@ class StopSignals:
     """Takes SIGTERM and SIGINT within a `with` block.
 
     As long as there is nothing to save, a signal ends the process at once, by `SystemExit`. After
-    `hold` it is noted, however many come, and `check` raises `Stopped`.
+    `hold` it is only noted, however many come.
+
+    Attributes:
+        received: Number of the first signal that has come, or `None`.
     """
 
     def __init__(self):
@@ -37,13 +40,8 @@ class StopSignals:
             signal.signal(number, handler)
 
     def hold(self) -> None:
-        """From now on, signals wait for `check`."""
+        """From now on, signals wait to be looked at."""
         self._is_holding = True
-
-    def check(self) -> None:
-        """Raises `Stopped` if a signal has come."""
-        if self.received is not None:
-            raise Stopped(self.received)
 
     def _receive(self, number, frame):
         if self.received is None:

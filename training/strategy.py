@@ -6,6 +6,9 @@ from typing import Literal
 
 import tensorflow as tf
 
+from training.recipe import Recipe
+from training.slurm import slurm_resolver
+
 StrategyName = Literal["auto", "one-device", "mirrored", "multi-worker", "tpu"]
 ClusterName = Literal["auto", "slurm", "tf-config"]
 
@@ -15,28 +18,48 @@ def make_strategy(
 ) -> tf.distribute.Strategy:
     """Returns the strategy by its name.
 
+    Call it before anything else computes: TensorFlow connects several workers at its start only.
+
     Args:
-        name: `"auto"` takes several machines if `TF_CONFIG` names them, else all GPUs, else the
-            CPU. `"one-device"` takes the first GPU or the CPU, `"mirrored"` all GPUs, or all
-            logical CPU devices where there is no GPU.
-        cluster: Where `"multi-worker"` learns of its peers: `"tf-config"` from that environment
-            variable, `"slurm"` from Slurm's (which needs a GPU a task), `"auto"` from whichever
-            is set.
+        name: `"auto"` takes several workers if `TF_CONFIG` or `cluster` names them, else all GPUs,
+            else the CPU. `"one-device"` takes the first GPU or the CPU; `"mirrored"` all GPUs, or
+            all logical CPU devices where there is no GPU; `"multi-worker"` all GPUs of each worker,
+            or its CPU; `"tpu"` the TPU that this machine is attached to.
+        cluster: Where a worker learns of its peers: `"tf-config"` from that environment variable,
+            `"slurm"` from those of the job step it is a task of. `"auto"` takes `TF_CONFIG` where
+            it is set, and else, for `"multi-worker"` alone, Slurm.
 
     Returns:
         A `tf.distribute.Strategy`.
 
     Raises:
-        ValueError: If several workers are asked for and nothing says where they are.
+        ValueError: If the arguments contradict each other or `TF_CONFIG`, or several workers are
+            asked for and nothing says where they are.
+
+    Example:
+
+    >>> make_strategy("one-device").num_replicas_in_sync
+    1
     """
-    if name == "auto" and "TF_CONFIG" in os.environ:
-        name = "multi-worker"
-    gpus = tf.config.list_logical_devices("GPU")
+    workers = _workers_in_tf_config()
+    if name not in ("auto", "multi-worker"):
+        if cluster != "auto":
+            raise ValueError(
+                "`cluster` has an effect for several workers only. "
+                f"Received: cluster={cluster!r}, strategy={name!r}"
+            )
+        if workers > 1:
+            raise ValueError(
+                f"TF_CONFIG names {workers} workers, each of which would train for itself. Unset "
+                f"it, or take strategy='multi-worker'. Received: strategy={name!r}"
+            )
+    if name == "multi-worker" or cluster != "auto" or workers > 1:
+        resolver = _resolver(cluster)
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     if name == "tpu":
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
         return tf.distribute.TPUStrategy(resolver)
-    if name == "multi-worker":
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_cluster(cluster))
+    gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         devices = gpus or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
@@ -55,19 +78,58 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     )
 
 
-def _cluster(name):
-    if name == "auto":
-        name = "tf-config" if "TF_CONFIG" in os.environ else "slurm"
-    if name == "tf-config":
-        if not json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster"):
-            raise ValueError(
-                "Several workers need the environment variable TF_CONFIG with a cluster in it. "
-                f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')!r}"
-            )
-        return tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    if "SLURM_JOB_ID" not in os.environ:
+def check_shares(recipe: Recipe, replicas: int) -> None:
+    """Raises unless every replica gets as many examples of a batch as any other.
+
+    Args:
+        recipe: Its batches, of training and of evaluation, count.
+        replicas: How many devices share each batch, over all workers.
+
+    Raises:
+        ValueError: If a batch does not divide.
+
+    Example:
+
+    >>> check_shares(Recipe(batch=128), replicas=8)
+    Traceback (most recent call last):
+    ...
+    ValueError: `evaluation.batch` must be a multiple of the number of replicas. Received: \
+evaluation.batch=500, replicas=8
+    """
+    accumulate = recipe.optimizer.accumulate
+    if recipe.batch % (replicas * accumulate):
+        parts = "the number of replicas"
+        received = f"batch={recipe.batch}, replicas={replicas}"
+        if accumulate > 1:
+            parts += " times `optimizer.accumulate`"
+            received += f", optimizer.accumulate={accumulate}"
+        raise ValueError(f"`batch` must be a multiple of {parts}. Received: {received}")
+    if recipe.evaluation.batch % replicas:
         raise ValueError(
-            "Several workers need a Slurm job, or the environment variable TF_CONFIG. Neither is "
-            "there."
+            "`evaluation.batch` must be a multiple of the number of replicas. Received: "
+            f"evaluation.batch={recipe.evaluation.batch}, replicas={replicas}"
         )
-    return tf.distribute.cluster_resolver.SlurmClusterResolver()
+
+
+def _workers_in_tf_config():
+    """Returns how many workers TF_CONFIG names: 0 if it is not set, or names no cluster."""
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        cluster = json.loads(text or "{}").get("cluster", {})
+        return sum(len(cluster.get(job, ())) for job in ("chief", "worker"))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(
+            "TF_CONFIG must be a JSON object with the cluster and this worker's task. "
+            f"Received: TF_CONFIG={text!r}"
+        ) from error
+
+
+def _resolver(cluster):
+    if cluster == "slurm" or (cluster == "auto" and not _workers_in_tf_config()):
+        return slurm_resolver()
+    if not _workers_in_tf_config():
+        raise ValueError(
+            "Several workers need the environment variable TF_CONFIG with a cluster in it. "
+            f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')!r}"
+        )
+    return tf.distribute.cluster_resolver.TFConfigClusterResolver()

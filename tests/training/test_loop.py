@@ -1,4 +1,6 @@
-"""The train function: equal on one device and two, and stopped by what is not finite."""
+"""The train function: a step by hand, and what stops it."""
+
+import types
 
 import keras
 import numpy as np
@@ -6,37 +8,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from tests.subprocesses import run_module  # noqa: E402
 from training.loop import MovingAverage, make_train_function  # noqa: E402
-
-
-def trained(tmp_path, strategy, synchronized="synchronized", accumulate=1, clip_norm=0.0):
-    path = tmp_path / f"{strategy}{synchronized}.npz"
-    printed = run_module(
-        "tests.training.mirrored_training",
-        strategy,
-        synchronized,
-        str(accumulate),
-        str(clip_norm),
-        str(path),
-    )
-    with np.load(path) as archive:
-        return printed, [archive[name] for name in archive.files]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("clip_norm", [0.0, 0.5])
-def test_two_devices_with_synchronized_norms_do_what_one_does(tmp_path, clip_norm):
-    one, one_values = trained(tmp_path, "one-device", "local", clip_norm=clip_norm)
-    two, two_values = trained(tmp_path, "mirrored", clip_norm=clip_norm)
-    assert one["steps"] == two["steps"] == 5
-    assert one["correct"] == two["correct"]
-    assert one["finite"]
-    assert two["finite"]
-    assert two["observed"]
-    assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
-    for of_one, of_two in zip(one_values, two_values, strict=True):
-        np.testing.assert_allclose(of_one, of_two, rtol=1e-5, atol=1e-5)
 
 
 def linear_model():
@@ -137,6 +109,14 @@ def test_a_gradient_that_is_not_finite_stops_too_though_the_loss_is(examples):
     progress = train(iterator, tf.constant(1, tf.int64))
     assert float(progress.loss) == 0.0
     assert not bool(progress.finite)
+
+
+def test_replicas_that_exchange_statistics_cannot_be_compiled():
+    norm = keras.layers.BatchNormalization(synchronized=True)
+    model = keras.Sequential([keras.Input((2,)), norm])
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(ValueError, match="jit_compile=True, replicas=2"):
+        make_train_function(two, model, None, None, batch=4, jit_compile=True)
 
 
 def test_half_precision_gradients_are_scaled_and_a_step_that_overflows_is_left_out(examples):

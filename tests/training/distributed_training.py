@@ -1,0 +1,170 @@
+"""A process of its own: trains by the loop on one device and on two, or as one of two workers.
+
+For each strategy and case it puts all variables into FOLDER/STRATEGY-CASE.npz, and prints what else
+came out as one line of JSON.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_resnets
+from training.loop import MovingAverage, make_train_function
+from training.strategy import make_strategy
+from training.sync_batch_norm import synchronize_batch_norm
+
+BATCH, STEPS = 16, 5
+SYNCHRONIZED = {
+    "whole": {},
+    "in parts": {"accumulate": 2, "clip_norm": 0.5},
+    "bfloat16": {"precision": "mixed_bfloat16"},
+    "float16": {"precision": "mixed_float16", "overflow": True},
+}
+LOCAL = {"local": {}, "compiled": {"jit_compile": True}}
+
+
+def main(folder, *names):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    if "mirrored" in names:
+        logical = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, logical)
+    facts = {}
+    for name in names:
+        strategy = make_strategy(name)
+        for case, options in SYNCHRONIZED.items():
+            if name != "multi-worker" or case == "whole":
+                archive = Path(folder) / f"{name}-{case}.npz"
+                facts[f"{name}-{case}"] = train(strategy, archive, synchronized=True, **options)
+        if name == "mirrored":
+            facts["kept"] = kept_features(strategy)
+        for case, options in LOCAL.items():
+            if name == "mirrored":
+                archive = Path(folder) / f"{name}-{case}.npz"
+                facts[f"{name}-{case}"] = train(strategy, archive, synchronized=False, **options)
+    return facts
+
+
+def train(
+    strategy,
+    archive,
+    synchronized,
+    accumulate=1,
+    clip_norm=0.0,
+    precision="float32",
+    overflow=False,
+    jit_compile=False,
+):
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy(precision)
+    spec = keras_resnets.ResNetSpec(
+        block="basic", repeats=(1, 1), widths=(8, 16), stem="cifar", shortcut="A"
+    )
+    with strategy.scope():
+        model = keras_resnets.build_model(
+            spec, input_shape=(8, 8, 3), classes=10, classifier_activation=None
+        )
+        if synchronized:
+            synchronize_batch_norm(model)
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
+        if precision == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1024.0)
+        optimizer.build(model.trainable_variables)
+        average = MovingAverage(model, 0.9)
+    accuracies = []
+    train_steps = make_train_function(
+        strategy,
+        model,
+        optimizer,
+        cross_entropy,
+        BATCH,
+        accumulate,
+        clip_norm,
+        average,
+        lambda accuracy: accuracies.append(accuracy.shape),
+        jit_compile,
+    )
+    iterator = iter(
+        strategy.distribute_datasets_from_function(
+            lambda context: share(context, strategy.num_replicas_in_sync, overflow)
+        )
+    )
+    loss, correct, steps, finite, kernels = 0.0, 0, 0, True, []
+    for count in (1, 1, STEPS - 2):
+        progress = train_steps(iterator, tf.constant(count, tf.int64))
+        loss += float(progress.loss)
+        correct += int(progress.correct)
+        steps += int(progress.steps)
+        finite &= bool(progress.finite)
+        kernels.append(np.asarray(model.get_layer("predictions").kernel))
+    variables = [*model.variables, *average.variables]
+    np.savez(archive, *[np.asarray(variable) for variable in variables])
+    return {
+        "loss": loss,
+        "correct": correct,
+        "steps": steps,
+        "finite": finite,
+        "observed": len(accuracies) > 0,
+        "second_step_changed": bool((kernels[0] != kernels[1]).any()),
+        "third_step_changed": bool((kernels[1] != kernels[2]).any()),
+        "scale": float(optimizer.dynamic_scale.numpy()) if overflow else None,
+        "apart": largest_difference(strategy, variables),
+    }
+
+
+def kept_features(strategy):
+    """Returns how many of the two replicas kept their only feature, in each of 24 steps."""
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy("float32")
+    with strategy.scope():
+        model = keras.Sequential(
+            [
+                keras.Input((1,)),
+                keras.layers.Dropout(0.5),  # what is kept is doubled
+                keras.layers.Dense(1, kernel_initializer="ones", use_bias=False),
+            ]
+        )
+        optimizer = keras.optimizers.SGD(0.0)
+        optimizer.build(model.trainable_variables)
+    train_steps = make_train_function(
+        strategy, model, optimizer, lambda target, logits: logits[:, 0] / 2, batch=2
+    )
+    ones = tf.data.Dataset.from_tensors({"image": tf.ones((1, 1)), "target": tf.ones((1, 1))})
+    iterator = iter(strategy.distribute_datasets_from_function(lambda context: ones.repeat()))
+    return [float(train_steps(iterator, tf.constant(1, tf.int64)).loss) for _ in range(24)]
+
+
+def cross_entropy(target, logits):
+    return tf.nn.softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
+
+
+def share(context, replicas, overflow):
+    """Returns a worker's contiguous part of each batch, in batches for each of its replicas."""
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(STEPS, BATCH, 8, 8, 3)).astype("float32")
+    targets = np.eye(10, dtype="float32")[generator.integers(0, 10, (STEPS, BATCH))]
+    if overflow:  # the gradient of the last replica's last example in step 2, and that alone
+        targets[1, -1] *= 3e4
+    part = BATCH // context.num_input_pipelines
+    begin = context.input_pipeline_id * part
+    dataset = tf.data.Dataset.from_tensor_slices(
+        {"image": images[:, begin : begin + part], "target": targets[:, begin : begin + part]}
+    )
+    return dataset.unbatch().batch(BATCH // replicas)
+
+
+def largest_difference(strategy, variables):
+    """Returns how far apart two replicas' copies of a variable are, where it is most."""
+    apart = 0.0
+    for variable in variables:
+        variable = variable.value if isinstance(variable, keras.Variable) else variable
+        first, *others = map(np.asarray, strategy.experimental_local_results(variable))
+        apart = max([apart, *[float(np.abs(first - other).max()) for other in others]])
+    return apart
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:])))

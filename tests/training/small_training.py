@@ -1,0 +1,22 @@
+"""`python -m training` with three blocks in ResNet-20, and with logical CPU devices if asked.
+
+A process of its own, for both must be settled before TensorFlow starts.
+"""
+
+import dataclasses
+import os
+import sys
+
+from training.__main__ import main
+
+if __name__ == "__main__":
+    import tensorflow as tf
+
+    from keras_resnets.models.variants import VARIANTS
+
+    VARIANTS["resnet20"] = dataclasses.replace(VARIANTS["resnet20"], repeats=(1, 1, 1))
+    if os.environ.get("LOGICAL_CPUS"):
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        logical = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["LOGICAL_CPUS"])
+        tf.config.set_logical_device_configuration(cpu, logical)
+    sys.exit(main(sys.argv[1:]))

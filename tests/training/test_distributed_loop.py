@@ -1,0 +1,119 @@
+"""The train function on two devices and in two processes, against one device."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from tests.subprocesses import run_module
+from tests.training.workers import finish_workers, start_processes, start_workers
+
+MODULE = "tests.training.distributed_training"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory):
+    """What one device, and two logical ones, made of the same batches."""
+    folder = tmp_path_factory.mktemp("archives")
+    return folder, run_module(MODULE, str(folder), "one-device", "mirrored", timeout=500)
+
+
+def variables_of(folder, name):
+    with np.load(folder / f"{name}.npz") as archive:
+        return [archive[key] for key in archive.files]
+
+
+def assert_equal_variables(ones, others, tolerance):
+    for one, other in zip(ones, others, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+def assert_equal_facts(one, two, loss_tolerance):
+    assert one["steps"] == two["steps"] == 5
+    assert one["finite"]
+    assert two["finite"]
+    assert one["observed"]
+    assert two["observed"]
+    assert one["loss"] == pytest.approx(two["loss"], rel=loss_tolerance)
+    assert two["apart"] == 0.0
+
+
+# 2⁻⁸ and 2⁻¹¹ are what 16-bit floats round by; the kernel of one device rounds elsewhere.
+@pytest.mark.parametrize(
+    ("case", "tolerance"),
+    [("whole", 1e-5), ("in parts", 1e-5), ("bfloat16", 2e-2), ("float16", 5e-3)],
+)
+def test_two_devices_with_synchronized_norms_do_what_one_does(one_process, case, tolerance):
+    folder, facts = one_process
+    one, two = f"one-device-{case}", f"mirrored-{case}"
+    assert_equal_facts(facts[one], facts[two], tolerance)
+    if tolerance == 1e-5:
+        assert facts[one]["correct"] == facts[two]["correct"]
+    assert_equal_variables(variables_of(folder, one), variables_of(folder, two), tolerance)
+
+
+@pytest.mark.parametrize("strategy", ["one-device", "mirrored"])
+def test_an_overflow_on_one_replica_leaves_the_step_out_on_all(one_process, strategy):
+    _, facts = one_process
+    float16 = facts[f"{strategy}-float16"]
+    assert not float16["second_step_changed"]
+    assert float16["third_step_changed"]
+    assert float16["scale"] == 512.0  # half of what it was
+    assert float16["apart"] == 0.0
+    assert facts[f"{strategy}-whole"]["second_step_changed"]
+
+
+def test_replicas_that_do_not_synchronize_their_norms_still_keep_equal_statistics(one_process):
+    folder, facts = one_process
+    assert facts["mirrored-local"]["apart"] == 0.0
+    # Each is normalized by itself, so that it is not what one device does.
+    local = variables_of(folder, "mirrored-local")
+    whole = variables_of(folder, "mirrored-whole")
+    assert max(np.abs(a - b).max() for a, b in zip(local, whole, strict=True)) > 1e-3
+
+
+def test_each_replica_draws_for_itself_what_it_drops(one_process):
+    _, facts = one_process
+    assert set(facts["kept"]) == {0.0, 1.0, 2.0}  # 1 never if they drew alike
+    assert len(facts["kept"]) == 24
+
+
+def test_replicas_can_be_compiled(one_process):
+    folder, facts = one_process
+    assert_equal_facts(facts["mirrored-local"], facts["mirrored-compiled"], 1e-5)
+    local = variables_of(folder, "mirrored-local")
+    assert_equal_variables(local, variables_of(folder, "mirrored-compiled"), 1e-4)
+
+
+@pytest.mark.parametrize("cluster", ["tf-config", pytest.param("slurm", marks=pytest.mark.soak)])
+def test_two_workers_with_synchronized_norms_do_what_one_device_does(
+    one_process, tmp_path, cluster
+):
+    folder, facts = one_process
+    folders = [tmp_path / "0", tmp_path / "1"]
+    for each in folders:
+        each.mkdir()
+    arguments = [[str(each), "multi-worker"] for each in folders]
+    if cluster == "tf-config":
+        processes = start_workers(*arguments, module=MODULE)
+    else:
+        step = {
+            "SLURM_JOB_ID": str(os.getpid()),
+            "SLURM_NODEID": "0",
+            "SLURM_STEP_NODELIST": "localhost",
+            "SLURM_STEP_TASKS_PER_NODE": "2",
+        }
+        ranks = [{**step, "SLURM_PROCID": str(rank)} for rank in range(2)]
+        processes = start_processes(arguments, ranks, MODULE)
+    for each, (status, output, errors) in zip(folders, finish_workers(processes), strict=True):
+        assert status == 0, errors
+        worker = json.loads(output.splitlines()[-1])["multi-worker-whole"]
+        assert_equal_facts(facts["one-device-whole"], worker, 1e-5)
+        assert worker["correct"] == facts["one-device-whole"]["correct"]
+        one = variables_of(folder, "one-device-whole")
+        assert_equal_variables(one, variables_of(each, "multi-worker-whole"), 1e-5)
