@@ -11,7 +11,13 @@ from rich.table import Table
 from training.evaluate_model import evaluate_model
 from training.publish import publish, write_index
 from training.recipe import Recipe
-from training.recipe_files import list_recipes, load_recipe, recipe_header, recipe_to_toml
+from training.recipe_files import (
+    list_recipes,
+    load_recipe,
+    named_recipe,
+    recipe_header,
+    recipe_to_toml,
+)
 from training.recipe_page import recipe_page
 from training.report import draw_confusion, score_table, score_values
 from training.run import run
@@ -27,8 +33,7 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
     Args:
         arguments: The command line behind `train`; its first word names the recipe.
     """
-    named = bool(arguments) and not arguments[0].startswith("-")
-    defaults = load_recipe(arguments[0]) if named else Recipe()
+    defaults = named_recipe(arguments)
 
     def train(
         name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")],
