@@ -16,12 +16,14 @@ class Progress(NamedTuple):
         steps: Number of steps that were taken.
         finite: Whether every loss and gradient was a finite number; if not, the call ended after
             the step where one was not.
+        skipped: Number of examples in whose place another stood, for theirs could not be read.
     """
 
     loss: tf.Tensor
     correct: tf.Tensor
     steps: tf.Tensor
     finite: tf.Tensor
+    skipped: tf.Tensor
 
 
 class MovingAverage:
@@ -87,8 +89,8 @@ def make_train_function(
         observe_accuracy: Called with the training accuracy of each step.
 
     Returns:
-        A function of a distributed iterator over dictionaries with `image` and `target`, and of
-        a number of steps as an int64 scalar. It returns a `Progress`.
+        A function of a distributed iterator over dictionaries with `image`, `target` and perhaps
+        `skipped`, and of a number of steps as an int64 scalar. It returns a `Progress`.
     """
     variables = model.trainable_variables
     # Gradients of mixed_float16 are scaled, and a step where one is not finite is left out.
@@ -128,31 +130,34 @@ def make_train_function(
             limit = clip_norm * (optimizer.dynamic_scale if is_scaled else 1.0)
             gradients = _shared(gradients, limit if clip_norm else None)
         optimizer.apply(gradients, variables)  # adds up over the replicas
-        return loss_sum, correct, tf.cast(is_finite, tf.float32)
+        skipped = tf.math.count_nonzero(example.get("skipped", False))
+        return loss_sum, correct, tf.cast(is_finite, tf.float32), skipped
 
     def train_step(example):
-        loss_sum, correct, is_finite = strategy.run(replica_step, (example,))
+        loss_sum, correct, is_finite, skipped = strategy.run(replica_step, (example,))
         loss_sum = strategy.reduce("SUM", loss_sum, axis=None)
         correct = strategy.reduce("SUM", correct, axis=None)
         is_finite = strategy.reduce("MEAN", is_finite, axis=None) == 1.0
+        skipped = strategy.reduce("SUM", skipped, axis=None)
         with strategy.scope():
             if average is not None:
                 average.update(strategy)
             if observe_accuracy is not None:
                 observe_accuracy(tf.cast(correct, tf.float32) / batch)
-        return loss_sum, correct, is_finite
+        return loss_sum, correct, is_finite, skipped
 
     @tf.function
     def train(iterator, steps):
-        loss_sum, correct, done = 0.0, tf.constant(0, tf.int64), tf.constant(0, tf.int64)
-        is_finite = True
+        loss_sum, is_finite = 0.0, True
+        correct = done = skipped = tf.constant(0, tf.int64)
         for _ in tf.range(steps):
             if is_finite:
-                step_loss, step_correct, is_finite = train_step(next(iterator))
+                step_loss, step_correct, is_finite, step_skipped = train_step(next(iterator))
                 loss_sum += step_loss
                 correct += step_correct
+                skipped += step_skipped
                 done += 1
-        return Progress(loss_sum, correct, done, is_finite)
+        return Progress(loss_sum, correct, done, is_finite, skipped)
 
     return train
 

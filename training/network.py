@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 import keras_resnets
+from training.initial_weights import load_initial_weights
 from training.recipe import Recipe
 
 
@@ -19,7 +20,8 @@ def build_network(recipe: Recipe, classes: int, channels: int) -> keras.Model:
         A model from `(batch, size, size, channels)` to `(batch, classes)`.
 
     Raises:
-        ValueError: If the model has no such option.
+        ValueError: If the model has no such option, or `model.weights` is no file of its weights.
+            The file may have other classes: then the classifier begins anew.
     """
     model = _create(recipe, classes, activation=None, channels=channels)
     if recipe.model.classifier_std:
@@ -27,7 +29,11 @@ def build_network(recipe: Recipe, classes: int, channels: int) -> keras.Model:
         initializer = keras.initializers.RandomNormal(stddev=recipe.model.classifier_std)
         kernel.assign(initializer(kernel.shape, dtype=kernel.dtype))
     if recipe.model.weights:
-        model.load_weights(recipe.model.weights)
+        load_initial_weights(
+            model,
+            recipe.model.weights,
+            lambda of_file: _create(recipe, of_file, activation=None, channels=channels),
+        )
     return model
 
 

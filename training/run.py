@@ -22,6 +22,7 @@ def run(
     cluster: ClusterName = "auto",
     steps_per_call: int = 0,
     console: Console | None = None,
+    tensorboard: bool = False,
 ) -> int:
     """Does a run, or what is left of it.
 
@@ -35,6 +36,7 @@ def run(
         steps_per_call: Steps between looks at signals and at the progress bar; 0 for 1 on a CPU
             and 20 on a GPU.
         console: Where to print.
+        tensorboard: Whether event files for TensorBoard are written, to the folder `tensorboard`.
 
     Returns:
         The exit status: 0 when the run is complete, 143 after SIGTERM and 130 after SIGINT, with
@@ -63,7 +65,7 @@ def run(
     train_source = open_source(recipe.data, recipe.data.train_split, data_dir, download)
     test_source = open_source(recipe.data, recipe.data.test_split, data_dir, download)
     steps_per_call = steps_per_call or (20 if tf.config.list_logical_devices("GPU") else 1)
-    sitting = Sitting(recipe, run_dir, strategy, train_source, test_source, console)
+    sitting = Sitting(recipe, run_dir, strategy, train_source, test_source, console, tensorboard)
     sitting.resume()
     return sitting.train(steps_per_call)
 

@@ -15,11 +15,13 @@ from training.checkpoint import (
     save_checkpoint,
 )
 from training.curves import draw_curves
-from training.data.batches import evaluation_batches, training_batches
+from training.data.bad_images import bad_images_named
+from training.data.batches import evaluation_batches, indices_of_steps, training_batches
 from training.data.normalization import normalization
-from training.data.order import example_at
 from training.duration import to_steps
 from training.evaluate import Scores, evaluate, make_score_function
+from training.event_log import EventLog
+from training.initial_weights import describe_initial_weights
 from training.loop import MovingAverage, make_train_function
 from training.losses import build_loss
 from training.network import build_network, serving_model
@@ -47,9 +49,12 @@ class Sitting:
         train_source: The examples to train on.
         test_source: The examples to evaluate on.
         console: Where to print.
+        tensorboard: Whether event files for TensorBoard are written too.
     """
 
-    def __init__(self, recipe, folder, strategy, train_source, test_source, console):
+    def __init__(
+        self, recipe, folder, strategy, train_source, test_source, console, tensorboard=False
+    ):
         self.recipe, self.folder, self.strategy = recipe, folder, strategy
         self.train_source, self.test_source = train_source, test_source
         self.console = console
@@ -60,6 +65,8 @@ class Sitting:
         self.checkpoint_every = self._steps(recipe.checkpoint_every)
         self.head_only = self._steps(recipe.head_only)
         self.metrics: MetricsFile | None = None
+        self.events: EventLog | None = None
+        self.tensorboard = tensorboard
         self._train = None
         self._is_head_only = False
         with strategy.scope():
@@ -94,12 +101,17 @@ class Sitting:
             self._print(f"Going on at step {self.state.step} of {self.total}, from {self.folder}")
             for line in differences(checkpoint.facts["environment"], environment):
                 self._print(f"warning: the bits may differ from an uninterrupted run's: {line}")
+        elif self.recipe.model.weights:
+            classes = len(self.train_source.class_names)
+            self._print(describe_initial_weights(self.recipe.model.weights, classes))
         self.environment = environment
         if is_chief(self.strategy):
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / RECIPE).write_text(recipe_to_toml(self.recipe), encoding="utf-8")
             write_json(self.folder / "environment.json", environment)
             self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.state.step)
+            if self.tensorboard:
+                self.events = EventLog(self.folder / "tensorboard", self.metrics.entries)
 
     def train(self, steps_per_call):
         """Trains to the end, or until a signal; returns the exit status."""
@@ -152,7 +164,8 @@ class Sitting:
             ).rebatch(self.recipe.evaluation.batch // self.strategy.num_replicas_in_sync)
         )
         classes = len(self.test_source.class_names)
-        return evaluate(self.score, batches, self.test_source.size, classes)
+        with bad_images_named(self.test_source, lambda: range(self.test_source.size)):
+            return evaluate(self.score, batches, self.test_source.size, classes)
 
     def _train_stretch(self, iterator, end, steps_per_call, bar, received):
         """Trains up to a step at which something is due, or until a signal."""
@@ -160,7 +173,8 @@ class Sitting:
         while self.state.step < end and not received:
             steps = min(steps_per_call, end - self.state.step)
             started = time.perf_counter()
-            progress = train(iterator, tf.constant(steps, tf.int64))
+            with bad_images_named(self.train_source, lambda taking=steps: self._indices(taking)):
+                progress = train(iterator, tf.constant(steps, tf.int64))
             loss, taken = float(progress.loss), int(progress.steps)
             seconds = time.perf_counter() - started
             if not progress.finite:
@@ -171,6 +185,7 @@ class Sitting:
             state.loss_sum += loss
             state.correct += int(progress.correct)
             state.examples += taken * self.recipe.batch
+            state.skipped += int(progress.skipped)
             bar.update(
                 state.step,
                 state.loss_sum / state.examples,
@@ -196,16 +211,21 @@ class Sitting:
                 "learning_rate": float(self.optimizer.learning_rate),
                 "seconds": round(state.seconds, 3),
             }
+            if self.recipe.data.on_bad_image == "skip":
+                entry["skipped_images"] = state.skipped
             state.loss_sum, state.correct, state.examples = 0.0, 0, 0
             if isinstance(self.schedule, WatchingSchedule):
                 self.schedule.observe_evaluation(scores.top1)
             if self.metrics is not None:
                 self.metrics.append(entry)
+            if self.events is not None:
+                self.events.append(entry)
             bar.line(
                 f"step {state.step:>6}  epoch {entry['epoch']:6.2f}  "
                 f"train {entry['train_loss']:.4f} {entry['train_accuracy']:.2%}  "
                 f"test {entry['test_loss']:.4f} {entry['test_accuracy']:.2%}  "
                 f"{state.seconds:.0f} s"
+                + (f"  {state.skipped} bad images skipped" if state.skipped else "")
             )
         if state.step % self.checkpoint_every == 0 or state.step == self.total:
             self.save()
@@ -296,12 +316,14 @@ class Sitting:
     def _steps(self, duration):
         return to_steps(duration, self.recipe.batch, self.train_source.size)
 
+    def _indices(self, steps):
+        """Returns the indices of the next steps' examples."""
+        return indices_of_steps(self.train_source, self.recipe, self.state.step, steps)
+
     def _what_diverged(self, step):
-        recipe, size = self.recipe, self.train_source.size
-        positions = tf.range(step * recipe.batch, (step + 1) * recipe.batch, dtype=tf.int64)
-        indices, _, _ = example_at(positions, size, recipe.seed, recipe.augmentation.repeats)
+        indices = indices_of_steps(self.train_source, self.recipe, step, 1)
         return (
             f"The loss or a gradient of step {step} is not a finite number. Its batch holds the "
-            f"examples {indices.numpy().tolist()} of {self.recipe.data.train_split!r}. The "
+            f"examples {indices.tolist()} of {self.recipe.data.train_split!r}. The "
             "checkpoint before it stays."
         )

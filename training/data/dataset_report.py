@@ -93,14 +93,14 @@ class DatasetReport:
         for split in splits:
             table.add_column(escape(split), justify="right")
         names = dict.fromkeys(name for counts in self.class_counts.values() for name in counts)
-        rows = {
-            name: [self.class_counts[split].get(name, 0) for split in splits] for name in names
-        }
+        rows = {name: [self.class_counts[split].get(name, 0) for split in splits] for name in names}
         shown = sorted(names, key=rows.__getitem__)[:most] if len(names) > most else names
         for name in shown:
             table.add_row(escape(name), *[f"{count:,}" for count in rows[name]])
         if len(names) > most:
             table.add_row(f"and {len(names) - most:,} classes with more")
         table.add_section()
-        table.add_row("all", *[f"{sum(counts.values()):,}" for counts in self.class_counts.values()])
+        table.add_row(
+            "all", *[f"{sum(counts.values()):,}" for counts in self.class_counts.values()]
+        )
         return table
