@@ -23,7 +23,7 @@ from training.recipe_page import recipe_page
 from training.report import score_table, score_values
 from training.run import run
 from training.run_directory import write_json
-from training.strategy import ClusterName, StrategyName
+from training.strategy import ClusterName, StrategyName, make_strategy
 
 SAVED_MODELS = Path("saved_models")
 
@@ -132,7 +132,15 @@ def evaluate_command(
     """
     console = Console(highlight=False)
     scores, class_names = evaluate_model(
-        path, dataset, split, data_dir, download, ten_crop, crop_ratio, batch, strategy
+        path,
+        make_strategy(strategy),
+        dataset,
+        split,
+        data_dir,
+        download,
+        ten_crop,
+        crop_ratio,
+        batch,
     )
     console.print(score_table(scores, class_names))
     matrix = confusion_table(scores, class_names)

@@ -22,8 +22,8 @@ def confusion_table(scores: Scores, class_names: tuple[str, ...]) -> Table | Non
     """
     if len(class_names) > MOST_PRINTED:
         return None
-    table = Table(title="True class (row) and predicted class", title_justify="left", box=None)
-    table.add_column("")
+    table = Table(box=None)
+    table.add_column("true \\ predicted")
     for name in class_names:
         table.add_column(escape(name[:6]), justify="right")
     for label, counts in enumerate(scores.confusion()):

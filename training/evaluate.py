@@ -105,7 +105,8 @@ def make_score_function(
             "label": labels,
             "prediction": tf.argmax(probabilities, axis=-1),
             "confidence": tf.reduce_max(probabilities, axis=-1),
-            "in_top5": tf.math.in_top_k(labels, probabilities, top),
+            # As numbers: gathered from several replicas, truth values are an error.
+            "in_top5": tf.cast(tf.math.in_top_k(labels, probabilities, top), tf.int32),
             "loss": -tf.math.log(tf.maximum(of_label, 1e-30)),
         }
 
@@ -151,7 +152,7 @@ def evaluate(
         labels=columns["label"][order],
         predictions=columns["prediction"][order],
         confidences=columns["confidence"][order].astype(np.float64),
-        in_top5=columns["in_top5"][order],
+        in_top5=columns["in_top5"][order].astype(bool),
         losses=columns["loss"][order],
         classes=classes,
     )

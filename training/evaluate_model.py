@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from training.data.bad_images import bad_images_named
 from training.data.batches import evaluation_batches
@@ -14,11 +15,11 @@ from training.evaluate import Scores, evaluate, make_score_function
 from training.recipe import Augmentation, Data, Evaluation, Recipe
 from training.recipe_files import load_recipe
 from training.served_model import ServedModel, open_served_model
-from training.strategy import StrategyName, make_strategy
 
 
 def evaluate_model(
     path: Path,
+    strategy: tf.distribute.Strategy,
     dataset: str = "",
     split: str = "",
     data_dir: Path | None = None,
@@ -26,12 +27,12 @@ def evaluate_model(
     ten_crop: bool = False,
     crop_ratio: float = 0.0,
     batch: int = 0,
-    strategy_name: StrategyName = "auto",
 ) -> tuple[Scores, tuple[str, ...]]:
     """Scores a run's model, or a model in a file, on a split of a data set.
 
     Args:
         path: As for `open_served_model`.
+        strategy: Where to compute.
         dataset: A source as in a recipe; by default that of the run.
         split: By default the run's test split, and `"test"` for a file.
         data_dir: Folder with prepared TFDS data sets.
@@ -40,7 +41,6 @@ def evaluate_model(
         crop_ratio: Size of the central crop over the shorter side after resizing; 0 for the run's,
             and 1 for a file.
         batch: Images at a time, over all replicas; 0 for the run's.
-        strategy_name: See `training.strategy.make_strategy`.
 
     Returns:
         The scores, and the names of the classes.
@@ -54,7 +54,6 @@ def evaluate_model(
         raise ValueError(
             f"`dataset` must name the images for a model in a file. Received: dataset={dataset!r}"
         )
-    strategy = make_strategy(strategy_name)
     with strategy.scope():
         model = open_served_model(path)
     data = Data(source=dataset) if begun is None else begun.data

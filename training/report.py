@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from training.evaluate import Scores
@@ -42,8 +43,8 @@ def score_table(scores: Scores, class_names: tuple[str, ...], most: int = 20) ->
         taken_for = ""
         if confusion.any():
             other = int(confusion.argmax())
-            taken_for = f"most often taken for {class_names[other]} ({confusion[other]})"
-        table.add_row(class_names[label], f"{accuracies[label]:.1%}", taken_for)
+            taken_for = f"most often taken for {escape(class_names[other])} ({confusion[other]})"
+        table.add_row(escape(class_names[label]), f"{accuracies[label]:.1%}", taken_for)
     if len(accuracies) > most:
         table.add_row(f"and {len(accuracies) - most} better classes")
     return table

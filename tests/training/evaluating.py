@@ -1,6 +1,6 @@
 """A process of its own, with two logical devices: evaluates a model in every way there is.
 
-Beside what `evaluate_model` gave it prints what plain Keras, Pillow and NumPy make of the same files.
+Beside what `evaluate_model` gave, it prints what plain Keras and NumPy make of the same pictures.
 """
 
 import json
@@ -19,26 +19,26 @@ def main(root):
     logical = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
     from training.evaluate_model import evaluate_model
+    from training.strategy import make_strategy
 
     model = network()
     model.save(root / "model.keras")
     model.export(root / "saved_model", verbose=False)
     whole, labels = write_pictures(root / "whole", SIZE)
     large, _ = write_pictures(root / "large", SIDE)
-    keras_file, saved_model = root / "model.keras", root / "saved_model"
+    keras_file = root / "model.keras"
     whole_name, large_name = f"folder:{root / 'whole'}", f"folder:{root / 'large'}"
+    one, two = make_strategy("one-device"), make_strategy("mirrored")
     ten = {"ten_crop": True, "crop_ratio": 0.5}
     evaluations = {
         # 13 images: the last batch is short, and one of two replicas gets none of it.
-        "one device": evaluate_model(keras_file, whole_name, batch=12, strategy_name="one-device"),
-        "two devices": evaluate_model(keras_file, whole_name, batch=12, strategy_name="mirrored"),
-        "folder": evaluate_model(root, whole_name, batch=5),
-        "SavedModel": evaluate_model(saved_model, whole_name, batch=4),
-        "ten crops": evaluate_model(keras_file, large_name, **ten, batch=3),
-        "ten crops, two devices": evaluate_model(
-            keras_file, large_name, **ten, batch=4, strategy_name="mirrored"
-        ),
-        "centre": evaluate_model(keras_file, large_name, crop_ratio=0.5, batch=4),
+        "one device": evaluate_model(keras_file, one, whole_name, batch=12),
+        "two devices": evaluate_model(keras_file, two, whole_name, batch=12),
+        "folder": evaluate_model(root, one, whole_name, batch=5),
+        "SavedModel": evaluate_model(root / "saved_model", one, whole_name, batch=4),
+        "ten crops": evaluate_model(keras_file, one, large_name, **ten, batch=3),
+        "ten crops, two devices": evaluate_model(keras_file, two, large_name, **ten, batch=4),
+        "centre": evaluate_model(keras_file, one, large_name, crop_ratio=0.5, batch=4),
     }
     centre = (SIDE - SIZE) // 2
     corners = [(0, 0), (0, SIZE), (SIZE, 0), (SIZE, SIZE), (centre, centre)]
@@ -47,7 +47,7 @@ def main(root):
     probabilities = [model.predict(view, verbose=0) for view in views]
     return {
         "labels": labels.tolist(),
-        "errors": errors_of(evaluate_model, keras_file, whole_name),
+        "errors": errors_of(evaluate_model, keras_file, whole_name, one, two),
         "evaluations": {name: described(scores) for name, (scores, _) in evaluations.items()},
         "probabilities": {
             "whole": model.predict(whole, verbose=0).tolist(),
@@ -81,19 +81,19 @@ def write_pictures(root, side):
     return pictures.astype("float32"), labels
 
 
-def errors_of(evaluate_model, file, dataset):
+def errors_of(evaluate_model, file, dataset, one, two):
     """Returns the messages of wrong calls."""
     calls = {
-        "odd batch": (file, dataset, {"batch": 5, "strategy_name": "mirrored"}),
-        "no data": (file, "", {}),
-        "no model": (file.parent / "nothing", dataset, {}),
-        "other classes": (file, "digits", {}),
-        "ten crops of the whole": (file, dataset, {"ten_crop": True}),
+        "odd batch": (file, two, dataset, {"batch": 5}),
+        "no data": (file, one, "", {}),
+        "no model": (file.parent / "nothing", one, dataset, {}),
+        "other classes": (file, one, "digits", {}),
+        "ten crops of the whole": (file, one, dataset, {"ten_crop": True}),
     }
     messages = {}
-    for name, (path, source, options) in calls.items():
+    for name, (path, strategy, source, options) in calls.items():
         try:
-            evaluate_model(path, source, **options)
+            evaluate_model(path, strategy, source, **options)
         except ValueError as error:
             messages[name] = str(error)
     return messages

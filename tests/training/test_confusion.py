@@ -39,8 +39,8 @@ def many(classes):
 
 def test_the_table_on_the_terminal():
     lines = printed(confusion_table(SCORES, NAMES)).splitlines()
-    assert lines[1].split() == list(NAMES)
-    assert [line.split() for line in lines[2:]] == [
+    assert lines[0].split() == ["true", "\\", "predicted", *NAMES]
+    assert [line.split() for line in lines[1:]] == [
         [name, *map(str, counts)] for name, counts in zip(NAMES, COUNTS, strict=True)
     ]
     assert confusion_table(many(13), tuple(map(str, range(13)))) is None

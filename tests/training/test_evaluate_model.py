@@ -1,11 +1,11 @@
-"""Evaluations of a model in a file, held to what Keras, Pillow and NumPy give for the same files."""
+"""Evaluations of a model in a file, held to what Keras and NumPy give for the same pictures."""
 
 import numpy as np
 import pytest
 
 pytest.importorskip("tyro")
 
-from tests.subprocesses import run_module  # noqa: E402
+from tests.subprocesses import run_module
 
 WAYS = {
     "one device": "whole",
