@@ -137,8 +137,6 @@ def _title(recipe):
     for name in ("color_jitter", "pca_noise", "random_erasing", "mixup", "cutmix"):
         if getattr(augmentation, name):
             steps.append(f"{name.replace('_', ' ')} {getattr(augmentation, name):g}")
-    if recipe.loss.label_smoothing:
-        steps.append(f"label smoothing {recipe.loss.label_smoothing:g}")
     size = recipe.data.image_size
     source = recipe.data.source.rsplit("/")[-1].removeprefix("folder:")
     return f"{source} at {size}×{size}: {', '.join(steps)}; left, the original"
