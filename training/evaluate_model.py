@@ -71,9 +71,8 @@ def evaluate_model(
         )
     # The model normalizes for itself.
     mean, std = np.zeros(source.channels, "float32"), np.full(source.channels, 1 / 255, "float32")
-    grey = {"mean": (0.0,), "std": (1.0,)}
     recipe = Recipe(
-        data=dataclasses.replace(data, **grey),
+        data=dataclasses.replace(data, mean=(0.0,), std=(1.0,)),
         augmentation=Augmentation(),
         evaluation=evaluation,
     )

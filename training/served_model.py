@@ -1,5 +1,6 @@
 """A model that was handed on, from pixels to probabilities, whatever file it stands in."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -67,9 +68,11 @@ def _saved_model(path):
             f"Received: {str(path)!r}, which takes {inputs}"
         )
 
-    def predict(pixels, training=False):
-        (probabilities,) = function(**{name: pixels}).values()
-        return probabilities
-
-    predict.keeps = loaded  # or its variables are gone
+    predict = functools.partial(_call_signature, loaded, name)
     return ServedModel(predict, images.shape[1], images.shape[-1], outputs.shape[-1])
+
+
+def _call_signature(loaded, name, pixels, training=False):
+    """Calls `serving_default`. Without a reference to what was loaded its variables would go."""
+    (probabilities,) = loaded.signatures["serving_default"](**{name: pixels}).values()
+    return probabilities

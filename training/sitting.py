@@ -1,6 +1,7 @@
 """One sitting of a run: from its start, or where it was stopped, to its end or the next stop."""
 
 import dataclasses
+import functools
 import signal
 import time
 
@@ -173,7 +174,7 @@ class Sitting:
         while self.state.step < end and not received:
             steps = min(steps_per_call, end - self.state.step)
             started = time.perf_counter()
-            with bad_images_named(self.train_source, lambda taking=steps: self._indices(taking)):
+            with bad_images_named(self.train_source, functools.partial(self._indices, steps)):
                 progress = train(iterator, tf.constant(steps, tf.int64))
             loss, taken = float(progress.loss), int(progress.steps)
             seconds = time.perf_counter() - started
