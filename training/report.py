@@ -29,7 +29,8 @@ def score_table(scores: Scores, class_names: tuple[str, ...], most: int = 20) ->
     table = Table(box=None, show_header=False)
     table.add_row("examples, each counted once", f"{len(scores.labels):,}")
     table.add_row("accuracy", f"{scores.top1:.2%}")
-    table.add_row("among the five likeliest", f"{scores.top5:.2%}")
+    if scores.classes > 5:
+        table.add_row("among the five likeliest", f"{scores.top5:.2%}")
     table.add_row("cross-entropy", f"{scores.loss:.4f} nats")
     table.add_row("calibration error", f"{scores.calibration_error():.2%}")
     table.add_row()
