@@ -23,6 +23,7 @@ from training.commands import (
     recipes,
     train_command,
 )
+from training.dataset_commands import data_command, validate_command
 from training.demo import demo
 from training.state import Diverged
 
@@ -30,10 +31,12 @@ from training.state import Diverged
 def main(arguments: list[str]) -> int:
     """Runs a command and returns its exit status; a wrong argument is one line on stderr and 2."""
     try:
-        behind_train = arguments[1:] if arguments[:1] == ["train"] else []
+        # These two take a recipe, whose values become their flags' defaults.
+        behind = arguments[1:] if arguments[:1] in (["train"], ["data"]) else []
         application = tyro.extras.SubcommandApp()
-        for command in (demo, train_command(behind_train), recipes, index):
+        for command in (demo, train_command(behind), data_command(behind), recipes, index):
             application.command(command)
+        application.command(name="validate")(validate_command)
         application.command(name="evaluate")(evaluate_command)
         application.command(name="publish")(publish_command)
         return application.cli(prog="python -m training", args=arguments, description=__doc__) or 0

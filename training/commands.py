@@ -8,15 +8,22 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from training.confusion import confusion_table, draw_confusion, write_confusion
 from training.evaluate_model import evaluate_model
 from training.publish import publish, write_index
 from training.recipe import Recipe
-from training.recipe_files import list_recipes, load_recipe, recipe_header, recipe_to_toml
+from training.recipe_files import (
+    list_recipes,
+    load_recipe,
+    named_recipe,
+    recipe_header,
+    recipe_to_toml,
+)
 from training.recipe_page import recipe_page
-from training.report import draw_confusion, score_table, score_values
+from training.report import score_table, score_values
 from training.run import run
 from training.run_directory import write_json
-from training.strategy import ClusterName, StrategyName
+from training.strategy import ClusterName, StrategyName, make_strategy
 
 SAVED_MODELS = Path("saved_models")
 
@@ -27,8 +34,7 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
     Args:
         arguments: The command line behind `train`; its first word names the recipe.
     """
-    named = bool(arguments) and not arguments[0].startswith("-")
-    defaults = load_recipe(arguments[0]) if named else Recipe()
+    defaults = named_recipe(arguments)
 
     def train(
         name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")],
@@ -38,6 +44,7 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
         strategy: StrategyName = "auto",
         cluster: ClusterName = "auto",
         steps_per_call: int = 0,
+        tensorboard: bool = False,
         recipe: Annotated[Recipe, tyro.conf.arg(name="")] = defaults,
     ) -> int:
         """Trains by a recipe, evaluates, and writes the run; or goes on with it.
@@ -52,10 +59,19 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
             strategy: Where to compute.
             cluster: Where several workers learn of each other.
             steps_per_call: Steps between looks at signals; 0 for 1 on a CPU and 20 on a GPU.
+            tensorboard: Write event files for TensorBoard too, to the run's folder.
             recipe: What to change in the recipe.
         """
         return run(
-            recipe, run_dir, data_dir, download, strategy, cluster, steps_per_call, Console()
+            recipe,
+            run_dir,
+            data_dir,
+            download,
+            strategy,
+            cluster,
+            steps_per_call,
+            Console(),
+            tensorboard,
         )
 
     return train
@@ -92,27 +108,53 @@ def evaluate_command(
     data_dir: Path | None = None,
     download: bool = False,
     ten_crop: bool = False,
+    crop_ratio: float = 0.0,
+    batch: int = 0,
+    strategy: StrategyName = "auto",
     output: Path | None = None,
 ) -> int:
     """Measures a run's model, or a model in a file, on every image of a split.
 
     Args:
-        path: The folder of a complete run, or a .keras file from pixels to probabilities.
+        path: The folder of a complete run, a .keras file from pixels to probabilities, or the
+            folder of a SavedModel.
         dataset: A source as in a recipe; by default the run's.
         split: By default the run's test split.
         data_dir: Folder with prepared TFDS data sets.
         download: Allow the download of a data set that is missing.
         ten_crop: Average the probabilities of ten views.
-        output: Folder for evaluation.json and confusion.png; by default that of the model.
+        crop_ratio: Size of the central crop over the shorter side after resizing; 0 for the
+            run's, and 1 for a file.
+        batch: Images at a time, over all devices; 0 for the run's.
+        strategy: Where to compute.
+        output: Folder for evaluation.json, confusion.csv and confusion.png; by default that of
+            the model.
     """
     console = Console(highlight=False)
-    scores, class_names = evaluate_model(path, dataset, split, data_dir, download, ten_crop)
+    scores, class_names = evaluate_model(
+        path,
+        make_strategy(strategy),
+        dataset,
+        split,
+        data_dir,
+        download,
+        ten_crop,
+        crop_ratio,
+        batch,
+    )
     console.print(score_table(scores, class_names))
+    matrix = confusion_table(scores, class_names)
+    if matrix is not None:
+        console.print()
+        console.print(matrix)
     folder = output or (path if path.is_dir() else path.parent)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "evaluation.json", score_values(scores, class_names))
+    write_confusion(scores, class_names, folder / "confusion.csv")
     draw_confusion(scores, class_names, folder / "confusion.png")
-    console.print(f"\nWrote evaluation.json and confusion.png to {folder}", soft_wrap=True)
+    console.print(
+        f"\nWrote evaluation.json, confusion.csv and confusion.png to {folder}", soft_wrap=True
+    )
     return 0
 
 

@@ -1,79 +1,129 @@
 """Evaluating a model that was handed on: from pixels to probabilities."""
 
 import dataclasses
+import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from training.data.bad_images import bad_images_named
 from training.data.batches import evaluation_batches
+from training.data.source import Source
 from training.data.sources import open_source
 from training.evaluate import Scores, evaluate, make_score_function
-from training.recipe import Data, Recipe
+from training.recipe import Augmentation, Data, Evaluation, Recipe
 from training.recipe_files import load_recipe
+from training.served_model import ServedModel, open_served_model
 
 
 def evaluate_model(
     path: Path,
+    strategy: tf.distribute.Strategy,
     dataset: str = "",
     split: str = "",
     data_dir: Path | None = None,
     download: bool = False,
     ten_crop: bool = False,
+    crop_ratio: float = 0.0,
+    batch: int = 0,
 ) -> tuple[Scores, tuple[str, ...]]:
     """Scores a run's model, or a model in a file, on a split of a data set.
 
     Args:
-        path: The folder of a complete run, or a `.keras` file that takes pixels of 0 to 255 and
-            puts out probabilities, as `model.keras` of a run does.
+        path: As for `open_served_model`.
+        strategy: Where to compute.
         dataset: A source as in a recipe; by default that of the run.
         split: By default the run's test split, and `"test"` for a file.
         data_dir: Folder with prepared TFDS data sets.
         download: Whether a missing data set may be downloaded.
         ten_crop: Whether the probabilities of ten views are averaged.
+        crop_ratio: Size of the central crop over the shorter side after resizing; 0 for the run's,
+            and 1 for a file.
+        batch: Images at a time, over all replicas; 0 for the run's.
 
     Returns:
         The scores, and the names of the classes.
 
     Raises:
         ValueError: If there is no such model, no data set is named, or they do not fit.
+        BadImage: If an image cannot be read.
     """
-    import keras_resnets  # noqa: F401 (registers the layers)
-
-    file = path / "model.keras" if path.is_dir() else path
-    if not file.is_file():
-        raise ValueError(
-            "`path` must be a .keras file, or the folder of a complete run. "
-            f"Received: path={str(path)!r}"
-        )
-    recipe = Recipe(data=Data(source=dataset)) if dataset else None
-    if (path / "recipe.toml").exists():
-        begun = load_recipe(path / "recipe.toml")
-        recipe = begun if recipe is None else _with_source(begun, dataset)
-    if recipe is None:
+    begun = load_recipe(path / "recipe.toml") if (path / "recipe.toml").is_file() else None
+    if begun is None and not dataset:
         raise ValueError(
             f"`dataset` must name the images for a model in a file. Received: dataset={dataset!r}"
         )
-    model = keras.models.load_model(file)
-    size = model.input_shape[1]
-    data = dataclasses.replace(recipe.data, image_size=size, per_pixel_mean=False)
-    settings = dataclasses.replace(recipe.evaluation, image_size=0, ten_crop=ten_crop)
-    recipe = Recipe(data=data, evaluation=settings)
+    with strategy.scope():
+        model = open_served_model(path)
+    data = Data(source=dataset) if begun is None else begun.data
+    data = dataclasses.replace(
+        data, source=dataset or data.source, image_size=model.image_size, per_pixel_mean=False
+    )
     source = open_source(data, split or data.test_split, data_dir, download)
-    if len(source.class_names) != model.output_shape[-1]:
+    _check_fit(model, source, data.source, _classes_of_run(path))
+    evaluation = _evaluation(begun, ten_crop, crop_ratio, batch)
+    replicas = strategy.num_replicas_in_sync
+    if evaluation.batch % replicas:
         raise ValueError(
-            f"The model and the data set must have the same classes. Received: a model with "
-            f"{model.output_shape[-1]}, and {data.source!r} with {len(source.class_names)}"
+            f"The batch must divide by the number of replicas, {replicas}. "
+            f"Received: batch={evaluation.batch}"
         )
-    as_pixels = (np.zeros(source.channels, "float32"), np.full(source.channels, 1 / 255, "float32"))
-    strategy = tf.distribute.get_strategy()
-    batches = evaluation_batches(source, recipe, ten_crop=ten_crop, mean_and_std=as_pixels)
-    score = make_score_function(strategy, model, puts_out_logits=False)
-    scores = evaluate(score, batches, source.size, len(source.class_names))
+    # The model normalizes for itself.
+    mean, std = np.zeros(source.channels, "float32"), np.full(source.channels, 1 / 255, "float32")
+    recipe = Recipe(
+        data=dataclasses.replace(data, mean=(0.0,), std=(1.0,)),
+        augmentation=Augmentation(),
+        evaluation=evaluation,
+    )
+    batches = strategy.distribute_datasets_from_function(
+        lambda context: evaluation_batches(
+            source,
+            recipe,
+            worker=context.input_pipeline_id,
+            workers=context.num_input_pipelines,
+            ten_crop=ten_crop,
+            mean_and_std=(mean, std),
+        ).rebatch(evaluation.batch // replicas)
+    )
+    score = make_score_function(strategy, model.predict, puts_out_logits=False)
+    with bad_images_named(source, lambda: range(source.size)):
+        scores = evaluate(score, batches, source.size, len(source.class_names))
     return scores, source.class_names
 
 
-def _with_source(recipe: Recipe, dataset: str) -> Recipe:
-    """Returns a run's recipe with another source of images."""
-    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, source=dataset))
+def _evaluation(begun: Recipe | None, ten_crop, crop_ratio, batch) -> Evaluation:
+    """Returns how the images are seen: as the run saw them, where nothing else is asked for."""
+    run = Evaluation() if begun is None else begun.evaluation
+    return dataclasses.replace(
+        run,
+        image_size=0,
+        ten_crop=ten_crop,
+        crop_ratio=crop_ratio or run.crop_ratio,
+        batch=batch or run.batch,
+    )
+
+
+def _classes_of_run(path: Path) -> list[str] | None:
+    """Returns the names of the classes that a run was trained on, where they are known."""
+    result = path / "result.json"
+    return json.loads(result.read_text()).get("classes") if result.is_file() else None
+
+
+def _check_fit(model: ServedModel, source: Source, name: str, classes: list[str] | None) -> None:
+    if (model.channels, model.classes) != (source.channels, len(source.class_names)):
+        raise ValueError(
+            "The model and the data set must have the same channels and classes. Received: a model "
+            f"of {model.channels} channels and {model.classes} classes, and {name!r} with "
+            f"{source.channels} and {len(source.class_names)}"
+        )
+    if classes is not None and classes != list(source.class_names):
+        differing = [
+            f"{was!r}, {now!r}"
+            for was, now in zip(classes, source.class_names, strict=True)
+            if was != now
+        ]
+        raise ValueError(
+            "The data set must have the classes that the model was trained on, in the same order. "
+            f"Received: {name!r}, whose first other one is {differing[0]}"
+        )

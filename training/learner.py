@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_resnets import freeze_backbone, unfreeze
 from training.checkpoint import named_variables
+from training.data.bad_images import bad_images_named
 from training.data.batches import evaluation_batches, training_batches
 from training.data.normalization import normalization
 from training.data.source import Source
@@ -138,7 +139,9 @@ class Learner:
             ).rebatch(self.recipe.evaluation.batch // self.strategy.num_replicas_in_sync)
         )
         classes = len(self.test_source.class_names)
-        return evaluate(self._score, _checked(batches, check), self.test_source.size, classes)
+        size = self.test_source.size
+        with bad_images_named(self.test_source, lambda: range(size)):
+            return evaluate(self._score, _checked(batches, check), size, classes)
 
     def _network(self):
         classes = len(self.train_source.class_names)

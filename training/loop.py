@@ -20,12 +20,14 @@ class Progress(NamedTuple):
         steps: Number of steps that were taken.
         finite: Whether every loss and gradient was a finite number; if not, the call ended after
             the step where one was not.
+        skipped: Number of examples in whose place another stood, for theirs could not be read.
     """
 
     loss: tf.Tensor
     correct: tf.Tensor
     steps: tf.Tensor
     finite: tf.Tensor
+    skipped: tf.Tensor
 
 
 class MovingAverage:
@@ -96,8 +98,8 @@ def make_train_function(
             default it is on a GPU; on a CPU oneDNN's convolutions are faster.
 
     Returns:
-        A function of a distributed iterator over dictionaries with `image` and `target`, and of
-        a number of steps as an int64 scalar. It returns a `Progress`.
+        A function of a distributed iterator over dictionaries with `image`, `target` and perhaps
+        `skipped`, and of a number of steps as an int64 scalar. It returns a `Progress`.
 
     Raises:
         ValueError: If it is to be compiled, but replicas exchange statistics on the way.
@@ -158,29 +160,34 @@ def make_train_function(
         if clip_norm or is_scaled:
             gradients = _shared(gradients, clip_norm * scale if clip_norm else None)
         optimizer.apply(gradients, variables)  # adds up over the replicas
-        return tf.stack([loss_sum, tf.cast(correct, tf.float32), tf.cast(is_finite, tf.float32)])
+        skipped = tf.math.count_nonzero(example.get("skipped", False))
+        return tf.stack(
+            [loss_sum, *(tf.cast(each, tf.float32) for each in (correct, is_finite, skipped))]
+        )
 
     def train_step(example):
         seen = strategy.reduce("SUM", strategy.run(replica_step, (example,)), axis=None)
-        loss_sum, correct, finite = tf.unstack(seen)
+        loss_sum, correct, finite, skipped = tf.unstack(seen)
         with strategy.scope():
             if average is not None:
                 average.update(strategy)
             if observe_accuracy is not None:
                 observe_accuracy(correct / batch)
-        return loss_sum, tf.cast(correct, tf.int64), finite == replicas
+        counts = (tf.cast(each, tf.int64) for each in (correct, skipped))
+        return loss_sum, *counts, finite == replicas
 
     @tf.function
     def train(iterator, steps):
-        loss_sum, correct, done = 0.0, tf.constant(0, tf.int64), tf.constant(0, tf.int64)
-        is_finite = True
+        loss_sum, is_finite = 0.0, True
+        correct = done = skipped = tf.constant(0, tf.int64)
         for _ in tf.range(steps):
             if is_finite:
-                step_loss, step_correct, is_finite = train_step(next(iterator))
+                step_loss, step_correct, step_skipped, is_finite = train_step(next(iterator))
                 loss_sum += step_loss
                 correct += step_correct
+                skipped += step_skipped
                 done += 1
-        return Progress(loss_sum, correct, done, is_finite)
+        return Progress(loss_sum, correct, done, is_finite, skipped)
 
     return train
 

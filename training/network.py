@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 import keras_resnets
+from training.initial_weights import load_initial_weights
 from training.recipe import Recipe
 from training.sync_batch_norm import synchronize_batch_norm
 
@@ -30,7 +31,11 @@ def build_network(recipe: Recipe, classes: int, channels: int) -> keras.Model:
         initializer = keras.initializers.RandomNormal(stddev=recipe.model.classifier_std)
         kernel.assign(initializer(kernel.shape, dtype=kernel.dtype))
     if recipe.model.weights:
-        model.load_weights(recipe.model.weights)
+        load_initial_weights(
+            model,
+            recipe.model.weights,
+            lambda of_file: _create(recipe, of_file, activation=None, channels=channels),
+        )
     if recipe.model.sync_batch_norm:
         synchronize_batch_norm(model)
     return model

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +67,24 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         ) from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def named_recipe(arguments: Sequence[str]) -> Recipe:
+    """Returns the recipe that a command line begins with, or the default where it names none.
+
+    Args:
+        arguments: What stands behind a command such as `train`.
+
+    Raises:
+        ValueError: As `load_recipe`.
+
+    Example:
+
+    >>> named_recipe(["cifar10_paper", "--run-dir", "runs/1"]).length
+    '64000 steps'
+    """
+    is_named = bool(arguments) and not arguments[0].startswith("-")
+    return load_recipe(arguments[0]) if is_named else Recipe()
 
 
 def recipe_header(name_or_path: str | Path) -> RecipeHeader:

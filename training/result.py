@@ -85,6 +85,7 @@ def describe_result(
     return {
         "model": recipe.model.name,
         "data": recipe.data.source,
+        "classes": list(class_names),
         "test_accuracy": scores.top1,
         "test_top5_accuracy": scores.top5,
         "test_loss": scores.loss,
@@ -96,6 +97,7 @@ def describe_result(
         "seed": recipe.seed,
         "steps": state.step,
         "examples": state.step * recipe.batch,
+        "skipped_images": state.skipped,
         "seconds": round(state.seconds, 1),
         "images_per_second": round(state.step * recipe.batch / state.seconds, 1),
         "weights_sha256": weights_sha256(model.variables),

@@ -31,6 +31,7 @@ def run(
     cluster: ClusterName = "auto",
     steps_per_call: int = 0,
     console: Console | None = None,
+    tensorboard: bool = False,
 ) -> int:
     """Does a run, or what is left of it.
 
@@ -44,6 +45,7 @@ def run(
         steps_per_call: Steps between looks at signals and at the progress bar; 0 for 1 on a CPU
             and 20 on a GPU.
         console: Where to print.
+        tensorboard: Whether event files for TensorBoard are written, to the folder `tensorboard`.
 
     Returns:
         The exit status: 0 when the run is complete, 143 after SIGTERM and 130 after SIGINT, with
@@ -79,7 +81,7 @@ def run(
             has_gpu = bool(tf.config.list_logical_devices("GPU"))
             with lost_workers_named(strategy):
                 learner = Learner(recipe, strategy, train_source, test_source)
-                sitting = Sitting(recipe, run_dir, learner, signals, console)
+                sitting = Sitting(recipe, run_dir, learner, signals, console, tensorboard)
                 if is_chief(strategy):  # not before all that the recipe asks for was found
                     write_text(run_dir / RECIPE, recipe_to_toml(recipe))
                 sitting.resume()

@@ -1,6 +1,7 @@
 """One sitting of a run: from its start, or where it was stopped, to its end or the next stop."""
 
 import dataclasses
+import functools
 import time
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from training.checkpoint import (
     save_checkpoint,
     weights_sha256,
 )
+from training.data.bad_images import bad_images_named
 from training.data.batches import indices_of_steps
 from training.duration import to_steps
+from training.event_log import EventLog
+from training.initial_weights import describe_initial_weights
 from training.learner import Learner
 from training.progress import StepProgress
 from training.recipe import Recipe
@@ -42,6 +46,7 @@ class Sitting:
         learner: What learns by the recipe.
         signals: Says when to stop.
         console: Where to print.
+        tensorboard: Whether event files for TensorBoard are written too.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Sitting:
         learner: Learner,
         signals: StopSignals,
         console: Console,
+        tensorboard: bool = False,
     ):
         self.recipe, self.folder, self.learner = recipe, folder, learner
         self.signals, self.console = signals, console
@@ -63,6 +69,8 @@ class Sitting:
         self.checkpoint_every = self._steps(recipe.checkpoint_every)
         self.head_only = self._steps(recipe.head_only)
         self.metrics: MetricsFile | None = None
+        self.events: EventLog | None = None
+        self.tensorboard = tensorboard
         self.environment = describe_environment(learner.strategy)
         self.environment_changes: list[str] = []
 
@@ -77,10 +85,15 @@ class Sitting:
             self._print(f"warning: {message}")
         if checkpoint is not None:
             self._go_to(checkpoint)
+        elif self.recipe.model.weights:
+            classes = len(self.learner.train_source.class_names)
+            self._print(describe_initial_weights(self.recipe.model.weights, classes))
         self._check_that_workers_agree()
         if self.is_chief:
             write_json(self.folder / "environment.json", self.environment)
             self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.state.step)
+            if self.tensorboard:
+                self.events = EventLog(self.folder / "tensorboard", self.metrics.entries)
 
     def train(self, steps_per_call: int) -> int:
         """Trains to the end, or until a signal; returns the exit status.
@@ -158,7 +171,10 @@ class Sitting:
             self._stop_if_asked()
             steps = min(steps_per_call, end - state.step)
             started = time.perf_counter()
-            progress = train(batches, tf.constant(steps, tf.int64))
+            with bad_images_named(
+                self.learner.train_source, functools.partial(self._indices, steps)
+            ):
+                progress = train(batches, tf.constant(steps, tf.int64))
             loss, taken = float(progress.loss), int(progress.steps)
             seconds = time.perf_counter() - started
             if not progress.finite:
@@ -170,6 +186,7 @@ class Sitting:
             state.loss_sum += loss
             state.correct += int(progress.correct)
             state.examples += taken * self.recipe.batch
+            state.skipped += int(progress.skipped)
             bar.update(
                 state.step,
                 state.loss_sum / state.examples,
@@ -203,6 +220,8 @@ class Sitting:
             "learning_rate": self.learner.learning_rate,
             "seconds": round(state.seconds, 3),
         }
+        if self.recipe.data.on_bad_image == "skip":
+            entry["skipped_images"] = state.skipped
         self.learner.observe_evaluation(scores)
         if scores.top1 > state.best_accuracy:
             state.best_accuracy, state.best_step = scores.top1, state.step
@@ -210,11 +229,14 @@ class Sitting:
         state.loss_sum, state.correct, state.examples = 0.0, 0, 0
         if self.metrics is not None:
             self.metrics.append(entry)
+        if self.events is not None:
+            self.events.append(entry)
         bar.line(
             f"step {state.step:>6}  epoch {entry['epoch']:6.2f}  "
             f"train {entry['train_loss']:.4f} {entry['train_accuracy']:.2%}  "
             f"test {entry['test_loss']:.4f} {entry['test_accuracy']:.2%}  "
             f"{state.seconds:.0f} s"
+            + (f"  {state.skipped} bad images skipped" if state.skipped else "")
         )
 
     def _finish(self):
@@ -264,6 +286,10 @@ class Sitting:
             f"the examples {indices} of {self.recipe.data.train_split!r}. "
             + (f"The checkpoint of step {saved} stays" if saved else "There is no checkpoint yet")
         )
+
+    def _indices(self, steps):
+        """Returns the indices of the next steps' examples."""
+        return indices_of_steps(self.learner.train_source, self.recipe, self.state.step, steps)
 
     def _data_identifiers(self):
         return [self.learner.train_source.identifier, self.learner.test_source.identifier]

@@ -20,6 +20,8 @@ class State:
         loss_sum: Training loss, summed over the examples since the last evaluation.
         correct: Number of them whose likeliest class was right.
         examples: Number of them.
+        skipped: Number of times, over the whole run, that another image stood in for one that
+            could not be read.
     """
 
     step: int = 0
@@ -30,3 +32,4 @@ class State:
     loss_sum: float = 0.0
     correct: int = 0
     examples: int = 0
+    skipped: int = 0

@@ -13,7 +13,7 @@ ATTEMPTS = 100  # images in a row that are tried where bad ones are skipped
 CYCLE = 16  # images that are then read at the same time
 
 
-class BadImage(ValueError):
+class BadImage(OSError):
     """An image that cannot be read. The message names it and says why."""
 
 

@@ -113,7 +113,8 @@ def indices_of_steps(source: Source, recipe: Recipe, start_step: int, steps: int
     Returns:
         int64, shape `(steps * batch,)`.
     """
-    positions = tf.range(start_step * recipe.batch, (start_step + steps) * recipe.batch)
+    begin, end = start_step * recipe.batch, (start_step + steps) * recipe.batch
+    positions = tf.range(begin, end, dtype=tf.int64)
     index, _, _ = example_at(positions, source.size, recipe.seed, recipe.augmentation.repeats)
     return index.numpy()
 

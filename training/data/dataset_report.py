@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -44,14 +45,26 @@ class DatasetReport:
         """Whether there are no errors; warnings do not count."""
         return not any(finding.kind in ERRORS for finding in self.findings)
 
-    def print(self, console: Console, most: int = 10) -> None:
-        """Prints tables of the classes and of what was found.
+    def values(self) -> dict[str, Any]:
+        """Returns the report as JSON values: a list of findings, with the meaning of each kind."""
+        kinds = {finding.kind for finding in self.findings}
+        return {
+            "sound": self.is_sound,
+            "class_counts": self.class_counts,
+            "errors": {kind: meaning for kind, meaning in ERRORS.items() if kind in kinds},
+            "warnings": {kind: meaning for kind, meaning in WARNINGS.items() if kind in kinds},
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+        }
+
+    def print(self, console: Console, most: int = 10, most_classes: int = 30) -> None:
+        """Prints a table of the classes, and what was found.
 
         Args:
             console: Where to print.
             most: How many findings of each kind are named.
+            most_classes: How many classes are named; of more, those with the fewest images.
         """
-        console.print(self._class_table())
+        console.print(self._class_table(most_classes))
         kinds = Counter(finding.kind for finding in self.findings)
         for meanings, colour in ((ERRORS, "red"), (WARNINGS, "yellow")):
             for kind in (kind for kind in meanings if kinds[kind]):
@@ -73,17 +86,21 @@ class DatasetReport:
             highlight=False,
         )
 
-    def _class_table(self):
+    def _class_table(self, most):
         splits = list(self.class_counts)
         table = Table(title="Images of each class", title_justify="left")
         table.add_column("class")
         for split in splits:
-            table.add_column(split, justify="right")
+            table.add_column(escape(split), justify="right")
         names = dict.fromkeys(name for counts in self.class_counts.values() for name in counts)
-        for name in names:
-            cells = [f"{self.class_counts[split].get(name, 0):,}" for split in splits]
-            table.add_row(escape(name), *cells)
-        totals = [f"{sum(counts.values()):,}" for counts in self.class_counts.values()]
+        rows = {name: [self.class_counts[split].get(name, 0) for split in splits] for name in names}
+        shown = sorted(names, key=rows.__getitem__)[:most] if len(names) > most else names
+        for name in shown:
+            table.add_row(escape(name), *[f"{count:,}" for count in rows[name]])
+        if len(names) > most:
+            table.add_row(f"and {len(names) - most:,} classes with more")
         table.add_section()
-        table.add_row("all", *totals)
+        table.add_row(
+            "all", *[f"{sum(counts.values()):,}" for counts in self.class_counts.values()]
+        )
         return table

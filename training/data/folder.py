@@ -87,6 +87,21 @@ def split_folder(root: Path, split: str) -> Path:
     )
 
 
+def folder_splits(root: Path) -> tuple[str, ...]:
+    """Returns the names of the splits in a folder, `train` before the others.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    splits = class_folders(root) if root.is_dir() else []
+    if not splits:
+        raise ValueError(
+            "`folder:PATH` needs a folder for each split in PATH, with a folder for each class in "
+            f"it. Received: PATH={str(root)!r}"
+        )
+    return tuple(sorted(splits, key=lambda name: (name != "train", name)))
+
+
 def class_folders(folder: Path) -> list[str]:
     """Returns the names of a folder's folders, sorted; those that begin with a dot do not count."""
     with os.scandir(folder) as entries:

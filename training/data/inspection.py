@@ -77,7 +77,7 @@ def pixels_of(contents: bytes, channels: int) -> tf.Tensor | str:
 
 def _findings_in_header(image, contents, name):
     width, height = image.size
-    if width * height > HUGE_PIXELS:
+    if width * height > HUGE_PIXELS and len(contents) <= HUGE_BYTES:  # or it was said already
         yield "huge", f"{width}×{height}"
     if min(width, height) < TINY_SIDE:
         yield "tiny", f"{width}×{height}"

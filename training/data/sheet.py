@@ -115,10 +115,10 @@ def _draw(cell, image, text, bold=False):
 
 def _target_text(target, label, class_names):
     """Names what an image counts as, where that is not only its own class."""
-    if target[label] > 0.999:
+    if target[label] >= 0.995:
         return ""
-    parts = np.argsort(-target)[:2]
-    return "\n".join(f"{target[part]:.0%} {class_names[part]}" for part in parts if target[part])
+    parts = [part for part in np.argsort(-target)[:2] if target[part] >= 0.005]
+    return "\n".join(f"{target[part]:.0%} {class_names[part]}" for part in parts)
 
 
 def _title(recipe):
@@ -132,7 +132,8 @@ def _title(recipe):
     }
     steps = [crop[augmentation.crop]]
     steps += ["mirrored"] if augmentation.flip else []
-    steps += [augmentation.policy] if augmentation.policy != "none" else []
+    policies = {"randaugment": "RandAugment", "trivialaugment": "TrivialAugment"}
+    steps += [policies[augmentation.policy]] if augmentation.policy != "none" else []
     for name in ("color_jitter", "pca_noise", "random_erasing", "mixup", "cutmix"):
         if getattr(augmentation, name):
             steps.append(f"{name.replace('_', ' ')} {getattr(augmentation, name):g}")

@@ -45,3 +45,32 @@ def open_source(
     from training.data.tfds_sets import tfds_source
 
     return tfds_source(data.source, split, data_dir, download)
+
+
+def list_splits(
+    source: str, data_dir: Path | None = None, download: bool = False
+) -> tuple[str, ...]:
+    """Returns the names of all splits of a source, those of a folder in the order of their names.
+
+    Args:
+        source: As `data.source` in a recipe.
+        data_dir: As for `open_source`.
+        download: As for `open_source`.
+
+    Raises:
+        ValueError: If the set or the folder is not there.
+
+    Example:
+
+    >>> list_splits("digits")
+    ('train', 'test')
+    """
+    if source in ("digits", "synthetic"):
+        return "train", "test"
+    if source.startswith("folder:"):
+        from training.data.folder import folder_splits
+
+        return folder_splits(Path(source.removeprefix("folder:")).expanduser())
+    from training.data.tfds_sets import tfds_splits
+
+    return tfds_splits(source, data_dir, download)

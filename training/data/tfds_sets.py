@@ -46,6 +46,20 @@ def tfds_source(name: str, split: str, data_dir: Path | None, download: bool) ->
     return RecordSource(title, shards, image_key, label_key, class_names, shape[-1] or 3)
 
 
+def tfds_splits(name: str, data_dir: Path | None, download: bool) -> tuple[str, ...]:
+    """Returns the names of a set's splits.
+
+    Args:
+        name: As for `tfds_source`.
+        data_dir: As for `tfds_source`.
+        download: As for `tfds_source`.
+
+    Raises:
+        ValueError: If the set is not there.
+    """
+    return tuple(_builder(name, data_dir, download).info.splits)
+
+
 def find_prepared(name: str, data_dir: Path) -> Path | None:
     """Finds the folder of a prepared set, without a look at the network.
 

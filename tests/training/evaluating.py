@@ -1,0 +1,118 @@
+"""A process of its own, with two logical devices: evaluates a model in every way there is.
+
+Beside what `evaluate_model` gave, it prints what plain Keras and NumPy make of the same pictures.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+SIZE, SIDE, CLASSES = 16, 32, 6
+
+
+def main(root):
+    logical = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
+    from training.evaluate_model import evaluate_model
+    from training.strategy import make_strategy
+
+    model = network()
+    model.save(root / "model.keras")
+    model.export(root / "saved_model", verbose=False)
+    whole, labels = write_pictures(root / "whole", SIZE)
+    large, _ = write_pictures(root / "large", SIDE)
+    keras_file = root / "model.keras"
+    whole_name, large_name = f"folder:{root / 'whole'}", f"folder:{root / 'large'}"
+    one, two = make_strategy("one-device"), make_strategy("mirrored")
+    ten = {"ten_crop": True, "crop_ratio": 0.5}
+    evaluations = {
+        # 13 images: the last batch is short, and one of two replicas gets none of it.
+        "one device": evaluate_model(keras_file, one, whole_name, batch=12),
+        "two devices": evaluate_model(keras_file, two, whole_name, batch=12),
+        "folder": evaluate_model(root, one, whole_name, batch=5),
+        "SavedModel": evaluate_model(root / "saved_model", one, whole_name, batch=4),
+        "ten crops": evaluate_model(keras_file, one, large_name, **ten, batch=3),
+        "ten crops, two devices": evaluate_model(keras_file, two, large_name, **ten, batch=4),
+        "centre": evaluate_model(keras_file, one, large_name, crop_ratio=0.5, batch=4),
+    }
+    centre = (SIDE - SIZE) // 2
+    corners = [(0, 0), (0, SIZE), (SIZE, 0), (SIZE, SIZE), (centre, centre)]
+    views = [large[:, top : top + SIZE, left : left + SIZE] for top, left in corners]
+    views += [view[:, :, ::-1] for view in views]
+    probabilities = [model.predict(view, verbose=0) for view in views]
+    return {
+        "labels": labels.tolist(),
+        "errors": errors_of(evaluate_model, keras_file, whole_name, one, two),
+        "evaluations": {name: described(scores) for name, (scores, _) in evaluations.items()},
+        "probabilities": {
+            "whole": model.predict(whole, verbose=0).tolist(),
+            "ten crops": np.mean(probabilities, axis=0).tolist(),
+            "centre": probabilities[4].tolist(),
+        },
+    }
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input((SIZE, SIZE, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(8, 5, strides=4, kernel_initializer="he_normal"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(CLASSES, activation="softmax"),
+    ]
+    return keras.Sequential(layers)
+
+
+def write_pictures(root, side):
+    """Writes 13 PNG files of noise; returns their pixels and labels in the order of the folder."""
+    generator = np.random.default_rng(side)
+    labels = np.sort(np.arange(13) % CLASSES)
+    pictures = generator.integers(0, 256, (13, side, side, 3), dtype=np.uint8)
+    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        path = root / "test" / f"class{label}" / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+    return pictures.astype("float32"), labels
+
+
+def errors_of(evaluate_model, file, dataset, one, two):
+    """Returns the messages of wrong calls."""
+    calls = {
+        "odd batch": (file, two, dataset, {"batch": 5}),
+        "no data": (file, one, "", {}),
+        "no model": (file.parent / "nothing", one, dataset, {}),
+        "other classes": (file, one, "digits", {}),
+        "ten crops of the whole": (file, one, dataset, {"ten_crop": True}),
+    }
+    messages = {}
+    for name, (path, strategy, source, options) in calls.items():
+        try:
+            evaluate_model(path, strategy, source, **options)
+        except ValueError as error:
+            messages[name] = str(error)
+    return messages
+
+
+def described(scores):
+    return {
+        "labels": scores.labels.tolist(),
+        "predictions": scores.predictions.tolist(),
+        "losses": scores.losses.tolist(),
+        "confidences": scores.confidences.tolist(),
+        "top1": scores.top1,
+        "top5": scores.top5,
+        "loss": scores.loss,
+        "calibration_error": scores.calibration_error(),
+        "confusion": scores.confusion().tolist(),
+        "accuracy_by_class": scores.accuracy_by_class().tolist(),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]))))

@@ -1,0 +1,68 @@
+"""Evaluations of a model in a file, held to what Keras and NumPy give for the same pictures."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tyro")
+
+from tests.subprocesses import run_module
+
+WAYS = {
+    "one device": "whole",
+    "two devices": "whole",
+    "folder": "whole",
+    "SavedModel": "whole",
+    "ten crops": "ten crops",
+    "ten crops, two devices": "ten crops",
+    "centre": "centre",
+}
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    return run_module("tests.training.evaluating", str(tmp_path_factory.mktemp("evaluating")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_every_example_is_scored_once_and_rightly(printed, way):
+    scores, labels = printed["evaluations"][way], np.array(printed["labels"])
+    probabilities = np.array(printed["probabilities"][WAYS[way]])
+    of_label = probabilities[np.arange(13), labels]
+    assert scores["labels"] == labels.tolist()
+    np.testing.assert_array_equal(scores["predictions"], probabilities.argmax(axis=1))
+    np.testing.assert_allclose(scores["losses"], -np.log(of_label), rtol=1e-4)
+    right = probabilities.argmax(axis=1) == labels
+    assert scores["top1"] == pytest.approx(right.mean())
+    above = (probabilities > of_label[:, np.newaxis]).sum(axis=1)
+    assert scores["top5"] == pytest.approx((above < 5).mean())
+    assert scores["loss"] == pytest.approx(-np.log(of_label).mean(), rel=1e-4)
+    confusion = np.zeros((6, 6), int)
+    for label, prediction in zip(labels, probabilities.argmax(axis=1), strict=True):
+        confusion[label, prediction] += 1
+    np.testing.assert_array_equal(scores["confusion"], confusion)
+    np.testing.assert_allclose(
+        scores["accuracy_by_class"], [right[labels == label].mean() for label in range(6)]
+    )
+    confidences = probabilities.max(axis=1)
+    gaps = [
+        abs((right[chosen] - confidences[chosen]).sum())
+        for part in range(15)
+        for chosen in [(confidences * 15).astype(int) == part]
+    ]
+    assert scores["calibration_error"] == pytest.approx(sum(gaps) / 13, rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("odd batch", "must divide by the number of replicas, 2. Received: batch=5"),
+        ("no data", "Received: dataset=''"),
+        ("no model", "nothing'"),
+        ("other classes", "'digits' with 1 and 10"),
+        ("ten crops of the whole", "no effect beside evaluation.crop_ratio=1.0"),
+    ],
+)
+def test_a_wrong_call_is_named(printed, call, words):
+    assert words in printed["errors"][call]

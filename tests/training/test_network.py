@@ -1,0 +1,87 @@
+"""The network as it is trained and handed on, and the weights it begins with."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from training.initial_weights import classes_in, describe_initial_weights
+from training.network import build_network
+from training.recipe import Data, Model, Recipe
+
+
+def network(path="", classes=3, name="resnet20"):
+    recipe = Recipe(model=Model(name=name, weights=str(path)), data=Data(image_size=16))
+    return build_network(recipe, classes, channels=3)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network of seven classes whose weights are all random, those that begin at 0 or 1 too."""
+    model = keras_resnets.ResNet20(input_shape=(16, 16, 3), classes=7)
+    generator = np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(generator.uniform(0.5, 1.5, variable.shape))
+    return model
+
+
+@pytest.fixture(scope="module", params=["file.weights.h5", "file.keras"])
+def file(request, trained, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / request.param
+    (trained.save_weights if request.param.endswith("h5") else trained.save)(path)
+    return path
+
+
+def by_layer(model):
+    return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+
+
+def test_the_number_of_classes_is_read_from_the_file(file):
+    assert classes_in(str(file)) == 7
+
+
+def test_with_other_classes_the_backbone_is_the_files_and_the_classifier_begins_anew(file, trained):
+    of_model, of_file = by_layer(network(file)), by_layer(trained)
+    kernel, bias = of_model.pop("predictions")
+    assert kernel.shape == (64, 3)
+    assert np.abs(kernel).max() < 0.5  # the file's lie in [0.5, 1.5]
+    assert (bias == 0).all()
+    del of_file["predictions"]
+    assert of_model.keys() == of_file.keys()
+    for name, arrays in of_model.items():
+        for array, expected in zip(arrays, of_file[name], strict=True):
+            np.testing.assert_array_equal(array, expected)
+
+
+def test_with_as_many_classes_all_is_loaded(file, trained):
+    model = network(file, classes=7)
+    for variable, expected in zip(model.weights, trained.weights, strict=True):
+        np.testing.assert_array_equal(variable, expected)
+
+
+@pytest.mark.parametrize("classes", [3, 7])
+def test_another_architecture_is_an_error_that_names_the_first_layer(file, classes):
+    with pytest.raises(ValueError, match="first layer that differs is 'stage1_block4"):
+        network(file, classes, name="resnet32")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_file_that_is_none_is_an_error(tmp_path, suffix):
+    path = tmp_path / f"no{suffix}"
+    with pytest.raises(ValueError, match="existing file"):
+        network(path)
+    path.write_bytes(b"no weights")
+    with pytest.raises(ValueError, match="cannot be read"):
+        network(path)
+
+
+def test_what_a_run_begins_with_is_said(file):
+    assert describe_initial_weights(str(file), 7) == f"Beginning with all weights of {file}"
+    said = describe_initial_weights(str(file), 1234)
+    assert "the file has 7 classes, the data have 1,234. It begins anew" in said
+
+
+def test_a_model_without_a_classifier_has_no_classes(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.save(tmp_path / "other.keras")
+    assert classes_in(str(tmp_path / "other.keras")) is None
