@@ -1,0 +1,192 @@
+"""A checkpoint of another library in, the same model in Keras out."""
+
+import dataclasses
+import warnings
+
+import keras
+
+from keras_resnets.arguments import check_choice
+from keras_resnets.models import build_model, model_spec
+from keras_resnets.models.inputs import DEFAULT_SIZES
+from keras_resnets.preprocessing import Preprocessing, set_preprocessing
+from keras_resnets.weights.matching import match
+from keras_resnets.weights.recognition import recognize
+from keras_resnets.weights.source import source_arrays
+
+
+def convert_weights(
+    source,
+    model=None,
+    classes=None,
+    *,
+    input_shape=None,
+    stride_on=None,
+    classifier_activation=None,
+    preprocessing=None,
+    name=None,
+):
+    """Returns the Keras model of a checkpoint of torchvision, timm, Hugging Face and others.
+
+    The family is recognized by the arrays' names, and the network by their shapes. Every array is
+    used exactly once; only torch's `num_batches_tracked` is left out. What no array tells is the
+    bottleneck's stride: 3×3 ("v1.5") for the families that come from torch, as torchvision, timm
+    and Hugging Face have it by default; 1×1 for `keras.applications`.
+
+    Args:
+        source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a
+            model of `keras.applications`.
+        model: A model of the zoo to load; by default, one is built. The other arguments but
+            `preprocessing` are then the model's own, and must be left out.
+        classes: Number of classes; by default, the source's. With another number the classifier
+            begins anew, with a warning. If the source has no classifier, neither has the model,
+            unless this is given.
+        input_shape: The image's shape without the batch, as in `build_model`. With another number
+            of channels the stem's kernel is summed or repeated, with a warning.
+        stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride.
+        classifier_activation: Activation of the classifier: `"softmax"` unless given.
+        preprocessing: The `Preprocessing` that the model is to carry; by default, that of the
+            family: torchvision's, or ImageNet's mean and deviation at 32×32 for the CIFAR
+            networks, or BGR less the mean colour for `keras.applications`. None is noted where
+            the number of channels was changed.
+        name: Name of the model.
+
+    Returns:
+        A `keras.Model` with the checkpoint's weights: the given one, or a new one.
+
+    Raises:
+        ValueError: If the family is not known; if arrays are missing, left over or of the wrong
+            shape, all of them listed under both names; if the model computes what the family's
+            networks do not. A given model is then left as it was.
+        TypeError: If an argument is of another type.
+
+    Example:
+
+    >>> original = keras_resnets.ResNet18(input_shape=(64, 64, 3))
+    >>> state_dict = keras_resnets.to_torch_state_dict(original)
+    >>> model = keras_resnets.convert_weights(state_dict)
+    >>> keras_resnets.model_spec(model) == keras_resnets.model_spec(original)
+    True
+    """
+    checkpoint = recognize(source_arrays(source))
+    if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
+        raise TypeError(
+            f"`preprocessing` must be a Preprocessing. Received: preprocessing={preprocessing!r}"
+        )
+    own = {
+        "classes": classes,
+        "input_shape": input_shape,
+        "stride_on": stride_on,
+        "classifier_activation": classifier_activation,
+        "name": name,
+    }
+    if model is None:
+        model = _build(checkpoint, **own)
+    else:
+        for argument, value in own.items():
+            if value is not None:
+                raise ValueError(
+                    f"`{argument}` belongs to model=None: a given model has its own. "
+                    f"Received: {argument}={value!r}"
+                )
+    notes = _load(model, checkpoint, preprocessing)
+    for note in notes:
+        warnings.warn(f"{model.name}: {note}.", stacklevel=2)
+    return model
+
+
+def load_foreign_weights(model, path):
+    """Loads a checkpoint of another library into a model: what `weights="path"` does.
+
+    Args:
+        model: A model of the zoo.
+        path: Path of the file.
+
+    Raises:
+        ValueError: As `convert_weights`.
+    """
+    for note in _load(model, recognize(source_arrays(path)), preprocessing=None):
+        warnings.warn(f"{model.name}: {note}.", stacklevel=2)
+
+
+def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, name):
+    spec = checkpoint.spec
+    if stride_on is not None:
+        check_choice("stride_on", stride_on, ("3x3", "1x1"))
+        spec = dataclasses.replace(spec, stride_on=stride_on)
+    include_top = checkpoint.has_top or classes is not None
+    options = {}
+    if include_top:
+        options["classes"] = _source_classes(checkpoint) if classes is None else classes
+        if classifier_activation is not None:
+            options["classifier_activation"] = classifier_activation
+    elif classifier_activation is not None:
+        raise ValueError(
+            "`classifier_activation` belongs to a classifier, and the source has none. "
+            f"Received: classifier_activation={classifier_activation!r}"
+        )
+    if input_shape is None:
+        input_shape = _source_shape(checkpoint, DEFAULT_SIZES[spec.stem] if include_top else None)
+    return build_model(spec, include_top, input_shape=input_shape, name=name, **options)
+
+
+def _source_classes(checkpoint):
+    family = checkpoint.family
+    name = family.names(checkpoint.spec, include_top=True)["predictions/bias"]
+    bias = checkpoint.arrays.get(name)
+    if bias is None or bias.ndim != 1:
+        raise ValueError(
+            "`source` must hold the classifier's bias with its kernel. "
+            f"Received: no {name!r} of rank 1"
+        )
+    return len(bias)
+
+
+def _source_shape(checkpoint, size):
+    family = checkpoint.family
+    name = family.names(checkpoint.spec, include_top=False)["stem_conv/conv/kernel"]
+    channels = checkpoint.arrays[name].shape[1 if family.torch_layout else 2]
+    if keras.config.image_data_format() == "channels_first":
+        return (channels, size, size)
+    return (size, size, channels)
+
+
+def _load(model, checkpoint, preprocessing):
+    """Loads all or nothing, and returns what is to be said about it."""
+    spec = model_spec(model)
+    checkpoint.family.check_spec(spec)
+    variables = {weight.path: weight for weight in model.weights}
+    _check_is_bare(model, variables, checkpoint, spec)
+    shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
+    values, notes = match(checkpoint, spec, shapes)
+    for path, value in values.items():
+        variables[path].assign(value)
+    if preprocessing is None:
+        preprocessing = _fitting(checkpoint.family.preprocessing, model, shapes)
+    set_preprocessing(model, preprocessing)
+    return notes
+
+
+def _check_is_bare(model, variables, checkpoint, spec):
+    """Raises if the model has variables of other layers, which no checkpoint could fill."""
+    known = checkpoint.family.names(spec, include_top="predictions/kernel" in variables)
+    for path in [*variables, *known]:
+        if path not in known or path not in variables:
+            raise ValueError(
+                "`model` must have the layers of a model of this package and no others with "
+                f"weights. Received: {model.name!r}, which differs in {path!r}"
+            )
+
+
+def _fitting(preprocessing, model, shapes):
+    """Returns a family's preprocessing for the size of a model's images, or `None`."""
+    shape = list(model.input_shape[1:])
+    channels = shapes["stem_conv/conv/kernel"][2]
+    if channels != len(preprocessing.mean):
+        return None
+    if keras.config.image_data_format() == "channels_first":
+        shape = shape[1:] + shape[:1]
+    height, width = shape[:2]
+    if height is None or width is None or (height, width) == (preprocessing.crop,) * 2:
+        return preprocessing
+    resize = round(preprocessing.resize * max(height, width) / preprocessing.crop)
+    return dataclasses.replace(preprocessing, resize=resize, crop=(height, width))
