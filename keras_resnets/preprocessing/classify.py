@@ -18,7 +18,8 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
         model: A model of the zoo with its top, that carries a preprocessing (see
             `set_preprocessing`) or has one as a layer.
         images: A path, an RGB array `(height, width, 3)` of values 0 to 255, or a list of
-            such, of any sizes; or a batch of images in one array.
+            such, of any sizes; or a batch of images in one array. A model of one channel takes
+            grey arrays, and files as grey.
         top: How many classes to return of each image.
         class_names: Name of each class; `None` for ImageNet's 1000.
         batch_size: How many images to predict at once.
@@ -44,6 +45,7 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
     """
     batch_size = check_positive_int("batch_size", batch_size)
     prepare = _preparation(model)
+    channels = model.input_shape[3 if _is_channels_last() else 1]
     classes = model.output_shape[-1]
     if class_names is None and classes != 1000:
         raise ValueError(
@@ -54,7 +56,7 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
     scores: list = []
     batch: list = []
     for index, image in enumerate(images):
-        prepared = prepare(_pixels(image, index)[None])
+        prepared = prepare(_pixels(image, index, channels)[None])
         if batch and batch[0].shape != prepared.shape:
             scores, batch = scores + _predict(model, batch), []
         batch.append(prepared)
@@ -77,9 +79,13 @@ def _preparation(model):
             f"`set_preprocessing`. Received: model={model.name!r}"
         )
     layer = preprocessing.as_layer(data_format="channels_last")
-    if keras.config.image_data_format() == "channels_last":
+    if _is_channels_last():
         return lambda pixels: keras.ops.convert_to_numpy(layer(pixels))
     return lambda pixels: np.moveaxis(keras.ops.convert_to_numpy(layer(pixels)), -1, 1)
+
+
+def _is_channels_last():
+    return keras.config.image_data_format() == "channels_last"
 
 
 def _as_list(images):
@@ -91,18 +97,18 @@ def _as_list(images):
     return [images] if images.ndim == 3 else list(images)
 
 
-def _pixels(image, index):
+def _pixels(image, index, channels):
     if isinstance(image, (str, os.PathLike)):
-        return decode_image(image)
+        return decode_image(image, channels)
     try:
         image = np.asarray(keras.ops.convert_to_numpy(image))
     except (TypeError, ValueError):
         image = np.asarray(None)
     if image.dtype.kind not in "iuf":
         raise TypeError(f"An image must be a path or an array of numbers. Received: image {index}")
-    if image.ndim != 3:
+    if image.ndim != 3 or image.shape[2] != channels or not image.size:
         raise ValueError(
-            "An image must have the shape (height, width, channels). "
+            f"An image must have the shape (height, width, {channels}). "
             f"Received: image {index} of shape {image.shape}"
         )
     if not (image.min() >= 0 and image.max() <= 255):

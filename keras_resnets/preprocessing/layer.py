@@ -53,7 +53,6 @@ class ImagePreprocessing(keras.layers.Layer):
         self.preprocessing = preprocessing
         # Pixels are not to be cast to the compute type before they are scaled.
         self.autocast = False
-        self._convert_input_args = False
 
     def call(self, images):
         x = keras.ops.cast(images, "float32")

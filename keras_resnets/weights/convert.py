@@ -48,7 +48,7 @@ def convert_weights(
             family: torchvision's, or ImageNet's mean and deviation at 32×32 for the CIFAR
             networks, or BGR less the mean colour for `keras.applications`. None is noted where
             the number of channels was changed.
-        name: Name of the model.
+        name: Name of the model; by default, `resnet` and its depth.
 
     Returns:
         A `keras.Model` with the checkpoint's weights: the given one, or a new one.
@@ -126,6 +126,7 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
         )
     if input_shape is None:
         input_shape = _source_shape(checkpoint, DEFAULT_SIZES[spec.stem] if include_top else None)
+    name = name or f"resnet{spec.depth}"
     return build_model(spec, include_top, input_shape=input_shape, name=name, **options)
 
 

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from keras_resnets.files import read_arrays
+from keras_resnets.files.hdf5 import read_hdf5
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
 
 def source_arrays(source):
     """Returns the arrays of a source under its own names.
@@ -15,15 +20,14 @@ def source_arrays(source):
             Keras model.
 
     Raises:
-        ValueError: If there is no such file, it cannot be read, or two arrays share a name.
+        ValueError: If the file cannot be read, or two arrays share a name.
+        FileNotFoundError: If there is no such file.
         TypeError: If it is none of these, or a value is not an array of floats.
     """
     if isinstance(source, keras.Model):
         return _model_arrays(source)
     if isinstance(source, (str, os.PathLike)):
-        from keras_resnets.files import read_arrays
-
-        return read_arrays(source)
+        return _file_arrays(source)
     if not isinstance(source, Mapping):
         raise TypeError(
             "`source` must be a path, a mapping from names to arrays, or a Keras model. "
@@ -48,8 +52,32 @@ def _array(name, value):
     if not isinstance(name, str):
         raise TypeError(f"The names in `source` must be strings. Received: {name!r}")
     try:
-        return np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # torch's, of a tensor elsewhere or with gradient
+        array = np.asarray(None)
+    if array.dtype.kind in "OSU":
         raise TypeError(
             f"`source` must map names to arrays. Received: {name!r}: {type(value).__name__}"
-        ) from error
+        )
+    return array
+
+
+def _file_arrays(path):
+    with open(path, "rb") as file:
+        is_hdf5 = file.read(len(HDF5)) == HDF5
+    return _hdf5_arrays(path) if is_hdf5 else read_arrays(path)
+
+
+def _hdf5_arrays(path):
+    """Returns the arrays of an .h5 file of `keras.applications`, each under all its groups' names.
+
+    The file of a whole model has them below `model_weights`, beside the optimizer's.
+    """
+    arrays = {}
+    with read_hdf5(path, most_bytes=os.path.getsize(path)) as root:
+        pending = [("", root.groups.get("model_weights", root))]
+        while pending:
+            prefix, group = pending.pop()
+            arrays |= {f"{prefix}{name}": array.read() for name, array in group.arrays.items()}
+            pending += [(f"{prefix}{name}/", child) for name, child in group.groups.items()]
+    return arrays
