@@ -6,9 +6,6 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_resnets.files import read_arrays
-from keras_resnets.files.hdf5 import read_hdf5
-
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -63,6 +60,8 @@ def _array(name, value):
 
 
 def _file_arrays(path):
+    from keras_resnets.files import read_arrays  # type: ignore[attr-defined]
+
     with open(path, "rb") as file:
         is_hdf5 = file.read(len(HDF5)) == HDF5
     return _hdf5_arrays(path) if is_hdf5 else read_arrays(path)
@@ -73,6 +72,8 @@ def _hdf5_arrays(path):
 
     The file of a whole model has them below `model_weights`, beside the optimizer's.
     """
+    from keras_resnets.files.hdf5 import read_hdf5  # type: ignore[import-not-found]
+
     arrays = {}
     with read_hdf5(path, most_bytes=os.path.getsize(path)) as root:
         pending = [("", root.groups.get("model_weights", root))]

@@ -9,7 +9,6 @@ import numpy as np
 from keras_resnets.arguments import check_choice
 from keras_resnets.models import model_spec
 from keras_resnets.weights.families import FAMILIES
-from keras_resnets.weights.safetensors_file import write_safetensors
 
 
 def to_torch_state_dict(model, path=None, family="torchvision"):
@@ -58,7 +57,7 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
             for variable in known.left_out:
                 arrays[f"{theirs.rpartition('.')[0]}.{variable}"] = np.zeros((), "int64")
     if path is not None:
-        write_safetensors(path, arrays)
+        _write(Path(path), arrays)
     return arrays
 
 
@@ -77,3 +76,15 @@ def _check_path(path):
         raise ValueError(
             f"`path` must be None or end in .safetensors. Received: path={os.fspath(path)!r}"
         )
+
+
+def _write(path, arrays):
+    """Writes a file that appears at its path only when it is whole."""
+    from safetensors.numpy import save_file
+
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(arrays, unfinished, metadata={"format": "pt"})  # Hugging Face asks for it
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

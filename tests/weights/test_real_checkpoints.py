@@ -1,0 +1,33 @@
+"""The published CIFAR checkpoints, against what the original networks answer."""
+
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import convert_weights, files
+from tests.subprocesses import ROOT
+
+DATA = ROOT.parent / "shared" / "data"
+pytestmark = [
+    pytest.mark.skipif(not DATA.is_dir(), reason="the checkpoints are not here"),
+    pytest.mark.skipif(
+        not hasattr(files, "read_arrays"), reason="the readers of files are not there yet"
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "accuracy"),
+    [("resnet20-12fca82f", 20, 0.910), ("resnet56-4bfd9763", 56, 0.940)],
+)
+def test_the_logits_are_the_original_s(name, depth, accuracy):
+    with np.load(DATA / "cifar10_test_first500.npz") as test:
+        images, labels = test["images"], test["labels"]
+    with np.load(DATA / "torch_cifar" / f"resnet{depth}_expected_logits.npz") as expected:
+        reference = expected["logits"]
+    path = DATA / "torch_cifar" / f"{name}.th"
+    model = convert_weights(path, classifier_activation="linear")
+    assert keras_resnets.model_spec(model).depth == depth
+    logits = model.predict(keras_resnets.preprocess_input(images, model), verbose=0)
+    assert np.abs(logits - reference).max() <= 1e-4 * (1 + np.abs(reference).max())
+    assert np.mean(logits.argmax(axis=1) == labels) == accuracy
