@@ -27,7 +27,7 @@ def pillow(image, size, interpolation="BILINEAR"):
         (size * width // short, size * height // short), getattr(Image.Resampling, interpolation)
     )
     crop = size * 7 // 8
-    left, top = (int(round((side - crop) / 2)) for side in scaled.size)
+    left, top = (round((side - crop) / 2) for side in scaled.size)
     return np.asarray(scaled.crop((left, top, left + crop, top + crop)), "float64")
 
 

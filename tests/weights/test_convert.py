@@ -88,7 +88,7 @@ def test_a_network_that_would_compute_something_else_is_refused():
     spec = keras_resnets.ResNetSpec(
         block="basic", repeats=(1, 2), widths=(4, 6), stem="cifar", shortcut="A"
     )
-    with pytest.raises(ValueError, match="zero_pad='both'. Received: .*zero_pad='end'"):
+    with pytest.raises(ValueError, match=r"zero_pad='both'\. Received: .*zero_pad='end'"):
         convert_weights(akamaster_state("A"), keras_resnets.build_model(spec, classes=5))
 
 
@@ -212,5 +212,5 @@ def test_arguments_are_checked(state):
     with pytest.raises(TypeError, match="must be a Preprocessing"):
         convert_weights(state, model, preprocessing="torch")
     built_upon = keras.Model(model.input, keras.layers.Dense(2, name="more")(model.output))
-    with pytest.raises(ValueError, match="no others with weights.*'more/kernel'"):
+    with pytest.raises(ValueError, match=r"no others with weights.*'more/kernel'"):
         convert_weights(state, built_upon)

@@ -19,17 +19,14 @@ def original():
     model = keras.applications.ResNet50(
         weights=None, input_shape=(65, 64, 3), classes=7, classifier_activation=None
     )
-    for weight in model.weights:
-        if weight.path.endswith("moving_variance"):
-            # Of this size where the input is: the ε of 1.001e-5 then tells.
-            value = 10.0 ** generator.uniform(-6, 0, weight.shape)
-        elif weight.path.endswith("gamma"):
-            value = generator.uniform(0.01, 0.05, weight.shape)
-        elif len(weight.shape) == 1:
-            value = generator.normal(0, 0.1, weight.shape)
-        else:
-            continue
-        weight.assign(value)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            variance = 10.0 ** generator.uniform(-6, 0, layer.gamma.shape)
+            mean, beta = generator.normal(0, 0.1, (2, *layer.gamma.shape))
+            gamma = generator.uniform(0.3, 0.6, layer.gamma.shape) * np.sqrt(variance)
+            layer.set_weights([gamma, beta, mean, variance])
+        elif isinstance(layer, keras.layers.Conv2D):
+            layer.bias.assign(generator.normal(0, 0.1, layer.bias.shape))
     return model
 
 
@@ -73,17 +70,18 @@ def test_it_is_the_paper_s_network_and_eats_bgr(converted):
 
 
 def test_the_other_stride_is_refused(original):
-    model = keras_resnets.ResNet50(input_shape=(64, 64, 3), classes=7)
-    with pytest.raises(ValueError, match="stride_on='1x1'. Received: .*'3x3'"):
+    spec = keras_resnets.ResNetSpec(block="bottleneck", repeats=(1,), widths=(4,))
+    model = keras_resnets.build_model(spec, classes=7)
+    with pytest.raises(ValueError, match=r"stride_on='1x1'\. Received: .*'3x3'"):
         convert_weights(original, model)
 
 
-def test_a_bias_that_is_missing_or_misshapen_is_listed(original):
+def test_a_bias_that_is_missing_or_misshapen_is_listed(original, converted):
     arrays = {weight.path: np.asarray(weight) for weight in original.weights}
     del arrays["conv2_block1_1_conv/bias"]
     arrays["conv1_conv/bias"] = np.zeros(3)
     with pytest.raises(ValueError, match="folded into our") as caught:
-        convert_weights(arrays, input_shape=(64, 64, 3))
+        convert_weights(arrays, converted)
     assert "'conv1_conv/bias' (3,), our 'stem_conv/norm/moving_mean' (64,)" in str(caught.value)
 
 

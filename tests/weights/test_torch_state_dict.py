@@ -74,9 +74,9 @@ def test_what_the_family_does_not_have_is_refused(options, family, message):
 
 def test_arguments_are_checked(tmp_path):
     model = small_model()
-    with pytest.raises(ValueError, match="end in .safetensors"):
+    with pytest.raises(ValueError, match=r"end in \.safetensors"):
         to_torch_state_dict(model, tmp_path / "net.pth")
     with pytest.raises(TypeError, match="`path` must be None or a path"):
         to_torch_state_dict(model, 3)
-    with pytest.raises(TypeError, match="must be a keras.Model"):
+    with pytest.raises(TypeError, match=r"must be a keras\.Model"):
         to_torch_state_dict(keras.layers.Dense(1))
