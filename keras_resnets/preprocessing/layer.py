@@ -94,19 +94,36 @@ class ImagePreprocessing(keras.layers.Layer):
         vertical, horizontal = self._spatial_axes()
         shape = keras.ops.shape(x)
         size = _resized(self.preprocessing.resize, shape[vertical], shape[horizontal])
-        if all(isinstance(pixels, int) for pixels in size) and size == (
-            shape[vertical],
-            shape[horizontal],
-        ):
+        if not all(isinstance(pixels, int) for pixels in size):
+            x = self._resize_in_graph(x, size)
+        elif size == (shape[vertical], shape[horizontal]):
             return x
-        x = keras.ops.image.resize(
-            x,
-            size,
-            interpolation=self.preprocessing.interpolation,
-            antialias=self.preprocessing.antialias,
-            data_format=self.data_format,
-        )
+        else:
+            x = keras.ops.image.resize(
+                x,
+                size,
+                interpolation=self.preprocessing.interpolation,
+                antialias=self.preprocessing.antialias,
+                data_format=self.data_format,
+            )
         return keras.ops.clip(keras.ops.round(x), 0.0, 255.0)
+
+    def _resize_in_graph(self, x, size):
+        """Resizes to a size that only the running graph knows, which Keras's operation refuses.
+
+        Only TensorFlow has such graphs; its kernel is the one that Keras's operation calls.
+        """
+        import tensorflow as tf
+
+        if self.data_format == "channels_first":
+            x = tf.transpose(x, (0, 2, 3, 1))
+        x = tf.image.resize(
+            x,
+            tf.stack(size),
+            method=self.preprocessing.interpolation,
+            antialias=self.preprocessing.antialias,
+        )
+        return tf.transpose(x, (0, 3, 1, 2)) if self.data_format == "channels_first" else x
 
     def _crop(self, x):
         if self.preprocessing.crop is None:

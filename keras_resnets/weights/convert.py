@@ -6,10 +6,11 @@ import warnings
 import keras
 
 from keras_resnets.arguments import check_choice
-from keras_resnets.models import build_model, model_spec
+from keras_resnets.models import build_model
 from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.preprocessing import Preprocessing, set_preprocessing
 from keras_resnets.weights.matching import match
+from keras_resnets.weights.model_check import check_model
 from keras_resnets.weights.recognition import recognize
 from keras_resnets.weights.source import source_arrays
 
@@ -153,10 +154,8 @@ def _source_shape(checkpoint, size):
 
 def _load(model, checkpoint, preprocessing):
     """Loads all or nothing, and returns what is to be said about it."""
-    spec = model_spec(model)
-    checkpoint.family.check_spec(spec)
+    spec = check_model(model, checkpoint.family)
     variables = {weight.path: weight for weight in model.weights}
-    _check_is_bare(model, variables, checkpoint, spec)
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes)
     for path, value in values.items():
@@ -165,17 +164,6 @@ def _load(model, checkpoint, preprocessing):
         preprocessing = _fitting(checkpoint.family.preprocessing, model, shapes)
     set_preprocessing(model, preprocessing)
     return notes
-
-
-def _check_is_bare(model, variables, checkpoint, spec):
-    """Raises if the model has variables of other layers, which no checkpoint could fill."""
-    known = checkpoint.family.names(spec, include_top="predictions/kernel" in variables)
-    for path in [*variables, *known]:
-        if path not in known or path not in variables:
-            raise ValueError(
-                "`model` must have the layers of a model of this package and no others with "
-                f"weights. Received: {model.name!r}, which differs in {path!r}"
-            )
 
 
 def _fitting(preprocessing, model, shapes):

@@ -60,8 +60,8 @@ class Family:
     def layer_names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
         """Returns the paths of all our layers that have variables, each with their name."""
         return {
-            template.format(**place): self.layers[template].format(**place)
-            for template, place in _places(spec, include_top)
+            template.format(**here): self.layers[template].format(**here)
+            for template, here in _places(spec, include_top)
         }
 
     def names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
@@ -88,6 +88,16 @@ class Family:
                 )
 
 
+def place(**counts: int) -> dict[str, int]:
+    """Returns what fills in a template: the given counts from 1, and their other spellings."""
+    filled = dict(counts)
+    for name, count in counts.items():
+        filled[f"{name}0"] = count - 1
+    if "stage" in counts:
+        filled["paper_stage"] = counts["stage"] + 1
+    return filled
+
+
 def _places(spec: ResNetSpec, include_top: bool) -> Iterator[tuple[str, dict[str, int]]]:
     """Yields the template of each of our layers that has variables, and what fills it in."""
     yield "stem_conv/conv", {}
@@ -96,21 +106,15 @@ def _places(spec: ResNetSpec, include_top: bool) -> Iterator[tuple[str, dict[str
     channels = spec.widths[0]
     for stage, (repeats, width) in enumerate(zip(spec.repeats, spec.widths, strict=True), 1):
         for block in range(1, repeats + 1):
-            place = {
-                "stage": stage,
-                "stage0": stage - 1,
-                "paper_stage": stage + 1,
-                "block": block,
-                "block0": block - 1,
-            }
+            here = place(stage=stage, block=block)
             for conv in range(1, CONVOLUTIONS[spec.block] + 1):
                 for part in ("conv", "norm"):
                     template = f"stage{{stage}}_block{{block}}/conv{{conv}}/{part}"
-                    yield template, {**place, "conv": conv, "conv0": conv - 1}
+                    yield template, here | place(conv=conv)
             changes = (stage > 1 and block == 1) or channels != width * expansion
             if spec.shortcut == "B" and changes:
                 for part in ("conv", "norm"):
-                    yield f"stage{{stage}}_block{{block}}/projection/conv_norm/{part}", place
+                    yield f"stage{{stage}}_block{{block}}/projection/conv_norm/{part}", here
             channels = width * expansion
     if include_top:
         yield "predictions", {}

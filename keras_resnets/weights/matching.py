@@ -6,11 +6,12 @@ import numpy as np
 
 from keras_resnets.layers import BatchNormalization
 from keras_resnets.models import ResNetSpec
+from keras_resnets.weights.problems import Problems
 from keras_resnets.weights.recognition import Checkpoint
 from keras_resnets.weights.stem import adapt_channels
 
-# More lines than these say nothing new.
-MOST_LINES = 8
+STEM = "stem_conv/conv/kernel"
+HEAD = ("predictions/kernel", "predictions/bias")
 
 
 def match(
@@ -31,65 +32,69 @@ def match(
     Raises:
         ValueError: If an array is missing, left over or of the wrong shape; all are listed.
     """
-    family = checkpoint.family
-    names = family.names(spec, include_top="predictions/kernel" in shapes)
-    biases = _bias_names(family, spec)
-    values: dict[str, np.ndarray] = {}
+    names = checkpoint.family.names(spec, include_top="predictions/kernel" in shapes)
     notes: list[str] = []
-    problems: dict[str, list[str]] = {"missing": [], "surplus": [], "of the wrong shape": []}
-
-    head_differs = checkpoint.has_top and _head_differs(checkpoint, names, shapes)
-    for path, name in names.items():
-        if path.startswith("predictions/") and (head_differs or not checkpoint.has_top):
-            continue
-        array = checkpoint.arrays.get(name)
-        if array is None:
-            problems["missing"].append(f"{name!r}, our {path!r}")
-            continue
-        array = to_our_layout(array, path, family)
-        if path == "stem_conv/conv/kernel" and _differs_in_channels(array.shape, shapes[path]):
-            notes.append(
-                f"the stem's kernel was adapted from {array.shape[2]} to {shapes[path][2]} channels"
-            )
-            array = adapt_channels(array, shapes[path][2])
-        if array.shape != shapes[path] or not _is_float(array):
-            problems["of the wrong shape"].append(
-                f"{_given(checkpoint, name)!r} is {checkpoint.arrays[name].dtype} "
-                f"{checkpoint.arrays[name].shape}, our {path!r} {shapes[path]}"
-            )
-            continue
-        values[path] = array.astype("float64")
-    for path, name in biases.items():
-        bias = checkpoint.arrays.get(name)
-        if bias is None:
-            problems["missing"].append(f"{name!r}, folded into our {path!r}")
-        elif bias.shape != shapes[path]:
-            problems["of the wrong shape"].append(
-                f"{_given(checkpoint, name)!r} {bias.shape}, our {path!r} {shapes[path]}"
-            )
-        elif path in values:
-            # BN(x + b) with mean m is BN(x) with mean m - b.
-            values[path] = values[path] - bias.astype("float64")
-
-    known = {*names.values(), *biases.values(), *_names_left_out(family, spec)}
-    known |= set(family.names(spec, include_top=True).values())  # left off without the top
-    problems["surplus"] = [
-        repr(given) for name, given in checkpoint.given_names.items() if name not in known
-    ]
-    _raise_if_any(problems, checkpoint)
-
-    _move_epsilon(values, family)
-    if any(path.startswith("predictions/") for path in names) and (
-        head_differs or not checkpoint.has_top
-    ):
+    if _head_begins_anew(checkpoint, names, shapes):
+        names = {path: name for path, name in names.items() if path not in HEAD}
         notes.append(
             f"the classifier of {shapes['predictions/bias'][0]} classes begins anew, for the "
             f"source has {_classes(checkpoint)}"
         )
+    problems = Problems(checkpoint)
+    values = _values(checkpoint, names, shapes, problems, notes)
+    _fold_biases(values, checkpoint, spec, shapes, problems)
+    problems.surplus = _left_over(checkpoint, spec)
+    problems.raise_if_any()
+    _move_epsilon(values, checkpoint.family)
     return {path: value.astype("float32") for path, value in values.items()}, notes
 
 
-def to_our_layout(array, path, family):
+def _values(checkpoint, names, shapes, problems, notes):
+    """Returns the arrays in double precision and our order of axes, by our paths."""
+    values = {}
+    for path, name in names.items():
+        given = checkpoint.arrays.get(name)
+        if given is None:
+            problems.missing.append(f"{name!r}, our {path!r}")
+            continue
+        array = _to_our_layout(given, path, checkpoint.family)
+        wanted = shapes[path]
+        if path == STEM and array.ndim == 4 and array.shape[2] != wanted[2]:
+            notes.append(
+                f"the stem's kernel was adapted from {array.shape[2]} to {wanted[2]} channels"
+            )
+            array = adapt_channels(array, wanted[2])
+        if array.shape == wanted and _is_float(array):
+            values[path] = array.astype("float64")
+        else:
+            problems.add_misshapen(name, path, wanted)
+    return values
+
+
+def _fold_biases(values, checkpoint, spec, shapes, problems):
+    """Subtracts each convolution's bias b from the mean m: BN(x + b) is BN(x) with m - b."""
+    for path, name in _bias_names(checkpoint.family, spec).items():
+        bias = checkpoint.arrays.get(name)
+        if bias is None:
+            problems.missing.append(f"{name!r}, folded into our {path!r}")
+        elif bias.shape != shapes[path] or not _is_float(bias):
+            problems.add_misshapen(name, path, shapes[path])
+        elif path in values:
+            values[path] = values[path] - bias.astype("float64")
+
+
+def _left_over(checkpoint, spec):
+    """Returns the names that stand for nothing; a classifier may be left off with the top."""
+    family = checkpoint.family
+    known = {
+        *family.names(spec, include_top=True).values(),
+        *_bias_names(family, spec).values(),
+        *_names_left_out(family, spec),
+    }
+    return [repr(given) for name, given in checkpoint.given_names.items() if name not in known]
+
+
+def _to_our_layout(array, path, family):
     """Returns an array of the family in our order of axes."""
     if not family.torch_layout or not path.endswith("/kernel"):
         return array
@@ -127,25 +132,18 @@ def _names_left_out(family, spec):
                 yield f"{theirs}{family.separator}{variable}"
 
 
-def _head_differs(checkpoint, names, shapes):
-    """Whether the classifier is for another number of classes, and is otherwise whole."""
+def _head_begins_anew(checkpoint, names, shapes):
+    """Whether the source has no classifier, or a whole one for another number of classes."""
     if "predictions/kernel" not in names:
         return False
-    kernel = checkpoint.arrays.get(names["predictions/kernel"])
-    bias = checkpoint.arrays.get(names["predictions/bias"])
+    if not checkpoint.has_top:
+        return True
+    kernel, bias = (checkpoint.arrays.get(names[path]) for path in HEAD)
     if kernel is None or bias is None or kernel.ndim != 2 or bias.ndim != 1:
         return False
-    kernel = to_our_layout(kernel, "predictions/kernel", checkpoint.family)
     features, classes = shapes["predictions/kernel"]
+    kernel = _to_our_layout(kernel, "predictions/kernel", checkpoint.family)
     return kernel.shape == (features, len(bias)) and len(bias) != classes
-
-
-def _differs_in_channels(present, wanted):
-    return (
-        len(present) == 4
-        and present[:2] + present[3:] == wanted[:2] + wanted[3:]
-        and (present[2] != wanted[2])
-    )
 
 
 def _classes(checkpoint):
@@ -157,21 +155,3 @@ def _classes(checkpoint):
 
 def _is_float(array):
     return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
-
-
-def _given(checkpoint, name):
-    return checkpoint.given_names.get(name, name)
-
-
-def _raise_if_any(problems, checkpoint):
-    if not any(problems.values()):
-        return
-    lines = []
-    for kind, entries in problems.items():
-        lines += [f"\n  {kind}: {entry}" for entry in entries[:MOST_LINES]]
-        if len(entries) > MOST_LINES:
-            lines.append(f"\n  {kind}: {len(entries) - MOST_LINES} more")
-    raise ValueError(
-        f"`source` must hold exactly the arrays of the model, under the names of "
-        f"{checkpoint.family.name}. Received:{''.join(lines)}"
-    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_resnets.models import ResNetSpec
 from keras_resnets.weights.families import FAMILIES
-from keras_resnets.weights.family import Family
+from keras_resnets.weights.family import Family, place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,15 +74,9 @@ def _read(family: Family, arrays) -> Checkpoint | None:
 
 
 def _read_spec(family, shapes) -> ResNetSpec | None:
-    def find(part, **place):
+    def find(template, **counts):
         """Returns the shape of a convolution's kernel as (height, width, in, out), or `None`."""
-        if "stage" in place:
-            place |= {"stage0": place["stage"] - 1, "paper_stage": place["stage"] + 1}
-        if "block" in place:
-            place |= {"block0": place["block"] - 1}
-        if "conv" in place:
-            place |= {"conv0": place["conv"] - 1}
-        name = family.layers[part].format(**place)
+        name = family.layers[template].format(**place(**counts))
         shape = shapes.get(f"{name}{family.separator}{family.variables['conv']['kernel']}", ())
         if len(shape) != 4:
             return None

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from keras_resnets.arguments import check_choice
-from keras_resnets.models import model_spec
 from keras_resnets.weights.families import FAMILIES
+from keras_resnets.weights.model_check import check_model
 
 
 def to_torch_state_dict(model, path=None, family="torchvision"):
@@ -28,7 +28,8 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
 
     Raises:
         ValueError: If the family has no such network, so that its module would not load the
-            weights or compute something else; or if the path is not of a `.safetensors` file.
+            weights or compute something else; if the model has other layers with weights; or if
+            the path is not of a `.safetensors` file.
         TypeError: If an argument is of another type.
 
     Example:
@@ -41,8 +42,7 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
     known = torch_families[check_choice("family", family, torch_families)]
     if path is not None:
         _check_path(path)
-    spec = model_spec(model)
-    known.check_spec(spec)
+    spec = check_model(model, known)
     if known.name == "torchvision" and spec.stride_on == "1x1":
         raise ValueError(
             "The torchvision networks have stride_on='3x3', and would compute something else with "
