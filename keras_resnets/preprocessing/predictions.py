@@ -15,6 +15,12 @@ class Prediction(NamedTuple):
 
     `class_id` is ImageNet's WordNet id, such as `"n02099601"`; with class names of one's own, the
     class's index as text.
+
+    Example:
+
+    >>> class_id, name, score = keras_resnets.Prediction("n02099601", "golden retriever", 0.75)
+    >>> score
+    0.75
     """
 
     class_id: str

@@ -95,17 +95,20 @@ def convert_weights(
     return model
 
 
-def load_foreign_weights(model, path):
-    """Loads a checkpoint of another library into a model: what `weights="path"` does.
+def load_foreign_weights(model, source):
+    """Loads a checkpoint of another library into a model: for a factory's `weights`.
+
+    The model then carries the family's preprocessing.
 
     Args:
         model: A model of the zoo.
-        path: Path of the file.
+        source: As in `convert_weights`.
 
     Raises:
-        ValueError: As `convert_weights`.
+        ValueError: As in `convert_weights`; the model is then left as it was.
+        TypeError: If an argument is of another type.
     """
-    for note in _load(model, recognize(source_arrays(path)), preprocessing=None):
+    for note in _load(model, recognize(source_arrays(source)), preprocessing=None):
         warnings.warn(f"{model.name}: {note}.", stacklevel=2)
 
 

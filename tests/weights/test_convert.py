@@ -6,6 +6,7 @@ import pytest
 
 import keras_resnets
 from keras_resnets import convert_weights, model_preprocessing, model_spec
+from keras_resnets.weights import load_foreign_weights
 from tests.weights.states import random_state, torchvision_entries
 
 ENTRIES = torchvision_entries("basic", (1, 2), widths=(4, 6), classes=5)
@@ -179,6 +180,15 @@ def test_the_model_carries_what_the_family_eats_at_its_own_size(state):
     own = keras_resnets.Preprocessing(mean=0.5)
     assert model_preprocessing(convert_weights(state, preprocessing=own, **SIZE)) == own
     assert model_preprocessing(convert_weights(akamaster_state("A"))) == imagenet(32, 32)
+
+
+def test_a_factory_s_weights_come_the_same_way(state):
+    spec = model_spec(convert_weights(state, **SIZE))
+    model = keras_resnets.build_model(spec, classes=3, **SIZE)
+    with pytest.warns(UserWarning, match="classifier of 3 classes begins anew"):
+        load_foreign_weights(model, state)
+    np.testing.assert_array_equal(weight(model, "stem_conv/norm/gamma"), state["bn1.weight"])
+    assert model_preprocessing(model).mean == (0.485, 0.456, 0.406)
 
 
 def test_half_precision_is_widened(state):
