@@ -222,5 +222,5 @@ def test_arguments_are_checked(state):
     with pytest.raises(TypeError, match="must be a Preprocessing"):
         convert_weights(state, model, preprocessing="torch")
     built_upon = keras.Model(model.input, keras.layers.Dense(2, name="more")(model.output))
-    with pytest.raises(ValueError, match=r"no others with weights.*'more/kernel'"):
+    with pytest.raises(ValueError, match=r"no others with weights.*'more/bias'"):
         convert_weights(state, built_upon)
