@@ -1,6 +1,7 @@
 """A checkpoint of another library in, the same model in Keras out."""
 
 import dataclasses
+import sys
 import warnings
 
 import keras
@@ -89,9 +90,7 @@ def convert_weights(
                     f"`{argument}` belongs to model=None: a given model has its own. "
                     f"Received: {argument}={value!r}"
                 )
-    notes = _load(model, checkpoint, preprocessing)
-    for note in notes:
-        warnings.warn(f"{model.name}: {note}.", stacklevel=2)
+    _load(model, checkpoint, preprocessing)
     return model
 
 
@@ -108,8 +107,7 @@ def load_foreign_weights(model, source):
         ValueError: As in `convert_weights`; the model is then left as it was.
         TypeError: If an argument is of another type.
     """
-    for note in _load(model, recognize(source_arrays(source)), preprocessing=None):
-        warnings.warn(f"{model.name}: {note}.", stacklevel=2)
+    _load(model, recognize(source_arrays(source)), preprocessing=None)
 
 
 def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, name):
@@ -156,7 +154,7 @@ def _source_shape(checkpoint, size):
 
 
 def _load(model, checkpoint, preprocessing):
-    """Loads all or nothing, and returns what is to be said about it."""
+    """Loads all or nothing, and warns of what could not be taken over."""
     spec = check_model(model, checkpoint.family)
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
@@ -166,7 +164,19 @@ def _load(model, checkpoint, preprocessing):
     if preprocessing is None:
         preprocessing = _fitting(checkpoint.family.preprocessing, model, shapes)
     set_preprocessing(model, preprocessing)
-    return notes
+    for note in notes:
+        warnings.warn(f"{model.name}: {note}.", stacklevel=_levels_in_package() + 1)
+
+
+def _levels_in_package():
+    """Returns how many callers, from this function's on, are this package's own.
+
+    A factory comes here by more of them than `convert_weights`, and either warns at the user's line.
+    """
+    levels, frame = 0, sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("keras_resnets"):
+        levels, frame = levels + 1, frame.f_back
+    return levels
 
 
 def _fitting(preprocessing, model, shapes):

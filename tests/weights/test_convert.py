@@ -126,8 +126,9 @@ def test_two_arrays_of_one_name_are_refused(state):
 
 
 def test_another_number_of_classes_begins_the_head_anew_and_says_so(state):
-    with pytest.warns(UserWarning, match="classifier of 3 classes begins anew.* has 5"):
+    with pytest.warns(UserWarning, match="classifier of 3 classes begins anew.* has 5") as caught:
         model = convert_weights(state, classes=3, **SIZE)
+    assert [warning.filename for warning in caught] == [__file__]
     assert model.output_shape == (None, 3)
     same = convert_weights(state, **SIZE)
     for ours, theirs in zip(model.weights[:-2], same.weights[:-2], strict=True):
@@ -185,8 +186,9 @@ def test_the_model_carries_what_the_family_eats_at_its_own_size(state):
 def test_a_factory_s_weights_come_the_same_way(state):
     spec = model_spec(convert_weights(state, **SIZE))
     model = keras_resnets.build_model(spec, classes=3, **SIZE)
-    with pytest.warns(UserWarning, match="classifier of 3 classes begins anew"):
+    with pytest.warns(UserWarning, match="classifier of 3 classes begins anew") as caught:
         load_foreign_weights(model, state)
+    assert [warning.filename for warning in caught] == [__file__]
     np.testing.assert_array_equal(weight(model, "stem_conv/norm/gamma"), state["bn1.weight"])
     assert model_preprocessing(model).mean == (0.485, 0.456, 0.406)
 
