@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import types
 import warnings
 
 import keras
@@ -171,9 +172,10 @@ def _load(model, checkpoint, preprocessing):
 def _levels_in_package():
     """Returns how many callers, from this function's on, are this package's own.
 
-    A factory comes here by more of them than `convert_weights`, and either warns at the user's line.
+    A factory comes here by more of them than `convert_weights`; both warn at the user's line.
     """
-    levels, frame = 0, sys._getframe(1)
+    levels = 0
+    frame: types.FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith("keras_resnets"):
         levels, frame = levels + 1, frame.f_back
     return levels
