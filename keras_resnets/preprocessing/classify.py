@@ -25,8 +25,8 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
         batch_size: How many images to predict at once.
 
     Returns:
-        A list with a list of `top` `Prediction`s (class_id, name, score) for each image. The
-        scores are probabilities: if the model ends in logits, their softmax.
+        For each image a list of `top` times `Prediction(class_id, name, score)`. The scores are
+        probabilities: if the model ends in logits, their softmax.
 
     Raises:
         ValueError: If the model does not say what it eats, its classes have no names, or a file

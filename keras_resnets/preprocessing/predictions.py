@@ -37,7 +37,7 @@ def decode_predictions(preds, top=5, class_names=None):
         class_names: Name of each class; `None` for ImageNet's 1000.
 
     Returns:
-        A list with a list of `top` `Prediction`s (class_id, name, score) for each row.
+        For each row a list of `top` times `Prediction(class_id, name, score)`.
 
     Raises:
         ValueError: If the scores are not one row of numbers an image, or not one number a class,
