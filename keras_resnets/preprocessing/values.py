@@ -34,6 +34,8 @@ def normalize(x, preprocessing, axis):
         )
     mean = _per_channel("mean", preprocessing.mean, channels, axis, len(x.shape))
     std = _per_channel("std", preprocessing.std, channels, axis, len(x.shape))
+    if not isinstance(x, np.ndarray):  # a torch tensor takes no NumPy array beside it
+        mean, std = keras.ops.convert_to_tensor(mean), keras.ops.convert_to_tensor(std)
     return (x - mean) / std
 
 
