@@ -72,7 +72,7 @@ def _hdf5_arrays(path):
 
     The file of a whole model has them below `model_weights`, beside the optimizer's.
     """
-    from keras_resnets.files.hdf5 import read_hdf5  # type: ignore[import-not-found]
+    from keras_resnets.files.hdf5 import read_hdf5
 
     arrays = {}
     with read_hdf5(path, most_bytes=os.path.getsize(path)) as root:
