@@ -60,7 +60,7 @@ def _array(name, value):
 
 
 def _file_arrays(path):
-    from keras_resnets.files import read_arrays  # type: ignore[attr-defined]
+    from keras_resnets.files.read_arrays import read_arrays
 
     with open(path, "rb") as file:
         is_hdf5 = file.read(len(HDF5)) == HDF5
