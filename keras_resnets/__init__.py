@@ -15,7 +15,16 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from keras_resnets import analysis, layers, models
+from keras_resnets import analysis, layers, models, preprocessing
 from keras_resnets.models import *  # noqa: F403
+from keras_resnets.preprocessing import *  # noqa: F403
+from keras_resnets.weights import convert_weights, to_torch_state_dict
 
-__all__ = ["analysis", "layers", *models.__all__]
+__all__ = [
+    "analysis",
+    "convert_weights",
+    "layers",
+    "to_torch_state_dict",
+    *models.__all__,
+    *preprocessing.__all__,
+]

@@ -52,7 +52,10 @@ def test_every_public_name_has_an_example(name):
 
 @requires_tensorflow
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/architecture.md", "docs/converting.md", "docs/preprocessing.md"],
+)
 def test_the_snippets_of_a_page_print_what_stands_below_them(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -1,5 +1,7 @@
 """A convolution and its batch normalization: the one place for their constants."""
 
+import json
+
 import keras
 
 from keras_resnets.arguments import (
@@ -34,6 +36,9 @@ class ConvNorm(CompositeLayer):
         gamma_initializer: Initializer of the normalization's scale.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes
             `keras.config.image_data_format()`.
+        preprocessing: For a network's stem: how the images were prepared that it was trained on,
+            as a dictionary of values that JSON knows. It changes nothing that the layer computes;
+            it is kept in the configuration, so that it survives saving and cloning.
         **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
             `keras.layers.Layer`.
 
@@ -62,6 +67,7 @@ class ConvNorm(CompositeLayer):
         dilation=1,
         gamma_initializer="ones",
         data_format=None,
+        preprocessing=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -75,6 +81,7 @@ class ConvNorm(CompositeLayer):
                 f"Received: strides={strides}, dilation={dilation}"
             )
         self.data_format = check_data_format("data_format", data_format)
+        self.preprocessing = preprocessing
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         same_is_symmetric = max(self.strides) == 1 and all(r % 2 == 0 for r in reach)
         self.padding = (0, 0) if same_is_symmetric else tuple(r // 2 for r in reach)
@@ -121,7 +128,22 @@ class ConvNorm(CompositeLayer):
             "dilation": self.dilation,
             "gamma_initializer": keras.initializers.serialize(self.norm.gamma_initializer),
             "data_format": self.data_format,
+            "preprocessing": self.preprocessing,
         }
+
+    @property
+    def preprocessing(self):
+        """How the images of a network's stem are prepared, or `None` where nobody said."""
+        return None if self._preprocessing is None else json.loads(self._preprocessing)
+
+    @preprocessing.setter
+    def preprocessing(self, value):
+        if value is not None and not isinstance(value, dict):
+            raise TypeError(
+                f"`preprocessing` must be None or a dictionary. Received: preprocessing={value!r}"
+            )
+        # As text, for Keras turns a dictionary among a layer's attributes into a tracked one.
+        self._preprocessing = None if value is None else json.dumps(value)
 
     def _padded_shape(self, input_shape):
         padding = spatial_padding(self.padding, self.data_format)

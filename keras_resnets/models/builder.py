@@ -12,7 +12,7 @@ from keras_resnets.arguments import (
 from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
 from keras_resnets.models.inputs import model_inputs
 from keras_resnets.models.spec import BLOCKS, STEM_STRIDES, ResNetSpec
-from keras_resnets.models.weights_file import check_weights_path, load_weights_file
+from keras_resnets.models.weights_file import check_weights_path, load_weights
 
 DEFAULT_CLASSES = {"imagenet": 1000, "cifar": 10}
 
@@ -40,7 +40,8 @@ def build_model(
     Args:
         spec: A `ResNetSpec`.
         include_top: Whether the model ends in pooling and classifier.
-        weights: `None`, or the path of a `.weights.h5` or `.keras` file of this architecture.
+        weights: `None`, or the path of a `.weights.h5` or `.keras` file of this architecture, or of
+            a checkpoint of another library that `keras_resnets.convert_weights` knows.
         input_tensor: A Keras tensor to use as the image; what comes before it becomes part of
             the model.
         input_shape: The image's shape without the batch, in `keras.config.image_data_format()`:
@@ -90,7 +91,7 @@ def build_model(
     model = keras.Model(inputs, x, name=name)
 
     if weights is not None:
-        load_weights_file(model, weights)
+        load_weights(model, weights)
     return model
 
 

@@ -11,9 +11,39 @@ from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.models.layer_pairs import layer_pairs
 
 SUFFIXES = (".weights.h5", ".keras")
+# Of other libraries; see `keras_resnets.convert_weights`.
+FOREIGN_SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
 MEMBER = "model.weights.h5"
 # Every ImageNet network of the zoo fits in, so that its first layer that differs can be named.
 SLACK = 2**28
+
+
+def load_weights(model, path):
+    """Loads a file of Keras, or a checkpoint of another library.
+
+    Args:
+        model: A built functional model.
+        path: Path of the file; its name tells which of the two it is.
+
+    Raises:
+        WeightsFileError: As `load_weights_file`, and where `keras_resnets.convert_weights` raises
+            an error.
+        ValueError, TypeError: As `load_weights_file`.
+    """
+    if Path(path).name.endswith(SUFFIXES):
+        load_weights_file(model, path)
+        return
+    # The one place that turns back in the order of imports: other libraries' weights are the
+    # concern of a package above, and most models never need it.
+    from keras_resnets.weights.convert import load_foreign_weights
+
+    try:
+        load_foreign_weights(model, path)
+    except ValueError as error:
+        raise WeightsFileError(
+            f"`weights` must hold the weights of {model.name!r}: {error} "
+            f"Received: weights={str(path)!r}"
+        ) from error
 
 
 def load_weights_file(model, path):
@@ -48,10 +78,10 @@ def check_weights_path(path):
     """Returns the path of a weights file, or raises if there is none of the right kind there."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"`weights` must be None or a path. Received: weights={path!r}")
-    if not Path(path).name.endswith(SUFFIXES):
+    if not Path(path).name.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         raise ValueError(
-            f"`weights` must be None or the path of a {' or '.join(SUFFIXES)} file. "
-            f"Received: weights={str(path)!r}"
+            "`weights` must be None, or the path of a file that ends in "
+            f"{', '.join(SUFFIXES + FOREIGN_SUFFIXES)}. Received: weights={str(path)!r}"
         )
     if not Path(path).is_file():
         raise ValueError(f"`weights` must be an existing file. Received: weights={str(path)!r}")

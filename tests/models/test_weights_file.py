@@ -82,10 +82,10 @@ def test_surplus_weights_are_refused_as_well(tmp_path):
         ResNet20(weights=tmp_path / "deeper.weights.h5")
 
 
-@pytest.mark.parametrize("name", ["net.h5", "net.pt", "net", "weights.h5.txt"])
+@pytest.mark.parametrize("name", ["net.onnx", "net.npz", "net", "weights.h5.txt"])
 def test_another_kind_of_file_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(ValueError, match=r"\.weights\.h5 or \.keras.*Received"):
+    with pytest.raises(ValueError, match=r"ends in \.weights\.h5, \.keras.*Received"):
         ResNet20(weights=tmp_path / name)
 
 
@@ -114,8 +114,16 @@ def test_a_damaged_file_is_refused(saved, tmp_path, kind, damage):
         ResNet20(weights=path)
 
 
+@pytest.mark.parametrize("name", ["net.h5", "net.pt", "net.safetensors", "net.pth.tar"])
+@pytest.mark.parametrize("content", [b"", b"This is no weight file. " * 100])
+def test_a_damaged_checkpoint_of_another_library_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=r"`weights` must hold.*Received: weights="):
+        ResNet20(weights=tmp_path / name)
+
+
 def test_no_weights_are_published_yet():
-    with pytest.raises(ValueError, match="`weights` must be None or the path"):
+    with pytest.raises(ValueError, match="`weights` must be None, or the path"):
         ResNet20(weights="imagenet")
 
 

@@ -1,0 +1,81 @@
+"""What a model's answers mean."""
+
+import functools
+import importlib.resources
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from keras_resnets.arguments import check_positive_int
+
+
+class Prediction(NamedTuple):
+    """A class and its score; it unpacks as what `keras.applications` gives.
+
+    `class_id` is ImageNet's WordNet id, such as `"n02099601"`; with class names of one's own, the
+    class's index as text.
+
+    Example:
+
+    >>> class_id, name, score = keras_resnets.Prediction("n02099601", "golden retriever", 0.75)
+    >>> score
+    0.75
+    """
+
+    class_id: str
+    name: str
+    score: float
+
+
+def decode_predictions(preds, top=5, class_names=None):
+    """Returns the best classes of each row of scores, the best first.
+
+    Args:
+        preds: Scores `(batch, classes)`, an array or tensor, as `model.predict` gives them.
+        top: How many classes to return of each row.
+        class_names: Name of each class; `None` for ImageNet's 1000.
+
+    Returns:
+        For each row a list of `top` times `Prediction(class_id, name, score)`.
+
+    Raises:
+        ValueError: If the scores are not one row of numbers an image, or not one number a class,
+            or there are less than `top` classes.
+
+    Example:
+
+    >>> scores = np.eye(1000)[[207]]
+    >>> keras_resnets.decode_predictions(scores, top=1)
+    [[Prediction(class_id='n02099601', name='golden retriever', score=1.0)]]
+    """
+    classes = imagenet_classes()
+    if class_names is not None:
+        classes = tuple((str(index), str(name)) for index, name in enumerate(class_names))
+    top = check_positive_int("top", top)
+    if top > len(classes):
+        raise ValueError(f"`top` must be at most {len(classes)}, all classes. Received: top={top}")
+    scores = np.asarray(keras.ops.convert_to_numpy(preds))
+    if scores.ndim != 2 or scores.shape[1] != len(classes):
+        raise ValueError(
+            f"`preds` must have the shape (batch, {len(classes)}), one score a class"
+            f"{' of ImageNet' if class_names is None else ''}. "
+            f"Received: preds.shape={scores.shape}"
+        )
+    if np.isnan(scores).any():
+        raise ValueError("`preds` must be numbers. Received: NaN among them")
+    # Stable, so that equal scores keep the order of the classes.
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return [
+        [Prediction(classes[i][0], classes[i][1], float(row[i])) for i in indices]
+        for row, indices in zip(scores, best, strict=True)
+    ]
+
+
+@functools.cache
+def imagenet_classes() -> tuple[tuple[str, str], ...]:
+    """Returns the (WordNet id, name) of ImageNet's 1000 classes, in the order of the outputs."""
+    folder = importlib.resources.files("keras_resnets.preprocessing")
+    text = (folder / "imagenet_classes.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return tuple((line[:9], line[10:]) for line in lines)

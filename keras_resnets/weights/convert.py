@@ -1,0 +1,196 @@
+"""A checkpoint of another library in, the same model in Keras out."""
+
+import dataclasses
+import sys
+import types
+import warnings
+
+import keras
+
+from keras_resnets.arguments import check_choice
+from keras_resnets.models import build_model
+from keras_resnets.models.inputs import DEFAULT_SIZES
+from keras_resnets.preprocessing import Preprocessing, set_preprocessing
+from keras_resnets.weights.matching import match
+from keras_resnets.weights.model_check import check_model
+from keras_resnets.weights.recognition import recognize
+from keras_resnets.weights.source import source_arrays
+
+
+def convert_weights(
+    source,
+    model=None,
+    classes=None,
+    *,
+    input_shape=None,
+    stride_on=None,
+    classifier_activation=None,
+    preprocessing=None,
+    name=None,
+):
+    """Returns the Keras model of a checkpoint of torchvision, timm, Hugging Face and others.
+
+    The family is recognized by the arrays' names, and the network by their shapes. Every array is
+    used exactly once; only torch's `num_batches_tracked` is left out. What no array tells is the
+    bottleneck's stride: 3×3 ("v1.5") for the families that come from torch, as torchvision, timm
+    and Hugging Face have it by default; 1×1 for `keras.applications`.
+
+    Args:
+        source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a
+            model of `keras.applications`.
+        model: A model of the zoo to load; by default, one is built. The other arguments but
+            `preprocessing` are then the model's own, and must be left out.
+        classes: Number of classes; by default, the source's. With another number the classifier
+            begins anew, with a warning. If the source has no classifier, neither has the model,
+            unless this is given.
+        input_shape: The image's shape without the batch, as in `build_model`. With another number
+            of channels the stem's kernel is summed or repeated, with a warning.
+        stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride.
+        classifier_activation: Activation of the classifier: `"softmax"` unless given.
+        preprocessing: The `Preprocessing` that the model is to carry; by default, that of the
+            family: torchvision's, or ImageNet's mean and deviation at 32×32 for the CIFAR
+            networks, or BGR less the mean colour for `keras.applications`. None is noted where
+            the number of channels was changed.
+        name: Name of the model; by default, `resnet` and its depth.
+
+    Returns:
+        A `keras.Model` with the checkpoint's weights: the given one, or a new one.
+
+    Raises:
+        ValueError: If the family is not known; if arrays are missing, left over or of the wrong
+            shape, all of them listed under both names; if the model computes what the family's
+            networks do not. A given model is then left as it was.
+        TypeError: If an argument is of another type.
+
+    Example:
+
+    >>> original = keras_resnets.ResNet18(input_shape=(64, 64, 3))
+    >>> state_dict = keras_resnets.to_torch_state_dict(original)
+    >>> model = keras_resnets.convert_weights(state_dict)
+    >>> keras_resnets.model_spec(model) == keras_resnets.model_spec(original)
+    True
+    """
+    checkpoint = recognize(source_arrays(source))
+    if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
+        raise TypeError(
+            f"`preprocessing` must be a Preprocessing. Received: preprocessing={preprocessing!r}"
+        )
+    own = {
+        "classes": classes,
+        "input_shape": input_shape,
+        "stride_on": stride_on,
+        "classifier_activation": classifier_activation,
+        "name": name,
+    }
+    if model is None:
+        model = _build(checkpoint, **own)
+    else:
+        for argument, value in own.items():
+            if value is not None:
+                raise ValueError(
+                    f"`{argument}` belongs to model=None: a given model has its own. "
+                    f"Received: {argument}={value!r}"
+                )
+    _load(model, checkpoint, preprocessing)
+    return model
+
+
+def load_foreign_weights(model, source):
+    """Loads a checkpoint of another library into a model: for a factory's `weights`.
+
+    The model then carries the family's preprocessing.
+
+    Args:
+        model: A model of the zoo.
+        source: As in `convert_weights`.
+
+    Raises:
+        ValueError: As in `convert_weights`; the model is then left as it was.
+        TypeError: If an argument is of another type.
+    """
+    _load(model, recognize(source_arrays(source)), preprocessing=None)
+
+
+def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, name):
+    spec = checkpoint.spec
+    if stride_on is not None:
+        check_choice("stride_on", stride_on, ("3x3", "1x1"))
+        spec = dataclasses.replace(spec, stride_on=stride_on)
+    include_top = checkpoint.has_top or classes is not None
+    options = {}
+    if include_top:
+        options["classes"] = _source_classes(checkpoint) if classes is None else classes
+        if classifier_activation is not None:
+            options["classifier_activation"] = classifier_activation
+    elif classifier_activation is not None:
+        raise ValueError(
+            "`classifier_activation` belongs to a classifier, and the source has none. "
+            f"Received: classifier_activation={classifier_activation!r}"
+        )
+    if input_shape is None:
+        input_shape = _source_shape(checkpoint, DEFAULT_SIZES[spec.stem] if include_top else None)
+    name = name or f"resnet{spec.depth}"
+    return build_model(spec, include_top, input_shape=input_shape, name=name, **options)
+
+
+def _source_classes(checkpoint):
+    family = checkpoint.family
+    name = family.names(checkpoint.spec, include_top=True)["predictions/bias"]
+    bias = checkpoint.arrays.get(name)
+    if bias is None or bias.ndim != 1:
+        raise ValueError(
+            "`source` must hold the classifier's bias with its kernel. "
+            f"Received: no {name!r} of rank 1"
+        )
+    return len(bias)
+
+
+def _source_shape(checkpoint, size):
+    family = checkpoint.family
+    name = family.names(checkpoint.spec, include_top=False)["stem_conv/conv/kernel"]
+    channels = checkpoint.arrays[name].shape[1 if family.torch_layout else 2]
+    if keras.config.image_data_format() == "channels_first":
+        return (channels, size, size)
+    return (size, size, channels)
+
+
+def _load(model, checkpoint, preprocessing):
+    """Loads all or nothing, and warns of what could not be taken over."""
+    spec = check_model(model, checkpoint.family)
+    variables = {weight.path: weight for weight in model.weights}
+    shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
+    values, notes = match(checkpoint, spec, shapes)
+    for path, value in values.items():
+        variables[path].assign(value)
+    if preprocessing is None:
+        preprocessing = _fitting(checkpoint.family.preprocessing, model, shapes)
+    set_preprocessing(model, preprocessing)
+    for note in notes:
+        warnings.warn(f"{model.name}: {note}.", stacklevel=_levels_in_package() + 1)
+
+
+def _levels_in_package():
+    """Returns how many callers, from this function's on, are this package's own.
+
+    A factory comes here by more of them than `convert_weights`; both warn at the user's line.
+    """
+    levels = 0
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("keras_resnets"):
+        levels, frame = levels + 1, frame.f_back
+    return levels
+
+
+def _fitting(preprocessing, model, shapes):
+    """Returns a family's preprocessing for the size of a model's images, or `None`."""
+    shape = list(model.input_shape[1:])
+    channels = shapes["stem_conv/conv/kernel"][2]
+    if channels != len(preprocessing.mean):
+        return None
+    if keras.config.image_data_format() == "channels_first":
+        shape = shape[1:] + shape[:1]
+    height, width = shape[:2]
+    if height is None or width is None or (height, width) == (preprocessing.crop,) * 2:
+        return preprocessing
+    resize = round(preprocessing.resize * max(height, width) / preprocessing.crop)
+    return dataclasses.replace(preprocessing, resize=resize, crop=(height, width))

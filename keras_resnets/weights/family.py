@@ -1,0 +1,120 @@
+"""What a family of foreign checkpoints calls the arrays of our networks."""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from keras_resnets.models import ResNetSpec
+from keras_resnets.models.spec import BLOCKS
+from keras_resnets.preprocessing import Preprocessing
+
+CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Family:
+    """The names, layouts and options of one kind of checkpoint; each family is one instance.
+
+    A name is made of a layer's and a variable's. The layers' are templates: in them, `{stage}`,
+    `{block}` and `{conv}` count from 1, `{stage0}`, `{block0}` and `{conv0}` from 0, and
+    `{paper_stage}` from 2, for the paper's conv2_x is the first stage.
+
+    Args:
+        name: The family's name, for arguments and messages.
+        layers: Our layer's path to theirs, both as templates.
+        variables: For the layers that end in `conv`, in `norm` and in `predictions`: our
+            variable's name to theirs.
+        separator: What stands between a layer's and a variable's name.
+        torch_layout: Whether kernels are (out, in, height, width), and a classifier's (out, in).
+        renames: Pairs of a regular expression and its replacement, applied to a file's names
+            before anything else: wrappers' prefixes and the like.
+        left_out: Variables of normalizations that a file may hold and that we do not need.
+        conv_bias: Name of the convolutions' biases, or `None` where they have none. A bias is
+            folded into the moving mean.
+        epsilon: The normalizations' ε. What it differs from ours goes to the moving variance.
+        shortcuts: The options that the family's networks have. `"A"` pads on both sides.
+        strides_on: Where its bottlenecks may carry the stride; the first unless one says else.
+        preprocessing: What its networks eat, unless the checkpoint's source says else.
+    """
+
+    name: str
+    layers: Mapping[str, str]
+    variables: Mapping[str, Mapping[str, str]]
+    separator: str
+    torch_layout: bool
+    renames: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[str, ...] = ()
+    conv_bias: str | None = None
+    epsilon: float = 1e-5
+    shortcuts: tuple[Literal["A", "B"], ...] = ("B",)
+    strides_on: tuple[Literal["3x3", "1x1"], ...] = ("3x3", "1x1")
+    preprocessing: Preprocessing
+
+    def canonical(self, name: str) -> str:
+        """Returns a file's name for an array without wrappers' prefixes."""
+        for pattern, replacement in self.renames:
+            name = re.sub(pattern, replacement, name)
+        return name
+
+    def layer_names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
+        """Returns the paths of all our layers that have variables, each with their name."""
+        return {
+            template.format(**here): self.layers[template].format(**here)
+            for template, here in _places(spec, include_top)
+        }
+
+    def names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
+        """Returns the paths of all variables of a network, each with their name: one to one."""
+        return {
+            f"{ours}/{variable}": f"{theirs}{self.separator}{their_variable}"
+            for ours, theirs in self.layer_names(spec, include_top).items()
+            for variable, their_variable in self.variables[ours.rpartition("/")[2]].items()
+        }
+
+    def check_spec(self, spec: ResNetSpec) -> None:
+        """Raises if the family has no such network, so that its weights would compute another."""
+        rules: list[tuple[str, tuple]] = [("shortcut", self.shortcuts), ("activation", ("relu",))]
+        if spec.shortcut == "A":
+            rules.append(("zero_pad", ("both",)))
+        if spec.block == "bottleneck":
+            rules.append(("stride_on", self.strides_on))
+        for field, allowed in rules:
+            if getattr(spec, field) not in allowed:
+                raise ValueError(
+                    f"The {self.name} networks have {field}="
+                    f"{' or '.join(repr(value) for value in allowed)}. "
+                    f"Received: a model with {field}={getattr(spec, field)!r}"
+                )
+
+
+def place(**counts: int) -> dict[str, int]:
+    """Returns what fills in a template: the given counts from 1, and their other spellings."""
+    filled = dict(counts)
+    for name, count in counts.items():
+        filled[f"{name}0"] = count - 1
+    if "stage" in counts:
+        filled["paper_stage"] = counts["stage"] + 1
+    return filled
+
+
+def _places(spec: ResNetSpec, include_top: bool) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yields the template of each of our layers that has variables, and what fills it in."""
+    yield "stem_conv/conv", {}
+    yield "stem_conv/norm", {}
+    expansion = BLOCKS[spec.block].expansion
+    channels = spec.widths[0]
+    for stage, (repeats, width) in enumerate(zip(spec.repeats, spec.widths, strict=True), 1):
+        for block in range(1, repeats + 1):
+            here = place(stage=stage, block=block)
+            for conv in range(1, CONVOLUTIONS[spec.block] + 1):
+                for part in ("conv", "norm"):
+                    template = f"stage{{stage}}_block{{block}}/conv{{conv}}/{part}"
+                    yield template, here | place(conv=conv)
+            changes = (stage > 1 and block == 1) or channels != width * expansion
+            if spec.shortcut == "B" and changes:
+                for part in ("conv", "norm"):
+                    yield f"stage{{stage}}_block{{block}}/projection/conv_norm/{part}", here
+            channels = width * expansion
+    if include_top:
+        yield "predictions", {}

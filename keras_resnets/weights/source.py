@@ -1,0 +1,84 @@
+"""What arrays can come from: a file, a dictionary, or a model of `keras.applications`."""
+
+import os
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def source_arrays(source):
+    """Returns the arrays of a source under its own names.
+
+    Args:
+        source: The path of a file, a mapping from names to arrays (or torch tensors), or a
+            Keras model.
+
+    Raises:
+        ValueError: If the file cannot be read, or two arrays share a name.
+        FileNotFoundError: If there is no such file.
+        TypeError: If it is none of these, or a value is not an array of floats.
+    """
+    if isinstance(source, keras.Model):
+        return _model_arrays(source)
+    if isinstance(source, (str, os.PathLike)):
+        return _file_arrays(source)
+    if not isinstance(source, Mapping):
+        raise TypeError(
+            "`source` must be a path, a mapping from names to arrays, or a Keras model. "
+            f"Received: source={type(source).__name__}"
+        )
+    return {name: _array(name, value) for name, value in source.items()}
+
+
+def _model_arrays(model):
+    arrays = {}
+    for weight in model.weights:
+        if weight.path in arrays:
+            raise ValueError(
+                "`source` must have a path of its own for each weight. "
+                f"Received: {weight.path!r} twice in {model.name!r}"
+            )
+        arrays[weight.path] = keras.ops.convert_to_numpy(weight)
+    return arrays
+
+
+def _array(name, value):
+    if not isinstance(name, str):
+        raise TypeError(f"The names in `source` must be strings. Received: {name!r}")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # torch's, of a tensor elsewhere or with gradient
+        array = np.asarray(None)
+    if array.dtype.kind in "OSU":
+        raise TypeError(
+            f"`source` must map names to arrays. Received: {name!r}: {type(value).__name__}"
+        )
+    return array
+
+
+def _file_arrays(path):
+    from keras_resnets.files.read_arrays import read_arrays
+
+    with open(path, "rb") as file:
+        is_hdf5 = file.read(len(HDF5)) == HDF5
+    return _hdf5_arrays(path) if is_hdf5 else read_arrays(path)
+
+
+def _hdf5_arrays(path):
+    """Returns the arrays of an .h5 file of `keras.applications`, each under all its groups' names.
+
+    The file of a whole model has them below `model_weights`, beside the optimizer's.
+    """
+    from keras_resnets.files.hdf5 import read_hdf5
+
+    arrays = {}
+    with read_hdf5(path, most_bytes=os.path.getsize(path)) as root:
+        pending = [("", root.groups.get("model_weights", root))]
+        while pending:
+            prefix, group = pending.pop()
+            arrays |= {f"{prefix}{name}": array.read() for name, array in group.arrays.items()}
+            pending += [(f"{prefix}{name}/", child) for name, child in group.groups.items()]
+    return arrays

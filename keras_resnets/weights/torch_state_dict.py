@@ -1,0 +1,90 @@
+"""Our weights under torch's names, for torchvision, timm and Hugging Face."""
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_resnets.arguments import check_choice
+from keras_resnets.weights.families import FAMILIES
+from keras_resnets.weights.model_check import check_model
+
+
+def to_torch_state_dict(model, path=None, family="torchvision"):
+    """Returns a model's weights as torch modules name and order them, and writes them to a file.
+
+    torchvision's and timm's ResNets of the same depth load them with `strict=True`. A model
+    without its top gives no classifier.
+
+    Args:
+        model: A model of the zoo.
+        path: Path of a `.safetensors` file to write, or `None` for none.
+        family: Whose names: `"torchvision"`, which are timm's too, `"hugging_face"` or
+            `"akamaster"`.
+
+    Returns:
+        A dictionary of NumPy arrays.
+
+    Raises:
+        ValueError: If the family has no such network, so that its module would not load the
+            weights or compute something else; if the model has other layers with weights; or if
+            the path is not of a `.safetensors` file.
+        TypeError: If an argument is of another type.
+
+    Example:
+
+    >>> state_dict = keras_resnets.to_torch_state_dict(keras_resnets.ResNet18())
+    >>> state_dict["layer2.0.downsample.0.weight"].shape
+    (128, 64, 1, 1)
+    """
+    torch_families = {known.name: known for known in FAMILIES if known.torch_layout}
+    known = torch_families[check_choice("family", family, torch_families)]
+    if path is not None:
+        _check_path(path)
+    spec = check_model(model, known)
+    if known.name == "torchvision" and spec.stride_on == "1x1":
+        raise ValueError(
+            "The torchvision networks have stride_on='3x3', and would compute something else with "
+            "these weights. Received: a model with stride_on='1x1'"
+        )
+    variables = {weight.path: weight for weight in model.weights}
+    names = known.names(spec, include_top="predictions/kernel" in variables)
+    arrays = {}
+    for ours, theirs in names.items():
+        arrays[theirs] = _in_torch_layout(keras.ops.convert_to_numpy(variables[ours]))
+        if ours.endswith("/moving_variance"):  # torch has the count last in each normalization
+            for variable in known.left_out:
+                arrays[f"{theirs.rpartition('.')[0]}.{variable}"] = np.zeros((), "int64")
+    if path is not None:
+        _write(Path(path), arrays)
+    return arrays
+
+
+def _in_torch_layout(array):
+    if array.ndim == 4:
+        array = array.transpose(3, 2, 0, 1)
+    elif array.ndim == 2:
+        array = array.T
+    return np.ascontiguousarray(array)
+
+
+def _check_path(path):
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`path` must be None or a path. Received: path={path!r}")
+    if Path(path).suffix != ".safetensors":
+        raise ValueError(
+            f"`path` must be None or end in .safetensors. Received: path={os.fspath(path)!r}"
+        )
+
+
+def _write(path, arrays):
+    """Writes a file that appears at its path only when it is whole."""
+    from safetensors.numpy import save_file
+
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(arrays, unfinished, metadata={"format": "pt"})  # Hugging Face asks for it
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""`classify`: from files of any size to names."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_resnets
+from keras_resnets import Preprocessing, classify, preprocess_input, set_preprocessing
+
+NAMES = ["red", "green", "blue"]
+
+
+def colour_model(activation="softmax", channels=3, input_tensor=None):
+    """A network that answers with the mean of each channel: its branch gives nothing."""
+    spec = keras_resnets.ResNetSpec(
+        block="basic", repeats=(1,), widths=(3,), stem="cifar", zero_init_residual=True
+    )
+    shape = (16, 16, channels) if input_tensor is None else None
+    model = keras_resnets.build_model(
+        spec,
+        classes=3,
+        input_shape=shape,
+        input_tensor=input_tensor,
+        classifier_activation=activation,
+    )
+    kernel = np.zeros((3, 3, channels, 3))
+    kernel[1, 1] = np.eye(3)[:channels]
+    model.get_layer("stem_conv").conv.set_weights([kernel])
+    model.get_layer("predictions").set_weights([10 * np.eye(3), np.zeros(3)])
+    return model
+
+
+@pytest.fixture
+def model():
+    model = colour_model()
+    set_preprocessing(model, Preprocessing(resize=20, crop=16))
+    return model
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = []
+    for name, size in zip(NAMES, [(30, 50), (64, 20), (30, 50)], strict=True):
+        Image.new("RGB", size, {"green": "lime"}.get(name, name)).save(tmp_path / f"{name}.png")
+        paths.append(tmp_path / f"{name}.png")
+    return paths
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_files_of_several_sizes_are_named_in_their_order(model, files, batch_size):
+    answers = classify(model, files, top=1, class_names=NAMES, batch_size=batch_size)
+    assert [answer.name for [answer] in answers] == NAMES
+    # Pure colour is 1 in its channel and 0 in the others, but for BN's epsilon.
+    assert answers[0][0].score == pytest.approx(np.exp(10) / (np.exp(10) + 2), rel=1e-3)
+
+
+def test_paths_and_arrays_alone_in_lists_and_in_batches(model, files):
+    array = np.asarray(Image.open(files[2]))
+    expected = classify(model, files[2], top=3, class_names=NAMES)
+    assert len(expected) == 1
+    assert len(expected[0]) == 3
+    for images in (str(files[2]), array, [array], array[None], keras.ops.convert_to_tensor(array)):
+        assert classify(model, images, top=3, class_names=NAMES) == expected
+    assert classify(model, [], class_names=NAMES, top=3) == []
+
+
+def test_it_is_preprocess_input_and_predict(model, rng):
+    images = rng.integers(0, 256, size=(2, 16, 16, 3), dtype="uint8")
+    set_preprocessing(model, Preprocessing.imagenet(None, None))
+    scores = model.predict(preprocess_input(images, model), verbose=0)
+    answers = classify(model, images, top=3, class_names=NAMES)
+    for answer, row in zip(answers, scores, strict=True):
+        found = {name: score for _, name, score in answer}
+        np.testing.assert_allclose([found[name] for name in NAMES], row, rtol=1e-5)
+
+
+def test_logits_become_probabilities(files):
+    model = colour_model(activation=None)
+    set_preprocessing(model, Preprocessing(resize=20, crop=16))
+    [answer] = classify(model, files[1], top=3, class_names=NAMES)
+    assert answer[0].name == "green"
+    assert sum(score for _, _, score in answer) == pytest.approx(1)
+
+
+def test_a_model_with_a_preprocessing_layer_gets_the_pixels(files):
+    pixels = keras.Input((None, None, 3))
+    layer = Preprocessing(resize=20, crop=16).as_layer()
+    model = colour_model(input_tensor=layer(pixels))
+    answers = classify(model, files, top=1, class_names=NAMES)
+    assert [answer.name for [answer] in answers] == NAMES
+
+
+def test_a_grey_model_takes_files_as_grey(files):
+    model = colour_model(channels=1)
+    set_preprocessing(model, Preprocessing(resize=20, crop=16))
+    [answer] = classify(model, files[0], top=1, class_names=NAMES)
+    # The grey of red is 76 of 255, in the first channel.
+    level = np.exp(10 * 76 / 255)
+    assert answer[0].score == pytest.approx(level / (level + 2), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        ([3], ValueError, r"image 0 of shape \(\)"),
+        ([None], TypeError, "path or an array of numbers. Received: image 0"),
+        (np.zeros((4, 4)), ValueError, r"image 0 of shape \(4,\)"),
+        ([np.zeros((4, 4, 3)), np.zeros((4, 4, 1))], ValueError, "image 1 of shape"),
+        ([np.full((4, 4, 3), -1.0)], ValueError, "values 0 to 255"),
+        (["nowhere.png"], FileNotFoundError, "nowhere.png"),
+    ],
+)
+def test_wrong_images_are_named(model, images, error, message):
+    with pytest.raises(error, match=message):
+        classify(model, images, class_names=NAMES, top=1)
+
+
+def test_a_model_that_says_nothing_or_classes_without_names_are_refused(model):
+    image = np.zeros((16, 16, 3), "uint8")
+    with pytest.raises(ValueError, match=r"`class_names` must name the classes.*3 classes"):
+        classify(model, image)
+    with pytest.raises(ValueError, match="does not say what it eats"):
+        classify(colour_model(), image, class_names=NAMES)
+    with pytest.raises(ValueError, match="`batch_size`"):
+        classify(model, image, class_names=NAMES, batch_size=0)

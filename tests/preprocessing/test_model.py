@@ -1,0 +1,78 @@
+"""The preprocessing that a model carries survives what models go through."""
+
+import keras
+import pytest
+
+import keras_resnets
+from keras_resnets import Preprocessing, model_preprocessing, set_preprocessing
+
+CARRIED = Preprocessing(
+    resize=40, crop=(32, 24), antialias=False, mean=(1, 2, 3), channel_order="bgr"
+)
+
+
+@pytest.fixture
+def bare():
+    spec = keras_resnets.ResNetSpec(block="basic", repeats=(1, 1), widths=(4, 6), stem="cifar")
+    return keras_resnets.build_model(spec, classes=3, input_shape=(32, 24, 3))
+
+
+@pytest.fixture
+def model(bare):
+    set_preprocessing(bare, CARRIED)
+    return bare
+
+
+def saved_and_loaded(model, folder):
+    model.save(folder / "model.keras")
+    return keras.models.load_model(folder / "model.keras")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda model, folder: model, id="itself"),
+        pytest.param(saved_and_loaded, id="saved"),
+        pytest.param(lambda model, folder: keras.models.clone_model(model), id="cloned"),
+        pytest.param(lambda model, folder: keras_resnets.plain_twin(model), id="twin"),
+        pytest.param(lambda model, folder: keras_resnets.feature_extractor(model), id="features"),
+        pytest.param(
+            lambda model, folder: keras.Model(
+                model.input, keras.layers.Dense(2)(model.get_layer("avg_pool").output)
+            ),
+            id="built upon",
+        ),
+        pytest.param(
+            lambda model, folder: saved_and_loaded(
+                keras.Sequential([keras.Input((32, 24, 3)), model, keras.layers.Dense(2)]), folder
+            ),
+            id="nested and saved",
+        ),
+    ],
+)
+def test_it_survives(model, tmp_path, change):
+    assert model_preprocessing(change(model, tmp_path)) == CARRIED
+
+
+def test_a_new_model_says_nothing_and_what_is_said_can_be_taken_back(bare):
+    assert model_preprocessing(bare) is None
+    set_preprocessing(bare, CARRIED)
+    set_preprocessing(bare, None)
+    assert model_preprocessing(bare) is None
+
+
+def test_it_changes_neither_layers_nor_weights(bare):
+    before = [layer.name for layer in bare.layers], [weight.path for weight in bare.weights]
+    set_preprocessing(bare, CARRIED)
+    assert ([layer.name for layer in bare.layers], [w.path for w in bare.weights]) == before
+
+
+def test_errors(bare):
+    with pytest.raises(TypeError, match="None or a Preprocessing"):
+        set_preprocessing(bare, {"crop": 3})
+    with pytest.raises(TypeError, match=r"must be a keras\.Model"):
+        model_preprocessing("resnet50")
+    with pytest.raises(ValueError, match="'stem_conv'"):
+        model_preprocessing(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+    with pytest.raises(TypeError, match="`preprocessing` must be None or a dictionary"):
+        keras_resnets.layers.ConvNorm(3, 3, preprocessing=CARRIED)

@@ -1,0 +1,70 @@
+"""What answers mean: ImageNet's names, one's own, and the order of scores."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import Prediction, decode_predictions
+from keras_resnets.preprocessing.predictions import imagenet_classes
+from tests.subprocesses import ROOT
+
+PHOTOS = sorted((ROOT.parent / "shared" / "data" / "photos").glob("*.JPEG"))
+
+
+def test_imagenet_s_classes_are_a_thousand_in_the_published_order():
+    classes = imagenet_classes()
+    assert len(classes) == len(set(classes)) == len({name for _, name in classes}) == 1000
+    ids = [class_id for class_id, _ in classes]
+    assert ids == sorted(ids)  # the outputs are in the order of the ids
+    # As keras.applications, torchvision and the data set's paper number them.
+    for index, expected in {
+        0: ("n01440764", "tench"),
+        1: ("n01443537", "goldfish"),
+        207: ("n02099601", "golden retriever"),
+        282: ("n02123159", "tiger cat"),
+        388: ("n02510455", "giant panda"),
+        954: ("n07753592", "banana"),
+        999: ("n15075141", "toilet tissue"),
+    }.items():
+        assert classes[index] == expected
+
+
+@pytest.mark.skipif(not PHOTOS, reason="the photographs are not here")
+def test_the_photographs_labels_are_the_names():
+    names = dict(imagenet_classes())
+    for path in PHOTOS:
+        class_id, name = path.stem.split("_", 1)
+        assert names[class_id] == name.replace("_", " ")
+
+
+def test_the_best_come_first_and_equal_ones_in_their_order():
+    scores = np.zeros((2, 1000))
+    scores[0, [5, 3]] = 0.25, 0.5
+    scores[1, [7, 2]] = 0.5
+    first, second = decode_predictions(scores, top=2)
+    assert first[0] == Prediction(imagenet_classes()[3][0], imagenet_classes()[3][1], 0.5)
+    assert [score for _, _, score in first] == [0.5, 0.25]
+    assert [class_id for class_id, _, _ in second] == [imagenet_classes()[i][0] for i in (2, 7)]
+
+
+def test_tensors_and_one_s_own_names():
+    scores = keras.ops.convert_to_tensor([[0.125, 0.625, 0.25]])
+    assert decode_predictions(scores, top=3, class_names=["cat", "dog", "owl"]) == [
+        [("1", "dog", 0.625), ("2", "owl", 0.25), ("0", "cat", 0.125)]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"preds": np.zeros((1, 10))}, r"\(batch, 1000\).*\(1, 10\)"),
+        ({"preds": np.zeros(1000)}, r"\(batch, 1000\)"),
+        ({"preds": np.full((1, 1000), np.nan)}, "NaN"),
+        ({"preds": np.zeros((1, 1000)), "top": 0}, "`top` must be a positive"),
+        ({"preds": np.zeros((1, 2)), "top": 3, "class_names": "ab"}, "at most 2"),
+    ],
+)
+def test_errors(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        keras_resnets.decode_predictions(**arguments)

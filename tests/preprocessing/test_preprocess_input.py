@@ -1,0 +1,101 @@
+"""`preprocess_input`: keras.applications' modes, and none of its traps."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import Preprocessing, preprocess_input, set_preprocessing
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, size=(2, 5, 6, 3), dtype="uint8")
+
+
+def expected_of_keras(images, **options):
+    from keras.src.applications.imagenet_utils import preprocess_input as keras_preprocess_input
+
+    return keras_preprocess_input(images.astype("float32"), **options)  # writes into its argument
+
+
+@pytest.mark.parametrize("mode", ["caffe", "tf", "torch"])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
+def test_the_modes_are_keras_applications(images, mode, dtype):
+    given = images.astype(dtype)
+    outputs = preprocess_input(given, mode)
+    assert isinstance(outputs, np.ndarray)
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(outputs, expected_of_keras(images, mode=mode), atol=1e-4)
+    np.testing.assert_array_equal(given, images)  # never in place
+
+
+@pytest.mark.parametrize("mode", ["caffe", "tf", "torch"])
+def test_one_image_channels_first_and_tensors(images, mode):
+    expected = expected_of_keras(images, mode=mode)
+    np.testing.assert_allclose(preprocess_input(images[0], mode), expected[0], atol=1e-4)
+    first = preprocess_input(np.moveaxis(images, 3, 1), mode, "channels_first")
+    np.testing.assert_allclose(np.moveaxis(first, 1, 3), expected, atol=1e-4)
+    one_first = preprocess_input(np.moveaxis(images[1], 2, 0), mode, "channels_first")
+    np.testing.assert_allclose(np.moveaxis(one_first, 0, 2), expected[1], atol=1e-4)
+    tensor = preprocess_input(keras.ops.convert_to_tensor(images), mode)
+    assert keras.ops.is_tensor(tensor)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(tensor), expected, atol=1e-4)
+
+
+def test_symbolic_tensors_make_a_graph(images):
+    inputs = keras.Input((5, 6, 3))
+    model = keras.Model(inputs, preprocess_input(inputs, "caffe"))
+    outputs = model.predict(images.astype("float32"), verbose=0)
+    np.testing.assert_allclose(outputs, expected_of_keras(images, mode="caffe"), atol=1e-4)
+
+
+def test_a_model_or_a_preprocessing_is_a_mode(images):
+    spec = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
+    model = keras_resnets.build_model(spec, include_top=False)
+    with pytest.raises(ValueError, match="does not say what it eats"):
+        preprocess_input(images, model)
+    set_preprocessing(model, Preprocessing.imagenet())
+    np.testing.assert_array_equal(
+        preprocess_input(images, model), preprocess_input(images, "torch")
+    )
+    np.testing.assert_array_equal(
+        preprocess_input(images, Preprocessing.imagenet()), preprocess_input(images, "torch")
+    )
+
+
+def test_a_model_that_preprocesses_itself_is_not_fed_twice(images):
+    inputs = keras.Input((None, None, 3))
+    spec = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
+    pixels = Preprocessing.imagenet().as_layer()(inputs)
+    model = keras_resnets.build_model(spec, include_top=False, input_tensor=pixels)
+    set_preprocessing(model, Preprocessing.imagenet())
+    with pytest.raises(ValueError, match="takes images as they are"):
+        preprocess_input(images, model)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((4, 4)), "rank 3 or 4"),
+        (np.full((4, 4, 3), -0.5), "normalized before"),
+        (np.full((4, 4, 3), 256), "grey levels 0 to 255"),
+        (np.full((4, 4, 3), np.nan), "grey levels 0 to 255"),
+        (np.full((4, 4, 3), 0.5), "scaled to 0 to 1 before"),
+        (np.full((4, 4, 3), "a"), "must hold numbers"),
+        (np.zeros((4, 4, 1)), "three channels"),
+    ],
+)
+def test_what_was_preprocessed_before_is_refused(x, message):
+    with pytest.raises(ValueError, match=message):
+        preprocess_input(x, "caffe")
+
+
+def test_black_images_and_none_at_all_are_no_mistake():
+    assert preprocess_input(np.zeros((4, 4, 3)), "tf").max() == -1
+    assert preprocess_input(np.zeros((0, 4, 4, 3)), "tf").shape == (0, 4, 4, 3)
+
+
+def test_an_unknown_mode_is_named():
+    with pytest.raises(ValueError, match="`mode` must be one of 'caffe', 'tf', 'torch'"):
+        preprocess_input(np.zeros((4, 4, 3)), "pytorch")

@@ -1,0 +1,48 @@
+"""The libraries that conversions are compared with, imported as far as they need to be.
+
+torchvision's and timm's networks are plain Python. What fails without a build of torchvision for
+the torch that is here is the registration of compiled operators, which no ResNet uses.
+"""
+
+import sys
+import types
+
+import pytest
+
+
+def import_torch():
+    return pytest.importorskip("torch")
+
+
+def import_torchvision():
+    """Imports torchvision without its compiled operators, or skips the test."""
+    torch = import_torch()
+    if "torchvision" not in sys.modules:
+        sys.modules["torchvision._meta_registrations"] = types.ModuleType("_meta_registrations")
+        if not hasattr(torch.ops.torchvision, "nms"):
+            library = torch.library.Library("torchvision", "DEF")
+            library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            import_torchvision.library = library  # the definition lasts as long as this
+    return pytest.importorskip("torchvision")
+
+
+def import_timm():
+    import_torchvision()
+    return pytest.importorskip("timm")
+
+
+def randomize(module, seed=0):
+    """Gives a torch module random weights and random statistics, and sets it to inference."""
+    torch = import_torch()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if tensor.ndim > 1:
+                tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
+            elif name.endswith("running_var"):
+                tensor.uniform_(0.5, 1.5, generator=generator)
+            elif name.endswith(("bias", "running_mean")):
+                tensor.normal_(0, 0.2, generator=generator)
+            elif name.endswith("weight"):
+                tensor.uniform_(0.4, 0.8, generator=generator)
+    return module.eval()

@@ -1,0 +1,228 @@
+"""Converting: which network it is, every array once, and what is said of the rest."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import convert_weights, model_preprocessing, model_spec
+from keras_resnets.weights import load_foreign_weights
+from tests.weights.states import random_state, torchvision_entries
+
+ENTRIES = torchvision_entries("basic", (1, 2), widths=(4, 6), classes=5)
+BOTTLENECK = torchvision_entries("bottleneck", (1, 1), widths=(4, 6), classes=5)
+SIZE = {"input_shape": (16, 16, 3)}
+
+
+@pytest.fixture
+def state():
+    return random_state(ENTRIES)
+
+
+def akamaster_state(shortcut):
+    entries = {
+        name.replace("downsample", "shortcut").replace("fc.", "linear."): shape
+        for name, shape in ENTRIES.items()
+        if shortcut == "B" or "downsample" not in name
+    }
+    entries["conv1.weight"] = (4, 3, 3, 3)
+    return {f"module.{name}": array for name, array in random_state(entries).items()}
+
+
+def weight(model, path):
+    [found] = [variable for variable in model.weights if variable.path == path]
+    return keras.ops.convert_to_numpy(found)
+
+
+@pytest.mark.parametrize(
+    ("block", "repeats"),
+    [("basic", (2, 2, 2, 2)), ("basic", (3, 4, 6, 3)), ("bottleneck", (3, 4, 6, 3))],
+)
+def test_the_names_and_shapes_of_torchvision_are_recognized(block, repeats):
+    from keras_resnets.weights.recognition import recognize
+
+    entries = torchvision_entries(block, repeats)
+    checkpoint = recognize({name: np.broadcast_to(0.0, shape) for name, shape in entries.items()})
+    assert checkpoint.family.name == "torchvision"
+    assert checkpoint.spec == keras_resnets.ResNetSpec(block=block, repeats=repeats)
+    assert set(checkpoint.family.names(checkpoint.spec, include_top=True).values()) == set(entries)
+
+
+def test_every_array_comes_to_its_place_in_our_order_of_axes(state):
+    model = convert_weights(state, **SIZE)
+    np.testing.assert_array_equal(
+        weight(model, "stage2_block1/projection/conv_norm/conv/kernel")[0, 0, 3, 5],
+        state["layer2.0.downsample.0.weight"][5, 3, 0, 0],
+    )
+    np.testing.assert_array_equal(
+        weight(model, "stem_conv/conv/kernel")[1, 6, 2, 3], state["conv1.weight"][3, 2, 1, 6]
+    )
+    np.testing.assert_array_equal(
+        weight(model, "stage2_block2/conv2/norm/moving_variance"), state["layer2.1.bn2.running_var"]
+    )
+    np.testing.assert_array_equal(weight(model, "predictions/kernel"), state["fc.weight"].T)
+    assert len(model.weights) == len(state)
+
+
+def test_the_stride_is_v1_5_unless_asked_otherwise():
+    state = random_state(BOTTLENECK)
+    assert model_spec(convert_weights(state, **SIZE)).stride_on == "3x3"
+    assert model_spec(convert_weights(state, stride_on="1x1", **SIZE)).stride_on == "1x1"
+
+
+def test_wrappers_prefixes_and_counts_of_batches_are_no_matter(state):
+    plain = convert_weights(state, **SIZE)
+    state["bn1.num_batches_tracked"] = np.array(7)
+    state["layer2.0.downsample.1.num_batches_tracked"] = np.array(7)
+    wrapped = convert_weights({f"module._orig_mod.{n}": a for n, a in state.items()}, **SIZE)
+    for one, other in zip(plain.weights, wrapped.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("shortcut", "zero_pad"), [("A", "both"), ("B", "end")])
+def test_a_cifar_repository_s_shortcuts_are_read_off(shortcut, zero_pad):
+    spec = model_spec(convert_weights(akamaster_state(shortcut)))
+    assert (spec.stem, spec.shortcut, spec.zero_pad) == ("cifar", shortcut, zero_pad)
+
+
+def test_a_network_that_would_compute_something_else_is_refused():
+    spec = keras_resnets.ResNetSpec(
+        block="basic", repeats=(1, 2), widths=(4, 6), stem="cifar", shortcut="A"
+    )
+    with pytest.raises(ValueError, match=r"zero_pad='both'\. Received: .*zero_pad='end'"):
+        convert_weights(akamaster_state("A"), keras_resnets.build_model(spec, classes=5))
+
+
+def test_all_that_is_missing_left_over_or_misshapen_is_listed_and_nothing_is_loaded(state):
+    model = keras_resnets.build_model(
+        model_spec(convert_weights(state, **SIZE)), classes=5, input_shape=(16, 16, 3)
+    )
+    before = model.get_weights()
+    del state["layer1.0.bn1.bias"]
+    state["layer2.0.conv1.weight"] = state["layer2.0.conv1.weight"][:, :2]
+    state["ema"] = np.zeros(2, "float32")
+    state["layer1.0.bn2.num_batches"] = np.array(1)
+    state["layer2.1.bn2.weight"] = np.ones(6, "int64")
+    with pytest.raises(ValueError, match="exactly the arrays") as caught:
+        convert_weights({f"module.{name}": array for name, array in state.items()}, model)
+    message = str(caught.value)
+    for part in (
+        "missing: 'layer1.0.bn1.bias', our 'stage1_block1/conv1/norm/beta'",
+        "surplus: 'module.ema'",
+        "surplus: 'module.layer1.0.bn2.num_batches'",
+        "'module.layer2.0.conv1.weight' is float32 (6, 2, 3, 3), "
+        "our 'stage2_block1/conv1/conv/kernel' (3, 3, 4, 6)",
+        "'module.layer2.1.bn2.weight' is int64",
+    ):
+        assert part in message
+    for after, once in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(after, once)
+
+
+def test_two_arrays_of_one_name_are_refused(state):
+    state["module.conv1.weight"] = state["conv1.weight"]
+    with pytest.raises(ValueError, match="each array once"):
+        convert_weights(state, **SIZE)
+
+
+def test_another_number_of_classes_begins_the_head_anew_and_says_so(state):
+    with pytest.warns(UserWarning, match="classifier of 3 classes begins anew.* has 5") as caught:
+        model = convert_weights(state, classes=3, **SIZE)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert model.output_shape == (None, 3)
+    same = convert_weights(state, **SIZE)
+    for ours, theirs in zip(model.weights[:-2], same.weights[:-2], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_without_a_classifier_there_is_no_top_unless_asked_for(state):
+    del state["fc.weight"], state["fc.bias"]
+    assert convert_weights(state, **SIZE).output_shape == (None, 2, 2, 6)
+    with pytest.warns(UserWarning, match="3 classes begins anew, for the source has none"):
+        assert convert_weights(state, classes=3, **SIZE).output_shape == (None, 3)
+
+
+def test_a_model_without_top_leaves_the_classifier_out(state):
+    spec = model_spec(convert_weights(state, **SIZE))
+    model = keras_resnets.build_model(spec, include_top=False, **SIZE)
+    assert convert_weights(state, model) is model
+    np.testing.assert_array_equal(weight(model, "stem_conv/norm/beta"), state["bn1.bias"])
+
+
+def test_one_channel_sees_a_grey_image_as_three_would(state, rng):
+    colour = convert_weights(state, classifier_activation="linear", **SIZE)
+    with pytest.warns(UserWarning, match="adapted from 3 to 1 channels"):
+        grey = convert_weights(state, classifier_activation="linear", input_shape=(16, 16, 1))
+    image = rng.normal(size=(2, 16, 16, 1)).astype("float32")
+    expected = colour.predict(np.repeat(image, 3, axis=3), verbose=0)
+    np.testing.assert_allclose(grey.predict(image, verbose=0), expected, rtol=1e-4, atol=1e-5)
+    assert model_preprocessing(grey) is None
+
+
+def test_four_channels_repeat_the_three_and_keep_the_strength(state):
+    with pytest.warns(UserWarning, match="adapted from 3 to 4 channels"):
+        model = convert_weights(state, input_shape=(16, 16, 4))
+    kernel = weight(model, "stem_conv/conv/kernel")
+    for channel, taken in enumerate((0, 1, 2, 0)):
+        np.testing.assert_allclose(
+            kernel[:, :, channel],
+            0.75 * state["conv1.weight"][:, taken].transpose(1, 2, 0),
+            rtol=1e-6,
+        )
+
+
+def test_the_model_carries_what_the_family_eats_at_its_own_size(state):
+    imagenet = keras_resnets.Preprocessing.imagenet
+    open_size = convert_weights(state, input_shape=(None, None, 3))
+    assert model_preprocessing(open_size) == imagenet()
+    assert model_preprocessing(convert_weights(state, input_shape=(112, 112, 3))) == imagenet(
+        128, (112, 112)
+    )
+    own = keras_resnets.Preprocessing(mean=0.5)
+    assert model_preprocessing(convert_weights(state, preprocessing=own, **SIZE)) == own
+    assert model_preprocessing(convert_weights(akamaster_state("A"))) == imagenet(32, 32)
+
+
+def test_a_factory_s_weights_come_the_same_way(state):
+    spec = model_spec(convert_weights(state, **SIZE))
+    model = keras_resnets.build_model(spec, classes=3, **SIZE)
+    with pytest.warns(UserWarning, match="classifier of 3 classes begins anew") as caught:
+        load_foreign_weights(model, state)
+    assert [warning.filename for warning in caught] == [__file__]
+    np.testing.assert_array_equal(weight(model, "stem_conv/norm/gamma"), state["bn1.weight"])
+    assert model_preprocessing(model).mean == (0.485, 0.456, 0.406)
+
+
+def test_half_precision_is_widened(state):
+    halves = {name: array.astype("float16") for name, array in state.items()}
+    model = convert_weights(halves, **SIZE)
+    np.testing.assert_array_equal(weight(model, "stem_conv/norm/beta"), halves["bn1.bias"])
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ({}, ValueError, "torchvision, hugging_face, akamaster, keras_applications.*no arrays"),
+        ({"a": np.zeros(1)}, ValueError, "Received: 'a'"),
+        ({"state_dict": {}}, TypeError, "'state_dict': dict"),
+        ({"conv1.weight": "text"}, TypeError, "'conv1.weight': str"),
+        ({1: np.zeros(1)}, TypeError, "names in `source`"),
+        (3, TypeError, "must be a path, a mapping"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(source, error, message):
+    with pytest.raises(error, match=message):
+        convert_weights(source)
+
+
+def test_arguments_are_checked(state):
+    model = convert_weights(state, **SIZE)
+    with pytest.raises(ValueError, match="`classes` belongs to model=None"):
+        convert_weights(state, model, classes=3)
+    with pytest.raises(ValueError, match="belongs to block='bottleneck'"):
+        convert_weights(state, stride_on="1x1", **SIZE)
+    with pytest.raises(TypeError, match="must be a Preprocessing"):
+        convert_weights(state, model, preprocessing="torch")
+    built_upon = keras.Model(model.input, keras.layers.Dense(2, name="more")(model.output))
+    with pytest.raises(ValueError, match=r"no others with weights.*'more/bias'"):
+        convert_weights(state, built_upon)

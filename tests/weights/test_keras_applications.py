@@ -1,0 +1,90 @@
+"""Parity with `keras.applications`: biases folded, another ε, the paper's stride."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import convert_weights
+
+
+@pytest.fixture(scope="module")
+def original():
+    """A ResNet-50 with random statistics, some of whose variances are as small as ε."""
+    generator = np.random.default_rng(0)
+    model = keras.applications.ResNet50(
+        weights=None, input_shape=(65, 64, 3), classes=7, classifier_activation=None
+    )
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            variance = 10.0 ** generator.uniform(-6, 0, layer.gamma.shape)
+            mean, beta = generator.normal(0, 0.1, (2, *layer.gamma.shape))
+            gamma = generator.uniform(0.3, 0.6, layer.gamma.shape) * np.sqrt(variance)
+            layer.set_weights([gamma, beta, mean, variance])
+        elif isinstance(layer, keras.layers.Conv2D):
+            layer.bias.assign(generator.normal(0, 0.1, layer.bias.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def converted(original):
+    return convert_weights(original, input_shape=(65, 64, 3), classifier_activation="linear")
+
+
+def test_the_logits_are_the_same(original, converted, rng):
+    images = rng.normal(0, 50, size=(3, 65, 64, 3)).astype("float32")
+    expected = original.predict(images, verbose=0)
+    assert np.std(expected) > 1e-3
+    logits = converted.predict(images, verbose=0)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_bias_and_epsilon_are_folded_in_double_precision(original, converted):
+    theirs = {weight.path: np.asarray(weight, "float64") for weight in original.weights}
+    ours = {weight.path: np.asarray(weight) for weight in converted.weights}
+    np.testing.assert_array_equal(
+        ours["stage2_block3/conv2/norm/moving_mean"],
+        (theirs["conv3_block3_2_bn/moving_mean"] - theirs["conv3_block3_2_conv/bias"]).astype(
+            "float32"
+        ),
+    )
+    np.testing.assert_allclose(
+        ours["stage1_block1/projection/conv_norm/norm/moving_variance"] + 1e-5,
+        theirs["conv2_block1_0_bn/moving_variance"] + 1.001e-5,
+        rtol=1e-7,
+    )
+
+
+def test_it_is_the_paper_s_network_and_eats_bgr(converted):
+    spec = keras_resnets.model_spec(converted)
+    assert spec == keras_resnets.ResNetSpec(
+        block="bottleneck", repeats=(3, 4, 6, 3), stride_on="1x1"
+    )
+    preprocessing = keras_resnets.model_preprocessing(converted)
+    assert preprocessing.channel_order == "bgr"
+    assert preprocessing.mean == (103.939, 116.779, 123.68)
+
+
+def test_the_other_stride_is_refused(original):
+    spec = keras_resnets.ResNetSpec(block="bottleneck", repeats=(1,), widths=(4,))
+    model = keras_resnets.build_model(spec, classes=7)
+    with pytest.raises(ValueError, match=r"stride_on='1x1'\. Received: .*'3x3'"):
+        convert_weights(original, model)
+
+
+def test_a_bias_that_is_missing_or_misshapen_is_listed(original, converted):
+    arrays = {weight.path: np.asarray(weight) for weight in original.weights}
+    del arrays["conv2_block1_1_conv/bias"]
+    arrays["conv1_conv/bias"] = np.zeros(3)
+    with pytest.raises(ValueError, match="folded into our") as caught:
+        convert_weights(arrays, converted)
+    assert "'conv1_conv/bias' is float64 (3,), our 'stem_conv/norm/moving_mean' (64,)" in str(
+        caught.value
+    )
+
+
+def test_an_h5_file_is_read_by_its_layers_names(original, converted, tmp_path):
+    original.save(tmp_path / "resnet50.h5")
+    loaded = convert_weights(tmp_path / "resnet50.h5", input_shape=(65, 64, 3))
+    for ours, expected in zip(loaded.weights, converted.weights, strict=True):
+        np.testing.assert_array_equal(ours, expected)

@@ -1,0 +1,41 @@
+"""The published CIFAR checkpoints, against what the original networks answer."""
+
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import convert_weights
+from tests.subprocesses import ROOT
+
+DATA = ROOT.parent / "shared" / "data"
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the checkpoints are not here")
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "accuracy"),
+    [("resnet20-12fca82f", 20, 0.910), ("resnet56-4bfd9763", 56, 0.940)],
+)
+def test_the_logits_are_the_original_s(name, depth, accuracy):
+    with np.load(DATA / "cifar10_test_first500.npz") as test:
+        images, labels = test["images"], test["labels"]
+    with np.load(DATA / "torch_cifar" / f"resnet{depth}_expected_logits.npz") as expected:
+        reference = expected["logits"]
+    path = DATA / "torch_cifar" / f"{name}.th"
+    model = convert_weights(path, classifier_activation="linear")
+    assert keras_resnets.model_spec(model).depth == depth
+    logits = model.predict(keras_resnets.preprocess_input(images, model), verbose=0)
+    assert np.abs(logits - reference).max() <= 1e-4 * (1 + np.abs(reference).max())
+    assert np.mean(logits.argmax(axis=1) == labels) == accuracy
+
+
+def test_a_factory_takes_the_file():
+    path = DATA / "torch_cifar" / "resnet20-12fca82f.th"
+    model = keras_resnets.ResNet20(weights=path, zero_pad="both")
+    for weight, converted in zip(model.weights, convert_weights(path).weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), converted.numpy(), err_msg=weight.path)
+
+
+def test_a_factory_names_what_another_network_lacks():
+    path = DATA / "torch_cifar" / "resnet20-12fca82f.th"
+    with pytest.raises(ValueError, match="stage1_block4"):
+        keras_resnets.ResNet32(weights=path, zero_pad="both")
