@@ -1,0 +1,153 @@
+"""A benchmark's results as Markdown tables, and a page's tables made anew from its files."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.benchmark.results import figures, ours_beside, product_rates, read_results
+
+STEP_HEAD = (
+    "contender",
+    "precision",
+    "images/s",
+    "ms a step (quartiles)",
+    "core ms",
+    "to ours",
+    "of float32",
+    "of bfloat16",
+    "peak GiB",
+)
+INPUT_HEAD = (
+    "pipeline",
+    "images/s",
+    "images/s and core",
+    "ms a batch (quartiles)",
+    "to ours",
+)
+_BLOCK = re.compile(r"(<!-- benchmark (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def render_page(path: Path) -> int:
+    """Makes the tables of a Markdown page from the results that it names.
+
+    What stands between a line `<!-- benchmark FILE.json -->` and the next `<!-- end -->` is
+    replaced by the tables of that file, whose path is relative to the page.
+
+    Args:
+        path: The page.
+
+    Returns:
+        The number of such places.
+
+    Raises:
+        ValueError: If there is none, or a file does not hold results.
+    """
+    text = path.read_text(encoding="utf-8")
+
+    def made(match):
+        return match[1] + markdown(read_results(path.parent / match[2])) + match[3]
+
+    text, count = _BLOCK.subn(made, text)
+    if not count:
+        raise ValueError(
+            "A page must have a line `<!-- benchmark FILE.json -->` and after it `<!-- end -->`. "
+            f"Received: {path}, which has none"
+        )
+    path.write_text(text, encoding="utf-8")
+    return count
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """Returns the setting, the tables and the notes of some results, as Markdown.
+
+    Args:
+        results: As `read_results` gives them.
+    """
+    setting, machine = results["setting"], results["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    devices = sorted({row["device"] for row in results["rows"]} - {"CPU"})
+    parts = [
+        f"{setting['model']}, batch {setting['batch']} at {setting['image_size']}×"
+        f"{setting['image_size']}, {setting['rounds']} rounds of {setting['steps']} steps. "
+        f"{', '.join([machine['processor'], *devices])}; {machine['cores']} cores; "
+        f"{machine['system']}; load before the start {machine['load_before']}. "
+        f"Python {machine['python']}, {versions}.\n",
+        _rates_line(results),
+        _table(STEP_HEAD, 2, step_rows(results)),
+        _table(INPUT_HEAD, 1, input_rows(results)),
+        "".join(f"- not measured: {each['title']}: {each['why']}\n" for each in results["absent"]),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def step_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[str, ...]]:
+    """Returns the cells of the table of training steps, under `STEP_HEAD`.
+
+    Args:
+        results: As `read_results` gives them.
+        label: What a contender is called by, `"title"` or `"name"`.
+    """
+    rates = product_rates(results)
+    rows = []
+    for row in results["rows"]:
+        if row["kind"] != "step":
+            continue
+        of = figures(row, ours_beside(row, results))
+        rows.append(
+            (
+                row[label],
+                row["precision"],
+                _number(of.rate),
+                _milliseconds(of),
+                f"{1000 * of.cpu_seconds:.0f}",
+                "" if of.to_ours is None else f"{of.to_ours:.2f}",
+                *(
+                    f"{of.operations / rates[precision]:.0%}" if precision in rates else ""
+                    for precision in ("float32", "bfloat16")
+                ),
+                f"{row['peak_bytes'] / 2**30:.2f}",
+            )
+        )
+    return rows
+
+
+def input_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[str, ...]]:
+    """Returns the cells of the table of input pipelines, under `INPUT_HEAD`.
+
+    Args:
+        results: As for `step_rows`.
+        label: Likewise.
+    """
+    rows: list[tuple[str, ...]] = []
+    for row in results["rows"]:
+        if row["kind"] == "input":
+            of = figures(row, ours_beside(row, results))
+            to_ours = "" if of.to_ours is None else f"{of.to_ours:.2f}"
+            cells = (row[label], _number(of.rate), _number(of.cpu_rate), _milliseconds(of))
+            rows.append((*cells, to_ours))
+    return rows
+
+
+def _rates_line(results):
+    rates = product_rates(results)
+    if not rates:
+        return ""
+    texts = [f"{rate / 1e12:.3g} TFLOP/s in {precision}" for precision, rate in rates.items()]
+    return f"The machine multiplies matrices at {' and '.join(texts)}.\n"
+
+
+def _table(head: Sequence[str], text_columns: int, rows):
+    if not rows:
+        return ""
+    rule = ["---"] * text_columns + ["---:"] * (len(head) - text_columns)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
+
+
+def _milliseconds(of):
+    low, middle, high = (f"{1000 * value:.0f}" for value in (of.low, of.seconds, of.high))
+    return f"{middle} ({low}–{high})"
+
+
+def _number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
