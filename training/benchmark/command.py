@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,7 +48,7 @@ def benchmark(
         json_file: Write all figures to this file.
         render: Measure nothing, but make the tables of this Markdown page from the files it names.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     if render is not None:
         count = render_page(render)
         console.print(f"Wrote {count} results into {render}", soft_wrap=True)

@@ -27,6 +27,8 @@ class Figures(NamedTuple):
         cpu_rate: Images, or operations, a second of one processor core.
         to_ours: Median over the rounds of the time over ours in the same round; `None` where ours
             was not measured.
+        cpu_to_ours: The same of the processor's time. It says more where other programs keep the
+            processor busy, and nothing of work that an accelerator does.
         operations: Operations a second; 0 where none are counted.
     """
 
@@ -37,6 +39,7 @@ class Figures(NamedTuple):
     rate: float
     cpu_rate: float
     to_ours: float | None
+    cpu_to_ours: float | None
     operations: float
 
 
@@ -62,12 +65,6 @@ def figures(row: Mapping[str, Any], ours: Mapping[str, Any] | None) -> Figures:
         statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else 3 * [median]
     )
     amount = row.get("images", row.get("operations"))
-    to_ours = None
-    if ours is not None:
-        to_ours = statistics.median(
-            value / (reference / ours["times"])
-            for value, reference in zip(seconds, ours["seconds"], strict=True)
-        )
     operations = row.get("operations", OPERATIONS_OF_A_MAC * row.get("macs", 0) * amount)
     return Figures(
         median,
@@ -76,7 +73,8 @@ def figures(row: Mapping[str, Any], ours: Mapping[str, Any] | None) -> Figures:
         cpu_seconds,
         amount / median,
         amount / cpu_seconds if cpu_seconds else 0.0,
-        to_ours,
+        _ratio(row, ours, "seconds"),
+        _ratio(row, ours, "cpu_seconds"),
         operations / median,
     )
 
@@ -137,6 +135,16 @@ def read_results(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not JSON: {error}") from error
     check_results(results, str(path))
     return results
+
+
+def _ratio(row, ours, what):
+    """Returns the median over the rounds of one turn's time over ours in the same round."""
+    if ours is None:
+        return None
+    return statistics.median(
+        (value / row["times"]) / (reference / ours["times"])
+        for value, reference in zip(row[what], ours[what], strict=True)
+    )
 
 
 def check_results(results: Any, name: str) -> None:

@@ -12,6 +12,7 @@ STEP_HEAD = (
     "precision",
     "images/s",
     "ms a step (quartiles)",
+    "to ours",
     "core ms",
     "to ours",
     "of float32",
@@ -100,8 +101,9 @@ def step_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[st
                 row["precision"],
                 _number(of.rate),
                 _milliseconds(of),
+                _ratio(of.to_ours),
                 f"{1000 * of.cpu_seconds:.0f}",
-                "" if of.to_ours is None else f"{of.to_ours:.2f}",
+                _ratio(of.cpu_to_ours),
                 *(
                     f"{of.operations / rates[precision]:.0%}" if precision in rates else ""
                     for precision in ("float32", "bfloat16")
@@ -123,9 +125,8 @@ def input_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[s
     for row in results["rows"]:
         if row["kind"] == "input":
             of = figures(row, ours_beside(row, results))
-            to_ours = "" if of.to_ours is None else f"{of.to_ours:.2f}"
             cells = (row[label], _number(of.rate), _number(of.cpu_rate), _milliseconds(of))
-            rows.append((*cells, to_ours))
+            rows.append((*cells, _ratio(of.to_ours)))
     return rows
 
 
@@ -147,6 +148,10 @@ def _table(head: Sequence[str], text_columns: int, rows):
 def _milliseconds(of):
     low, middle, high = (f"{1000 * value:.0f}" for value in (of.low, of.seconds, of.high))
     return f"{middle} ({low}–{high})"
+
+
+def _ratio(value):
+    return "" if value is None else f"{value:.2f}"
 
 
 def _number(value):
