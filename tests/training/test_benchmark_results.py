@@ -75,7 +75,8 @@ def test_figures_are_medians_a_step(results):
     assert of.cpu_seconds == 4.0
     assert of.rate == 50.0
     assert of.cpu_rate == 25.0
-    assert of.operations == 6 * 10**9 * 100 / 2.0
+    assert of.operations == 6 * 10**9 * 100 / 4.0  # a second of a core
+    assert figures({**keras, "device": "a GPU"}, ours).operations == 6 * 10**9 * 100 / 2.0
 
 
 def test_the_ratio_is_that_of_turns_in_the_same_round(results):
@@ -109,12 +110,14 @@ def test_each_kind_and_precision_is_compared_with_its_own(results):
 
 
 def test_the_rate_of_the_machine_is_that_of_its_products(results):
-    assert product_rates(results) == {"float32": 2e12}  # 10¹² operations in half a second
+    assert product_rates(results) == {"float32": 1e12}  # 10¹² operations in a core's second
+    results["rows"][2]["device"] = "a GPU"
+    assert product_rates(results) == {"float32": 2e12}  # in half a second
 
 
 def test_tables_show_share_ratio_and_memory(results):
     ours, keras = step_rows(results)
-    # 6 · 10⁹ · 100 operations in 1 s are 0.6 of 10¹², which is 30 % of the rate.
+    # 6 · 10⁹ · 100 operations in 2 s of a core are 0.3 · 10¹² a second, 30 % of the rate.
     assert ours == (
         *(
             "the ours",
@@ -143,7 +146,7 @@ def test_markdown_says_what_was_measured_on_what_and_what_was_not(results):
     text = markdown(results)
     assert "resnet20, batch 100 at 32×32" in text
     assert "a processor; 2 cores" in text
-    assert "2 TFLOP/s in float32" in text
+    assert "1 TFLOP/s a core in float32" in text
     assert "not measured: PyTorch: torch is not installed" in text
 
 

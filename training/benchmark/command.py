@@ -14,8 +14,15 @@ from training.benchmark.contenders import BACKENDS, Contender, contenders_for
 from training.benchmark.job import Setting
 from training.benchmark.machine import describe_machine
 from training.benchmark.measure import measure
-from training.benchmark.results import SCHEMA, product_rates, write_results
-from training.benchmark.tables import INPUT_HEAD, STEP_HEAD, input_rows, render_page, step_rows
+from training.benchmark.results import SCHEMA, write_results
+from training.benchmark.tables import (
+    INPUT_HEAD,
+    STEP_HEAD,
+    input_rows,
+    rate_texts,
+    render_page,
+    step_rows,
+)
 from training.stderr import held_stderr
 
 
@@ -141,8 +148,8 @@ def _chosen(contenders: tuple[Contender, ...], names: tuple[str, ...], setting: 
 
 
 def _print(results, console):
-    for precision, rate in product_rates(results).items():
-        console.print(f"matrix products in {precision}: {rate / 1e12:.3g} TFLOP/s")
+    for text in rate_texts(results):
+        console.print(f"matrix products: {text}")
     for head, rows in (
         (STEP_HEAD, step_rows(results, "name")),
         (INPUT_HEAD, input_rows(results, "name")),

@@ -12,7 +12,7 @@ SCHEMA = 1
 OPERATIONS_OF_A_MAC = 2 * 3
 KINDS = ("step", "input", "product")
 _PARTS = ("schema", "setting", "machine", "versions", "rows", "absent")
-_ROW_PARTS = ("name", "title", "kind", "precision", "times", "seconds", "cpu_seconds", "peak_bytes")
+_ROW_PARTS = ("name", "title", "kind", "precision", "device", "times", "peak_bytes")
 
 
 class Figures(NamedTuple):
@@ -29,7 +29,7 @@ class Figures(NamedTuple):
             was not measured.
         cpu_to_ours: The same of the processor's time. It says more where other programs keep the
             processor busy, and nothing of work that an accelerator does.
-        operations: Operations a second; 0 where none are counted.
+        operations: Operations a second, on a CPU a second of one core; 0 where none are counted.
     """
 
     seconds: float
@@ -53,7 +53,7 @@ def figures(row: Mapping[str, Any], ours: Mapping[str, Any] | None) -> Figures:
     Example:
 
     >>> row = {"times": 2, "images": 8, "macs": 100, "seconds": [2.0, 4.0, 6.0]}
-    >>> row |= {"cpu_seconds": [4.0, 8.0, 12.0]}
+    >>> row |= {"cpu_seconds": [4.0, 8.0, 12.0], "device": "a GPU"}
     >>> result = figures(row, ours=row | {"seconds": [1.0, 1.0, 2.0]})
     >>> result.seconds, result.rate, result.cpu_rate, result.to_ours, result.operations
     (2.0, 4.0, 2.0, 3.0, 2400.0)
@@ -75,7 +75,7 @@ def figures(row: Mapping[str, Any], ours: Mapping[str, Any] | None) -> Figures:
         amount / cpu_seconds if cpu_seconds else 0.0,
         _ratio(row, ours, "seconds"),
         _ratio(row, ours, "cpu_seconds"),
-        operations / median,
+        operations / (cpu_seconds if row["device"] == "CPU" else median),
     )
 
 
@@ -94,7 +94,7 @@ def ours_beside(row: Mapping[str, Any], results: Mapping[str, Any]) -> Mapping[s
 
 
 def product_rates(results: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the machine's measured rate in operations a second, by the precision."""
+    """Returns the machine's measured rate, as `Figures.operations`, by the precision."""
     return {
         row["precision"]: figures(row, None).operations
         for row in results["rows"]
@@ -169,8 +169,10 @@ def check_results(results: Any, name: str) -> None:
             missing.append(f"{where}.kind, one of {', '.join(KINDS)}")
         elif "images" not in row and "operations" not in row:
             missing.append(f"{where}.images")
-        if not row.get("seconds") or len(row["seconds"]) != len(row.get("cpu_seconds", [])):
-            missing.append(f"{where}.seconds for each round")
+        if not row.get("seconds"):
+            missing.append(f"{where}.seconds")
+        elif len(row["seconds"]) != len(row.get("cpu_seconds", [])):
+            missing.append(f"{where}.cpu_seconds for each round")
     if missing:
         raise ValueError(
             f"A benchmark's results must be complete. Received: {name} without {', '.join(missing)}"

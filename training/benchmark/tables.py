@@ -65,14 +65,12 @@ def markdown(results: Mapping[str, Any]) -> str:
     Args:
         results: As `read_results` gives them.
     """
-    setting, machine = results["setting"], results["machine"]
+    machine = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     devices = sorted({row["device"] for row in results["rows"]} - {"CPU"})
     parts = [
-        f"{setting['model']}, batch {setting['batch']} at {setting['image_size']}×"
-        f"{setting['image_size']}, {setting['rounds']} rounds of {setting['steps']} steps. "
-        f"{', '.join([machine['processor'], *devices])}; {machine['cores']} cores; "
-        f"{machine['system']}; load before the start {machine['load_before']}. "
+        f"{_what(results)}. {', '.join([machine['processor'], *devices])}; {machine['cores']} "
+        f"cores; {machine['system']}; load before the start {machine['load_before']}. "
         f"Python {machine['python']}, {versions}.\n",
         _rates_line(results),
         _table(STEP_HEAD, 2, step_rows(results)),
@@ -130,12 +128,39 @@ def input_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[s
     return rows
 
 
+def rate_texts(results: Mapping[str, Any]) -> list[str]:
+    """Returns the machine's measured rates in words.
+
+    Args:
+        results: As for `step_rows`.
+    """
+    devices = {row["device"] for row in results["rows"] if row["kind"] == "product"}
+    per_core = " a core" if "CPU" in devices else ""
+    return [
+        f"{rate / 1e12:.3g} TFLOP/s{per_core} in {precision}"
+        for precision, rate in product_rates(results).items()
+    ]
+
+
+def _what(results):
+    setting = results["setting"]
+    parts = []
+    if any(row["kind"] == "step" for row in results["rows"]):
+        size = f"{setting['image_size']}×{setting['image_size']}"
+        steps = f"{setting['steps']} steps a turn"
+        parts.append(f"{setting['model']}, batch {setting['batch']} at {size}, {steps}")
+    for row in results["rows"]:
+        if row["kind"] == "input":
+            parts.append(f"input by {row['times']} batches of {row['images']} a turn")
+            break
+    parts.append(f"{setting['rounds']} rounds")
+    return "; ".join(parts)
+
+
 def _rates_line(results):
-    rates = product_rates(results)
-    if not rates:
+    if not product_rates(results):
         return ""
-    texts = [f"{rate / 1e12:.3g} TFLOP/s in {precision}" for precision, rate in rates.items()]
-    return f"The machine multiplies matrices at {' and '.join(texts)}.\n"
+    return f"The machine multiplies matrices at {' and '.join(rate_texts(results))}.\n"
 
 
 def _table(head: Sequence[str], text_columns: int, rows):
