@@ -14,7 +14,7 @@ STEP_HEAD = (
     "ms a step (quartiles)",
     "to ours",
     "core ms",
-    "to ours",
+    "core time to ours",
     "of float32",
     "of bfloat16",
     "peak GiB",
@@ -22,9 +22,10 @@ STEP_HEAD = (
 INPUT_HEAD = (
     "pipeline",
     "images/s",
-    "images/s and core",
     "ms a batch (quartiles)",
     "to ours",
+    "images/s and core",
+    "core time to ours",
 )
 _BLOCK = re.compile(r"(<!-- benchmark (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -123,8 +124,8 @@ def input_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[s
     for row in results["rows"]:
         if row["kind"] == "input":
             of = figures(row, ours_beside(row, results))
-            cells = (row[label], _number(of.rate), _number(of.cpu_rate), _milliseconds(of))
-            rows.append((*cells, _ratio(of.to_ours)))
+            cells = (row[label], _number(of.rate), _milliseconds(of), _ratio(of.to_ours))
+            rows.append((*cells, _number(of.cpu_rate), _ratio(of.cpu_to_ours)))
     return rows
 
 
