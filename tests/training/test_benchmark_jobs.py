@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
@@ -36,42 +37,44 @@ def setting_of(name, setting=TINY):
 
 def check_learning(job):
     """Twenty small steps on one batch of eight images lower its loss, from about ln 10."""
+    assert (job.facts["parameters"], job.facts["macs"]) == (269_722, MACS)
     assert job.facts["images"] == 8
     first = job.take(1)
     assert 1.0 < first < 6.0
     assert job.take(20) < 0.8 * first
     assert job.peak_bytes() > 2**20
+    return first
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_ours_trains_the_network(precision):
-    job = trainer_step.make_job(dataclasses.replace(TINY, precision=precision))
-    assert (job.facts["parameters"], job.facts["macs"]) == (269_722, MACS)
-    check_learning(job)
-
-
-@pytest.mark.parametrize("name", ["keras", "keras-norm"])
-def test_keras_trains_the_same_network(name):
-    job = keras_step.make_job(setting_of(name))
-    assert (job.facts["parameters"], job.facts["macs"]) == (269_722, MACS)
-    check_learning(job)
-
-
-@pytest.mark.parametrize(("name", "is_fused"), [("keras", True), ("keras-norm", False)])
-def test_only_one_contender_goes_without_the_fused_kernel(name, is_fused, monkeypatch):
-    fused_calls = []
+@pytest.fixture
+def fused_calls(monkeypatch):
+    """Grows by one whenever the fused batch normalization is put into a graph."""
+    calls = []
     original = tf.raw_ops.FusedBatchNormV3
     monkeypatch.setattr(
-        tf.raw_ops, "FusedBatchNormV3", lambda **given: fused_calls.append(1) or original(**given)
+        tf.raw_ops, "FusedBatchNormV3", lambda **given: calls.append(1) or original(**given)
     )
-    keras_step.make_job(setting_of(name)).take(1)
-    assert bool(fused_calls) == is_fused
+    return calls
 
 
-def test_ours_and_keras_take_the_same_first_step():
+def test_ours_and_keras_take_the_same_step_of_the_same_network(fused_calls):
     """From the same initial weights, for both set the same seed."""
-    ours, keras = trainer_step.make_job(TINY), keras_step.make_job(setting_of("keras"))
-    assert ours.take(1) == pytest.approx(keras.take(1), rel=1e-4)
+    ours = check_learning(trainer_step.make_job(TINY))
+    of_ours = len(fused_calls)
+    assert of_ours
+    assert check_learning(keras_step.make_job(setting_of("keras"))) == pytest.approx(ours, rel=1e-4)
+    assert len(fused_calls) > of_ours
+
+
+def test_keras_own_normalization_is_not_fused(fused_calls):
+    check_learning(keras_step.make_job(setting_of("keras-norm")))
+    assert not fused_calls
+
+
+def test_ours_trains_in_bfloat16():
+    job = trainer_step.make_job(dataclasses.replace(TINY, precision="bfloat16"))
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    check_learning(job)
 
 
 @pytest.mark.slow
@@ -82,9 +85,7 @@ def test_pytorchs_twin_is_the_same_network():
     assert torch.__version__
     for precision in ("float32", "bfloat16"):
         setting = dataclasses.replace(setting_of("torch"), precision=precision)
-        job = torch_step.make_job(setting)
-        assert (job.facts["parameters"], job.facts["macs"]) == (269_722, MACS)
-        check_learning(job)
+        check_learning(torch_step.make_job(setting))
 
 
 @pytest.mark.parametrize(
