@@ -1,0 +1,225 @@
+"""The command `benchmark`: turns, processes that die, what is missing, and no TensorFlow."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from typing import ClassVar
+
+import pytest
+
+pytest.importorskip("tyro")
+
+from tests.subprocesses import ROOT
+from training.benchmark import measure as measuring
+from training.benchmark.command import benchmark
+from training.benchmark.contenders import BACKENDS, Contender, contenders_for
+from training.benchmark.job import Setting
+from training.benchmark.results import read_results
+from training.benchmark.worker_process import Worker, WorkerDied
+
+SETTING = Setting("resnet20", batch=4, image_size=8, classes=10)
+WITHOUT_TENSORFLOW = """
+import importlib.machinery
+find_spec = importlib.machinery.PathFinder.find_spec
+def without(name, path=None, target=None):
+    return None if name.split(".")[0] == "tensorflow" else find_spec(name, path, target)
+importlib.machinery.PathFinder.find_spec = without
+"""
+
+
+def run_training(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "training", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONWARNINGS": "ignore", "COLUMNS": "150", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.fixture
+def no_tensorflow(tmp_path):
+    """The environment of a process that finds no TensorFlow, nor its children."""
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_TENSORFLOW, encoding="utf-8")
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+class FakeWorker:
+    """Writes down what is asked of it."""
+
+    log: ClassVar[list[str]] = []
+
+    def __init__(self, contender, setting):
+        self._name = f"{contender.name} {setting.precision}"
+        self.facts = {"images": setting.batch, "device": "CPU", "versions": {}}
+        self.log.append(f"start {self._name}")
+
+    def take(self, times):
+        self.log.append(f"{self._name} takes {times}")
+        return {"seconds": 1.0, "cpu_seconds": 2.0, "value": 3.0, "peak_bytes": 4}
+
+    def close(self):
+        self.log.append(f"close {self._name}")
+
+
+def test_contenders_take_turns(monkeypatch):
+    monkeypatch.setattr(measuring, "Worker", FakeWorker)
+    monkeypatch.setattr(FakeWorker, "log", [])
+    contenders = [
+        Contender("ours", "", "step", "job", "tensorflow"),
+        Contender("product", "", "product", "job", "tensorflow", precisions=("bfloat16",)),
+    ]
+    rows = measuring.measure(contenders, SETTING, ["float32"], 3, 2, lambda text: None)
+    turns = ["ours float32 takes 3", "product bfloat16 takes 12"]
+    assert FakeWorker.log == [
+        *("start ours float32", "ours float32 takes 1"),
+        *("start product bfloat16", "product bfloat16 takes 1"),
+        *turns,
+        *turns,
+        *("close ours float32", "close product bfloat16"),
+    ]
+    assert [row["seconds"] for row in rows] == [[1.0, 1.0]] * 2  # without the first, to compile
+    assert rows[0]["values"] == [3.0] * 3
+
+
+def test_all_processes_end_where_one_dies(monkeypatch):
+    class Dying(FakeWorker):
+        def take(self, times):
+            if times > 1:
+                raise WorkerDied("gone")
+            return super().take(times)
+
+    monkeypatch.setattr(measuring, "Worker", Dying)
+    monkeypatch.setattr(Dying, "log", [])
+    contenders = [Contender(name, "", "step", "job", "tensorflow") for name in "ab"]
+    with pytest.raises(WorkerDied, match="gone"):
+        measuring.measure(contenders, SETTING, ["float32"], 2, 2, lambda text: None)
+    assert Dying.log[-2:] == ["close a float32", "close b float32"]
+
+
+def test_a_process_that_cannot_start_says_why():
+    contender = Contender("mine", "", "step", "job", "tensorflow")  # a module without `make_job`
+    with pytest.raises(WorkerDied) as caught:
+        Worker(contender, SETTING)
+    assert "the contender 'mine' ended with status 1" in str(caught.value)
+    assert "has no attribute 'make_job'" in str(caught.value)
+
+
+def test_a_process_that_dies_at_work_says_so():
+    (product,) = (each for each in contenders_for("tensorflow") if each.name == "product")
+    pytest.importorskip("tensorflow")
+    worker = Worker(product, dataclasses.replace(SETTING, options={"side": 8}))
+    worker._process.kill()
+    with pytest.raises(WorkerDied, match="the contender 'product' ended with status -9"):
+        worker.take(1)
+
+
+def test_its_end_takes_the_process_along():
+    (product,) = (each for each in contenders_for("tensorflow") if each.name == "product")
+    pytest.importorskip("tensorflow")
+    worker = Worker(product, dataclasses.replace(SETTING, options={"side": 8}))
+    answer = worker.take(2)
+    assert answer["seconds"] > 0
+    assert answer["peak_bytes"] > 2**20
+    worker.close()
+    assert worker._process.returncode == -9
+
+
+def test_each_process_has_the_settings_of_its_contender():
+    for backend in BACKENDS:
+        first, *others = contenders_for(backend)
+        assert first.name == "ours"
+        assert {other.backend for other in others} <= {backend, "torch"}
+    names = {contender.name: contender for contender in contenders_for("tensorflow")}
+    assert names["ours"].environment == {"TF_ENABLE_ONEDNN_OPTS": "1"}
+    assert names["keras"].environment == {"TF_ENABLE_ONEDNN_OPTS": None}
+    assert names["keras"].options["jit_compile"] == "auto"
+
+
+def test_what_is_not_there_is_a_note():
+    contender = Contender("a", "", "step", "job", "torch", module="no_such_module", models=("x",))
+    assert contender.why_absent("y", "") == "there is none for y"
+    assert contender.why_absent("x", "") == "no_such_module is not installed"
+    reader = Contender("b", "", "input", "job", "tensorflow", needs_photos=True)
+    assert "--photos" in reader.why_absent("x", "")
+    assert reader.why_absent("x", "folder") == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch": 0}, r"`batch` must be at least 1\. Received: batch=0"),
+        ({"rounds": 0}, r"`rounds` must be at least 1"),
+        ({"model": "resnet21"}, r"`model` must be one of .*Received: model='resnet21'"),
+        ({"contenders": ("our",)}, r"`contenders` must be some of ours.*'our'"),
+        ({"contenders": ("applications",)}, "applications: there is none for resnet20"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message, monkeypatch):
+    pytest.importorskip("tensorflow")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    with pytest.raises(ValueError, match=message):
+        benchmark(**arguments)
+
+
+@pytest.mark.slow
+def test_a_whole_benchmark_and_its_file(tmp_path):
+    pytest.importorskip("tensorflow")
+    path = tmp_path / "results.json"
+    contenders = ("--contenders", "ours", "memory-ours", "torch")
+    size = ("--batch", "4", "--image-size", "8", "--steps", "1", "--rounds", "2")
+    run = run_training("benchmark", *size, *contenders, "--json", path, KERAS_BACKEND="tensorflow")
+    assert run.returncode == 0, run.stderr
+    results = read_results(path)
+    ours = results["rows"][0]
+    assert results["setting"]["batch"] == ours["images"] == 4
+    assert len(ours["seconds"]) == 2
+    # Each turn trains on: the loss on the one batch changes every time.
+    assert len(set(ours["values"])) == 3
+    measured = {row["name"] for row in results["rows"]}
+    absent = {each["name"]: each["why"] for each in results["absent"]}
+    assert measured | set(absent) == {"ours", "memory-ours", "torch"}
+    if "torch" in absent:
+        assert absent["torch"] == "torch is not installed"
+        assert "torch is not installed" in run.stdout
+
+
+def test_without_tensorflow_the_other_commands_say_what_to_install(no_tensorflow):
+    run = run_training("recipes", **no_tensorflow)
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1].startswith("error: All commands but benchmark need Tensor")
+    run = run_training("benchmark", KERAS_BACKEND="tensorflow", **no_tensorflow)
+    assert run.returncode == 2
+    assert "KERAS_BACKEND must name one of tensorflow, jax, torch that is installed" in run.stderr
+
+
+def test_without_tensorflow_the_benchmark_renders(no_tensorflow, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("no place\n", encoding="utf-8")
+    run = run_training("benchmark", "--render", page, **no_tensorflow)
+    assert run.returncode == 2
+    assert "page.md, which has none" in run.stderr
+    listing = run_training("--help", **no_tensorflow)
+    assert "benchmark" in listing.stdout
+    assert "evaluate" not in listing.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_without_tensorflow_the_benchmark_runs(backend, no_tensorflow, tmp_path):
+    pytest.importorskip(backend)
+    path = tmp_path / "results.json"
+    size = ("--batch", "4", "--image-size", "8", "--steps", "1", "--rounds", "1")
+    run = run_training(
+        *("benchmark", *size, "--contenders", "ours", "torch", "--json", path),
+        **{"KERAS_BACKEND": backend, **no_tensorflow},
+    )
+    assert run.returncode == 0, run.stderr
+    results = read_results(path)
+    ours = results["rows"][0]
+    assert (ours["name"], ours["parameters"]) == ("ours", 269_722)
+    assert backend in results["versions"]
+    assert "tensorflow" not in results["versions"]

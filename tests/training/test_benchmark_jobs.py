@@ -1,0 +1,181 @@
+"""Each contender computes what it says: its network, its cost, and steps that learn."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+pytest.importorskip("tomli_w")
+
+from keras_resnets.layers import BatchNormalization  # noqa: E402
+from training.benchmark import input_pipeline, keras_step, matmul, trainer_step  # noqa: E402
+from training.benchmark.contenders import contenders_for  # noqa: E402
+from training.benchmark.examples import random_examples  # noqa: E402
+from training.benchmark.job import Setting  # noqa: E402
+from training.benchmark.worker_process import Worker  # noqa: E402
+
+TINY = Setting("resnet20", batch=8, image_size=8, classes=10)
+CONTENDERS = {contender.name: contender for contender in contenders_for("tensorflow")}
+# Resnet-20 has 40.55 million multiply-adds at 32×32. At 8×8 those of the convolutions are a
+# sixteenth, and the classifier's 640 remain.
+MACS = (40_551_040 - 640) // 16 + 640
+
+
+@pytest.fixture(autouse=True)
+def this_process_is_no_worker(monkeypatch):
+    """Undoes what a job changes for its whole process."""
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+    original = BatchNormalization._has_fused_kernel
+    monkeypatch.setattr(BatchNormalization, "_has_fused_kernel", original)
+
+
+def setting_of(name, setting=TINY):
+    return dataclasses.replace(setting, options=CONTENDERS[name].options)
+
+
+def check_learning(job):
+    """Twenty small steps on one batch of eight images lower its loss, from about ln 10."""
+    assert (job.facts["parameters"], job.facts["macs"]) == (269_722, MACS)
+    assert job.facts["images"] == 8
+    first = job.take(1)
+    assert 1.0 < first < 6.0
+    assert job.take(20) < 0.8 * first
+    assert job.peak_bytes() > 2**20
+    return first
+
+
+@pytest.fixture
+def fused_calls(monkeypatch):
+    """Grows by one whenever the fused batch normalization is put into a graph."""
+    calls = []
+    original = tf.raw_ops.FusedBatchNormV3
+    monkeypatch.setattr(
+        tf.raw_ops, "FusedBatchNormV3", lambda **given: calls.append(1) or original(**given)
+    )
+    return calls
+
+
+def test_ours_and_keras_take_the_same_step_of_the_same_network(fused_calls):
+    """From the same initial weights, for both set the same seed."""
+    ours = check_learning(trainer_step.make_job(TINY))
+    of_ours = len(fused_calls)
+    assert of_ours
+    assert check_learning(keras_step.make_job(setting_of("keras"))) == pytest.approx(ours, rel=1e-4)
+    assert len(fused_calls) > of_ours
+
+
+def test_keras_own_normalization_is_not_fused(fused_calls):
+    check_learning(keras_step.make_job(setting_of("keras-norm")))
+    assert not fused_calls
+
+
+def test_ours_trains_in_bfloat16():
+    job = trainer_step.make_job(dataclasses.replace(TINY, precision="bfloat16"))
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    check_learning(job)
+
+
+@pytest.mark.slow
+def test_pytorchs_twin_is_the_same_network():
+    torch = pytest.importorskip("torch")
+    from training.benchmark import torch_step
+
+    assert torch.__version__
+    for precision in ("float32", "bfloat16"):
+        setting = dataclasses.replace(setting_of("torch"), precision=precision)
+        check_learning(torch_step.make_job(setting))
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "macs"),
+    [
+        ("resnet18", 11_689_512, 1.8141e9),
+        ("resnet34", 21_797_672, 3.6638e9),
+        ("resnet50", 25_557_032, 4.0892e9),
+        ("plainnet34", 21_623_848, 3.6445e9),
+        ("resnet56", 853_018, 125.49e6),
+    ],
+)
+def test_pytorchs_twins_cost_what_the_networks_do(model, parameters, macs):
+    torch = pytest.importorskip("torch")
+    from keras_resnets.models.variants import VARIANTS
+    from training.benchmark.torch_step import count_macs
+    from training.benchmark.torch_twin import TorchResNet
+
+    is_small = VARIANTS[model].stem == "cifar"
+    side, classes = (32, 10) if is_small else (224, 1000)
+    twin = TorchResNet(VARIANTS[model], classes)
+    assert sum(parameter.numel() for parameter in twin.parameters()) == parameters
+    assert count_macs(twin, torch.zeros(1, 3, side, side)) == pytest.approx(macs, rel=1e-4)
+
+
+def test_pytorchs_twin_refuses_what_it_lacks():
+    pytest.importorskip("torch")
+    from keras_resnets.models.variants import VARIANTS
+    from training.benchmark.torch_twin import TorchResNet
+
+    spec = dataclasses.replace(VARIANTS["resnet50"], stride_on="1x1")
+    with pytest.raises(ValueError, match=r"no such options\. Received: spec="):
+        TorchResNet(spec, 10)
+
+
+@pytest.mark.slow
+def test_on_jax_a_step_learns():
+    pytest.importorskip("jax")
+    (ours,) = (each for each in contenders_for("jax") if each.name == "ours")
+    worker = Worker(ours, TINY)
+    try:
+        assert (worker.facts["parameters"], worker.facts["macs"]) == (269_722, MACS)
+        assert "jax" in worker.facts["versions"]
+        first = worker.take(1)["value"]
+        assert worker.take(20)["value"] < 0.8 * first
+    finally:
+        worker.close()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_product_is_that_of_its_matrices(precision):
+    setting = dataclasses.replace(TINY, precision=precision, options={"side": 16})
+    job = matmul.make_job(setting)
+    assert job.facts["operations"] == 2 * 16**3
+    a, b = np.random.default_rng(0).standard_normal((2, 16, 16), dtype=np.float32)
+    tolerance = 1e-5 if precision == "float32" else 0.05
+    assert job.take(2) == pytest.approx(float(a[0] @ b[:, 0]), abs=tolerance)
+
+
+@pytest.mark.parametrize("name", ["memory-ours", "memory-plain"])
+def test_images_from_memory_are_normalized_batches(name):
+    job = input_pipeline.make_job(setting_of(name))
+    job.before()
+    first, second = job.take(1), job.take(1)
+    assert -2.5 < first < 2.5  # the mean of normalized images
+    assert first != second
+    job.after()
+
+
+@pytest.mark.parametrize("name", ["photos-ours", "photos-plain", "photos-decode"])
+def test_photographs_are_read(name, shared_data):
+    setting = dataclasses.replace(TINY, photos=str(shared_data / "photos"))
+    job = input_pipeline.make_job(setting_of(name, setting))
+    job.before()
+    value = job.take(1)
+    assert 0 <= value <= 255 if name == "photos-decode" else -2.5 < value < 2.7
+    job.after()
+
+
+def test_a_folder_without_photographs_is_refused(tmp_path):
+    setting = dataclasses.replace(TINY, photos=str(tmp_path))
+    with pytest.raises(ValueError, match=r"JPEG files\. Received: photos="):
+        input_pipeline.make_job(setting_of("photos-ours", setting))
+
+
+def test_all_see_the_same_images():
+    images, labels = random_examples(TINY)
+    again, _ = random_examples(TINY)
+    np.testing.assert_array_equal(images, again)
+    assert images.shape == (8, 8, 8, 3)
+    assert images.dtype == np.float32
+    assert labels.min() >= 0
+    assert labels.max() < 10

@@ -1,0 +1,179 @@
+"""What a benchmark found: the raw figures as JSON, and what is computed from them."""
+
+import json
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SCHEMA = 1
+# A multiply-add is two operations; the backward pass does it twice more: once for the gradient of
+# the weights, once for that of the input.
+OPERATIONS_OF_A_MAC = 2 * 3
+KINDS = ("step", "input", "product")
+_PARTS = ("schema", "setting", "machine", "versions", "rows", "absent")
+_ROW_PARTS = ("name", "title", "kind", "precision", "device", "times", "peak_bytes")
+
+
+class Figures(NamedTuple):
+    """What is computed from a row.
+
+    Attributes:
+        seconds: Median of the seconds that one step, batch or product took.
+        low: Their lower quartile.
+        high: Their upper quartile.
+        cpu_seconds: Median of the processor's seconds, over all threads.
+        rate: Images, or operations, a second.
+        cpu_rate: Images, or operations, a second of one processor core.
+        to_ours: Median over the rounds of the time over ours in the same round; `None` where ours
+            was not measured.
+        cpu_to_ours: The same of the processor's time. It says more where other programs keep the
+            processor busy, and nothing of work that an accelerator does.
+        operations: Operations a second, on a CPU a second of one core; 0 where none are counted.
+    """
+
+    seconds: float
+    low: float
+    high: float
+    cpu_seconds: float
+    rate: float
+    cpu_rate: float
+    to_ours: float | None
+    cpu_to_ours: float | None
+    operations: float
+
+
+def figures(row: Mapping[str, Any], ours: Mapping[str, Any] | None) -> Figures:
+    """Computes what is shown of a row.
+
+    Args:
+        row: A row of the results.
+        ours: The row that it is compared with, or `None`.
+
+    Example:
+
+    >>> row = {"times": 2, "images": 8, "macs": 100, "seconds": [2.0, 4.0, 6.0]}
+    >>> row |= {"cpu_seconds": [4.0, 8.0, 12.0], "device": "a GPU"}
+    >>> result = figures(row, ours=row | {"seconds": [1.0, 1.0, 2.0]})
+    >>> result.seconds, result.rate, result.cpu_rate, result.to_ours, result.operations
+    (2.0, 4.0, 2.0, 3.0, 2400.0)
+    """
+    seconds = [value / row["times"] for value in row["seconds"]]
+    cpu_seconds = statistics.median(row["cpu_seconds"]) / row["times"]
+    median = statistics.median(seconds)
+    low, _, high = (
+        statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else 3 * [median]
+    )
+    amount = row.get("images", row.get("operations"))
+    operations = row.get("operations", OPERATIONS_OF_A_MAC * row.get("macs", 0) * amount)
+    return Figures(
+        median,
+        low,
+        high,
+        cpu_seconds,
+        amount / median,
+        amount / cpu_seconds if cpu_seconds else 0.0,
+        _ratio(row, ours, "seconds"),
+        _ratio(row, ours, "cpu_seconds"),
+        operations / (cpu_seconds if row["device"] == "CPU" else median),
+    )
+
+
+def ours_beside(row: Mapping[str, Any], results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns the row of ours that does the same as a row, or `None`.
+
+    Args:
+        row: A row of `results`.
+        results: All results.
+    """
+    name = "ours" if row["kind"] == "step" else row["name"].split("-")[0] + "-ours"
+    for other in results["rows"]:
+        if (other["name"], other["precision"]) == (name, row["precision"]):
+            return other
+    return None
+
+
+def product_rates(results: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the machine's measured rate, as `Figures.operations`, by the precision."""
+    return {
+        row["precision"]: figures(row, None).operations
+        for row in results["rows"]
+        if row["kind"] == "product"
+    }
+
+
+def write_results(results: Mapping[str, Any], path: Path) -> None:
+    """Writes results as JSON, a line a row.
+
+    Args:
+        results: What `read_results` will give.
+        path: The file.
+    """
+    check_results(results, "what was measured")
+    heads = [
+        f"{json.dumps(part)}: {json.dumps(results[part], ensure_ascii=False)}"
+        for part in _PARTS
+        if part != "rows"
+    ]
+    rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in results["rows"])
+    text = ",\n".join([*heads, f'"rows": [\n{rows}\n]'])
+    path.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Reads the results in a file.
+
+    Args:
+        path: A file that `python -m training benchmark --json FILE` wrote.
+
+    Raises:
+        ValueError: If it is no such file.
+    """
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    check_results(results, str(path))
+    return results
+
+
+def _ratio(row, ours, what):
+    """Returns the median over the rounds of one turn's time over ours in the same round."""
+    if ours is None:
+        return None
+    return statistics.median(
+        (value / row["times"]) / (reference / ours["times"])
+        for value, reference in zip(row[what], ours[what], strict=True)
+    )
+
+
+def check_results(results: Any, name: str) -> None:
+    """Raises unless results are complete.
+
+    Args:
+        results: What is to be checked.
+        name: What it is called in the error.
+
+    Raises:
+        ValueError: If something is missing or of another version.
+    """
+    if not isinstance(results, dict) or results.get("schema") != SCHEMA:
+        raise ValueError(
+            f"A benchmark's results must be of version {SCHEMA}. Received: {name}, which is not"
+        )
+    missing = [part for part in _PARTS if part not in results]
+    for row in results.get("rows", []):
+        where = f"rows.{row.get('name')}"
+        missing += [f"{where}.{part}" for part in _ROW_PARTS if part not in row]
+        if row.get("kind") not in KINDS:
+            missing.append(f"{where}.kind, one of {', '.join(KINDS)}")
+        elif "images" not in row and "operations" not in row:
+            missing.append(f"{where}.images")
+        if not row.get("seconds"):
+            missing.append(f"{where}.seconds")
+        elif len(row["seconds"]) != len(row.get("cpu_seconds", [])):
+            missing.append(f"{where}.cpu_seconds for each round")
+    if missing:
+        raise ValueError(
+            f"A benchmark's results must be complete. Received: {name} without {', '.join(missing)}"
+        )
