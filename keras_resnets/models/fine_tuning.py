@@ -38,15 +38,13 @@ def freeze_backbone(model, bn="inference"):
         if bn == "inference":
             layer.trainable = False
         else:
+            _make_trainable(layer)  # an earlier call may have frozen it as a whole
             _freeze_convolutions(layer)
     return model
 
 
 def unfreeze(model):
     """Makes every layer of a model trainable again, the inner ones too.
-
-    `model.trainable = True` alone does not: on TensorFlow, Keras takes no note of an assignment
-    that changes nothing, and the model as a whole was trainable all the while.
 
     Args:
         model: A `keras.Model`.
@@ -65,9 +63,18 @@ def unfreeze(model):
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
-    model.trainable = False
-    model.trainable = True
+    _make_trainable(model)
     return model
+
+
+def _make_trainable(layer):
+    """Makes a layer, and all layers within it, trainable.
+
+    One assignment is not enough: on TensorFlow, Keras takes no note of one that changes nothing,
+    and a layer of which only parts are frozen is trainable as a whole.
+    """
+    layer.trainable = False
+    layer.trainable = True
 
 
 def _freeze_convolutions(layer):

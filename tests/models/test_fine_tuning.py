@@ -67,6 +67,8 @@ def test_the_second_call_decides(first, second):
     assert [weight.path for weight in model.trainable_weights] == [
         weight.path for weight in expected.trainable_weights
     ]
+    clone = keras.models.clone_model(model)  # knows what the layers' configurations say
+    assert len(clone.trainable_weights) == len(expected.trainable_weights)
 
 
 @pytest.mark.parametrize("bn", ["Inference", None, True, "eval"])
