@@ -8,6 +8,7 @@ import keras
 from keras_resnets.arguments import check_name
 from keras_resnets.layers import GatedBlock, ResidualBlock
 from keras_resnets.models.fine_tuning import unfreeze
+from keras_resnets.models.image_statistics import copy_image_statistics
 from keras_resnets.models.spec import ResNetSpec
 
 # What a block needs a shortcut for goes with it.
@@ -30,7 +31,7 @@ def plain_twin(model_or_spec, name=None):
 
     Args:
         model_or_spec: A functional model that contains residual blocks of this package, whatever
-            stands before or behind them; or a `ResNetSpec`.
+            stands before or behind them, also within a model in it; or a `ResNetSpec`.
         name: Name of the new model, not empty and without a "/"; by default `plain_` and the
             model's name.
 
@@ -57,7 +58,7 @@ def plain_twin(model_or_spec, name=None):
             "`model_or_spec` must be a keras.Model or a ResNetSpec. "
             f"Received: model_or_spec={model_or_spec!r}"
         )
-    if not any(isinstance(layer, ResidualBlock) for layer in model_or_spec.layers):
+    if not any(isinstance(layer, ResidualBlock) for layer in model_or_spec._flatten_layers()):
         raise ValueError(
             f"`model_or_spec` must contain residual blocks. Received: {model_or_spec.name!r} with "
             f"none among its {len(model_or_spec.layers)} layers"
@@ -65,7 +66,7 @@ def plain_twin(model_or_spec, name=None):
     check_name("name", name)
     twin = keras.models.clone_model(model_or_spec, clone_function=_without_shortcut, recursive=True)
     twin.name = f"plain_{model_or_spec.name}" if name is None else name
-    _copy_statistics(model_or_spec, twin)
+    copy_image_statistics(model_or_spec, twin)
     return unfreeze(twin)
 
 
@@ -77,13 +78,3 @@ def _without_shortcut(layer):
     if isinstance(layer, GatedBlock):
         config |= {"gate": None, "gate_bias": None}
     return type(layer).from_config(config)
-
-
-def _copy_statistics(model, twin):
-    for layer, copy in zip(model.layers, twin.layers, strict=True):
-        if isinstance(layer, keras.Model):
-            _copy_statistics(layer, copy)
-        elif isinstance(layer, keras.layers.Normalization):
-            statistics = {}
-            layer.save_own_variables(statistics)
-            copy.load_own_variables(statistics)

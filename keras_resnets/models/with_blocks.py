@@ -2,20 +2,26 @@
 
 import keras
 
+from keras_resnets.arguments import check_name
 from keras_resnets.layers import ResidualBlock
 from keras_resnets.models.fine_tuning import unfreeze
+from keras_resnets.models.image_statistics import copy_image_statistics
+
+# What the place in the network decides, or `unfreeze` after the cloning.
+NO_OPTIONS = ("name", "filters", "strides", "trainable", "frozen")
 
 
 def with_blocks(model, block, name=None, *, first=None, last=None, **options):
     """Returns a network like `model` whose blocks are of another class.
 
-    Each new block has the arguments of the one in whose place it stands, as far as they are those
-    of `ResidualBlock`; stem and head stay. So a study varies the block and nothing else.
+    Each new block has the arguments of the one in whose place it stands, as far as both classes
+    have them; stem and head stay, and so does what a `keras.layers.Normalization` has learnt. So a
+    study varies the block and nothing else.
 
     Args:
         model: A functional model of this package.
         block: A class of blocks, such as `keras_resnets.layers.StackedBlock`.
-        name: Name of the new model; by default that of `model`.
+        name: Name of the new model, not empty and without a "/"; by default that of `model`.
         first: A dictionary of options for the first block only.
         last: The same for the last block.
         **options: Options of all blocks.
@@ -24,9 +30,10 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
         A new model with freshly initialized weights.
 
     Raises:
-        TypeError: If `model` is not a functional model, `block` no class of blocks, or there is no
-            such option.
-        ValueError: If the model has no blocks, or the new ones would have another width.
+        TypeError: If `model` is not a functional model, `block` no class of blocks, `first` or
+            `last` no dictionary, or there is no such option.
+        ValueError: If the model has no blocks, or the new ones would have another width, stride or
+            name.
 
     Example:
 
@@ -44,6 +51,9 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
     if not isinstance(block, type) or not issubclass(block, ResidualBlock):
         raise TypeError(f"`block` must be a class of residual blocks. Received: block={block!r}")
+    check_name("name", name)
+    for argument, value in (("first", first), ("last", last), ("options", options)):
+        _check_options(argument, value)
     blocks = [layer for layer in model.layers if isinstance(layer, ResidualBlock)]
     if not blocks:
         raise ValueError(
@@ -64,9 +74,24 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
             own |= first or {}
         if layer is blocks[-1]:
             own |= last or {}
+        shared = next(kind for kind in type(layer).__mro__ if issubclass(block, kind))
         # The new blocks have other sublayers, and new weights to train.
-        return block.from_config({**ResidualBlock.get_config(layer), "frozen": (), **own})
+        return block.from_config({**shared.get_config(layer), "frozen": (), **own})
 
     model_of_blocks = keras.models.clone_model(model, clone_function=clone)
-    model_of_blocks.name = name or model.name
+    model_of_blocks.name = model.name if name is None else name
+    copy_image_statistics(model, model_of_blocks)
     return unfreeze(model_of_blocks)
+
+
+def _check_options(argument, options):
+    if options is not None and not isinstance(options, dict):
+        raise TypeError(
+            f"`{argument}` must be a dictionary of options. Received: {argument}={options!r}"
+        )
+    for option in options or ():
+        if option in NO_OPTIONS:
+            raise ValueError(
+                f"{', '.join(NO_OPTIONS)} are no options: the new blocks have those of the old "
+                f"ones, and nothing is frozen. Received: {option}={options[option]!r}"
+            )

@@ -1,5 +1,7 @@
 """Networks of other blocks: for the studies of depth, gates and order."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from keras_resnets.analysis import (
     remove_blocks,
     shortcut_balance,
 )
-from keras_resnets.layers import GatedBlock, OrderedBlock, StackedBlock
+from keras_resnets.layers import BottleneckBlock, GatedBlock, OrderedBlock, StackedBlock
 from tests.layer_checks import numpy, randomize
 from tests.models.once import once
 
@@ -146,6 +148,49 @@ def test_the_options_of_the_blocks_are_kept():
         name = f"stage{stage}_block1"
         config = model.get_layer(name).get_config()
         assert changed.get_layer(name).get_config() == {**config, "depth": 3}
+
+
+def test_options_that_only_some_blocks_have_are_kept_among_these():
+    spec = keras_resnets.ResNetSpec(
+        block="bottleneck", repeats=(1, 1), widths=(4, 8), stem="cifar", stride_on="1x1"
+    )
+    model = keras_resnets.build_model(spec, input_shape=(6, 6, 3))
+    silu = keras_resnets.with_blocks(model, BottleneckBlock, activation="silu")
+    assert keras_resnets.model_spec(silu) == dataclasses.replace(spec, activation="silu")
+
+
+def test_what_was_learnt_about_the_images_stays():
+    images = np.random.default_rng(0).normal(5, 3, (50, 6, 6, 3)).astype("float32")
+    normalization = keras.layers.Normalization(name="normalized")
+    normalization.adapt(images)
+    spec = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
+    model = keras_resnets.build_model(
+        spec, input_tensor=normalization(keras.Input((6, 6, 3))), classes=2
+    )
+    changed = keras_resnets.with_blocks(model, StackedBlock, depth=3)
+    before, after = (numpy(each.get_layer("normalized")(images)) for each in (model, changed))
+    assert abs(before.mean()) < 1e-3  # else nothing would have been learnt
+    np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"name": 3}, TypeError, "`name` must be None or a string.*name=3"),
+        ({"name": "a/b"}, ValueError, "`name` must not.*name='a/b'"),
+        ({"first": ["depth"]}, TypeError, r"`first` must be a dictionary.*first=\['depth'\]"),
+        ({"last": 3}, TypeError, "`last` must be a dictionary.*last=3"),
+        ({"first": {"name": "x"}}, ValueError, "are no options.*name='x'"),
+        ({"filters": 8}, ValueError, "are no options.*filters=8"),
+        ({"last": {"strides": 2}}, ValueError, "are no options.*strides=2"),
+        ({"trainable": False}, ValueError, "are no options.*trainable=False"),
+        ({"frozen": ("conv1",)}, ValueError, "are no options.*frozen="),
+        ({"depht": 3}, TypeError, "depht"),
+    ],
+)
+def test_wrong_options_are_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        keras_resnets.with_blocks(cifar(1), StackedBlock, **options)
 
 
 @pytest.mark.parametrize(
