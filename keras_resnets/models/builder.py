@@ -10,8 +10,9 @@ from keras_resnets.arguments import (
     check_positive_int,
 )
 from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
+from keras_resnets.models.block_arguments import block_arguments
 from keras_resnets.models.inputs import model_inputs
-from keras_resnets.models.spec import BLOCKS, STEM_STRIDES, ResNetSpec
+from keras_resnets.models.spec import BLOCKS, ResNetSpec
 from keras_resnets.models.weights_file import check_weights_path, load_weights
 
 DEFAULT_CLASSES = {"imagenet": 1000, "cifar": 10}
@@ -110,37 +111,9 @@ def _stem(x, spec):
 
 
 def _stages(x, spec):
-    options = {
-        "shortcut": spec.shortcut,
-        "zero_pad": spec.zero_pad,
-        "activation": spec.activation,
-        "zero_init_residual": spec.zero_init_residual,
-    }
-    if spec.block == "bottleneck":
-        options["stride_on"] = spec.stride_on
-
-    stride_left = (spec.output_stride or spec.natural_stride) // STEM_STRIDES[spec.stem]
-    dilation = 1
-    built = 0
-    for stage, (repeats, filters) in enumerate(zip(spec.repeats, spec.widths, strict=True), 1):
-        stride, dilation_before = (1 if stage == 1 else 2), dilation
-        if stride > stride_left:
-            dilation *= stride
-            stride = 1
-        stride_left //= stride
-        for block in range(1, repeats + 1):
-            built += 1
-            # What would have had the stride still reads the stage before; a 1×1 does not dilate.
-            keeps_dilation = block == 1 and spec.stride_on == "3x3"
-            x = BLOCKS[spec.block](
-                filters,
-                strides=stride if block == 1 else 1,
-                dilation=dilation,
-                first_dilation=dilation_before if keeps_dilation else dilation,
-                drop_path_rate=spec.drop_path_rate * (built / sum(spec.repeats)),
-                name=f"stage{stage}_block{block}",
-                **options,
-            )(x)
+    for stage, blocks in enumerate(block_arguments(spec), 1):
+        for number, arguments in enumerate(blocks, 1):
+            x = BLOCKS[spec.block](**arguments, name=f"stage{stage}_block{number}")(x)
     return x
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import keras
 
 from keras_resnets.layers import ResidualBlock
+from keras_resnets.models.block_arguments import block_arguments
 from keras_resnets.models.spec import BLOCKS, STEM_STRIDES, ResNetSpec
 
 
@@ -90,23 +91,12 @@ def stage_blocks(model):
 
 def _check_blocks(spec, stages):
     """Raises unless every block is what the spec, read off the last one, makes of it."""
-    built = 0
-    for stage, (blocks, filters) in enumerate(zip(stages, spec.widths, strict=True), 1):
-        for number, block in enumerate(blocks, 1):
-            built += 1
-            expected = {
-                "filters": filters,
-                "shortcut": spec.shortcut,
-                "zero_pad": spec.zero_pad,
-                "stride_on": spec.stride_on,
-                "activation": keras.activations.get(spec.activation),
-                "zero_init_residual": spec.zero_init_residual,
-                "drop_path_rate": spec.drop_path_rate * (built / sum(spec.repeats)),
-            }
-            if number > 1 or stage == 1:
-                expected["strides"] = 1
-            for name, value in expected.items():
-                present = getattr(block, name, "3x3" if name == "stride_on" else None)
+    for blocks, expected in zip(stages, block_arguments(spec), strict=True):
+        for block, arguments in zip(blocks, expected, strict=True):
+            for name, value in arguments.items():
+                if name == "activation":
+                    value = keras.activations.get(value)
+                present = getattr(block, name, None)
                 if type(block) is not BLOCKS[spec.block] or present != value:
                     raise ValueError(
                         "The blocks of `model` must be those of one spec. Received: "
