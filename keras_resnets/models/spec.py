@@ -83,6 +83,11 @@ class ResNetSpec:
             )
         check_choice("stem", self.stem, STEM_STRIDES)
         check_choice("shortcut", self.shortcut, SHORTCUTS)
+        if self.shortcut == "A" and sorted(self.widths) != list(self.widths):
+            raise ValueError(
+                "`shortcut='A'` can add channels but not remove any: no stage may be narrower than "
+                f"the one before. Received: shortcut='A', widths={self.widths}"
+            )
         check_choice("zero_pad", self.zero_pad, ("end", "both"))
         check_choice("stride_on", self.stride_on, ("3x3", "1x1"))
         if self.stride_on == "1x1" and self.block != "bottleneck":
