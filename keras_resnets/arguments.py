@@ -87,6 +87,11 @@ def check_positive_number(name: str, value: Any) -> float:
     return _check_number(name, value, "above 0: positive", lambda number: 0.0 < number < math.inf)
 
 
+def check_finite_number(name: str, value: Any) -> float:
+    """Returns a finite number as a `float`."""
+    return _check_number(name, value, "that is finite", math.isfinite)
+
+
 def _check_number(name, value, rule, is_allowed):
     message = f"`{name}` must be a number {rule}. Received: {name}={value!r}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

@@ -143,7 +143,13 @@ class ConvNorm(CompositeLayer):
                 f"`preprocessing` must be None or a dictionary. Received: preprocessing={value!r}"
             )
         # As text, for Keras turns a dictionary among a layer's attributes into a tracked one.
-        self._preprocessing = None if value is None else json.dumps(value)
+        try:
+            self._preprocessing = None if value is None else json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                "`preprocessing` must hold values that JSON knows. "
+                f"Received: preprocessing={value!r}"
+            ) from error
 
     def _padded_shape(self, input_shape):
         padding = spatial_padding(self.padding, self.data_format)

@@ -1,11 +1,10 @@
 """What weighs a shortcut against the branch beside it."""
 
-import numbers
 from typing import Any
 
 import keras
 
-from keras_resnets.arguments import check_choice, check_data_format
+from keras_resnets.arguments import check_choice, check_data_format, check_finite_number
 from keras_resnets.layers.composite import CompositeLayer
 from keras_resnets.layers.conv_norm import he_normal
 from keras_resnets.layers.feature_map import channel_axis, check_feature_map
@@ -53,7 +52,7 @@ class ShortcutGate(CompositeLayer):
         That of the input.
 
     Raises:
-        ValueError: If there is no such gate, or `gate_bias` has no effect.
+        ValueError: If there is no such gate, or `gate_bias` is not finite or has no effect.
         TypeError: If `gate_bias` is not a number.
 
     Example:
@@ -67,8 +66,7 @@ class ShortcutGate(CompositeLayer):
         super().__init__(**kwargs)
         self.gate = check_choice("gate", gate, GATES)
         if gate_bias is not None:
-            if isinstance(gate_bias, bool) or not isinstance(gate_bias, numbers.Real):
-                raise TypeError(f"`gate_bias` must be a number. Received: gate_bias={gate_bias!r}")
+            gate_bias = check_finite_number("gate_bias", gate_bias)
             if gate not in CONVOLUTIONAL:
                 raise ValueError(
                     f"`gate_bias` belongs to the gates {' and '.join(map(repr, CONVOLUTIONAL))}. "

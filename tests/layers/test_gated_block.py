@@ -104,6 +104,9 @@ def test_a_frozen_gate_stays_frozen_when_it_is_made_again():
         ({"gate_bias": -6.0}, ValueError, "gate_bias=-6.0, gate=None"),
         ({"gate": "scalar", "gate_bias": -6.0}, ValueError, "belongs to the gates"),
         ({"gate": "exclusive", "gate_bias": "low"}, TypeError, "gate_bias='low'"),
+        ({"gate": "exclusive", "gate_bias": True}, TypeError, "gate_bias=True"),
+        ({"gate": "exclusive", "gate_bias": float("nan")}, ValueError, "gate_bias=nan"),
+        ({"gate": "exclusive", "gate_bias": float("-inf")}, ValueError, "gate_bias=-inf"),
     ],
 )
 def test_other_options_are_refused(options, error, message):
