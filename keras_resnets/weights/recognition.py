@@ -56,18 +56,20 @@ def _agreement(checkpoint):
 def _read(family: Family, arrays) -> Checkpoint | None:
     """Returns what the arrays are if they are the family's, or `None` if not even the stem is."""
     given_names: dict[str, str] = {}
+    doubled: tuple[str, ...] = ()
     for name in arrays:
         canonical = family.canonical(name)
         if canonical in given_names:
-            raise ValueError(
-                "`source` must hold each array once. "
-                f"Received: {given_names[canonical]!r} and {name!r}"
-            )
+            doubled = doubled or (given_names[canonical], name)
         given_names[canonical] = name
     canonical_arrays = {name: arrays[given] for name, given in given_names.items()}
     spec = _read_spec(family, {name: array.shape for name, array in canonical_arrays.items()})
     if spec is None:
         return None
+    if doubled:
+        raise ValueError(
+            f"`source` must hold each array once. Received: {doubled[0]!r} and {doubled[1]!r}"
+        )
     head = family.layers["predictions"] + family.separator
     has_top = any(name.startswith(head) for name in canonical_arrays)
     return Checkpoint(family, spec, canonical_arrays, given_names, has_top)

@@ -125,6 +125,13 @@ def test_two_arrays_of_one_name_are_refused(state):
         convert_weights(state, **SIZE)
 
 
+def test_a_file_of_no_known_names_is_not_called_doubled():
+    """The last parts of the names of two layers may well be the same."""
+    names = ["stage1/block1/conv/kernel", "stage1/block2/conv/kernel"]
+    with pytest.raises(ValueError, match=r"one of the families .*Received: 'stage1/block1"):
+        convert_weights({name: np.zeros((3, 3, 1, 1), "float32") for name in names})
+
+
 def test_another_number_of_classes_begins_the_head_anew_and_says_so(state):
     with pytest.warns(UserWarning, match="classifier of 3 classes begins anew.* has 5") as caught:
         model = convert_weights(state, classes=3, **SIZE)
