@@ -13,7 +13,6 @@ from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
 from keras_resnets.models.block_arguments import block_arguments
 from keras_resnets.models.inputs import model_inputs
 from keras_resnets.models.spec import BLOCKS, ResNetSpec
-from keras_resnets.models.weights_file import check_weights_path, load_weights
 
 DEFAULT_CLASSES = {"imagenet": 1000, "cifar": 10}
 
@@ -80,6 +79,9 @@ def build_model(
     check_choice("pooling", pooling, (None, "avg", "max"))
     _check_head(include_top, pooling, classes, classifier_activation)
     if weights is not None:
+        # Reading files takes a third of what the package imports, and most models read none.
+        from keras_resnets.models.weights_file import check_weights_path, load_weights
+
         check_weights_path(weights)
     if classes is None:
         classes = DEFAULT_CLASSES[spec.stem]

@@ -1,5 +1,7 @@
 """The same network of other blocks."""
 
+from typing import Any
+
 import keras
 
 from keras_resnets.arguments import check_name
@@ -52,6 +54,7 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
     if not isinstance(block, type) or not issubclass(block, ResidualBlock):
         raise TypeError(f"`block` must be a class of residual blocks. Received: block={block!r}")
     check_name("name", name)
+    first, last = first or {}, last or {}
     for argument, value in (("first", first), ("last", last), ("options", options)):
         _check_options(argument, value)
     blocks = [layer for layer in model.layers if isinstance(layer, ResidualBlock)]
@@ -71,10 +74,10 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
             )
         own = {**options}
         if layer is blocks[0]:
-            own |= first or {}
+            own |= first
         if layer is blocks[-1]:
-            own |= last or {}
-        shared = next(kind for kind in type(layer).__mro__ if issubclass(block, kind))
+            own |= last
+        shared: Any = next(kind for kind in type(layer).__mro__ if issubclass(block, kind))
         # The new blocks have other sublayers, and new weights to train.
         return block.from_config({**shared.get_config(layer), "frozen": (), **own})
 
@@ -85,11 +88,11 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
 
 
 def _check_options(argument, options):
-    if options is not None and not isinstance(options, dict):
+    if not isinstance(options, dict):
         raise TypeError(
             f"`{argument}` must be a dictionary of options. Received: {argument}={options!r}"
         )
-    for option in options or ():
+    for option in options:
         if option in NO_OPTIONS:
             raise ValueError(
                 f"{', '.join(NO_OPTIONS)} are no options: the new blocks have those of the old "
