@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_resnets.analysis.deviation import Deviation
+from keras_resnets.analysis.deviation import Deviation, name_of
 from keras_resnets.layers import BasicBlock, BottleneckBlock, ResidualBlock
 
 # The networks of tables 1 and 6 and of figure 6: block, repeats and widths.
@@ -69,7 +69,7 @@ def _of_blocks(stages):
             yield Deviation(
                 "activation",
                 "ReLU",
-                keras.activations.serialize(activation),
+                name_of(activation),
                 "The initialization keeps the variance for ReLU, and weights trained with one "
                 "activation do not serve another.",
             )

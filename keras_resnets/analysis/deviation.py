@@ -21,3 +21,8 @@ class Deviation:
 
     def __str__(self):
         return f"{self.what}: {self.here}; in the paper, {self.paper}. {self.consequence}"
+
+
+def name_of(activation):
+    """Returns what a reader knows an activation by; Keras would write a function's bytes down."""
+    return getattr(activation, "__name__", type(activation).__name__)

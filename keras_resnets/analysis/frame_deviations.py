@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_resnets.analysis.deviation import Deviation
+from keras_resnets.analysis.deviation import Deviation, name_of
 from keras_resnets.layers import ConvNorm
 
 STEMS = {"imagenet": "7×7 with stride 2, then max pooling", "cifar": "3×3 with stride 1"}
@@ -95,7 +95,7 @@ def _of_head(model, stages):
         yield Deviation(
             "answer of the classifier",
             "softmax",
-            keras.activations.serialize(classifier.activation),
+            name_of(classifier.activation),
             "The outputs are not probabilities: the loss needs `from_logits=True` or one that fits "
             "the activation.",
         )

@@ -56,7 +56,7 @@ def test_the_paper_compares_the_options_on_34_layers_only(option):
         ({"zero_init_residual": True}, ["first γ of a branch's last normalization"]),
         ({"drop_path_rate": 0.2}, ["drop path"]),
         ({"output_stride": 2}, ["dilation"]),
-        ({"stem": "imagenet", "input_shape": (32, 32, 3)}, ["stem"]),
+        ({"stem": "imagenet", "input_shape": (32, 32, 3), "classes": 10}, ["stem"]),
         ({"input_shape": (64, 32, 3)}, ["input"]),
         ({"input_shape": (None, None, 3)}, ["input"]),
         ({"classes": 100}, ["classes"]),
@@ -88,6 +88,14 @@ def test_a_changed_normalization_is_seen():
     model.get_layer("stage2_block1").conv1.norm.momentum = 0.99
     (deviation,) = explain(model).deviations
     assert deviation.here == "momentum 0.99 and ε 1e-05"
+
+
+def test_a_function_of_ones_own_is_called_by_its_name():
+    def halved(x):
+        return x / 2
+
+    (deviation,) = explain(keras_resnets.ResNet20(classifier_activation=halved)).deviations
+    assert deviation.here == "halved"
 
 
 def test_a_reloaded_model_is_explained_alike(tmp_path):
