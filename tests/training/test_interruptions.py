@@ -70,6 +70,7 @@ def test_an_uninterrupted_run_is_what_the_arithmetic_says(whole):
     assert best["step"] < 7
     assert (state["best_accuracy"], state["best_step"]) == (best["test_accuracy"], best["step"])
     assert result["best_step"] == best["step"]
+    assert result["skipped_images"] == 7  # one a step
 
 
 @pytest.mark.parametrize("before", [True, False])
