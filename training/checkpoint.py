@@ -153,6 +153,15 @@ def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, messages
 
 
+def has_checkpoints(folder: Path) -> bool:
+    """Returns whether `latest_checkpoint` has one to give, or to refuse as damaged.
+
+    Args:
+        folder: Folder of the run's checkpoints; may be missing.
+    """
+    return bool(_folders(folder))
+
+
 def restore(variables: dict[str, Any], checkpoint: Checkpoint) -> None:
     """Assigns a checkpoint's arrays to the variables of the same names.
 
