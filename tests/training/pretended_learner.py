@@ -32,7 +32,8 @@ SOURCE = SimpleNamespace(size=40, class_names=("a", "b"), identifier="pretended"
 class PretendedLearner:
     """Weights that follow from the steps taken and the evaluations observed, in their order.
 
-    Where it is resumed it begins with other weights. `at` is called with a word and the step wherever a signal may come.
+    Where it is resumed it begins with other weights. `at` is called with a word and the step
+    wherever a signal may come.
     """
 
     def __init__(self, recipe, strategy, train_source, test_source, is_resumed=False):
