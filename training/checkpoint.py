@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from training.whole_file import folder_to_disk
 KEPT = 2
 ARRAYS = "variables.npz"
 DESCRIPTION = "checkpoint.json"
+_NUMBER = re.compile(r"_\d+(?=/|$)")
 WRITING, REPLACED = ".writing", ".replaced"  # unfinished, and about to be removed
 
 
@@ -151,6 +153,15 @@ def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, messages
 
 
+def has_checkpoints(folder: Path) -> bool:
+    """Returns whether `latest_checkpoint` has one to give, or to refuse as damaged.
+
+    Args:
+        folder: Folder of the run's checkpoints; may be missing.
+    """
+    return bool(_folders(folder))
+
+
 def restore(variables: dict[str, Any], checkpoint: Checkpoint) -> None:
     """Assigns a checkpoint's arrays to the variables of the same names.
 
@@ -176,16 +187,19 @@ def restore(variables: dict[str, Any], checkpoint: Checkpoint) -> None:
 def named_variables(**groups: Sequence[Any]) -> dict[str, Any]:
     """Returns the variables of all groups by unique names, in a stable order.
 
+    The numbers with which Keras tells objects of one class apart are left out: they count what the
+    process has made before, and a run may go on in another process.
+
     Example:
 
-    >>> sorted(named_variables(model=[keras.Variable(0.0, name="scale")]))
+    >>> sorted(named_variables(model=[keras.Variable(0.0, name="scale_3")]))
     ['model/0000/scale']
     """
     named = {}
     for group, variables in groups.items():
         for index, variable in enumerate(variables):
             path = getattr(variable, "path", None) or variable.name.split(":")[0]
-            named[f"{group}/{index:04d}/{path}"] = variable
+            named[f"{group}/{index:04d}/{_NUMBER.sub('', path)}"] = variable
     return named
 
 

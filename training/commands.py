@@ -166,6 +166,8 @@ def publish_command(run_dir: tyro.conf.Positional[Path], name: str, note: str) -
         name: Name of the model's folder.
         note: What a user must know of the data and of the limits.
     """
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise ValueError(f"`name` must be the name of a folder. Received: name={name!r}")
     publish(run_dir, SAVED_MODELS / name, note)
     return index()
 

@@ -49,6 +49,8 @@ def evaluate_model(
         ValueError: If there is no such model, no data set is named, or they do not fit.
         BadImage: If an image cannot be read.
     """
+    if not path.exists():
+        raise ValueError(f"There must be a model at the path. Received: path={str(path)!r}")
     begun = load_recipe(path / "recipe.toml") if (path / "recipe.toml").is_file() else None
     if begun is None and not dataset:
         raise ValueError(

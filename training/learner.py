@@ -30,6 +30,8 @@ class Learner:
         strategy: Where to compute.
         train_source: The examples to train on.
         test_source: The examples to evaluate on.
+        is_resumed: Whether a checkpoint will be restored, so that the file of the recipe's initial
+            weights is not needed any more.
 
     Attributes:
         model: The network that is trained.
@@ -45,6 +47,7 @@ class Learner:
         strategy: tf.distribute.Strategy,
         train_source: Source,
         test_source: Source,
+        is_resumed: bool = False,
     ):
         self.recipe, self.strategy = recipe, strategy
         self.train_source, self.test_source = train_source, test_source
@@ -52,11 +55,11 @@ class Learner:
         self._train: Callable[[Any, tf.Tensor], Progress] | None = None
         self._is_head_only = False
         with strategy.scope():
-            self.model = self._network()
+            self.model = self._network(load_weights=not is_resumed)
             self.schedule = build_schedule(recipe, train_source.size)
             self.optimizer = build_optimizer(recipe, self.schedule, self.model)
             self.average = MovingAverage(self.model, recipe.ema) if recipe.ema else None
-            self.measured = self._network() if self.average else self.model
+            self.measured = self._network(load_weights=False) if self.average else self.model
         self._score = make_score_function(strategy, self.measured)
         self.variables = named_variables(
             model=self.model.variables,
@@ -143,9 +146,9 @@ class Learner:
         with bad_images_named(self.test_source, lambda: range(size)):
             return evaluate(self._score, _checked(batches, check), size, classes)
 
-    def _network(self):
-        classes = len(self.train_source.class_names)
-        return build_network(self.recipe, classes, self.train_source.channels)
+    def _network(self, load_weights):
+        classes, channels = len(self.train_source.class_names), self.train_source.channels
+        return build_network(self.recipe, classes, channels, load_weights)
 
 
 def _checked(batches: Iterable[Any], check: Callable[[], None]) -> Iterator[Any]:

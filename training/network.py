@@ -9,7 +9,9 @@ from training.recipe import Recipe
 from training.sync_batch_norm import synchronize_batch_norm
 
 
-def build_network(recipe: Recipe, classes: int, channels: int) -> keras.Model:
+def build_network(
+    recipe: Recipe, classes: int, channels: int, load_weights: bool = True
+) -> keras.Model:
     """Returns the network to train: from normalized images to logits.
 
     Call it under the scope of the strategy to train with.
@@ -18,19 +20,21 @@ def build_network(recipe: Recipe, classes: int, channels: int) -> keras.Model:
         recipe: Its `model` and `data.image_size` count, and the dtype policy that is set.
         classes: Number of classes.
         channels: Number of channels of an image.
+        load_weights: Whether the recipe's initial weights are loaded, if it has any. They need not
+            be where a checkpoint will take their place.
 
     Returns:
         A model from `(batch, size, size, channels)` to `(batch, classes)`.
 
     Raises:
-        ValueError: If the model has no such option.
+        ValueError: If the model has no such option, or the weights do not fit it.
     """
     model = _create(recipe, classes, activation=None, channels=channels)
     if recipe.model.classifier_std:
         kernel = model.get_layer("predictions").kernel
         initializer = keras.initializers.RandomNormal(stddev=recipe.model.classifier_std)
         kernel.assign(initializer(kernel.shape, dtype=kernel.dtype))
-    if recipe.model.weights:
+    if load_weights and recipe.model.weights:
         load_initial_weights(
             model,
             recipe.model.weights,

@@ -15,6 +15,7 @@ from training.recipe import Recipe
 from training.recipe_files import recipe_from_toml, recipe_to_toml
 from training.run_directory import write_json, write_text
 
+CARD = "card.md"
 TOLERANCE = 1e-5
 CURVE_ROWS = 20
 INDEX_HEAD = """# Saved models
@@ -37,11 +38,12 @@ def publish(run_dir: Path, folder: Path, note: str) -> None:
     Args:
         run_dir: A complete run.
         folder: Where the model is to be, such as `saved_models/resnet20_cifar10`. An earlier one
-            is replaced.
+            is replaced; any other folder is not.
         note: What a user must know of the data and of the limits; a paragraph of the card.
 
     Raises:
-        ValueError: If the run is not complete.
+        ValueError: If the run is not complete, the note is empty, or the folder is there and was
+            not published.
         RuntimeError: If the SavedModel does not answer as the model does.
     """
     if not (run_dir / "result.json").exists():
@@ -51,6 +53,11 @@ def publish(run_dir: Path, folder: Path, note: str) -> None:
         )
     if not note.strip():
         raise ValueError("`note` must say what a user has to know. Received: an empty note")
+    if folder.exists() and not (folder / CARD).is_file():  # it will be removed
+        raise ValueError(
+            f"`folder` must not be there yet, or hold a published model with its {CARD}. "
+            f"Received: folder={str(folder)!r}"
+        )
     import keras_resnets  # noqa: F401 (registers the layers)
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +78,7 @@ def publish(run_dir: Path, folder: Path, note: str) -> None:
         lines = (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         metrics = [json.loads(line) for line in lines]
         card = model_card(folder.name, model, result, metrics, recipe, environment, note)
-        write_text(beside / "card.md", card)
+        write_text(beside / CARD, card)
         beside.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)

@@ -225,7 +225,7 @@ class Evaluation:
     """
 
     every: str = "1 epochs"
-    batch: int = 500
+    batch: int = 512
     image_size: int = 0
     crop_ratio: float = 1.0
     ten_crop: bool = False

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 
+from training.checkpoint import has_checkpoints
 from training.data.sources import open_source
 from training.learner import Learner
 from training.recipe import Recipe
@@ -14,7 +15,7 @@ from training.recipe_files import recipe_differences, recipe_from_toml, recipe_t
 from training.result import RESULT
 from training.run_directory import write_text
 from training.run_lock import locked
-from training.sitting import COMPLETE, Sitting
+from training.sitting import CHECKPOINTS, COMPLETE, Sitting
 from training.stop_signals import StopSignals
 from training.strategy import ClusterName, StrategyName, check_shares, is_chief, make_strategy
 from training.workers import lost_workers_named
@@ -42,8 +43,8 @@ def run(
         download: Whether a missing data set may be downloaded.
         strategy_name: See `training.strategy.make_strategy`.
         cluster: Likewise.
-        steps_per_call: Steps between looks at signals and at the progress bar; 0 for 1 on a CPU
-            and 20 on a GPU.
+        steps_per_call: Steps, from 0 on, between looks at signals and at the progress bar; 0 for 1
+            on a CPU and 20 on a GPU.
         console: Where to print.
         tensorboard: Whether event files for TensorBoard are written, to the folder `tensorboard`.
 
@@ -54,14 +55,18 @@ def run(
     Raises:
         SystemExit: With the same statuses, after a signal that came before there was a step to
             save.
-        ValueError: If the folder holds a run by another recipe or on other data, or another
-            process is at work in it; if the strategy contradicts the cluster, or the batch cannot
-            be shared equally by the replicas.
+        ValueError: If `steps_per_call` is negative; if the folder holds a run by another recipe or
+            on other data, or another process is at work in it; if the strategy contradicts the
+            cluster, or the batch cannot be shared equally by the replicas.
         LostWorker: If another worker is gone.
         OSError: If a file cannot be written, for instance on a full disk; the last checkpoint
             stays.
         Diverged: If a loss or gradient is not finite; the last checkpoint stays.
     """
+    if steps_per_call < 0:
+        raise ValueError(
+            f"`steps_per_call` must be at least 0. Received: steps_per_call={steps_per_call}"
+        )
     console = console or Console()
     with StopSignals() as signals:
         if _is_complete(recipe, run_dir, console):
@@ -80,7 +85,8 @@ def run(
             test_source = open_source(recipe.data, recipe.data.test_split, data_dir, download)
             has_gpu = bool(tf.config.list_logical_devices("GPU"))
             with lost_workers_named(strategy):
-                learner = Learner(recipe, strategy, train_source, test_source)
+                is_resumed = has_checkpoints(run_dir / CHECKPOINTS)
+                learner = Learner(recipe, strategy, train_source, test_source, is_resumed)
                 sitting = Sitting(recipe, run_dir, learner, signals, console, tensorboard)
                 if is_chief(strategy):  # not before all that the recipe asks for was found
                     write_text(run_dir / RECIPE, recipe_to_toml(recipe))

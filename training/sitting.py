@@ -31,6 +31,7 @@ from training.stop_signals import Stopped, StopSignals
 from training.strategy import is_chief
 from training.workers import make_gather
 
+CHECKPOINTS = "checkpoints"
 COMPLETE = 0
 # In half precision a step whose gradient is not finite is left out, and the scale halved. Where
 # that happens again and again, it is not the scale's fault.
@@ -80,7 +81,7 @@ class Sitting:
         Raises:
             ValueError: If all checkpoints are damaged, or the run was begun on other data.
         """
-        checkpoint, messages = latest_checkpoint(self.folder / "checkpoints")
+        checkpoint, messages = latest_checkpoint(self.folder / CHECKPOINTS)
         for message in messages:
             self._print(f"warning: {message}")
         if checkpoint is not None:
@@ -131,7 +132,7 @@ class Sitting:
                 "environment_changes": self.environment_changes,
                 "data": self._data_identifiers(),
             }
-            folder, variables = self.folder / "checkpoints", self.learner.variables
+            folder, variables = self.folder / CHECKPOINTS, self.learner.variables
             save_checkpoint(folder, self.state.step, variables, facts)
         self._saved = dataclasses.replace(self.state)
 

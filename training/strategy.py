@@ -90,11 +90,12 @@ def check_shares(recipe: Recipe, replicas: int) -> None:
 
     Example:
 
-    >>> check_shares(Recipe(batch=128), replicas=8)
+    >>> check_shares(Recipe(batch=120), replicas=8)
+    >>> check_shares(Recipe(batch=120), replicas=3)
     Traceback (most recent call last):
     ...
     ValueError: `evaluation.batch` must be a multiple of the number of replicas. Received: \
-evaluation.batch=500, replicas=8
+evaluation.batch=512, replicas=3
     """
     accumulate = recipe.optimizer.accumulate
     if recipe.batch % (replicas * accumulate):

@@ -31,7 +31,7 @@ def main(root):
     save = sitting.Sitting.save
 
     def save_and_note(self):
-        backbones.append([value.numpy() for value in backbone(self.model)])
+        backbones.append([value.numpy() for value in backbone(self.learner.model)])
         save(self)
 
     sitting.Sitting.save = save_and_note

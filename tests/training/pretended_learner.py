@@ -32,10 +32,11 @@ SOURCE = SimpleNamespace(size=40, class_names=("a", "b"), identifier="pretended"
 class PretendedLearner:
     """Weights that follow from the steps taken and the evaluations observed, in their order.
 
-    `at` is called with a word and the step wherever a signal may come.
+    Where it is resumed it begins with other weights. `at` is called with a word and the step
+    wherever a signal may come.
     """
 
-    def __init__(self, recipe, strategy, train_source, test_source):
+    def __init__(self, recipe, strategy, train_source, test_source, is_resumed=False):
         self.recipe, self.strategy = recipe, strategy
         self.train_source, self.test_source = train_source, test_source
         self.mean_and_std = np.zeros(1), np.ones(1)
@@ -43,7 +44,9 @@ class PretendedLearner:
         self.weights = keras.Variable(np.zeros(300, "float32"), name="weights")
         self.schedule = keras.Variable(0.0, name="observed")
         self.variables = named_variables(model=[self.weights], schedule=[self.schedule])
-        self.at("start", 0)
+        if is_resumed:  # as nothing was loaded; a checkpoint takes the place of these
+            self.weights.assign(np.full(300, 99.0))
+        self.at("resume" if is_resumed else "start", 0)
 
     learning_rate = 0.1
     loss_scale = 1.0
@@ -68,7 +71,8 @@ class PretendedLearner:
                 is_finite = not self.not_finite[1]
             self.weights.assign(value)
             self.at("train", self.step)
-            return Progress(tf.constant(float(self.step)), tf.constant(5), steps, is_finite)
+            loss, correct, skipped = float(self.step), 5, 1
+            return Progress(loss, correct, steps, is_finite, skipped)
 
         return train
 

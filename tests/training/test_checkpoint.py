@@ -41,6 +41,19 @@ def test_what_is_saved_comes_back(tmp_path):
         np.testing.assert_array_equal(fresh[name], variable)
 
 
+def test_names_do_not_depend_on_what_the_process_has_made_before():
+    def names():
+        layer = keras.layers.Dropout(0.5)
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(momentum=0.9))
+        optimizer.build([keras.Variable(0.0, name="stage1_block2_kernel")])
+        return [*named_variables(model=layer.variables, optimizer=optimizer.variables)]
+
+    first = names()
+    assert names() == first
+    assert first[0] == "model/0000/seed_generator/seed_generator_state"
+    assert first[-1].endswith("/stage1_block2_kernel_momentum")
+
+
 def test_no_checkpoint_is_no_error(tmp_path):
     assert latest_checkpoint(tmp_path / "missing") == (None, [])
 

@@ -76,8 +76,13 @@ def test_the_saved_model_classifies_on_its_own(finished_demo):
         (["dmo"], "demo"),
     ],
 )
-def test_a_wrong_argument_is_named_without_a_traceback(arguments, words):
-    run = run_training(*arguments)
-    assert run.returncode == 2
-    assert words in run.stderr
-    assert "Traceback" not in run.stderr
+def test_a_wrong_argument_is_named_without_a_traceback(arguments, words, capfd):
+    pytest.importorskip("tensorflow")
+    from training.__main__ import main
+
+    try:
+        status = main(arguments)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    assert words in capfd.readouterr().err

@@ -59,7 +59,7 @@ def test_every_example_is_scored_once_and_rightly(printed, way):
     [
         ("odd batch", "must divide by the number of replicas, 2. Received: batch=5"),
         ("no data", "Received: dataset=''"),
-        ("no model", "nothing'"),
+        ("no model", "There must be a model at the path. Received: path="),
         ("other classes", "'digits' with 1 and 10"),
         ("ten crops of the whole", "no effect beside evaluation.crop_ratio=1.0"),
     ],

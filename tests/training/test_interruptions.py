@@ -70,6 +70,7 @@ def test_an_uninterrupted_run_is_what_the_arithmetic_says(whole):
     assert best["step"] < 7
     assert (state["best_accuracy"], state["best_step"]) == (best["test_accuracy"], best["step"])
     assert result["best_step"] == best["step"]
+    assert result["skipped_images"] == 7  # one a step
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -152,6 +153,25 @@ def test_asked_to_stop_during_a_save(whole, tmp_path, monkeypatch):
     assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 2
     assert train(tmp_path / "run") == 0
     assert outcome(tmp_path / "run") == whole
+
+
+def test_only_a_run_without_checkpoints_begins_with_the_recipes_weights(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(PretendedLearner, "at", staticmethod(lambda *what: seen.append(what)))
+    (tmp_path / "checkpoints" / "step-00000002.writing").mkdir(parents=True)  # as a kill leaves it
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", stopped_while(np.savez))
+        assert train(tmp_path) == 143
+    assert seen == [("start", 0), ("train", 1), ("train", 2)]
+    assert train(tmp_path) == 0
+    assert seen[3:5] == [("resume", 0), ("train", 3)]
+
+
+@pytest.mark.parametrize("steps_per_call", [-1, -20])
+def test_steps_per_call_must_not_be_negative(tmp_path, steps_per_call):
+    with pytest.raises(ValueError, match=f"at least 0. Received: steps_per_call={steps_per_call}"):
+        run(RECIPE, tmp_path / "run", steps_per_call=steps_per_call)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_stop_costs_no_handler(tmp_path):

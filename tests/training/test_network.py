@@ -53,6 +53,13 @@ def test_with_other_classes_the_backbone_is_the_files_and_the_classifier_begins_
             np.testing.assert_array_equal(array, expected)
 
 
+def test_where_a_checkpoint_follows_the_file_need_not_be_there():
+    recipe = Recipe(model=Model(weights="gone.weights.h5"), data=Data(image_size=16))
+    assert build_network(recipe, 3, channels=3, load_weights=False).output_shape == (None, 3)
+    with pytest.raises(ValueError, match=r"gone\.weights\.h5"):
+        build_network(recipe, 3, channels=3)
+
+
 def test_with_as_many_classes_all_is_loaded(file, trained):
     model = network(file, classes=7)
     for variable, expected in zip(model.weights, trained.weights, strict=True):

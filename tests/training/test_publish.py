@@ -165,3 +165,27 @@ def test_an_earlier_model_is_replaced_and_an_incomplete_run_is_an_error(run_dir,
     with pytest.raises(ValueError, match=r"must hold a complete run.*Received: run_dir="):
         publish(tmp_path, folder, "Third.")
     assert "Second." in (folder / "card.md").read_text()
+
+
+def test_a_folder_that_was_not_published_is_not_replaced(run_dir, folder, tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="must not be there yet.* Received: folder='.*precious'"):
+        publish(run_dir, precious, "A note.")
+    assert (precious / "thesis.txt").read_text() == "years of work"
+    published = tmp_path / "published"
+    shutil.copytree(folder, published)
+    (published / "old.txt").write_text("of the one before")
+    publish(run_dir, published, "Another note.")
+    assert "Another note." in (published / "card.md").read_text()
+    assert not (published / "old.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", "/root"])
+def test_a_name_leads_nowhere_else(run_dir, tmp_path, monkeypatch, name):
+    commands = pytest.importorskip("training.commands", exc_type=ImportError)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="`name` must be the name of a folder. Received: name="):
+        commands.publish_command(run_dir, name, "A note.")
+    assert list(tmp_path.iterdir()) == []
