@@ -20,7 +20,9 @@ class Model:
     """The network.
 
     Args:
-        name: A name that `keras_resnets.list_models` gives.
+        name: A name that `keras_resnets.list_models` gives; any, with `spec`.
+        spec: JSON of a `keras_resnets.ResNetSpec`, for a network that has no name, instead of the
+            options here; the empty string for none.
         shortcut: Shortcut option; `"default"` is the model's own.
         stride_on: Where a bottleneck carries its stride.
         zero_init_residual: Whether the last γ of each branch begins at 0.
@@ -34,6 +36,7 @@ class Model:
     """
 
     name: str = "resnet20"
+    spec: str = ""
     shortcut: Literal["default", "A", "B", "C"] = "default"
     stride_on: Literal["3x3", "1x1"] = "3x3"
     zero_init_residual: bool = False

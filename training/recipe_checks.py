@@ -1,6 +1,7 @@
 """What the values in each group of a recipe must keep to. None is silently ignored."""
 
 import dataclasses
+import re
 from typing import Any
 
 import keras_resnets
@@ -41,6 +42,10 @@ _POLICY_FIELDS = {
 def check_model(model: Any) -> None:
     """Raises if there is no such network, or it has no such option."""
     settle_types(model, "model.")
+    require_ranges(model, "model.", {"classifier_std": "[0, inf)"})
+    if model.spec:
+        _check_spec(model)
+        return
     known = keras_resnets.list_models()
     if model.name not in known:
         raise ValueError(
@@ -65,10 +70,27 @@ def check_model(model: Any) -> None:
         dataclasses.replace(spec, **options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The network {model.name!r} cannot be varied so. {error}") from error
-    require_ranges(model, "model.", {"classifier_std": "[0, inf)"})
     if model.weights:
         beside = f"model.weights={model.weights!r}"
         require_effect(model, "model.", ("zero_init_residual",), beside)
+
+
+def _check_spec(model):
+    """Raises if `spec` is not one, or another field says what it says."""
+    try:
+        keras_resnets.ResNetSpec.from_json(model.spec)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`model.spec` must be the JSON text of a ResNetSpec. {error}. "
+            f"Received: model.spec={model.spec!r}"
+        ) from error
+    require(
+        bool(re.fullmatch(r"[A-Za-z0-9_.-]+", model.name)),
+        "`model.name` must be of letters, digits, `_`, `.` and `-`",
+        model__name=model.name,
+    )
+    names = ("shortcut", "stride_on", "zero_init_residual", "drop_path_rate")
+    require_effect(model, "model.", names, "model.spec, which has such fields itself")
 
 
 def check_data(data: Any) -> None:
