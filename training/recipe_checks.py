@@ -1,6 +1,7 @@
 """What the values in each group of a recipe must keep to. None is silently ignored."""
 
 import dataclasses
+import json
 import re
 from typing import Any
 
@@ -43,6 +44,7 @@ def check_model(model: Any) -> None:
     """Raises if there is no such network, or it has no such option."""
     settle_types(model, "model.")
     require_ranges(model, "model.", {"classifier_std": "[0, inf)"})
+    _check_block(model)
     if model.spec:
         _check_spec(model)
         return
@@ -91,6 +93,35 @@ def _check_spec(model):
     )
     names = ("shortcut", "stride_on", "zero_init_residual", "drop_path_rate")
     require_effect(model, "model.", names, "model.spec, which has such fields itself")
+
+
+def _check_block(model):
+    """Raises if the options of the blocks are not JSON, or there are no such blocks."""
+    if not model.block:
+        require_effect(model, "model.", ("block_options",), "model.block=''")
+        return
+    try:
+        options = json.loads(model.block_options)
+    except ValueError as error:
+        raise ValueError(
+            f"`model.block_options` must be JSON: {error}. "
+            f"Received: model.block_options={model.block_options!r}"
+        ) from error
+    require(
+        isinstance(options, dict),
+        "`model.block_options` must be a JSON object",
+        model__block_options=model.block_options,
+    )
+    own = {name: value for name, value in options.items() if name not in ("first", "last")}
+    for position in ("first", "last"):
+        block = getattr(keras_resnets.layers, model.block)
+        try:
+            block(16, **own, **options.get(position, {}))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"`model.block_options` must be arguments of {model.block}. {error}. "
+                f"Received: model.block_options={model.block_options!r}"
+            ) from error
 
 
 def check_data(data: Any) -> None:
