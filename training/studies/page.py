@@ -2,11 +2,10 @@
 
 import dataclasses
 import json
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import tomllib
 
 from training.run_directory import write_json
 from training.studies.study import Budget, Outcome, Report, Study, Trial

@@ -37,9 +37,7 @@ class Study:
     report: Callable[["Outcome"], "Report"]
     measure: Callable[[Any, "Images"], dict[str, Any]] | None = None
     compute: Callable[[Budget], dict[str, Any]] | None = None
-    seeds: Mapping[Budget, int] = dataclasses.field(
-        default_factory=lambda: {"quick": 3, "full": 3}
-    )
+    seeds: Mapping[Budget, int] = dataclasses.field(default_factory=lambda: {"quick": 3, "full": 3})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,9 +112,7 @@ class Outcome:
         """Returns a number of each of a contender's trials."""
         return [read(trial) for trial in self.of(label)]
 
-    def every_seed(
-        self, one: str, other: str, read: Callable[[Trial], float]
-    ) -> tuple[int, int]:
+    def every_seed(self, one: str, other: str, read: Callable[[Trial], float]) -> tuple[int, int]:
         """Counts the seeds for which a number is greater for one contender than for another.
 
         Returns:
