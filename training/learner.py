@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_resnets import freeze_backbone, unfreeze
@@ -21,6 +22,8 @@ from training.recipe import Recipe
 from training.schedules import build_schedule
 from training.watching_schedules import WatchingSchedule
 
+Observer = Callable[[keras.Model, np.ndarray, np.ndarray], Callable[[], dict[str, Any]]]
+
 
 class Learner:
     """A network, its optimizer, schedule and moving average, and the two splits.
@@ -30,6 +33,8 @@ class Learner:
         strategy: Where to compute.
         train_source: The examples to train on.
         test_source: The examples to evaluate on.
+        observer: From the network as it begins, normalized training images and their labels to a
+            function that says where the network is; see `training.studies.observer`.
 
     Attributes:
         model: The network that is trained.
@@ -37,6 +42,7 @@ class Learner:
             `model`.
         variables: All that changes in training, by name.
         mean_and_std: What the images are normalized with.
+        observe: What `observer` gave.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Learner:
         strategy: tf.distribute.Strategy,
         train_source: Source,
         test_source: Source,
+        observer: Observer | None = None,
     ):
         self.recipe, self.strategy = recipe, strategy
         self.train_source, self.test_source = train_source, test_source
@@ -64,6 +71,13 @@ class Learner:
             schedule=getattr(self.schedule, "variables", []),
             average=self.average.variables if self.average else [],
         )
+
+        self.observe = None
+        if observer is not None:
+            batch = next(
+                iter(evaluation_batches(train_source, recipe, mean_and_std=self.mean_and_std))
+            )
+            self.observe = observer(self.model, batch["image"].numpy(), batch["label"].numpy())
 
     @property
     def learning_rate(self) -> float:

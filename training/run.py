@@ -8,7 +8,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from training.data.sources import open_source
-from training.learner import Learner
+from training.learner import Learner, Observer
 from training.recipe import Recipe
 from training.recipe_files import recipe_differences, recipe_from_toml, recipe_to_toml
 from training.result import RESULT
@@ -32,6 +32,7 @@ def run(
     steps_per_call: int = 0,
     console: Console | None = None,
     tensorboard: bool = False,
+    observer: Observer | None = None,
 ) -> int:
     """Does a run, or what is left of it.
 
@@ -46,6 +47,7 @@ def run(
             and 20 on a GPU.
         console: Where to print.
         tensorboard: Whether event files for TensorBoard are written, to the folder `tensorboard`.
+        observer: See `Learner`. What it observes goes into the metrics, as `"observed"`.
 
     Returns:
         The exit status: 0 when the run is complete, 143 after SIGTERM and 130 after SIGINT, with
@@ -80,7 +82,7 @@ def run(
             test_source = open_source(recipe.data, recipe.data.test_split, data_dir, download)
             has_gpu = bool(tf.config.list_logical_devices("GPU"))
             with lost_workers_named(strategy):
-                learner = Learner(recipe, strategy, train_source, test_source)
+                learner = Learner(recipe, strategy, train_source, test_source, observer)
                 sitting = Sitting(recipe, run_dir, learner, signals, console, tensorboard)
                 if is_chief(strategy):  # not before all that the recipe asks for was found
                     write_text(run_dir / RECIPE, recipe_to_toml(recipe))

@@ -95,7 +95,7 @@ def draw_errors(outcome):
 def ranking(outcome):
     """Says which contenders ended with the least and the greatest mean test error."""
     means = {label: np.mean(outcome.values(label, test_error)) for label in outcome.labels}
-    best, worst = min(means, key=means.get), max(means, key=means.get)
+    best, *_, worst = sorted(means, key=lambda label: means[label])
     return (
         f"The least mean test error has “{best}” with {means[best]:.1%}, the greatest "
         f"“{worst}” with {means[worst]:.1%}."
