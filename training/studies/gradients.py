@@ -129,8 +129,9 @@ def _answer(outcome, initial, deep):
         f"The layers inside a block are trained: of the {deep}-layer residual network, no kernel "
         f"in a block moved by less than {inner['residual']:.1%} of its initial norm (plain: "
         f"{inner['plain']:.1%}). At initialization the greatest gradient norm of a kernel at "
-        f"{deep} layers is {plain:.3g} times the least in the plain network and {residual:.3g} times in "
-        f"the residual one; without batch norm {bare_plain:.3g} and {bare_residual:.3g} times."
+        f"{deep} layers is {plain:.3g} times the least in the plain network and {residual:.3g} "
+        f"times in the residual one; without batch norm {bare_plain:.3g} and {bare_residual:.3g} "
+        "times."
     )
 
 
