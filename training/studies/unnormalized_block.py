@@ -21,7 +21,10 @@ class UnnormalizedBlock(ResidualBlock):
             )
         return [
             keras.layers.ZeroPadding2D(
-                self.first_dilation, data_format=self.data_format, name="pad1"
+                self.first_dilation,
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name="pad1",
             ),
             self._convolution("conv1", self.strides, self.first_dilation, "valid"),
             keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="activation1"),
