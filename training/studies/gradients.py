@@ -112,27 +112,31 @@ def report(outcome):
 
 
 def _answer(outcome, initial, deep):
-    inner = {
+    moved = {
         kind: min(min(_inner(trial)) for trial in outcome.of(f"{kind} {deep}")) for kind in KINDS
     }
-    ratios = {
-        label: max(initial[label].values()) / min(initial[label].values())
-        for label in (
-            f"plain {deep}",
-            f"residual {deep}",
-            f"plain {deep}, no batch norm",
-            f"residual {deep}, no batch norm",
-        )
-    }
-    plain, residual, bare_plain, bare_residual = ratios.values()
+    grown = {kind: _growth(initial[f"{kind} {deep}"]) for kind in KINDS}
+    bare = {kind: _growth(initial[f"{kind} {deep}, no batch norm"]) for kind in KINDS}
     return (
         f"The layers inside a block are trained: of the {deep}-layer residual network, no kernel "
-        f"in a block moved by less than {inner['residual']:.1%} of its initial norm (plain: "
-        f"{inner['plain']:.1%}). At initialization the greatest gradient norm of a kernel at "
-        f"{deep} layers is {plain:.3g} times the least in the plain network and {residual:.3g} "
-        f"times in the residual one; without batch norm {bare_plain:.3g} and {bare_residual:.3g} "
-        "times."
+        f"in a block moved by less than {moved['residual']:.1%} of its initial norm (plain: "
+        f"{moved['plain']:.1%}). At initialization, on the way from the last block's kernels back "
+        f"to the first's, the gradient's norm changes by a factor of {grown['plain']:.3g} in the "
+        f"plain network and of {grown['residual']:.3g} in the residual one"
+        + (
+            ": with batch norm it does not vanish in the plain network, it grows"
+            if grown["plain"] > 2
+            else ""
+        )
+        + f". Without batch norm in the blocks the factors are {bare['plain']:.3g} and "
+        f"{bare['residual']:.3g}."
     )
+
+
+def _growth(norms):
+    """Returns the norm at the first kernel of a block over that at the last one."""
+    inner = [value for path, value in norms.items() if "_block" in path]
+    return inner[0] / inner[-1]
 
 
 def _extremes(norms):

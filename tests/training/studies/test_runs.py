@@ -38,14 +38,19 @@ def test_depth_harms_the_plain_network_and_not_the_residual_one(folder):
         assert found.every_seed(one, other, train_loss) == (2, 2)
 
 
-def test_every_layer_is_trained_and_gradients_explode_only_without_batch_norm(folder):
+def test_every_layer_is_trained_and_a_plain_network_s_gradients_grow(folder):
     found = conducted("gradients", folder)
     for trial in found.trials:
         distances = trial.metrics[-1]["observed"]["distance"]
         assert min(value for path, value in distances.items() if "_block" in path) > 0.01
-    initial = found.computed
-    spread = {label: max(norms.values()) for label, norms in initial.items()}
-    assert spread["residual 32, no batch norm"] > 100 * spread["residual 32"]
+    growth = {}
+    for label, norms in found.computed.items():
+        inner = [value for path, value in norms.items() if "_block" in path]
+        growth[label] = inner[0] / inner[-1]
+    # Batch norm makes gradients grow from layer to layer on their way back
+    # (Yang et al., 2019, "A mean field theory of batch normalization"); shortcuts hold that down.
+    assert growth["plain 32"] > 10
+    assert growth["plain 32"] > 3 * growth["residual 32"]
 
 
 def test_a_residual_block_adds_more_than_nothing(folder):
