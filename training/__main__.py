@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "training.commands:evaluate_command",
     "publish": "training.commands:publish_command",
     "index": "training.commands:index",
+    "study": "training.studies.command:study_command",
     "benchmark": "training.benchmark.command:benchmark",
 }
 WITHOUT_TENSORFLOW = ("benchmark",)

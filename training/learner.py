@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_resnets import freeze_backbone, unfreeze
@@ -21,6 +22,8 @@ from training.recipe import Recipe
 from training.schedules import build_schedule
 from training.watching_schedules import WatchingSchedule
 
+Observer = Callable[[keras.Model, np.ndarray, np.ndarray], Callable[[], dict[str, Any]]]
+
 
 class Learner:
     """A network, its optimizer, schedule and moving average, and the two splits.
@@ -32,6 +35,8 @@ class Learner:
         test_source: The examples to evaluate on.
         is_resumed: Whether a checkpoint will be restored, so that the file of the recipe's initial
             weights is not needed any more.
+        observer: From the network as it begins, normalized training images and their labels to a
+            function that says where the network is; see `training.studies.observer`.
 
     Attributes:
         model: The network that is trained.
@@ -39,6 +44,7 @@ class Learner:
             `model`.
         variables: All that changes in training, by name.
         mean_and_std: What the images are normalized with.
+        observe: What `observer` gave.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Learner:
         train_source: Source,
         test_source: Source,
         is_resumed: bool = False,
+        observer: Observer | None = None,
     ):
         self.recipe, self.strategy = recipe, strategy
         self.train_source, self.test_source = train_source, test_source
@@ -67,6 +74,13 @@ class Learner:
             schedule=getattr(self.schedule, "variables", []),
             average=self.average.variables if self.average else [],
         )
+
+        self.observe = None
+        if observer is not None:
+            batch = next(
+                iter(evaluation_batches(train_source, recipe, mean_and_std=self.mean_and_std))
+            )
+            self.observe = observer(self.model, batch["image"].numpy(), batch["label"].numpy())
 
     @property
     def learning_rate(self) -> float:

@@ -1,5 +1,7 @@
 """The recipe's network: as it is trained, and as it is handed on."""
 
+import json
+
 import keras
 import numpy as np
 
@@ -79,8 +81,28 @@ def serving_model(
 
 
 def _create(recipe, classes, activation, channels=None, input_tensor=None):
-    options = {}
     chosen = recipe.model
+    arguments = {"classes": classes, "classifier_activation": activation}
+    if input_tensor is None:
+        size = recipe.data.image_size
+        arguments["input_shape"] = (size, size, channels)
+    else:
+        arguments["input_tensor"] = input_tensor
+    if chosen.spec:
+        spec = keras_resnets.ResNetSpec.from_json(chosen.spec)
+        model = keras_resnets.build_model(spec, name=chosen.name, **arguments)
+    else:
+        model = keras_resnets.create_model(chosen.name, **_options(chosen), **arguments)
+    if chosen.block:
+        block = getattr(keras_resnets.layers, chosen.block)
+        options = json.loads(chosen.block_options)
+        model = keras_resnets.with_blocks(model, block, **options)
+    return model
+
+
+def _options(chosen):
+    """Returns the options that a recipe varies, as a factory takes them."""
+    options = {}
     if chosen.shortcut != "default":
         options["shortcut"] = chosen.shortcut
     if chosen.stride_on != "3x3":
@@ -89,11 +111,4 @@ def _create(recipe, classes, activation, channels=None, input_tensor=None):
         options["zero_init_residual"] = True
     if chosen.drop_path_rate:
         options["drop_path_rate"] = chosen.drop_path_rate
-    if input_tensor is None:
-        size = recipe.data.image_size
-        options["input_shape"] = (size, size, channels)
-    else:
-        options["input_tensor"] = input_tensor
-    return keras_resnets.create_model(
-        chosen.name, classes=classes, classifier_activation=activation, **options
-    )
+    return options

@@ -20,7 +20,12 @@ class Model:
     """The network.
 
     Args:
-        name: A name that `keras_resnets.list_models` gives.
+        name: A name that `keras_resnets.list_models` gives; any, with `spec`.
+        spec: JSON of a `keras_resnets.ResNetSpec`, for a network that has no name, instead of the
+            options here; the empty string for none.
+        block: A class of blocks in `keras_resnets.layers` to take the place of the network's own;
+            see `keras_resnets.with_blocks`. The empty string for none.
+        block_options: JSON of the further arguments of `with_blocks`.
         shortcut: Shortcut option; `"default"` is the model's own.
         stride_on: Where a bottleneck carries its stride.
         zero_init_residual: Whether the last γ of each branch begins at 0.
@@ -34,6 +39,9 @@ class Model:
     """
 
     name: str = "resnet20"
+    spec: str = ""
+    block: Literal["", "StackedBlock", "GatedBlock", "OrderedBlock"] = ""
+    block_options: str = "{}"
     shortcut: Literal["default", "A", "B", "C"] = "default"
     stride_on: Literal["3x3", "1x1"] = "3x3"
     zero_init_residual: bool = False

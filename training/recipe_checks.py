@@ -1,6 +1,8 @@
 """What the values in each group of a recipe must keep to. None is silently ignored."""
 
 import dataclasses
+import json
+import re
 from typing import Any
 
 import keras_resnets
@@ -41,6 +43,11 @@ _POLICY_FIELDS = {
 def check_model(model: Any) -> None:
     """Raises if there is no such network, or it has no such option."""
     settle_types(model, "model.")
+    require_ranges(model, "model.", {"classifier_std": "[0, inf)"})
+    _check_block(model)
+    if model.spec:
+        _check_spec(model)
+        return
     known = keras_resnets.list_models()
     if model.name not in known:
         raise ValueError(
@@ -65,10 +72,56 @@ def check_model(model: Any) -> None:
         dataclasses.replace(spec, **options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The network {model.name!r} cannot be varied so. {error}") from error
-    require_ranges(model, "model.", {"classifier_std": "[0, inf)"})
     if model.weights:
         beside = f"model.weights={model.weights!r}"
         require_effect(model, "model.", ("zero_init_residual",), beside)
+
+
+def _check_spec(model):
+    """Raises if `spec` is not one, or another field says what it says."""
+    try:
+        keras_resnets.ResNetSpec.from_json(model.spec)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`model.spec` must be the JSON text of a ResNetSpec. {error}. "
+            f"Received: model.spec={model.spec!r}"
+        ) from error
+    require(
+        bool(re.fullmatch(r"[A-Za-z0-9_.-]+", model.name)),
+        "`model.name` must be of letters, digits, `_`, `.` and `-`",
+        model__name=model.name,
+    )
+    names = ("shortcut", "stride_on", "zero_init_residual", "drop_path_rate")
+    require_effect(model, "model.", names, "model.spec, which has such fields itself")
+
+
+def _check_block(model):
+    """Raises if the options of the blocks are not JSON, or there are no such blocks."""
+    if not model.block:
+        require_effect(model, "model.", ("block_options",), "model.block=''")
+        return
+    try:
+        options = json.loads(model.block_options)
+    except ValueError as error:
+        raise ValueError(
+            f"`model.block_options` must be JSON: {error}. "
+            f"Received: model.block_options={model.block_options!r}"
+        ) from error
+    require(
+        isinstance(options, dict),
+        "`model.block_options` must be a JSON object",
+        model__block_options=model.block_options,
+    )
+    own = {name: value for name, value in options.items() if name not in ("first", "last")}
+    for position in ("first", "last"):
+        block = getattr(keras_resnets.layers, model.block)
+        try:
+            block(16, **own, **options.get(position, {}))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"`model.block_options` must be arguments of {model.block}. {error}. "
+                f"Received: model.block_options={model.block_options!r}"
+            ) from error
 
 
 def check_data(data: Any) -> None:

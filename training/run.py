@@ -9,7 +9,7 @@ from rich.console import Console
 
 from training.checkpoint import has_checkpoints
 from training.data.sources import open_source
-from training.learner import Learner
+from training.learner import Learner, Observer
 from training.recipe import Recipe
 from training.recipe_files import recipe_differences, recipe_from_toml, recipe_to_toml
 from training.result import RESULT
@@ -33,6 +33,7 @@ def run(
     steps_per_call: int = 0,
     console: Console | None = None,
     tensorboard: bool = False,
+    observer: Observer | None = None,
 ) -> int:
     """Does a run, or what is left of it.
 
@@ -47,6 +48,7 @@ def run(
             on a CPU and 20 on a GPU.
         console: Where to print.
         tensorboard: Whether event files for TensorBoard are written, to the folder `tensorboard`.
+        observer: See `Learner`. What it observes goes into the metrics, as `"observed"`.
 
     Returns:
         The exit status: 0 when the run is complete, 143 after SIGTERM and 130 after SIGINT, with
@@ -86,7 +88,7 @@ def run(
             has_gpu = bool(tf.config.list_logical_devices("GPU"))
             with lost_workers_named(strategy):
                 is_resumed = has_checkpoints(run_dir / CHECKPOINTS)
-                learner = Learner(recipe, strategy, train_source, test_source, is_resumed)
+                learner = Learner(recipe, strategy, train_source, test_source, is_resumed, observer)
                 sitting = Sitting(recipe, run_dir, learner, signals, console, tensorboard)
                 if is_chief(strategy):  # not before all that the recipe asks for was found
                     write_text(run_dir / RECIPE, recipe_to_toml(recipe))

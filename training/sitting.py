@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -211,7 +212,7 @@ class Sitting:
         self._check_variables()
         scores = self.learner.evaluate(self._stop_if_asked)
         state = self.state
-        entry = {
+        entry: dict[str, Any] = {
             "step": state.step,
             "epoch": state.step * self.recipe.batch / self.learner.train_source.size,
             "train_loss": state.loss_sum / state.examples,
@@ -223,6 +224,8 @@ class Sitting:
         }
         if self.recipe.data.on_bad_image == "skip":
             entry["skipped_images"] = state.skipped
+        if self.learner.observe is not None:
+            entry["observed"] = self.learner.observe()
         self.learner.observe_evaluation(scores)
         if scores.top1 > state.best_accuracy:
             state.best_accuracy, state.best_step = scores.top1, state.step

@@ -46,6 +46,18 @@ def line_style(index):
     }
 
 
+def log_scale(axes):
+    """Makes the vertical axis of a finished plot logarithmic, with plain numbers beside it."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log", nonpositive="mask")
+    low, high = axes.get_ylim()
+    plain_number = FuncFormatter(lambda value, position: f"{value:g}")
+    axes.yaxis.set_major_formatter(plain_number)
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_minor_formatter(plain_number if high < 300 * low else NullFormatter())
+
+
 def legend(axes):
     """Adds the legend, where it hides no line."""
     axes.legend(frameon=False, fontsize="small", loc="best")

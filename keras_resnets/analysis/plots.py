@@ -1,6 +1,6 @@
 """The diagnostics as plots, several models or moments in one."""
 
-from keras_resnets.analysis.plot_style import legend, line_style, panels
+from keras_resnets.analysis.plot_style import legend, line_style, log_scale, panels
 
 
 def plot_layer_responses(responses):
@@ -126,7 +126,7 @@ def _plot_kernels(name, lines, quantity):
     for index, (label, line) in enumerate(lines.items()):
         values = [_or_gap(value) for path, value in line.items() if path.endswith("/kernel")]
         axes.plot(range(1, len(values) + 1), values, label=label, **line_style(index))
-    axes.set_yscale("log", nonpositive="mask")
+    log_scale(axes)
     axes.set_xlabel("layer with a kernel, from the input on")
     axes.set_ylabel(quantity)
     legend(axes)

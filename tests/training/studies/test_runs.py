@@ -1,0 +1,76 @@
+"""Studies that really run, small."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from training.studies.catalogue import STUDIES
+from training.studies.command import conduct
+from training.studies.page import write_page
+from training.studies.reading import train_loss
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One folder for all studies, so that they share their runs."""
+    return tmp_path_factory.mktemp("studies")
+
+
+def conducted(name, folder, seeds=1):
+    console = Console(file=io.StringIO())
+    found = conduct(STUDIES[name], "quick", folder, seeds, None, console)
+    page = write_page(STUDIES[name], folder).read_text()
+    assert "nan" not in page
+    for line in page.splitlines():
+        if line.startswith("!["):
+            picture = folder / line.split("](")[1].rstrip(")")
+            assert picture.read_bytes().startswith(b"\x89PNG")
+    return found
+
+
+def test_depth_harms_the_plain_network_and_not_the_residual_one(folder):
+    found = conducted("degradation", folder, seeds=2)
+    for one, other in (("plain 32", "plain 8"), ("plain 32", "residual 32")):
+        assert found.every_seed(one, other, train_loss) == (2, 2)
+
+
+def test_every_layer_is_trained_and_a_plain_network_s_gradients_grow(folder):
+    found = conducted("gradients", folder)
+    for trial in found.trials:
+        distances = trial.metrics[-1]["observed"]["distance"]
+        assert min(value for path, value in distances.items() if "_block" in path) > 0.01
+    growth = {}
+    for label, norms in found.computed.items():
+        inner = [value for path, value in norms.items() if "_block" in path]
+        growth[label] = inner[0] / inner[-1]
+    # Batch norm makes gradients grow from layer to layer on their way back
+    # (Yang et al., 2019, "A mean field theory of batch normalization"); shortcuts hold that down.
+    assert growth["plain 32"] > 10
+    assert growth["plain 32"] > 3 * growth["residual 32"]
+
+
+def test_a_residual_block_adds_more_than_nothing(folder):
+    found = conducted("responses", folder)
+    for trial in found.of("residual 32"):
+        ratios = [block["branch_to_shortcut"] for block in trial.measured["balance"].values()]
+        assert min(ratios) > 0.01
+
+
+def test_a_residual_network_bears_the_loss_of_a_block_and_a_plain_one_does_not(folder):
+    found = conducted("lesion", folder)
+    harm = {
+        trial.label: np.mean([*trial.measured["without"].values()]) - trial.measured["whole"]
+        for trial in found.trials
+    }
+    assert harm["residual 32"] < harm["plain 32"]
+
+
+@pytest.mark.parametrize("name", ["block-depth", "shortcuts", "gates", "order", "dimensions"])
+def test_the_others_run_to_their_page(name, folder):
+    found = conducted(name, folder)
+    assert len(found.labels) == len(STUDIES[name].contenders("quick"))
+    assert all(np.isfinite(train_loss(trial)) for trial in found.trials)

@@ -1,0 +1,134 @@
+"""Outcomes, what is read off them, and the pages that are made of them."""
+
+import json
+
+import pytest
+
+from training.recipe_files import recipe_to_toml
+from training.studies.catalogue import STUDIES
+from training.studies.page import load_outcomes, save_outcome, write_index, write_page
+from training.studies.recipes import cifar_spec, study_recipe
+from training.studies.study import Outcome, Report, Study, Trial, spread
+from training.studies.trials import run_name
+
+ENVIRONMENT = {"versions": {"tensorflow": "2.21.0", "keras": "3.15.1"}, "cores": 2}
+
+
+def trial(label, seed, loss):
+    entry = {"epoch": 1.0, "train_loss": loss, "train_accuracy": 0.5, "test_accuracy": 0.25}
+    return Trial(label, seed, [entry], {"seconds": 30.0, "steps": 10}, {})
+
+
+def outcome(*trials, study="tiny"):
+    recipe = study_recipe("quick", cifar_spec(8))
+    labels = dict.fromkeys(each.label for each in trials)
+    recipes = {label: recipe_to_toml(recipe) for label in labels}
+    return Outcome(study, "quick", recipes, [*trials], {"answer": 42}, ENVIRONMENT)
+
+
+def loss_of(each):
+    return each.metrics[-1]["train_loss"]
+
+
+def tiny_study(seen):
+    """A study whose report says what outcome it was given."""
+
+    def report(given):
+        seen.append(given)
+        rows = [[label, spread(given.values(label, loss_of), 1)] for label in given.labels]
+        return Report("Forty-two.", "None.", {"Losses:": (["network", "loss"], rows)}, {})
+
+    return Study(
+        name="tiny", title="What is it?", background="Known.", contenders=dict, report=report
+    )
+
+
+def test_spread_is_the_mean_and_the_sample_standard_deviation():
+    assert spread([1.0, 2.0, 3.0], 1) == "2.0 ± 1.0"
+    assert spread([0.5], 2, percent=True) == "50.00"
+
+
+def test_seeds_are_compared_one_by_one():
+    found = outcome(
+        trial("a", 0, 3.0), trial("a", 1, 1.0), trial("b", 0, 2.0), trial("b", 1, 2.0),
+        trial("b", 2, 0.0),
+    )  # fmt: skip
+    assert found.every_seed("a", "b", loss_of) == (1, 2)
+    assert found.seeds == [0, 1]
+    assert found.labels == ["a", "b"]
+
+
+def test_a_run_s_folder_follows_from_its_recipe_alone():
+    recipe, same = (study_recipe("quick", cifar_spec(8)) for _ in range(2))
+    assert run_name(recipe) == run_name(same)
+    assert run_name(recipe) != run_name(study_recipe("quick", cifar_spec(8), seed=1))
+    assert run_name(recipe) != run_name(study_recipe("quick", cifar_spec(8), length="2 epochs"))
+
+
+def test_the_page_is_made_of_the_json_alone(tmp_path):
+    seen = []
+    study = tiny_study(seen)
+    found = outcome(trial("a", 0, 1.0), trial("a", 1, 3.0))
+    save_outcome(found, tmp_path)
+    assert load_outcomes(study, tmp_path) == [found]
+    page = write_page(study, tmp_path).read_text()
+    assert seen == [found]
+    for part in ("# What is it?", "Forty-two.", "| a | 2.0 ± 1.4 |", "60 s of steps", "--quick"):
+        assert part in page
+    write_index([study], tmp_path)
+    assert "[tiny](tiny.md)" in (tmp_path / "index.md").read_text()
+
+
+def test_a_page_without_an_outcome_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="must hold an outcome of the study 'tiny'"):
+        write_page(tiny_study([]), tmp_path)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("budget", ["quick", "full"])
+def test_the_contenders_differ_in_their_network_alone(name, budget):
+    recipes = STUDIES[name].contenders(budget)
+    assert STUDIES[name].seeds[budget] >= 3
+    assert len(recipes) >= 3
+    assert len({run_name(recipe) for recipe in recipes.values()}) == len(recipes)
+    first, *others = recipes.values()
+    for other in others:
+        assert (other.data, other.augmentation) == (first.data, first.augmentation)
+        assert (other.optimizer, other.schedule) == (first.optimizer, first.schedule)
+        assert (other.length, other.batch, other.seed) == (first.length, first.batch, first.seed)
+
+
+def test_the_twins_cost_what_the_paper_s_do():
+    costs = STUDIES["degradation"].compute("full")
+    assert costs["20"] == {"parameters": 269_722, "macs": 40_551_040}
+    assert costs["56"]["parameters"] == 853_018
+
+
+def test_the_shortcut_options_cost_what_was_computed_by_hand():
+    costs = [*STUDIES["shortcuts"].compute("quick").values()]
+    assert [cost["parameters"] for cost in costs] == [269_722, 272_474, 283_962]
+    assert [cost["projections"] for cost in costs] == [0, 2, 9]
+
+
+def test_the_projections_where_shapes_differ():
+    found = STUDIES["dimensions"].compute("quick")
+    assert [each["block"] for each in found["transitions"]] == ["stage2_block1", "stage3_block1"]
+    # Weights, γ and β; and the weights times 16 · 16 or 8 · 8 positions.
+    assert [each["parameters"] for each in found["transitions"]] == [
+        16 * 32 + 2 * 32,
+        32 * 64 + 2 * 64,
+    ]
+    assert [each["macs"] for each in found["transitions"]] == [16**2 * 16 * 32, 8**2 * 32 * 64]
+    assert "16" in found["error"]
+    assert "32" in found["error"]
+
+
+def test_a_one_layer_block_is_one_convolution():
+    merged = STUDIES["block-depth"].compute("quick")["merged"]
+    assert set(merged) == {"identity", "projection"}
+    assert max(merged.values()) < 1e-12  # in double precision
+
+
+def test_outcomes_are_plain_json(tmp_path):
+    path = save_outcome(outcome(trial("a", 0, 1.0)), tmp_path)
+    assert json.loads(path.read_text())["computed"] == {"answer": 42}

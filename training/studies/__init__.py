@@ -1,0 +1,1 @@
+"""Studies: questions about residual networks, each answered by a grid of runs."""

@@ -1,0 +1,122 @@
+"""Do deeper networks train worse, and do shortcuts mend it?"""
+
+import numpy as np
+
+from keras_resnets import build_model
+from keras_resnets.analysis import (
+    assert_same_cost,
+    count_macs,
+    count_parameters,
+    plot_gradient_norms,
+)
+from training.studies.reading import (
+    CURVES_CAPTION,
+    END_CAPTION,
+    ERROR_HEADER,
+    draw_curves,
+    error_columns,
+    mean_by_key,
+    observed,
+    train_loss,
+)
+from training.studies.recipes import cifar_spec, study_recipe
+from training.studies.study import Report, Study, spread
+
+DEPTHS = {"quick": (8, 32), "full": (20, 56)}
+KINDS = {"plain": None, "residual": "A"}
+
+
+def twins(budget):
+    """A shallow and a deep network, plain and residual: twins of exactly the same cost."""
+    return {
+        f"{kind} {depth}": study_recipe(budget, cifar_spec(depth, shortcut=shortcut))
+        for depth in DEPTHS[budget]
+        for kind, shortcut in KINDS.items()
+    }
+
+
+def costs(budget):
+    """Costs of the twins for 32×32×3 and 10 classes, which are asserted to be the same."""
+    found = {}
+    for depth in DEPTHS[budget]:
+        pair = [build_model(cifar_spec(depth, shortcut=each)) for each in KINDS.values()]
+        assert_same_cost(*pair)
+        found[str(depth)] = {
+            "parameters": count_parameters(pair[0]).trainable,
+            "macs": count_macs(pair[0]),
+        }
+    return found
+
+
+def report(outcome):
+    """What the page shows."""
+    rows = [
+        [
+            label,
+            f"{outcome.computed[label.split()[1]]['parameters']:,}",
+            *error_columns(outcome.of(label)),
+            spread(outcome.values(label, _least_gradient), 4),
+        ]
+        for label in outcome.labels
+    ]
+    gradients = {
+        label: mean_by_key([observed(trial, "gradient_norms") for trial in outcome.of(label)])
+        for label in outcome.labels
+    }
+    header = ["network", "parameters at 32×32×3", *ERROR_HEADER, "least gradient norm of a kernel"]
+    return Report(
+        answer=_answer(outcome),
+        limits=(
+            "Few epochs, in which a deep network is far from trained; the paper's runs last 64,000 "
+            "steps of 128 images. Training loss and error are averages over the steps before the "
+            "last evaluation, with augmentation."
+        ),
+        tables={END_CAPTION: (header, rows)},
+        figures={
+            "curves": (draw_curves(outcome), CURVES_CAPTION),
+            "gradients": (
+                plot_gradient_norms(gradients),
+                "Norm of the loss's gradient for each kernel at the end of training.",
+            ),
+        },
+    )
+
+
+def _answer(outcome):
+    shallow, deep = DEPTHS[outcome.budget]
+    plain, residual = (
+        outcome.every_seed(f"{kind} {deep}", f"{kind} {shallow}", train_loss) for kind in KINDS
+    )
+    both = outcome.every_seed(f"plain {deep}", f"residual {deep}", train_loss)
+    plain_norm, residual_norm = (
+        np.median(outcome.values(f"{kind} {deep}", _least_gradient)) for kind in KINDS
+    )
+    ratio = plain_norm / residual_norm
+    return (
+        f"With {deep} instead of {shallow} layers, the plain network ended with a higher training "
+        f"loss for {plain[0]} of {plain[1]} seeds, the residual one for {residual[0]} of "
+        f"{residual[1]}. At {deep} layers the plain network, of exactly the same cost, ended above "
+        f"its residual twin for {both[0]} of {both[1]}. The least gradient norm of any kernel of "
+        f"the plain network was {ratio:.2g} times that of its twin"
+        + (": its gradients have not vanished." if ratio > 0.1 else ".")
+    )
+
+
+def _least_gradient(trial):
+    return min(observed(trial, "gradient_norms").values())
+
+
+STUDY = Study(
+    name="degradation",
+    title="Do deeper plain networks train worse, and do shortcuts mend it?",
+    background="""
+[He et al., 2015](https://arxiv.org/abs/1512.03385), sections 1 and 4, found that plain networks
+train worse when they are made deeper. It is the *training* error that grows, so overfitting does
+not explain it; and residual networks of the same cost do not show it (figures 1, 4 and 6). They
+argue that vanishing gradients are not the cause either: with batch normalization, the gradients of
+plain networks keep healthy norms.
+""",
+    contenders=twins,
+    compute=costs,
+    report=report,
+)

@@ -1,0 +1,166 @@
+"""Where do gradients vanish, and are the layers inside a block trained?"""
+
+import keras
+import numpy as np
+
+from keras_resnets import build_model, with_blocks
+from keras_resnets.analysis import gradient_norms, plot_gradient_norms, plot_update_ratios
+from training.data.bundled import digits
+from training.studies.degradation import DEPTHS, KINDS, twins
+from training.studies.reading import SHORT_RUNS, mean_by_key, observed
+from training.studies.recipes import cifar_spec
+from training.studies.study import Report, Study, spread
+from training.studies.unnormalized_block import UnnormalizedBlock
+
+INITIAL_SEEDS = 3
+EXAMPLES = 128
+
+
+def initial_norms(budget):
+    """Gradient norms at initialization, with and without batch norm, on the digits.
+
+    Returns:
+        `{network: {kernel: mean over the seeds}}`. Without batch norm in the blocks, the stem
+        keeps its own.
+    """
+    source = digits("train")
+    pixels = source.images[:EXAMPLES].astype(np.float32)
+    data = (pixels - pixels.mean()) / pixels.std(), source.labels[:EXAMPLES]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    found = {}
+    for depth in DEPTHS[budget]:
+        for kind, shortcut in KINDS.items():
+            for is_normalized in (True, False):
+                norms = []
+                for seed in range(INITIAL_SEEDS):
+                    keras.utils.set_random_seed(seed)
+                    model = build_model(
+                        cifar_spec(depth, shortcut=shortcut),
+                        input_shape=pixels.shape[1:],
+                        classifier_activation=None,
+                    )
+                    if not is_normalized:
+                        model = with_blocks(model, UnnormalizedBlock)
+                    by_path = gradient_norms(model, data, loss)
+                    norms.append({k: v for k, v in by_path.items() if k.endswith("kernel")})
+                label = f"{kind} {depth}{'' if is_normalized else ', no batch norm'}"
+                found[label] = mean_by_key(norms)
+    return found
+
+
+def report(outcome):
+    """What the page shows."""
+    norms, distances = (
+        {
+            label: mean_by_key([observed(trial, what) for trial in outcome.of(label)])
+            for label in outcome.labels
+        }
+        for what in ("gradient_norms", "distance")
+    )
+    initial = outcome.computed
+    rows = [
+        [
+            label,
+            *_extremes(initial[label]),
+            *_extremes(norms[label]),
+            spread([min(_inner(trial)) for trial in outcome.of(label)], 3),
+            spread([float(np.median(_inner(trial))) for trial in outcome.of(label)], 3),
+        ]
+        for label in outcome.labels
+    ]
+    rows += [
+        [label, *_extremes(initial[label]), "", "", "", ""]
+        for label in initial
+        if label not in outcome.labels
+    ]
+    header = [
+        "network",
+        "least norm at first",
+        "greatest ÷ least",
+        "least norm in the end",
+        "greatest ÷ least",
+        "least ‖w − w₀‖ / ‖w₀‖ in a block",
+        "median",
+    ]
+    deep = DEPTHS[outcome.budget][1]
+    return Report(
+        answer=_answer(outcome, initial, deep),
+        limits=(
+            f"{SHORT_RUNS} The networks without batch norm are measured at initialization only, on "
+            "the digits: some of them do not train at these learning rates. Their stem keeps its "
+            "batch norm."
+        ),
+        tables={
+            "Norms of the gradients of the kernels, and how far the kernels moved:": (header, rows)
+        },
+        figures={
+            "trained": (
+                plot_gradient_norms(norms),
+                "Gradient norm of each kernel at the end of training (mean over the seeds).",
+            ),
+            "initial": (
+                plot_gradient_norms({k: v for k, v in initial.items() if f" {deep}" in k}),
+                f"Gradient norm of each kernel at initialization, {deep} layers, with and without "
+                "batch norm.",
+            ),
+            "distance": (
+                plot_update_ratios(distances),
+                "How far each kernel moved from where it began, relative to its norm.",
+            ),
+        },
+    )
+
+
+def _answer(outcome, initial, deep):
+    moved = {
+        kind: min(min(_inner(trial)) for trial in outcome.of(f"{kind} {deep}")) for kind in KINDS
+    }
+    grown = {kind: _growth(initial[f"{kind} {deep}"]) for kind in KINDS}
+    bare = {kind: _growth(initial[f"{kind} {deep}, no batch norm"]) for kind in KINDS}
+    return (
+        f"The layers inside a block are trained: of the {deep}-layer residual network, no kernel "
+        f"in a block moved by less than {moved['residual']:.1%} of its initial norm (plain: "
+        f"{moved['plain']:.1%}). At initialization, on the way from the last block's kernels back "
+        f"to the first's, the gradient's norm changes by a factor of {grown['plain']:.3g} in the "
+        f"plain network and of {grown['residual']:.3g} in the residual one"
+        + (
+            ": with batch norm it does not vanish in the plain network, it grows"
+            if grown["plain"] > 2
+            else ""
+        )
+        + f". Without batch norm in the blocks the factors are {bare['plain']:.3g} and "
+        f"{bare['residual']:.3g}."
+    )
+
+
+def _growth(norms):
+    """Returns the norm at the first kernel of a block over that at the last one."""
+    inner = [value for path, value in norms.items() if "_block" in path]
+    return inner[0] / inner[-1]
+
+
+def _extremes(norms):
+    values = [*norms.values()]
+    return [f"{min(values):.2g}", f"{max(values) / min(values):.3g}"]
+
+
+def _inner(trial):
+    """Returns how far each kernel of a block's branch moved."""
+    distances = observed(trial, "distance")
+    return [value for path, value in distances.items() if "_block" in path]
+
+
+STUDY = Study(
+    name="gradients",
+    title="Do gradients vanish, and are the layers that a shortcut skips trained?",
+    background="""
+A shortcut is a path for the gradient beside the block's layers, and it is often said that residual
+networks work because gradients vanish in plain ones, or that the skipped layers are not trained.
+[He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.1, write that vanishing gradients are
+unlikely to be the cause, for batch normalization keeps the signals' variances. Measured here: the
+norm of the loss's gradient with respect to each kernel, and how far each kernel has moved.
+""",
+    contenders=twins,
+    compute=initial_norms,
+    report=report,
+)

@@ -1,0 +1,208 @@
+"""Can a block of a trained network be left out?"""
+
+import numpy as np
+
+from keras_resnets.analysis import remove_blocks, reorder_blocks
+from keras_resnets.analysis.plot_style import legend, line_style, panels
+from keras_resnets.layers import ResidualBlock
+from training.studies.degradation import DEPTHS, twins
+from training.studies.reading import SHORT_RUNS
+from training.studies.recipes import cifar_spec, study_recipe
+from training.studies.study import Report, Study, spread
+
+DRAWS = 3
+COUNTS = (1, 2, 3, 5, 8)
+SWAPS = (1, 2, 4)
+EXAMPLES = 500
+
+
+def contenders(budget):
+    """The deep twins of the study of degradation, and one whose blocks begin as the identity."""
+    deep = DEPTHS[budget][1]
+    recipes = {label: each for label, each in twins(budget).items() if label.endswith(f" {deep}")}
+    zero = cifar_spec(deep, zero_init_residual=True)
+    return {**recipes, f"residual {deep}, γ = 0": study_recipe(budget, zero)}
+
+
+def measure(model, images):
+    """Error of the network, without each of its blocks, without several, and with some swapped.
+
+    Only blocks that keep the shape are touched, so that the plain network is treated alike.
+    """
+    pixels, labels = images.test[0][:EXAMPLES], images.test[1][:EXAMPLES]
+
+    def error(network):
+        # Not `predict`, which would compile each of these networks for one call.
+        scores = network(pixels, training=False)
+        return float(np.mean(np.argmax(scores, axis=-1) != labels))
+
+    blocks = [layer for layer in model.layers if isinstance(layer, ResidualBlock)]
+    kept = [block.name for block in blocks if block.input.shape == block.output.shape]
+    generator = np.random.default_rng(0)
+    removed = {
+        str(count): [
+            error(remove_blocks(model, list(generator.choice(kept, count, replace=False))))
+            for _ in range(DRAWS)
+        ]
+        for count in COUNTS
+        if count <= len(kept)
+    }
+    swapped = {
+        str(count): [error(_swapped(model, blocks, kept, count, generator)) for _ in range(DRAWS)]
+        for count in SWAPS
+    }
+    return {
+        "whole": error(model),
+        "without": {name: error(remove_blocks(model, [name])) for name in kept},
+        "removed": removed,
+        "swapped": swapped,
+    }
+
+
+def _swapped(model, blocks, kept, count, generator):
+    """Swaps pairs of neighbouring blocks of the same shape."""
+    order = [block.name for block in blocks]
+    pairs = [
+        place
+        for place in range(len(order) - 1)
+        if order[place] in kept
+        and order[place + 1] in kept
+        and blocks[place].output.shape == blocks[place + 1].output.shape
+    ]
+    for place in generator.choice(pairs, count, replace=False):
+        order[place], order[place + 1] = order[place + 1], order[place]
+    return reorder_blocks(model, order)
+
+
+def report(outcome):
+    """What the page shows."""
+    header = ["network", "whole", "without one block", "without the worst", "without 3"]
+    header += ["without 5", "4 pairs swapped"]
+    rows = []
+    for label in outcome.labels:
+        trials = outcome.of(label)
+        rows.append(
+            [
+                label,
+                spread([trial.measured["whole"] for trial in trials], 1, percent=True),
+                spread([_mean(trial, "without") for trial in trials], 1, percent=True),
+                spread([max(_values(trial, "without")) for trial in trials], 1, percent=True),
+                *(
+                    spread([_drawn(trial, what, count) for trial in trials], 1, percent=True)
+                    for what, count in (("removed", "3"), ("removed", "5"), ("swapped", "4"))
+                ),
+            ]
+        )
+    return Report(
+        answer=_answer(outcome),
+        limits=(
+            f"{SHORT_RUNS} Only blocks that keep the shape are removed or swapped; {DRAWS} draws "
+            f"of each number, the same for all networks. Measured on {EXAMPLES} test images at "
+            "most, in inference, with the batch norm's statistics of the whole network."
+        ),
+        tables={
+            "Test error % after the lesion, mean ± standard deviation over the seeds:": (
+                header,
+                rows,
+            )
+        },
+        figures={
+            "removed": (
+                _draw_removed(outcome),
+                "Test error against the number of blocks removed; bands span seeds and draws.",
+            ),
+            "start": (
+                _draw_start(outcome),
+                "Training loss while training: does it help that blocks begin as the identity?",
+            ),
+        },
+    )
+
+
+def _answer(outcome):
+    plain, residual, zero = outcome.labels
+    harm = {
+        label: float(
+            np.mean([_mean(t, "without") - t.measured["whole"] for t in outcome.of(label)])
+        )
+        for label in outcome.labels
+    }
+    less = outcome.every_seed(
+        plain, residual, lambda trial: _mean(trial, "without") - trial.measured["whole"]
+    )
+    first = {
+        label: np.mean([trial.metrics[0]["train_loss"] for trial in outcome.of(label)])
+        for label in (residual, zero)
+    }
+    return (
+        f"Without one block the residual network's test error grew by {100 * harm[residual]:.1f} "
+        f"points on average, the plain twin's by {100 * harm[plain]:.1f}; the plain one suffered "
+        f"more for {less[0]} of {less[1]} seeds. So single blocks of the residual network do "
+        "little that the others cannot do without. Where the blocks began as the identity "
+        f"(γ = 0), the training loss up to the first evaluation was {first[zero]:.3f} instead of "
+        f"{first[residual]:.3f}."
+    )
+
+
+def _values(trial, what):
+    return [*trial.measured[what].values()]
+
+
+def _mean(trial, what):
+    return float(np.mean(_values(trial, what)))
+
+
+def _drawn(trial, what, count):
+    return float(np.mean(trial.measured[what][count]))
+
+
+def _draw_removed(outcome):
+    figure, (axes,) = panels(1)
+    for index, label in enumerate(outcome.labels):
+        trials = outcome.of(label)
+        counts = [0, *map(int, trials[0].measured["removed"])]
+        errors = [[100 * trial.measured["whole"] for trial in trials]]
+        for count in counts[1:]:
+            errors.append(
+                [100 * e for trial in trials for e in trial.measured["removed"][str(count)]]
+            )
+        style = line_style(index)
+        axes.plot(counts, [np.mean(each) for each in errors], label=label, **style)
+        axes.fill_between(
+            counts, [*map(min, errors)], [*map(max, errors)], color=style["color"], alpha=0.15
+        )
+    axes.set_xlabel("blocks removed")
+    axes.set_ylabel("test error (%)")
+    axes.set_ylim(bottom=0)
+    legend(axes)
+    return figure
+
+
+def _draw_start(outcome):
+    figure, (axes,) = panels(1)
+    for index, label in enumerate(outcome.labels):
+        trials = outcome.of(label)
+        epochs = [entry["epoch"] for entry in trials[0].metrics]
+        losses = [[entry["train_loss"] for entry in trial.metrics] for trial in trials]
+        axes.plot(epochs, np.mean(losses, axis=0), label=label, **line_style(index))
+    axes.set_xlabel("epochs")
+    axes.set_ylabel("training loss (nats)")
+    legend(axes)
+    return figure
+
+
+STUDY = Study(
+    name="lesion",
+    title="Can a block do nearly nothing, and be left out?",
+    background="""
+If what a block adds is a correction, a trained network should bear the loss of one; where
+everything passes through every layer, it should not. [Veit et al.,
+2016](https://arxiv.org/abs/1605.06431) removed and shuffled blocks of trained networks at test
+time: ResNets hardly minded, VGG broke. Here it is done to a residual network and its plain twin.
+Beside them is a network whose blocks begin as the identity, because the last γ of each branch
+begins at 0 ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 5.1).
+""",
+    contenders=contenders,
+    measure=measure,
+    report=report,
+)

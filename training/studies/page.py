@@ -1,0 +1,161 @@
+"""The page of a study: made from what its JSON files hold, and from nothing else."""
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from training.run_directory import write_json
+from training.studies.study import Budget, Outcome, Report, Study, Trial
+
+BUDGETS: tuple[Budget, ...] = ("full", "quick")
+
+
+def save_outcome(outcome: Outcome, folder: Path) -> Path:
+    """Writes an outcome as JSON, in a folder of the study's name; returns the file."""
+    path = folder / outcome.study / f"{outcome.budget}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, dataclasses.asdict(outcome))
+    return path
+
+
+def load_outcomes(study: Study, folder: Path) -> list[Outcome]:
+    """Reads what `save_outcome` wrote for a study: the full budget first."""
+    outcomes = []
+    for budget in BUDGETS:
+        path = folder / study.name / f"{budget}.json"
+        if path.exists():
+            values = json.loads(path.read_text(encoding="utf-8"))
+            values["trials"] = [Trial(**trial) for trial in values["trials"]]
+            outcomes.append(Outcome(**values))
+    return outcomes
+
+
+def write_page(study: Study, folder: Path) -> Path:
+    """Draws a study's figures and writes its page, from its outcomes.
+
+    Args:
+        study: The study.
+        folder: Holds `NAME/full.json` or `NAME/quick.json`, or both. `NAME.md` and
+            `NAME/*.png` are written.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ValueError: If there is no outcome.
+    """
+    outcomes = load_outcomes(study, folder)
+    if not outcomes:
+        raise ValueError(
+            f"`output` must hold an outcome of the study {study.name!r}, which running it writes. "
+            f"Received: output={str(folder)!r}"
+        )
+    parts = [f"# {study.title}", study.background.strip()]
+    for outcome in outcomes:
+        report = study.report(outcome)
+        parts += _section(study, outcome, report, folder)
+    path = folder / f"{study.name}.md"
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return path
+
+
+def write_index(studies: Sequence[Study], folder: Path) -> Path:
+    """Writes `index.md`: a question, its answer, a plot and a command for every study."""
+    parts = ["# Studies", INDEX_HEAD]
+    pages = []
+    for study in studies:
+        outcomes = load_outcomes(study, folder)
+        if not outcomes:
+            continue
+        report = study.report(outcomes[0])
+        pages.append(study.name)
+        parts += [
+            f"## {study.title}",
+            f"{report.answer} ([{study.name}]({study.name}.md))",
+            *(
+                f"![{caption}]({_picture(study, outcomes[0], name)})"
+                for name, (_, caption) in list(report.figures.items())[:1]
+            ),
+            f"`{_command(study, outcomes[0])}`",
+        ]
+    parts.append("```{toctree}\n:hidden:\n\n" + "\n".join(pages) + "\n```")
+    path = folder / "index.md"
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return path
+
+
+INDEX_HEAD = """\
+Each question is answered by runs that one command repeats. `--quick` takes minutes on two cores and
+scikit-learn's digits; without it the runs are on CIFAR-10. Tables, plots and the answers' numbers
+are made from the runs' JSON files, which lie beside the pages.
+"""
+
+
+def _section(study: Study, outcome: Outcome, report: Report, folder: Path) -> list[str]:
+    heading = {"full": "On CIFAR-10", "quick": "Quick: on the digits"}[outcome.budget]
+    parts = [f"## {heading}", report.answer]
+    for name, (figure, caption) in report.figures.items():
+        picture = _picture(study, outcome, name)
+        figure.savefig(folder / picture, dpi=110)
+        parts.append(f"![{caption}]({picture})\n\n*{caption}*")
+    for caption, (header, rows) in report.tables.items():
+        parts.append(f"{caption}\n\n{_table(header, rows)}")
+    parts += [f"**Limits.** {report.limits}", _what_was_run(outcome)]
+    parts.append(f"```sh\n{_command(study, outcome)}\n```")
+    return parts
+
+
+def _table(header, rows):
+    align = ["---", *["---:"] * (len(header) - 1)]
+    lines = [header, align, *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _picture(study, outcome, name):
+    return f"{study.name}/{outcome.budget}-{name}.png"
+
+
+def _command(study, outcome):
+    quick = " --quick" if outcome.budget == "quick" else ""
+    return f"python -m training study {study.name} --output docs/studies{quick}"
+
+
+def _what_was_run(outcome: Outcome) -> str:
+    """Says what was run, on what, for how long."""
+    if not outcome.trials:
+        return "**What was run.** Nothing was trained; the numbers are computed."
+    seconds = sum(trial.result["seconds"] for trial in outcome.trials)
+    recipe = tomllib.loads(next(iter(outcome.recipes.values())))
+    versions = outcome.environment["versions"]
+    counts = sorted({len(outcome.of(label)) for label in outcome.labels})
+    seeds = " or ".join(map(str, counts))
+    return (
+        f"**What was run.** {len(outcome.labels)} networks with {seeds} seed"
+        f"{'s' if counts[-1] > 1 else ''} each on {_data(recipe)}, {recipe['length']} with "
+        f"batches of {recipe['batch']}, with {_optimizer(recipe)}: {_time(seconds)} of steps in "
+        f"all, on {outcome.environment['cores']} CPU cores with TensorFlow "
+        f"{versions['tensorflow']} and Keras {versions['keras']}. The recipes, field by field, "
+        f"are in [{outcome.budget}.json]({outcome.study}/{outcome.budget}.json)."
+    )
+
+
+def _data(recipe: dict[str, Any]) -> str:
+    return {
+        "digits": "scikit-learn's handwritten digits (1,437 images to train on, 360 to test with)",
+        "cifar10": "CIFAR-10",
+    }.get(recipe["data"]["source"], recipe["data"]["source"])
+
+
+def _optimizer(recipe: dict[str, Any]) -> str:
+    optimizer, schedule = recipe["optimizer"], recipe["schedule"]
+    return (
+        f"{optimizer['name'].upper()}, a peak learning rate of {optimizer['learning_rate']:g} "
+        f"({schedule['name']}) and weight decay of {optimizer['weight_decay']:g}"
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
