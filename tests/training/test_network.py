@@ -78,7 +78,7 @@ def test_a_file_that_is_none_is_an_error(tmp_path, suffix):
     with pytest.raises(ValueError, match="existing file"):
         network(path)
     path.write_bytes(b"no weights")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="is no sound"):
         network(path)
 
 
