@@ -57,9 +57,9 @@ def run(
     Raises:
         SystemExit: With the same statuses, after a signal that came before there was a step to
             save.
-        ValueError: If `steps_per_call` is negative; if the folder holds a run by another recipe or
-            on other data, or another process is at work in it; if the strategy contradicts the
-            cluster, or the batch cannot be shared equally by the replicas.
+        ValueError: If `steps_per_call` is negative; if `run_dir` is a file, holds a run by another
+            recipe or on other data, or another process is at work in it; if the strategy
+            contradicts the cluster, or the batch cannot be shared equally by the replicas.
         LostWorker: If another worker is gone.
         OSError: If a file cannot be written, for instance on a full disk; the last checkpoint
             stays.
@@ -69,6 +69,8 @@ def run(
         raise ValueError(
             f"`steps_per_call` must be at least 0. Received: steps_per_call={steps_per_call}"
         )
+    if run_dir.exists() and not run_dir.is_dir():
+        raise ValueError(f"`run_dir` must be a folder. Received: run_dir={str(run_dir)!r}")
     console = console or Console()
     with StopSignals() as signals:
         if _is_complete(recipe, run_dir, console):

@@ -9,12 +9,18 @@ import sys
 
 from training.__main__ import main
 
-if __name__ == "__main__":
-    import tensorflow as tf
 
+def use_small_resnet20():
+    """Lets this process build ResNet-20 with three blocks instead of nine."""
     from keras_resnets.models.variants import VARIANTS
 
     VARIANTS["resnet20"] = dataclasses.replace(VARIANTS["resnet20"], repeats=(1, 1, 1))
+
+
+if __name__ == "__main__":
+    import tensorflow as tf
+
+    use_small_resnet20()
     if os.environ.get("LOGICAL_CPUS"):
         cpu = tf.config.list_physical_devices("CPU")[0]
         logical = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["LOGICAL_CPUS"])

@@ -167,6 +167,14 @@ def test_only_a_run_without_checkpoints_begins_with_the_recipes_weights(tmp_path
     assert seen[3:5] == [("resume", 0), ("train", 3)]
 
 
+def test_a_file_is_no_run(tmp_path):
+    path = tmp_path / "run"
+    path.write_text("a text")
+    with pytest.raises(ValueError, match=r"`run_dir` must be a folder\. Received: run_dir='.*run'"):
+        train(path)
+    assert path.read_text() == "a text"
+
+
 @pytest.mark.parametrize("steps_per_call", [-1, -20])
 def test_steps_per_call_must_not_be_negative(tmp_path, steps_per_call):
     with pytest.raises(ValueError, match=f"at least 0. Received: steps_per_call={steps_per_call}"):

@@ -171,7 +171,7 @@ def test_a_folder_that_was_not_published_is_not_replaced(run_dir, folder, tmp_pa
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.txt").write_text("years of work")
-    with pytest.raises(ValueError, match="must not be there yet.* Received: folder='.*precious'"):
+    with pytest.raises(ValueError, match=r"must not be there yet.* Received: folder='.*precious'"):
         publish(run_dir, precious, "A note.")
     assert (precious / "thesis.txt").read_text() == "years of work"
     published = tmp_path / "published"
@@ -186,6 +186,6 @@ def test_a_folder_that_was_not_published_is_not_replaced(run_dir, folder, tmp_pa
 def test_a_name_leads_nowhere_else(run_dir, tmp_path, monkeypatch, name):
     commands = pytest.importorskip("training.commands", exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="`name` must be the name of a folder. Received: name="):
+    with pytest.raises(ValueError, match=r"`name` must be the name of a folder\. Received: name="):
         commands.publish_command(run_dir, name, "A note.")
     assert list(tmp_path.iterdir()) == []

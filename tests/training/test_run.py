@@ -183,12 +183,10 @@ def test_after_damage_the_checkpoint_before_leads_to_the_same_bits(whole, tmp_pa
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(
-    "flags", [["--ema", "0"], ["--ema", "0.9"], ["--optimizer.accumulate", "5"]]
-)
-def test_what_diverges_stops_with_step_and_examples(tmp_path, flags):
+def test_what_diverges_stops_with_step_and_examples(tmp_path):
     run_dir = tmp_path / "run"
-    flags = ["--optimizer.learning-rate", "1e38", "--checkpoint-every", "1 steps", *flags]
+    flags = ["--optimizer.learning-rate", "1e38", "--checkpoint-every", "1 steps"]
+    flags += ["--optimizer.accumulate", "5"]
     status, output = finish(run_dir, *flags)
     assert status == 1
     assert re.search(r"error: Step \d of 40: .* is not a finite number.*examples \[\d+, ", output)
