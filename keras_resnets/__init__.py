@@ -18,9 +18,10 @@ except ModuleNotFoundError as error:
 from keras_resnets import analysis, layers, models, preprocessing
 from keras_resnets.models import *  # noqa: F403
 from keras_resnets.preprocessing import *  # noqa: F403
-from keras_resnets.weights import convert_weights, to_torch_state_dict
+from keras_resnets.weights import PRESETS, convert_weights, to_torch_state_dict
 
 __all__ = [
+    "PRESETS",
     "analysis",
     "convert_weights",
     "layers",

@@ -12,7 +12,7 @@ from keras_resnets.arguments import (
 from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
 from keras_resnets.models.inputs import model_inputs
 from keras_resnets.models.spec import BLOCKS, STEM_STRIDES, ResNetSpec
-from keras_resnets.models.weights_file import check_weights_path, load_weights
+from keras_resnets.models.weights_file import check_weights, load_weights
 
 DEFAULT_CLASSES = {"imagenet": 1000, "cifar": 10}
 
@@ -40,8 +40,10 @@ def build_model(
     Args:
         spec: A `ResNetSpec`.
         include_top: Whether the model ends in pooling and classifier.
-        weights: `None`, or the path of a `.weights.h5` or `.keras` file of this architecture, or of
-            a checkpoint of another library that `keras_resnets.convert_weights` knows.
+        weights: `None`; the path of a `.weights.h5` or `.keras` file of this architecture, or of
+            a checkpoint of another library that `keras_resnets.convert_weights` knows; a name in
+            `keras_resnets.PRESETS`, or `"imagenet"` for the best preset of this architecture,
+            which are downloaded once.
         input_tensor: A Keras tensor to use as the image; what comes before it becomes part of
             the model.
         input_shape: The image's shape without the batch, in `keras.config.image_data_format()`:
@@ -62,6 +64,7 @@ def build_model(
         ValueError: If a value is not allowed, contradicts another or has no effect; if the
             weights do not exist or are another architecture's.
         TypeError: If a value is of another type.
+        OSError: If a preset cannot be downloaded.
 
     Example:
 
@@ -79,7 +82,7 @@ def build_model(
     check_choice("pooling", pooling, (None, "avg", "max"))
     _check_head(include_top, pooling, classes, classifier_activation)
     if weights is not None:
-        check_weights_path(weights)
+        weights = check_weights(weights, spec)
     if classes is None:
         classes = DEFAULT_CLASSES[spec.stem]
     classes = check_positive_int("classes", classes)
