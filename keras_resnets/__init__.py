@@ -2,8 +2,11 @@
 
 __version__ = "0.1.0"
 
+from keras_resnets.command_start import without_chatter
+
 try:
-    import keras  # noqa: F401
+    with without_chatter():
+        import keras  # noqa: F401
 except ModuleNotFoundError as error:
     if error.name not in ("tensorflow", "jax", "jaxlib", "torch", "openvino"):
         raise

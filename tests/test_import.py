@@ -12,7 +12,8 @@ PACKAGE = ROOT / "keras_resnets"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 # A part may import those before it, and itself.
-ORDER = ["arguments", "files", "layers", "models", "analysis", "preprocessing", "weights"]
+ORDER = ["command_start", "arguments", "files", "layers", "models", "analysis", "preprocessing"]
+ORDER += ["weights", "cli", "__main__"]
 
 
 def module_level_imports(path):
