@@ -1,6 +1,7 @@
 """Says what is on images, with the best classes of each as bars, or as JSON."""
 
 import json
+import sys
 
 from keras_resnets.cli.class_names import HELP as CLASS_NAMES_HELP
 from keras_resnets.cli.class_names import read_class_names
@@ -38,6 +39,11 @@ def run(arguments):
     top = min(TOP, classes) if arguments.top is None else arguments.top
     answers = classify(model, arguments.images, top=top, class_names=names)
     images = list(zip(arguments.images, answers, strict=True))
+    if arguments.class_names is None and names is not None:
+        print(
+            "note: the model does not say what its classes are called; --class-names does",
+            file=sys.stderr,
+        )
     if arguments.json:
         print(json.dumps([_as_json(image, found) for image, found in images], indent=2))
         return

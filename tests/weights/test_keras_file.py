@@ -23,16 +23,19 @@ def path(tmp_path):
     return tmp_path / "model.keras"
 
 
-def with_config(path, change):
-    """Writes a file whose configuration is changed."""
+@pytest.fixture(scope="module")
+def members(tmp_path_factory):
+    """The members of a sound file, by their names."""
+    path = tmp_path_factory.mktemp("sound") / "model.keras"
     tiny().save(path)
     with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(members["config.json"])
-    members["config.json"] = json.dumps(change(config)).encode()
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write(path, members, config):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(name, json.dumps(config) if name == "config.json" else content)
 
 
 def assert_the_same_answers(model, path, rng):
@@ -101,17 +104,17 @@ def named(module, name, config=None, registered=None):
     ids=lambda value: str(value["class_name"]),
 )
 @pytest.mark.parametrize("depth", ["the model", "a layer", "an activation"])
-def test_a_configuration_that_names_anything_else_builds_nothing(path, planted, depth, monkeypatch):
-    def plant(config):
-        if depth == "the model":
-            return planted
-        if depth == "a layer":
-            config["config"]["layers"][1] = planted
-        else:
-            config["config"]["layers"][-1]["config"]["activation"] = planted
-        return config
-
-    with_config(path, plant)
+def test_a_configuration_that_names_anything_else_builds_nothing(
+    path, planted, depth, members, monkeypatch
+):
+    config = json.loads(members["config.json"])
+    if depth == "the model":
+        config = planted
+    elif depth == "a layer":
+        config["config"]["layers"][1] = planted
+    else:
+        config["config"]["layers"][-1]["config"]["activation"] = planted
+    write(path, members, config)
 
     def build(*arguments, **options):
         pytest.fail("something was built")
@@ -131,8 +134,8 @@ def test_a_configuration_that_names_anything_else_builds_nothing(path, planted, 
         (lambda config: {"padding": " " * 2**25}, "unpacks to 33,5"),
     ],
 )
-def test_a_wrong_configuration_is_an_error_of_the_file(path, change, message):
-    with_config(path, change)
+def test_a_wrong_configuration_is_an_error_of_the_file(path, members, change, message):
+    write(path, members, change(json.loads(members["config.json"])))
     with pytest.raises(WeightsFileError, match=message):
         load_keras_file(path)
 
