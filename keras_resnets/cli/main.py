@@ -13,6 +13,7 @@ from keras_resnets.cli import (
     list_command,
     predict_command,
 )
+from keras_resnets.command_start import without_chatter
 
 COMMANDS = {
     "list": list_command,
@@ -46,6 +47,11 @@ def main(arguments=None) -> int:
         parsed = parser.parse_args(arguments)
     except SystemExit as stop:  # argparse has written the line, or the help
         return int(stop.code or 0)
+    with without_chatter():
+        return _run(parsed)
+
+
+def _run(parsed):
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning

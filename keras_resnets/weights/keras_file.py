@@ -12,6 +12,7 @@ from keras_resnets.models.weights_file import load_weights_file
 MEMBER = "config.json"
 # ResNet-1202's takes 1 MB.
 MOST_BYTES = 2**25
+MOST_LETTERS = 300
 # What a network of this package, or one built further upon it, is made of. None of these runs code
 # that its configuration names or brings along, nor reads files.
 KERAS_CLASSES = {
@@ -63,7 +64,9 @@ def load_keras_file(path):
     try:
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     except Exception as error:  # what Keras raises of a wrong configuration has no common base
-        raise _refusal(path, f"Keras cannot build its model ({error})") from error
+        # Its errors repeat the configuration around each layer; the innermost says what is wrong.
+        reason = str(error).rpartition("Exception encountered: ")[2][:MOST_LETTERS]
+        raise _refusal(path, f"Keras cannot build its model ({reason})") from error
     if not isinstance(model, keras.Model):
         raise _refusal(path, "it describes no model")
     load_weights_file(model, path)

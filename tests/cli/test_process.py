@@ -46,6 +46,7 @@ sys.argv, sys.orig_argv = {argv}, ["python", *{argv}]
 try:
     with start.without_chatter():
         os.write(2, b"chatter")
+        print("python's", file=sys.stderr)
         {then}
 except RuntimeError:
     os.write(2, b" failed")
@@ -55,13 +56,14 @@ except RuntimeError:
 @pytest.mark.parametrize(
     ("argv", "then", "expected"),
     [
-        (["/somewhere/bin/keras-resnets", "list"], "pass", ""),
-        (["keras-resnets.exe", "list"], "pass", ""),
-        (["-m", "keras_resnets", "list"], "pass", ""),
-        (["keras-resnets", "list"], "raise RuntimeError", "chatter failed"),
-        (["-m", "pytest"], "pass", "chatter"),
-        (["train.py", "keras-resnets"], "pass", "chatter"),
-        ([], "pass", "chatter"),
+        (["/somewhere/bin/keras-resnets", "list"], "pass", "python's\n"),
+        (["keras-resnets.exe", "list"], "pass", "python's\n"),
+        (["-m", "keras_resnets", "list"], "pass", "python's\n"),
+        (["keras-resnets", "list"], "raise RuntimeError", "python's\nchatter failed"),
+        (["/somewhere/keras_resnets/__main__.py", "list"], "pass", "python's\n"),
+        (["-m", "pytest"], "pass", "chatterpython's\n"),
+        (["train.py", "keras-resnets"], "pass", "chatterpython's\n"),
+        ([], "pass", "chatterpython's\n"),
     ],
 )
 def test_only_the_command_holds_chatter_back(argv, then, expected):
