@@ -43,7 +43,7 @@ def bar(share, width):
     '██▌'
     """
     try:
-        EIGHTHS.encode(sys.stdout.encoding or "ascii")
+        EIGHTHS.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         return "#" * round(share * width)
     whole, rest = divmod(round(share * width * 8), 8)
