@@ -12,9 +12,13 @@ PACKAGE = ROOT / "keras_resnets"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 # A part may import those before it, and itself.
-ORDER = ["arguments", "files", "layers", "models", "analysis", "preprocessing", "weights"]
-# A factory's `weights=` takes other libraries' files too: the one import that turns back.
-TURNS_BACK = {("models/weights_file.py", "keras_resnets.weights.convert")}
+ORDER = ["command_start", "arguments", "files", "layers", "models", "analysis", "preprocessing"]
+ORDER += ["weights", "cli", "__main__"]
+# A factory's `weights=` takes other libraries' files and presets too: all that turns back.
+TURNS_BACK = {
+    ("models/weights_file.py", "keras_resnets.weights.convert"),
+    ("models/weights_file.py", "keras_resnets.weights.preset_weights"),
+}
 
 
 def imports(path, within_functions):

@@ -40,8 +40,10 @@ def build_model(
     Args:
         spec: A `ResNetSpec`.
         include_top: Whether the model ends in pooling and classifier.
-        weights: `None`, or the path of a `.weights.h5` or `.keras` file of this architecture, or of
-            a checkpoint of another library that `keras_resnets.convert_weights` knows.
+        weights: `None`; the path of a `.weights.h5` or `.keras` file of this architecture, or of
+            a checkpoint of another library that `keras_resnets.convert_weights` knows; a name in
+            `keras_resnets.PRESETS`, or `"imagenet"` for the best preset of this architecture,
+            which are downloaded once.
         input_tensor: A Keras tensor to use as the image; what comes before it becomes part of
             the model.
         input_shape: The image's shape without the batch, in `keras.config.image_data_format()`:
@@ -62,6 +64,7 @@ def build_model(
         ValueError: If a value is not allowed, contradicts another or has no effect; if the
             weights do not exist or are another architecture's.
         TypeError: If a value is of another type.
+        OSError: If a preset cannot be downloaded.
 
     Example:
 
@@ -80,9 +83,9 @@ def build_model(
     _check_head(include_top, pooling, classes, classifier_activation)
     if weights is not None:
         # Reading files takes a third of what the package imports, and most models read none.
-        from keras_resnets.models.weights_file import check_weights_path, load_weights
+        from keras_resnets.models.weights_file import check_weights, load_weights
 
-        check_weights_path(weights)
+        weights = check_weights(weights, spec)
     if classes is None:
         classes = DEFAULT_CLASSES[spec.stem]
     classes = check_positive_int("classes", classes)

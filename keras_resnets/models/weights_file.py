@@ -18,18 +18,39 @@ MEMBER = "model.weights.h5"
 SLACK = 2**28
 
 
+def check_weights(weights, spec):
+    """Returns the path of a weights file, or the preset that a text without its suffix names.
+
+    Raises:
+        ValueError: If there is no such file, or it is of another kind; or there is no such preset
+            for the network of this spec.
+        TypeError: If `weights` is not a path.
+    """
+    if isinstance(weights, str) and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
+        from keras_resnets.weights.preset_weights import find_preset
+
+        return find_preset(weights, spec)
+    return check_weights_path(weights)
+
+
 def load_weights(model, path):
-    """Loads a file of Keras, or a checkpoint of another library.
+    """Loads a file of Keras, a checkpoint of another library, or a preset.
 
     Args:
         model: A built functional model.
-        path: Path of the file; its name tells which of the two it is.
+        path: Path of the file, whose name tells which of the two it is; or a preset.
 
     Raises:
         WeightsFileError: As `load_weights_file`, and where `keras_resnets.convert_weights` raises
             an error.
         ValueError, TypeError: As `load_weights_file`.
+        OSError: If a preset cannot be downloaded.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        from keras_resnets.weights.preset_weights import load_preset
+
+        load_preset(model, path)
+        return
     if Path(path).name.endswith(SUFFIXES):
         load_weights_file(model, path)
         return

@@ -95,20 +95,22 @@ def convert_weights(
     return model
 
 
-def load_foreign_weights(model, source):
+def load_foreign_weights(model, source, usual_preprocessing=None):
     """Loads a checkpoint of another library into a model: for a factory's `weights`.
 
-    The model then carries the family's preprocessing.
+    The model then carries the usual preprocessing, fitted to the size of its images.
 
     Args:
         model: A model of the zoo.
         source: As in `convert_weights`.
+        usual_preprocessing: The `Preprocessing` that the weights were published with; by default,
+            the family's.
 
     Raises:
         ValueError: As in `convert_weights`; the model is then left as it was.
         TypeError: If an argument is of another type.
     """
-    _load(model, recognize(source_arrays(source)), preprocessing=None)
+    _load(model, recognize(source_arrays(source)), None, usual_preprocessing)
 
 
 def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, name):
@@ -154,7 +156,7 @@ def _source_shape(checkpoint, size):
     return (size, size, channels)
 
 
-def _load(model, checkpoint, preprocessing):
+def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
     """Loads all or nothing, and warns of what could not be taken over."""
     spec = check_model(model, checkpoint.family)
     variables = {weight.path: weight for weight in model.weights}
@@ -163,7 +165,8 @@ def _load(model, checkpoint, preprocessing):
     for path, value in values.items():
         variables[path].assign(value)
     if preprocessing is None:
-        preprocessing = _fitting(checkpoint.family.preprocessing, model, shapes)
+        usual = usual_preprocessing or checkpoint.family.preprocessing
+        preprocessing = _fitting(usual, model, shapes)
     set_preprocessing(model, preprocessing)
     for note in notes:
         warnings.warn(f"{model.name}: {note}.", stacklevel=_levels_in_package() + 1)

@@ -122,8 +122,8 @@ def test_a_damaged_checkpoint_of_another_library_is_refused(tmp_path, name, cont
         ResNet20(weights=tmp_path / name)
 
 
-def test_no_weights_are_published_yet():
-    with pytest.raises(ValueError, match="`weights` must be None, or the path"):
+def test_a_network_without_presets_says_so():
+    with pytest.raises(ValueError, match=r"preset, of which this network has none. Received"):
         ResNet20(weights="imagenet")
 
 

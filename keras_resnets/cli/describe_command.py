@@ -1,0 +1,87 @@
+"""Describes a network: its layers by stage, its cost, what it eats, how it departs from the paper.
+
+For a file, or for a network by its name. Of a network by its name, the weights are new ones.
+"""
+
+import dataclasses
+import textwrap
+
+import keras
+
+from keras_resnets.analysis import count_parameters, explain, summarize
+from keras_resnets.cli.open_model import HELP, open_model
+from keras_resnets.models import model_spec
+from keras_resnets.models.inputs import DEFAULT_SIZES
+from keras_resnets.preprocessing import model_preprocessing
+from keras_resnets.preprocessing.model import preprocesses_itself
+
+WIDTH = 80
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to its parser."""
+    parser.add_argument("model", help=HELP)
+    parser.add_argument("--weights", help="for a network's name: a file, or a preset's name")
+    parser.add_argument(
+        "--size", type=int, help="the image's height and width, for a model that takes any"
+    )
+
+
+def run(arguments):
+    """Prints what the model is."""
+    model = open_model(arguments.model, arguments.weights)
+    shape = _image_shape(model, arguments.size)
+    print(f"{model.name}: {_structure(model)}\n")
+    print(summarize(model, shape))
+    count = count_parameters(model)
+    print(f"\n{count.total:,} parameters with the statistics of batch normalization.\n")
+    print(_filled(f"Preprocessing: {_preprocessing(model)}"))
+    print()
+    explanation = explain(model)
+    print("\n".join(_filled(line) for line in str(explanation).splitlines()))
+
+
+def _structure(model):
+    try:
+        spec = model_spec(model)
+    except ValueError:
+        return "no spec describes its blocks."
+    shortcut = "no shortcuts" if spec.shortcut is None else f"shortcuts of option {spec.shortcut}"
+    repeats = ", ".join(str(count) for count in spec.repeats)
+    return f"{spec.depth} layers, {repeats} {spec.block} blocks, {shortcut}."
+
+
+def _image_shape(model, size):
+    """Returns the image's shape, with the usual size where the model leaves it open."""
+    shape = list(model.input_shape[1:])
+    is_last = keras.config.image_data_format() == "channels_last"
+    for axis in (0, 1) if is_last else (1, 2):
+        if size is not None and shape[axis] not in (None, size):
+            raise ValueError(
+                f"`--size` belongs to a model that takes images of any size; this one takes "
+                f"{shape[axis]}. Received: --size {size}"
+            )
+        if shape[axis] is None:
+            has_pool = any(layer.name == "stem_pool" for layer in model.layers)
+            shape[axis] = size or DEFAULT_SIZES["imagenet" if has_pool else "cifar"]
+    return tuple(shape)
+
+
+def _preprocessing(model):
+    if preprocesses_itself(model):
+        return "a layer of the model; it takes pixels of 0 to 255."
+    preprocessing = model_preprocessing(model)
+    if preprocessing is None:
+        return "none is noted; `keras_resnets.set_preprocessing` notes it."
+    fields = dataclasses.asdict(preprocessing)
+    return ", ".join(f"{name} {_value(value)}" for name, value in fields.items()) + "."
+
+
+def _value(value):
+    if isinstance(value, tuple):
+        return "(" + ", ".join(f"{number:g}" for number in value) + ")"
+    return str(value)
+
+
+def _filled(line):
+    return textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False)

@@ -1,0 +1,103 @@
+"""The command line: which command there is, and how it fails."""
+
+import argparse
+import os
+import sys
+import warnings
+
+import keras_resnets
+from keras_resnets.cli import (
+    convert_command,
+    describe_command,
+    export_command,
+    list_command,
+    predict_command,
+)
+from keras_resnets.command_start import without_chatter
+
+COMMANDS = {
+    "list": list_command,
+    "describe": describe_command,
+    "convert": convert_command,
+    "predict": predict_command,
+    "export": export_command,
+}
+# What wrong arguments, files and networks raise, and a package that is not installed.
+EXPECTED = (ValueError, TypeError, OSError, ImportError)
+
+
+def main(arguments=None) -> int:
+    """Runs a command of `keras-resnets`; what goes wrong is one line on stderr.
+
+    Args:
+        arguments: The words behind `keras-resnets`, as a list; `None` for those of this process.
+
+    Returns:
+        The exit status: 0; 2 if an argument, a file or the network was not as it must be.
+
+    Example:
+
+    >>> keras_resnets.cli.main(["list", "plainnet20"])
+    model       parameters  multiply-adds  image
+    plainnet20     269,722     40.55 MMAC  32×32×3
+    0
+    """
+    parser = _parser()
+    try:
+        parsed = parser.parse_args(arguments)
+    except SystemExit as stop:  # argparse has written the line, or the help
+        return int(stop.code or 0)
+    with without_chatter():
+        return _run(parsed)
+
+
+def _run(parsed):
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            COMMANDS[parsed.command].run(parsed)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as `head`, has enough. Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except EXPECTED as error:
+        print(f"keras-resnets: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("keras-resnets: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without repeating the usage."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message}. See {self.prog} --help\n")
+
+
+def _parser():
+    parser = _Parser(
+        prog="keras-resnets",
+        description="Residual networks for Keras: what there is, what it costs, what it sees.",
+    )
+    parser.add_argument("--version", action="version", version=keras_resnets.__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        summary, _, rest = (module.__doc__ or "").partition("\n")
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary}\n{rest}".rstrip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+    return parser
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    print(f"note: {_one_line(message)}", file=sys.stderr)
+
+
+def _one_line(message):
+    return " ".join(str(message).split()) or type(message).__name__

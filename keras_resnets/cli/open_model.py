@@ -1,0 +1,66 @@
+"""From what a user names, a network or a file, to a model."""
+
+from pathlib import Path
+
+from keras_resnets.models import create_model, list_models
+from keras_resnets.models.weights_file import FOREIGN_SUFFIXES
+from keras_resnets.weights import PRESETS, convert_weights
+from keras_resnets.weights.keras_file import load_keras_file
+
+HELP = "a network's name, a preset's name, or a file (.keras, .safetensors, .pth, .th, .h5 …)"
+
+
+def open_model(source, weights=None, **converting):
+    """Returns the model of a network's name, a preset's name, or a file.
+
+    Args:
+        source: A name as `list_models` gives them, a key of `PRESETS`, or the path of a `.keras`
+            file or of another library's checkpoint.
+        weights: With a network's name: the path of a file, or a preset's name.
+        **converting: Arguments of `convert_weights`, for a checkpoint of another library.
+
+    Raises:
+        ValueError: If there is no such name or file, or an argument has no effect.
+        OSError: If a file cannot be read, or a preset not be downloaded.
+
+    Example:
+
+    >>> open_model("resnet20").name
+    'resnet20'
+    """
+    if source.lower() in list_models():
+        _check_unused(converting)
+        return create_model(source, weights=weights)
+    if weights is not None:
+        raise ValueError(
+            "`--weights` belongs to a network's name, such as resnet50. "
+            f"Received: {source!r} and --weights {weights}"
+        )
+    if source in PRESETS:
+        _check_unused(converting)
+        return create_model(PRESETS[source].model, weights=source)
+    path = Path(source)
+    if path.name.endswith(".weights.h5"):
+        raise ValueError(
+            "A .weights.h5 file does not say of which network it is: name the network, and give "
+            f"the file as --weights. Received: {source!r}"
+        )
+    if path.name.endswith(".keras") and path.is_file():
+        _check_unused(converting)
+        return load_keras_file(path)
+    if path.name.endswith(FOREIGN_SUFFIXES) and path.is_file():
+        return convert_weights(path, **converting)
+    raise ValueError(
+        "The model must be the name of a network or preset, as `keras-resnets list` gives them, or "
+        f"an existing file that ends in .keras, {', '.join(FOREIGN_SUFFIXES)}. "
+        f"Received: {source!r}"
+    )
+
+
+def _check_unused(converting):
+    for name, value in converting.items():
+        if value is not None:
+            raise ValueError(
+                f"`--{name.replace('_', '-')}` belongs to a checkpoint of another library. "
+                f"Received: {value!r}"
+            )

@@ -1,0 +1,63 @@
+"""Says what is on images, with the best classes of each as bars, or as JSON."""
+
+import json
+import sys
+
+from keras_resnets.cli.class_names import HELP as CLASS_NAMES_HELP
+from keras_resnets.cli.class_names import read_class_names
+from keras_resnets.cli.open_model import HELP, open_model
+from keras_resnets.cli.table import bar, format_table
+from keras_resnets.models import list_models
+from keras_resnets.preprocessing import classify
+
+# With names of the usual length, a line then fits into 80 columns.
+BAR_WIDTH = 30
+TOP = 5
+NAME_WIDTH = 36
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to its parser."""
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="an image file")
+    parser.add_argument("--model", required=True, help=HELP)
+    parser.add_argument("--weights", help="for a network's name: a file, or a preset's name")
+    parser.add_argument("--top", type=int, help=f"how many classes (by default, {TOP} at most)")
+    parser.add_argument("--class-names", metavar="NAMES", help=CLASS_NAMES_HELP)
+    parser.add_argument("--json", action="store_true", help="print JSON instead")
+
+
+def run(arguments):
+    """Prints the best classes of each image."""
+    if arguments.weights is None and arguments.model.lower() in list_models():
+        raise ValueError(
+            "A network by its name alone has new weights, which know nothing: give a file or a "
+            f"preset as --weights. Received: --model {arguments.model}"
+        )
+    model = open_model(arguments.model, arguments.weights)
+    classes = model.output_shape[-1]
+    names = read_class_names(arguments.class_names, classes)
+    top = min(TOP, classes) if arguments.top is None else arguments.top
+    answers = classify(model, arguments.images, top=top, class_names=names)
+    images = list(zip(arguments.images, answers, strict=True))
+    if arguments.class_names is None and names is not None:
+        print(
+            "note: the model does not say what its classes are called; --class-names does",
+            file=sys.stderr,
+        )
+    if arguments.json:
+        print(json.dumps([_as_json(image, found) for image, found in images], indent=2))
+        return
+    for number, (image, predictions) in enumerate(images):
+        print(f"\n{image}" if number else image)
+        print(format_table([_row(each) for each in predictions], "<<><"))
+
+
+def _row(prediction):
+    name = prediction.name
+    if len(name) > NAME_WIDTH:
+        name = f"{name[: NAME_WIDTH - 1]}…"
+    return "", name, f"{prediction.score:.2%}", bar(prediction.score, BAR_WIDTH)
+
+
+def _as_json(image, predictions):
+    return {"image": image, "predictions": [each._asdict() for each in predictions]}

@@ -1,0 +1,50 @@
+"""Tables and bars of plain text."""
+
+import sys
+
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def format_table(rows, alignment):
+    """Returns rows of texts as lines with columns two spaces apart.
+
+    Args:
+        rows: Tuples of texts, the header first; all of the same length.
+        alignment: `"<"` or `">"` for each column.
+
+    Example:
+
+    >>> print(format_table([("network", "layers"), ("small", "20")], "<>"))
+    network  layers
+    small        20
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            f"{cell:{side}{width}}"
+            for cell, side, width in zip(row, alignment, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def bar(share, width):
+    """Returns a bar of a length between 0 and `width` characters, exact to an eighth of one.
+
+    Where the terminal's encoding lacks the characters, it is made of `#`.
+
+    Args:
+        share: A number in [0, 1].
+        width: Characters of a bar for 1.
+
+    Example:
+
+    >>> bar(0.5, 5)
+    '██▌'
+    """
+    try:
+        EIGHTHS.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "#" * round(share * width)
+    whole, rest = divmod(round(share * width * 8), 8)
+    return (EIGHTHS[8] * whole + EIGHTHS[rest]).rstrip()

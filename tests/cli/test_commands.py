@@ -1,0 +1,354 @@
+"""The commands, called in this process: what they print, write and refuse."""
+
+import json
+import pathlib
+import re
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+import keras_resnets
+from keras_resnets import PRESETS, Preprocessing
+from keras_resnets.cli import main
+from keras_resnets.weights.keras_file import load_keras_file
+from tests.subprocesses import ROOT
+from tests.weights.states import random_state, torchvision_entries
+
+DATA = ROOT.parent / "shared" / "data"
+requires_data = pytest.mark.skipif(not DATA.is_dir(), reason="the checkpoints are not here")
+CHECKPOINT = DATA / "torch_cifar" / "resnet20-12fca82f.th"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A file of a small network under torchvision's names, of three classes."""
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    save_file(random_state(torchvision_entries("basic", (1, 1), (8, 16), classes=3)), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def converted(checkpoint):
+    """The same as a .keras file."""
+    path = checkpoint.with_name("small.keras")
+    assert main(["convert", str(checkpoint), str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def image(tmp_path, rng):
+    path = tmp_path / "image.png"
+    Image.fromarray(rng.integers(0, 256, (40, 60, 3), "uint8")).save(path)
+    return path
+
+
+def fails(capsys, *arguments):
+    """Runs a command that must fail, and returns its one line."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    [line] = captured.err.splitlines()
+    return line
+
+
+def test_list_shows_every_network_and_preset_in_80_columns(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    first = [line.split()[0] for line in lines if line]
+    assert set(first) >= {*keras_resnets.list_models(), *PRESETS}
+    [resnet34] = [line.split() for line in lines if line.startswith("resnet34 ")]
+    assert resnet34 == ["resnet34", "21,797,672", "3.6638", "GMAC", "224×224×3"]
+    [v2] = [line.split() for line in lines if line.startswith("torchvision/resnet50-v2")]
+    assert v2[1:] == ["80.9", "95.4", "232,", "224,", "bilinear", "BSD-3-Clause"]
+
+
+def test_list_by_a_pattern(capsys):
+    assert main(["list", "*18"]) == 0
+    printed = capsys.readouterr().out
+    assert "plainnet18" in printed
+    assert "timm/resnet18-a1" in printed
+    assert "resnet34" not in printed
+    assert "No network matches" in fails(capsys, "list", "vgg*")
+
+
+def test_describe_a_network_by_its_name(capsys):
+    assert main(["describe", "resnet20"]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "20 layers, 3, 3, 3 basic blocks, shortcuts of option A" in printed
+    assert "40,551,040" in printed  # the paper's depth 20: 40.55·10⁶
+    assert "resnet20 is a network of He et al., 2015." in printed
+    assert "Preprocessing: none is noted" in printed
+
+
+def test_describe_a_file(converted, capsys):
+    assert main(["describe", str(converted)]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "resize 256, crop 224, interpolation bilinear" in printed
+    assert "shortcuts of option B" in printed
+    assert "departs from He et al., 2015 in:" in printed
+
+
+def test_describe_a_network_that_takes_any_size(tmp_path, capsys):
+    keras_resnets.ResNet20(include_top=False).save(tmp_path / "backbone.keras")
+    assert main(["describe", str(tmp_path / "backbone.keras"), "--size", "64"]) == 0
+    printed = capsys.readouterr().out
+    assert "stem    64×64×16" in printed
+    assert main(["describe", str(tmp_path / "backbone.keras")]) == 0
+    assert "stem    32×32×16" in capsys.readouterr().out
+    assert "takes 32. Received: --size 64" in fails(capsys, "describe", "resnet20", "--size", 64)
+
+
+def test_convert_to_keras_carries_weights_and_preprocessing(checkpoint, converted):
+    model = load_keras_file(converted)
+    arrays = load_file(checkpoint)
+    kernel = keras.ops.convert_to_numpy(model.get_layer("predictions").kernel)
+    np.testing.assert_array_equal(kernel, arrays["fc.weight"].T)
+    assert keras_resnets.model_preprocessing(model) == Preprocessing.imagenet()
+
+
+def test_convert_back_gives_the_same_arrays(checkpoint, converted, tmp_path):
+    back = tmp_path / "back.safetensors"
+    assert main(["convert", str(converted), str(back)]) == 0
+    arrays, original = load_file(back), load_file(checkpoint)
+    assert {name for name in arrays if "num_batches" not in name} == original.keys()
+    for name, array in original.items():
+        np.testing.assert_array_equal(arrays[name], array, err_msg=name)
+
+
+def test_convert_to_weights_alone(checkpoint, tmp_path):
+    path = tmp_path / "small.weights.h5"
+    assert main(["convert", str(checkpoint), str(path)]) == 0
+    spec = keras_resnets.ResNetSpec(block="basic", repeats=(1, 1), widths=(8, 16))
+    model = keras_resnets.build_model(spec, weights=path, classes=3)
+    bias = keras.ops.convert_to_numpy(model.get_layer("predictions").bias)
+    np.testing.assert_array_equal(bias, load_file(checkpoint)["fc.bias"])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["small.weights.h5"]
+
+
+def test_convert_notes_another_preprocessing_and_another_head(checkpoint, tmp_path, capsys):
+    path = tmp_path / "other.keras"
+    arguments = ["--classes", "5", "--resize", "235", "--interpolation", "bicubic"]
+    assert main(["convert", str(checkpoint), str(path), *arguments]) == 0
+    assert capsys.readouterr().err.startswith("note: resnet6: the classifier of 5 classes begins")
+    model = load_keras_file(path)
+    assert model.output_shape == (None, 5)
+    expected = Preprocessing.imagenet(resize=235, interpolation="bicubic")
+    assert keras_resnets.model_preprocessing(model) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.pth", "a.keras"], "name of a network or preset.*Received: 'nowhere.pth'"),
+        (["CHECKPOINT", "a.onnx"], "DEST must end in .weights.h5, .keras, .safetensors"),
+        (["CHECKPOINT", "nowhere/a.keras"], "existing folder"),
+        (["CHECKPOINT", "there.keras"], "without --overwrite"),
+        (["CHECKPOINT", "a.keras", "--family", "akamaster"], "belongs to .safetensors"),
+        (["CHECKPOINT", "a.keras", "--weights", "b.keras"], "belongs to a network's name"),
+        (["CHECKPOINT", "a.keras", "--crop", "300"], "`crop` must fit"),
+        (["resnet20", "a.keras", "--classes", "5"], "belongs to a checkpoint of another library"),
+        (["resnet20", "a.keras", "--crop", "32"], "it has none. Received: {'crop': 32}"),
+        (["resnet20", "a.safetensors"], "torchvision networks have shortcut='B'"),
+        (["there.keras", "a.keras"], "no sound archive"),
+        (["small.weights.h5", "a.keras"], "does not say of which network"),
+        (["CHECKPOINT", "a.keras", "--classes", "many"], "invalid int value: 'many'.*--help"),
+        (["CHECKPOINT"], "required: DEST.*--help"),
+    ],
+)
+def test_what_convert_refuses_is_one_line(
+    arguments, message, checkpoint, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.keras").write_bytes(b"no model")
+    line = fails(capsys, "convert", *[checkpoint if a == "CHECKPOINT" else a for a in arguments])
+    assert line.startswith("keras-resnets")
+    assert re.search(message, line), line
+    assert [path.name for path in tmp_path.iterdir()] == ["there.keras"]
+
+
+def test_overwrite_replaces(checkpoint, tmp_path):
+    path = tmp_path / "there.keras"
+    path.write_bytes(b"no model")
+    assert main(["convert", str(checkpoint), str(path), "--overwrite"]) == 0
+    assert load_keras_file(path).output_shape == (None, 3)
+
+
+def test_predict_as_json_is_classify(converted, image, capsys):
+    arguments = ["predict", str(image), str(image), "--model", str(converted), "--json"]
+    assert main([*arguments, "--top", "2"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    expected = keras_resnets.classify(
+        load_keras_file(converted), image, top=2, class_names=["class 0", "class 1", "class 2"]
+    )
+    assert [answer["image"] for answer in answers] == [str(image)] * 2
+    for answer in answers:
+        found = [keras_resnets.Prediction(**each) for each in answer["predictions"]]
+        assert found == expected[0]
+
+
+def test_predict_prints_names_from_a_file_with_bars(converted, image, tmp_path, capsys):
+    names = tmp_path / "names.txt"
+    names.write_text(f"Köln\n{'long ' * 20}\nthird\n", encoding="utf-8")
+    arguments = ["predict", str(image), "--model", str(converted), "--class-names", str(names)]
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    heading, *rows = captured.out.splitlines()
+    assert heading == str(image)
+    assert len(rows) == 3
+    assert max(map(len, rows)) <= 80
+    assert {row.split()[0] for row in rows} == {"Köln", "long", "third"}
+    assert "█" in rows[0]
+    assert captured.err == ""
+
+
+def test_predict_without_names_says_how_to_give_them(converted, image, capsys):
+    assert main(["predict", str(image), "--model", str(converted)]) == 0
+    captured = capsys.readouterr()
+    assert "class 1" in captured.out
+    assert captured.err.startswith("note: the model does not say what its classes are called")
+    assert len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["IMAGE", "--model", "resnet20"], "new weights, which know nothing"),
+        (["IMAGE", "--model", "resnet21"], "must be the name of a network.*'resnet21'"),
+        (["nowhere.png", "--model", "KERAS"], "No such file.*nowhere.png"),
+        (["names.txt", "--model", "KERAS"], "file that Pillow can read"),
+        (["IMAGE", "--model", "KERAS", "--top", "4"], "`top` must be at most 3"),
+        (["IMAGE", "--model", "KERAS", "--top", "0"], "`top` must be a positive integer"),
+        (["IMAGE", "--model", "KERAS", "--class-names", "cifar10"], "3 classes.*10 names"),
+        (["IMAGE", "--model", "KERAS", "--class-names", "names.txt"], "3 classes.*2 names"),
+        (["IMAGE", "--model", "KERAS", "--class-names", "nowhere.txt"], "nowhere.txt"),
+        (["IMAGE"], "required: --model"),
+    ],
+)
+def test_what_predict_refuses_is_one_line(
+    arguments, message, converted, image, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "names.txt").write_text("one\n\ntwo\n")
+    places = {"IMAGE": image, "KERAS": converted}
+    line = fails(capsys, "predict", *[places.get(argument, argument) for argument in arguments])
+    assert re.search(message, line), line
+
+
+def test_predict_a_model_without_preprocessing(tmp_path, image, capsys):
+    keras_resnets.ResNet20().save(tmp_path / "silent.keras")
+    line = fails(capsys, "predict", image, "--model", tmp_path / "silent.keras")
+    assert "does not say what it eats" in line
+
+
+def test_a_preset_that_cannot_be_had_is_one_line(image, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("KERAS_RESNETS_CACHE", str(tmp_path))
+    monkeypatch.setenv("KERAS_RESNETS_OFFLINE", "1")
+    line = fails(capsys, "predict", image, "--model", "torchvision/resnet18-v1")
+    assert "KERAS_RESNETS_OFFLINE forbids" in line
+    line = fails(capsys, "predict", image, "--model", "resnet18", "--weights", "imagenet")
+    assert "'timm/resnet18-a1' is not in the cache" in line
+
+
+@pytest.fixture
+def exporting(monkeypatch):
+    """In place of `keras_resnets.export`: notes its calls, and answers as it is told."""
+    calls = types.ModuleType("keras_resnets.export")
+    calls.ParityError = type("ParityError", (Exception,), {})
+    calls.made, calls.error = [], None
+
+    def export_model(model, path, **options):
+        calls.made.append((model.output_shape, path, options))
+        if calls.error is not None:
+            raise calls.error
+        file = types.SimpleNamespace(
+            format="onnx", path=pathlib.Path(path) / "1" / "model.onnx", size=46_800_000
+        )
+        file.difference, file.agreement = 2.4e-7, None
+        return types.SimpleNamespace(path=pathlib.Path(path) / "1", files=(file,))
+
+    calls.export_model = export_model
+    monkeypatch.setitem(sys.modules, "keras_resnets.export", calls)
+    return calls
+
+
+def test_export_passes_its_arguments_on(converted, image, exporting, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    options = ["--formats", "saved_model", "onnx", "--images", str(image)]
+    options += ["--class-names", str(tmp_path / "names.txt")]
+    assert main(["export", str(converted), "out", *options]) == 0
+    [(shape, path, given)] = exporting.made
+    assert (shape, path) == ((None, 3), "out")
+    assert given == {
+        "formats": ("saved_model", "onnx"),
+        "class_names": ["a", "b", "c"],
+        "images": [str(image)],
+    }
+    wrote, _, _, row = capsys.readouterr().out.splitlines()
+    assert wrote == f"Wrote {pathlib.Path('out') / '1'}"
+    assert row.split() == ["onnx", "model.onnx", "46.8", "2.4e-07"]
+
+
+def test_export_that_differs_is_one_line(converted, exporting, capsys):
+    exporting.error = exporting.ParityError("'onnx' differs by 1e-3")
+    assert "'onnx' differs by 1e-3" in fails(capsys, "export", converted, "out")
+    assert exporting.made[0][2]["class_names"] is None
+
+
+def test_an_unknown_command_and_none(capsys):
+    assert "invalid choice: 'train'" in fails(capsys, "train")
+    assert "required: COMMAND" in fails(capsys)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ValueError("one\n  two"), 2, "keras-resnets: error: one two"),
+        (OSError(), 2, "keras-resnets: error: OSError"),
+        (KeyboardInterrupt(), 130, "keras-resnets: stopped"),
+    ],
+)
+def test_how_a_command_ends(monkeypatch, capsys, error, status, line):
+    def run(arguments):
+        raise error
+
+    from keras_resnets.cli.main import COMMANDS
+
+    command = types.SimpleNamespace(
+        __doc__="Lists.", run=run, add_arguments=COMMANDS["list"].add_arguments
+    )
+    monkeypatch.setitem(COMMANDS, "list", command)
+    assert main(["list"]) == status
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+@requires_data
+def test_the_published_cifar_checkpoint_from_file_to_names(tmp_path, capsys):
+    """The first test image is a cat, the second a ship (labels 3 and 8)."""
+    with np.load(DATA / "cifar10_test_first500.npz") as test:
+        images, labels = test["images"], test["labels"]
+    for index in range(2):
+        Image.fromarray(images[index]).save(tmp_path / f"{index}.png")
+    model = tmp_path / "model.keras"
+    assert main(["convert", str(CHECKPOINT), str(model)]) == 0
+    capsys.readouterr()
+    files = [str(tmp_path / f"{index}.png") for index in range(2)]
+    options = ["--model", str(model), "--class-names", "cifar10", "--json"]
+    assert main(["predict", *files, *options]) == 0
+    with np.load(DATA / "torch_cifar" / "resnet20_expected_logits.npz") as expected:
+        logits = expected["logits"][:2].astype("float64")
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for answer, label, row in zip(
+        json.loads(capsys.readouterr().out), labels, scores, strict=False
+    ):
+        best = answer["predictions"][0]
+        assert best["class_id"] == str(label)
+        assert best["name"] == {3: "cat", 8: "ship"}[int(label)]
+        assert best["score"] == pytest.approx(row.max(), abs=1e-4)
