@@ -44,7 +44,7 @@ def test_an_open_size_is_filled_in():
 def test_a_model_without_stages_is_refused():
     network = keras_resnets.ResNet20(include_top=False, pooling="avg", input_shape=(32, 32, 3))
     model = keras.Sequential([keras.Input((32, 32, 3)), network], name="around")
-    with pytest.raises(ValueError, match="must have a stem and stages.*'around'"):
+    with pytest.raises(ValueError, match=r"must have a stem and stages.*'around'"):
         summarize(model)
 
 
