@@ -68,8 +68,7 @@ def summarize(model, input_shape=None):
         A `CostTable`.
 
     Raises:
-        ValueError: As `count_macs`, or if no layer has the name of a stem's or a stage's.
-        TypeError: As `count_macs`.
+        ValueError, TypeError: As `count_macs`.
 
     Example:
 
@@ -84,12 +83,7 @@ def summarize(model, input_shape=None):
     """
     model = with_known_shapes(model, input_shape)
     known = [layer.name for layer in model.layers if _part(layer.name)]
-    if not known:
-        raise ValueError(
-            "`model` must have a stem and stages by the names that the models of this package "
-            f"have. Received: {model.name!r} with none among its {len(model.layers)} layers"
-        )
-    first = [layer.name for layer in model.layers].index(known[0])
+    first = [layer.name for layer in model.layers].index(known[0]) if known else 0
     before = {layer.name for layer in model.layers[:first]}
 
     def part_of(name):

@@ -15,7 +15,8 @@ CASES = [
     # weights
     ({"weights": "imagenet"}, ValueError, ["`weights`", ".weights.h5", ".keras", "'imagenet'"]),
     ({"weights": "gone.weights.h5"}, ValueError, ["`weights`", "exist", "'gone.weights.h5'"]),
-    ({"weights": "net.h5"}, ValueError, ["`weights`", ".weights.h5", "'net.h5'"]),
+    ({"weights": "net.npz"}, ValueError, ["`weights`", ".weights.h5", "'net.npz'"]),
+    ({"weights": "net.h5"}, ValueError, ["`weights`", "exist", "'net.h5'"]),
     ({"weights": ""}, ValueError, ["`weights`", ".weights.h5", "''"]),
     ({"weights": 3}, TypeError, ["`weights`", "path", "weights=3"]),
     ({"weights": True}, TypeError, ["`weights`", "path", "True"]),
