@@ -16,6 +16,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from keras_resnets import analysis, layers, models, preprocessing
+from keras_resnets.export import export_model
 from keras_resnets.models import *  # noqa: F403
 from keras_resnets.preprocessing import *  # noqa: F403
 from keras_resnets.weights import convert_weights, to_torch_state_dict
@@ -23,6 +24,7 @@ from keras_resnets.weights import convert_weights, to_torch_state_dict
 __all__ = [
     "analysis",
     "convert_weights",
+    "export_model",
     "layers",
     "to_torch_state_dict",
     *models.__all__,

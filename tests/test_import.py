@@ -12,7 +12,7 @@ PACKAGE = ROOT / "keras_resnets"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 # A part may import those before it, and itself.
-ORDER = ["arguments", "files", "layers", "models", "analysis", "preprocessing", "weights"]
+ORDER = ["arguments", "files", "layers", "models", "analysis", "preprocessing", "weights", "export"]
 
 
 def module_level_imports(path):

@@ -1,0 +1,7 @@
+"""Models as files that serve without this package."""
+
+from keras_resnets.export.export_model import export_model
+from keras_resnets.export.parity import ParityError
+from keras_resnets.export.report import ExportedFile, ExportReport
+
+__all__ = ["ExportReport", "ExportedFile", "ParityError", "export_model"]
