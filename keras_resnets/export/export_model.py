@@ -72,7 +72,9 @@ def export_model(
     >>> model = keras_resnets.ResNet20(input_shape=(16, 16, 3))
     >>> keras_resnets.set_preprocessing(model, keras_resnets.Preprocessing.imagenet(16, 16))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     report = keras_resnets.export_model(model, folder, class_names="abcdefghij")
+    ...     report = keras_resnets.export_model(
+    ...         model, folder, signatures=("image",), class_names="abcdefghij"
+    ...     )
     ...     report.path.name, sorted(path.name for path in report.path.glob("*.*"))
     ('1', ['README.md', 'fingerprint.pb', 'labels.txt', 'preprocessing.json', 'saved_model.pb'])
     >>> report.files[0].difference < 1e-5

@@ -1,5 +1,7 @@
 """What is refused, and that nothing is left after an error."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -49,14 +51,14 @@ def test_a_file_that_answers_otherwise_leaves_nothing(error, model, pretended, t
 
     pretended(answer)
     with pytest.raises(ParityError, match=r"to 1e-05\. Received: .* 'tensor' with a batch of 7"):
-        export_model(model, tmp_path / "models" / "m", class_names=NAMES)
+        export_model(model, tmp_path / "models" / "m", signatures=("tensor",))
     assert files_below(tmp_path) == ["models"]
 
 
 @needs_tensorflow
 def test_a_difference_that_rounding_explains_passes(model, pretended, tmp_path):
     pretended(lambda batch: {"outputs": np.array(model(batch)) + 5e-6})
-    report = export_model(model, tmp_path / "m", class_names=NAMES)
+    report = export_model(model, tmp_path / "m", signatures=("tensor",))
     assert 4e-6 < report.files[0].difference < 6e-6
 
 
@@ -68,7 +70,7 @@ def test_outputs_of_another_shape_or_name_are_no_answer(model, pretended, tmp_pa
     ):
         pretended(answer)
         with pytest.raises(ParityError):
-            export_model(model, tmp_path / "m", class_names=NAMES)
+            export_model(model, tmp_path / "m", signatures=("tensor",))
     assert files_below(tmp_path) == []
 
 
@@ -78,12 +80,14 @@ def test_versions_count_on_and_are_never_overwritten(model, pretended, tmp_path)
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "notes.txt").write_text("mine")
     (tmp_path / "m" / "9").mkdir()
-    assert export_model(model, tmp_path / "m", class_names=NAMES).path.name == "10"
-    assert export_model(model, tmp_path / "m", class_names=NAMES, version=4).path.name == "4"
+    export = functools.partial(export_model, model, signatures=("tensor",))
+    assert export(tmp_path / "m").path.name == "10"
+    assert export(tmp_path / "m", version=4).path.name == "4"
     with pytest.raises(FileExistsError, match="must be a new one"):
-        export_model(model, tmp_path / "m", class_names=NAMES, version=10)
+        export(tmp_path / "m", version=10)
     with pytest.raises(NotADirectoryError, match=r"notes\.txt"):
-        export_model(model, tmp_path / "m" / "notes.txt", class_names=NAMES)
+        export(tmp_path / "m" / "notes.txt")
+    assert (tmp_path / "m" / "notes.txt").read_text() == "mine"
 
 
 @needs_tensorflow
