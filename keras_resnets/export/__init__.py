@@ -3,5 +3,13 @@
 from keras_resnets.export.export_model import export_model
 from keras_resnets.export.parity import ParityError
 from keras_resnets.export.report import ExportedFile, ExportReport
+from keras_resnets.export.speed import Timing, time_formats
 
-__all__ = ["ExportReport", "ExportedFile", "ParityError", "export_model"]
+__all__ = [
+    "ExportReport",
+    "ExportedFile",
+    "ParityError",
+    "Timing",
+    "export_model",
+    "time_formats",
+]

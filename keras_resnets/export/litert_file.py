@@ -1,5 +1,7 @@
 """A LiteRT file (formerly TensorFlow Lite), for phones and small devices."""
 
+import os
+
 
 def write_litert(served, folder):
     """Writes the signature `tensor` of a `ServedModel` as `model.tflite`."""
@@ -32,15 +34,20 @@ def open_litert(path):
     """Returns a function from a batch to a dictionary of outputs, as the signature `tensor`."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path))
+    interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
+    prepared_for = None
+    input_index = interpreter.get_input_details()[0]["index"]
+    output_index = interpreter.get_output_details()[0]["index"]
 
     def run(batch):
-        index = interpreter.get_input_details()[0]["index"]
-        interpreter.resize_tensor_input(index, batch.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(index, batch)
+        nonlocal prepared_for
+        if batch.shape != prepared_for:  # takes longer than a small network
+            interpreter.resize_tensor_input(input_index, batch.shape)
+            interpreter.allocate_tensors()
+            prepared_for = batch.shape
+        interpreter.set_tensor(input_index, batch)
         interpreter.invoke()
-        return {"outputs": interpreter.get_tensor(interpreter.get_output_details()[0]["index"])}
+        return {"outputs": interpreter.get_tensor(output_index)}
 
     return {"tensor": run}
 
