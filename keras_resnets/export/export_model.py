@@ -97,6 +97,12 @@ def export_model(
         signatures = ("tensor",)
 
     original = ServedModel(model, class_names, top, signatures)
+    if original.is_half and formats != ("saved_model",):
+        raise ValueError(
+            "A model that computes in 16 bits has the format 'saved_model' alone; for "
+            "others, build it under the dtype policy 'float32' and load its weights. "
+            f"Received: formats={formats!r}"
+        )
     samples = Samples(original, images)
     parity = Parity(original, samples)
     served = original
@@ -113,7 +119,7 @@ def _export(name, served, folder, samples, parity):
     kind = FORMATS[name]
     before = _size(folder)
     if kind.is_calibrated:
-        path = kind.write(served, folder, samples.tensors())
+        path = kind.write(served, folder, samples.tensors)
         difference, agreement = parity.agreement(kind.open(path)["tensor"])
     else:
         path = kind.write(served, folder)

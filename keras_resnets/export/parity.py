@@ -25,9 +25,7 @@ class Parity:
         self._served = served
         self._samples = samples
         self._expected: dict = {}
-        types = {layer.compute_dtype for layer in served.model._flatten_layers()}
-        halves = types & {"float16", "bfloat16"}
-        self.tolerance = TOLERANCE_OF_HALF if halves else TOLERANCE
+        self.tolerance = TOLERANCE_OF_HALF if served.is_half else TOLERANCE
 
     def check(self, name, runners):
         """Returns the largest difference, over all signatures and batch sizes.
@@ -53,7 +51,7 @@ class Parity:
 
     def agreement(self, run):
         """Returns how near a calibrated file is: the largest difference, and the agreement."""
-        tensors = self._samples.tensors()
+        tensors = self._samples.tensors
         expected = keras.ops.convert_to_numpy(self._served.tensor(tensors)["outputs"])
         actual = np.concatenate([run(tensor[None])["outputs"] for tensor in tensors])
         same = np.argmax(actual, axis=-1) == np.argmax(expected, axis=-1)

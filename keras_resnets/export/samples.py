@@ -18,6 +18,9 @@ class Samples:
         images: Paths of JPEG or PNG files, or `uint8` arrays; a float array of the model's inputs;
             or `None` for random ones.
 
+    Attributes:
+        tensors: All images, prepared as the model reads them.
+
     Raises:
         ValueError: If the images do not fit the model.
     """
@@ -26,7 +29,6 @@ class Samples:
         self._served = served
         self._files: list = []
         self._images: list = []
-        self._tensors = None
         if images is None and served.prepares:
             shape = (COUNT, *_image_size(served), served.channels)
             images = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
@@ -45,14 +47,7 @@ class Samples:
         if signature == "image":
             height, width = np.min([image.shape[:2] for image in self._images], axis=0)
             return _cycled(np.stack([image[:height, :width] for image in self._images]))
-        return _cycled(self.tensors())
-
-    def tensors(self):
-        """Returns all images, prepared as the model reads them."""
-        if self._tensors is None:
-            prepared = [self._served.prepare(image[None]) for image in self._images]
-            self._tensors = np.concatenate([keras.ops.convert_to_numpy(x) for x in prepared])
-        return self._tensors
+        return _cycled(self.tensors)
 
     def _take_tensors(self, tensors):
         wanted = self._served.model.input_shape
@@ -69,7 +64,7 @@ class Samples:
                 "`images` must be paths or `uint8` arrays, for the signatures 'serving_default' "
                 f"and 'image' to be tried. Received: an array of {tensors.dtype}"
             )
-        self._tensors = tensors.astype(self._served.model.inputs[0].dtype)
+        self.tensors = tensors.astype(self._served.model.inputs[0].dtype)
 
     def _take_images(self, images):
         if not self._served.prepares:
@@ -85,6 +80,17 @@ class Samples:
             file, pixels = _file_and_pixels(image, self._served.channels)
             self._files.append(file)
             self._images.append(pixels)
+        prepared = [
+            keras.ops.convert_to_numpy(self._served.prepare(pixels[None]))
+            for pixels in self._images
+        ]
+        sizes = {tensor.shape[1:] for tensor in prepared}
+        if len(sizes) > 1:
+            raise ValueError(
+                "`images` must have one size where the preprocessing does not end in one. "
+                f"Received: images prepared to {' and '.join(map(str, sorted(sizes)))}"
+            )
+        self.tensors = np.concatenate(prepared)
 
 
 def _file_and_pixels(image, channels):
@@ -112,5 +118,9 @@ def _image_size(served):
     if served.preprocesses_itself:
         return [size or 256 for size in served.model.inputs[0].shape[1:3]]
     crop = served.preprocessing.crop
-    least = 0 if crop is None else np.max(crop)
-    return [max(size, least) for size in SIZE]
+    if crop is None:  # the size may go through unchanged
+        spatial = (
+            slice(1, 3) if keras.config.image_data_format() == "channels_last" else slice(2, 4)
+        )
+        return [size or SIZE[0] for size in served.model.input_shape[spatial]]
+    return [max(size, np.max(crop)) for size in SIZE]

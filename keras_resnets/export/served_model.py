@@ -37,9 +37,12 @@ class ServedModel:
         self.preprocesses_itself = preprocesses_itself(model)
         self.preprocessing = model_preprocessing(model)
         self.prepares = self.preprocesses_itself or self.preprocessing is not None
+        types = {layer.compute_dtype for layer in model._flatten_layers()}
+        self.is_half = bool(types & {"float16", "bfloat16"})
         self.class_names = _class_names(model, class_names)
         if self.preprocessing is not None and not self.preprocesses_itself:
             self._layer = self.preprocessing.as_layer(data_format="channels_last")
+            self._check_sizes()
         self._extractor: Any = None
         if set(signatures) & set(NEED_PREPROCESSING):
             self._check_classification()
@@ -111,6 +114,17 @@ class ServedModel:
             "top_classes": top_classes,
             "top_names": tf.gather(tf.constant(self.class_names), top_classes),
         }
+
+    def _check_sizes(self):
+        _, *prepared, _ = self._layer.compute_output_shape((None, None, None, self.channels))
+        wanted = (
+            self.model.input_shape[1:3] if self._is_channels_last else self.model.input_shape[2:]
+        )
+        if any(None not in (a, b) and a != b for a, b in zip(prepared, wanted, strict=True)):
+            raise ValueError(
+                "The preprocessing of `model` must end in the size that the model takes. Received: "
+                f"{self.model.name!r}, prepared to {tuple(prepared)}, takes {tuple(wanted)}"
+            )
 
     def _check_classification(self):
         rule = "The signatures 'serving_default' and 'image' need"

@@ -134,6 +134,29 @@ def test_a_model_that_does_not_say_what_it_eats_has_tensors_only(tmp_path):
 
 
 @needs_tensorflow
+def test_a_preprocessing_must_end_in_the_model_s_size(tmp_path):
+    with pytest.raises(ValueError, match=r"prepared to \(16, 16\), takes \(24, 24\)"):
+        export_model(classifier((24, 24, 3)), tmp_path / "m", class_names=NAMES)
+    model = classifier((None, None, 3), preprocessing=keras_resnets.Preprocessing())
+    images = [np.zeros((20, 30, 3), "uint8"), np.zeros((25, 30, 3), "uint8")]
+    with pytest.raises(ValueError, match=r"prepared to \(20, 30, 3\) and \(25, 30, 3\)"):
+        export_model(model, tmp_path / "m", class_names=NAMES, images=images)
+    model = classifier((16, 16, 3), preprocessing=keras_resnets.Preprocessing())
+    export_model(model, tmp_path / "m", class_names=NAMES, signatures=("image",))
+
+
+@needs_tensorflow
+def test_16_bits_have_a_saved_model_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: "here")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = classifier()
+    with pytest.raises(ValueError, match="build it under the dtype policy 'float32'"):
+        export_model(model, tmp_path / "m", formats=("saved_model", "onnx"), class_names=NAMES)
+    [file] = export_model(model, tmp_path / "m", signatures=("tensor",)).files
+    assert file.difference < 1e-2
+
+
+@needs_tensorflow
 def test_features_need_blocks_of_ours(tmp_path, model):
     inner = keras_resnets.plain_twin(model)
     keras_resnets.set_preprocessing(inner, keras_resnets.model_preprocessing(model))
