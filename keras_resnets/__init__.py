@@ -20,6 +20,7 @@ with without_chatter():
         ) from error
 
     from keras_resnets import analysis, layers, models, preprocessing
+    from keras_resnets.export import export_model
     from keras_resnets.models import *  # noqa: F403
     from keras_resnets.preprocessing import *  # noqa: F403
     from keras_resnets.weights import PRESETS, convert_weights, to_torch_state_dict
@@ -28,6 +29,7 @@ __all__ = [
     "PRESETS",
     "analysis",
     "convert_weights",
+    "export_model",
     "layers",
     "to_torch_state_dict",
     *models.__all__,

@@ -19,6 +19,7 @@ from tests.subprocesses import ROOT
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Builds what takes a while.
 SLOW = {"keras_resnets.models.cifar", "keras_resnets.models.plain", "keras_resnets.models.resnet"}
+PACKAGES = {"docs/serving.md": ("ai_edge_litert", "onnxruntime", "tf2onnx")}
 MODULES = [
     pytest.param(module.name, marks=pytest.mark.slow if module.name in SLOW else ())
     for module in pkgutil.walk_packages(keras_resnets.__path__, "keras_resnets.")
@@ -54,9 +55,17 @@ def test_every_public_name_has_an_example(name):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/architecture.md", "docs/converting.md", "docs/preprocessing.md"],
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/converting.md",
+        "docs/preprocessing.md",
+        pytest.param("docs/serving.md", marks=pytest.mark.peers),
+    ],
 )
 def test_the_snippets_of_a_page_print_what_stands_below_them(page, tmp_path, monkeypatch):
+    for package in PACKAGES.get(page, ()):
+        pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     text = (ROOT / page).read_text(encoding="utf-8")
     namespace: dict = {}

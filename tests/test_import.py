@@ -13,7 +13,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 # A part may import those before it, and itself.
 ORDER = ["command_start", "arguments", "files", "layers", "models", "analysis", "preprocessing"]
-ORDER += ["weights", "cli", "__main__"]
+ORDER += ["weights", "export", "cli", "__main__"]
 # A factory's `weights=` takes other libraries' files and presets too: all that turns back.
 TURNS_BACK = {
     ("models/weights_file.py", "keras_resnets.weights.convert"),

@@ -205,7 +205,8 @@ def _add_costs(layer, input_shape, name, costs):
     elif isinstance(layer, ConvNorm):
         shape = layer.compute_output_shape(input_shape)
         costs.append(_cost(layer.conv, shape, f"{name}/{layer.conv.name}"))
-        costs.append(_cost(layer.norm, shape, f"{name}/{layer.norm.name}"))
+        if layer.norm is not None:
+            costs.append(_cost(layer.norm, shape, f"{name}/{layer.norm.name}"))
     else:
         costs.append(_cost(layer, layer.compute_output_shape(input_shape), name))
 

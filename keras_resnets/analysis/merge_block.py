@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from keras_resnets.layers import IdentityShortcut, ProjectionShortcut, StackedBlock
+from keras_resnets.layers.folded_weights import folded_weights
 
 
 class MergedConvolution(NamedTuple):
@@ -58,10 +58,10 @@ def merge_one_layer_block(block):
             "`block` must be built and have one convolution: more are not linear. "
             f"Received: depth={block.depth}, built={block.built}"
         )
-    kernel, bias = _folded(block.conv1)
+    kernel, bias = folded_weights(block.conv1)
     shortcut = block.shortcut_layer
     if isinstance(shortcut, ProjectionShortcut):
-        projection, shift = _folded(shortcut.conv_norm)
+        projection, shift = folded_weights(shortcut.conv_norm)
         kernel[1, 1] += projection[0, 0]
         bias += shift
     elif isinstance(shortcut, IdentityShortcut):
@@ -69,20 +69,3 @@ def merge_one_layer_block(block):
         before = (filters - channels) // 2 if shortcut.zero_pad == "both" else 0
         kernel[1, 1] += np.eye(channels, filters, k=before)
     return MergedConvolution(kernel, bias)
-
-
-def _folded(conv_norm):
-    """Returns the kernel and the bias of a convolution and its normalization in inference."""
-    norm = conv_norm.norm
-    gamma, beta, mean, variance, kernel = (
-        keras.ops.convert_to_numpy(weight.value).astype("float64")
-        for weight in (
-            norm.gamma,
-            norm.beta,
-            norm.moving_mean,
-            norm.moving_variance,
-            conv_norm.conv.kernel,
-        )
-    )
-    scale = gamma / np.sqrt(variance + norm.epsilon)
-    return kernel * scale, beta - mean * scale

@@ -1,10 +1,12 @@
 """A convolution and its batch normalization: the one place for their constants."""
 
 import json
+from typing import Any
 
 import keras
 
 from keras_resnets.arguments import (
+    check_bool,
     check_data_format,
     check_initializer,
     check_pair,
@@ -39,6 +41,8 @@ class ConvNorm(CompositeLayer):
         preprocessing: For a network's stem: how the images were prepared that it was trained on,
             as a dictionary of values that JSON knows. It changes nothing that the layer computes;
             it is kept in the configuration, so that it survives saving and cloning.
+        folded: Whether the normalization is part of the convolution: the layer then is a single
+            convolution with a bias, as `keras_resnets.fuse_batch_norm` makes it for inference.
         **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
             `keras.layers.Layer`.
 
@@ -68,6 +72,7 @@ class ConvNorm(CompositeLayer):
         gamma_initializer="ones",
         data_format=None,
         preprocessing=None,
+        folded=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -82,6 +87,8 @@ class ConvNorm(CompositeLayer):
             )
         self.data_format = check_data_format("data_format", data_format)
         self.preprocessing = preprocessing
+        self.folded = check_bool("folded", folded)
+        self.gamma_initializer = check_initializer("gamma_initializer", gamma_initializer)
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         same_is_symmetric = max(self.strides) == 1 and all(r % 2 == 0 for r in reach)
         self.padding = (0, 0) if same_is_symmetric else tuple(r // 2 for r in reach)
@@ -91,30 +98,34 @@ class ConvNorm(CompositeLayer):
             strides=self.strides,
             dilation_rate=self.dilation,
             padding="same" if same_is_symmetric else "valid",
-            use_bias=False,
+            use_bias=self.folded,
             kernel_initializer=he_normal(),
             data_format=self.data_format,
             dtype=self.dtype_policy,
             name="conv",
         )
-        self.norm = BatchNormalization(
-            axis=-1 if self.data_format == "channels_last" else 1,
-            gamma_initializer=check_initializer("gamma_initializer", gamma_initializer),
-            dtype=self.dtype_policy,
-            name="norm",
-        )
+        self.norm: Any = None
+        if not self.folded:
+            self.norm = BatchNormalization(
+                axis=-1 if self.data_format == "channels_last" else 1,
+                gamma_initializer=self.gamma_initializer,
+                dtype=self.dtype_policy,
+                name="norm",
+            )
 
     def build(self, input_shape):
         check_feature_map(input_shape, self.data_format)
         self.conv.build(self._padded_shape(input_shape))
-        self.norm.build(self.compute_output_shape(input_shape))
+        if self.norm is not None:
+            self.norm.build(self.compute_output_shape(input_shape))
         self.freeze_sublayers()
 
     def call(self, inputs, training=None):
         x = inputs
         if any(self.padding):
             x = keras.ops.pad(x, spatial_padding(self.padding, self.data_format))
-        return self.norm(self.conv(x), training=training)
+        x = self.conv(x)
+        return x if self.norm is None else self.norm(x, training=training)
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(self._padded_shape(input_shape))
@@ -126,9 +137,10 @@ class ConvNorm(CompositeLayer):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "dilation": self.dilation,
-            "gamma_initializer": keras.initializers.serialize(self.norm.gamma_initializer),
+            "gamma_initializer": keras.initializers.serialize(self.gamma_initializer),
             "data_format": self.data_format,
             "preprocessing": self.preprocessing,
+            "folded": self.folded,
         }
 
     @property

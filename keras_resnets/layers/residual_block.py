@@ -15,6 +15,7 @@ from keras_resnets.arguments import (
 )
 from keras_resnets.layers.automatic_name import automatic_stem, is_automatic
 from keras_resnets.layers.composite import CompositeLayer
+from keras_resnets.layers.conv_norm import ConvNorm
 from keras_resnets.layers.feature_map import check_feature_map, strided_shape
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut
 
@@ -55,6 +56,8 @@ class ResidualBlock(CompositeLayer, abc.ABC):
             `dilation`. In the first block of a dilated stage it is that of the stage before.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes
             `keras.config.image_data_format()`.
+        folded: Whether each normalization that follows a convolution is part of it, as
+            `keras_resnets.fuse_batch_norm` makes it for inference.
         **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
             `keras.layers.Layer`.
 
@@ -85,6 +88,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         zero_pad="end",
         first_dilation=None,
         data_format=None,
+        folded=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -102,6 +106,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
             else check_positive_int("first_dilation", first_dilation)
         )
         self.data_format = check_data_format("data_format", data_format)
+        self.folded = check_bool("folded", folded)
         check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate)
         if self.strides > 1 and max(self.dilation, self.first_dilation) > 1:
             raise ValueError(
@@ -142,6 +147,8 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         channels = check_feature_map(input_shape, self.data_format)
         shape = input_shape
         for layer in self.create_branch():
+            if self.folded and isinstance(layer, ConvNorm):
+                layer = ConvNorm.from_config({**layer.get_config(), "folded": True})
             self._check_branch_name(layer)
             setattr(self, layer.name, layer)
             self._branch_names += (layer.name,)
@@ -200,6 +207,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
             "zero_pad": self.zero_pad,
             "first_dilation": self.first_dilation,
             "data_format": self.data_format,
+            "folded": self.folded,
         }
 
     def _create_shortcut(self, channels):
@@ -210,6 +218,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
                 filters,
                 self.strides,
                 data_format=self.data_format,
+                folded=self.folded,
                 dtype=self.dtype_policy,
                 name="projection",
             )

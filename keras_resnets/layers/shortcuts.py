@@ -98,6 +98,7 @@ class ProjectionShortcut(CompositeLayer):
         strides: Stride of the convolution.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes
             `keras.config.image_data_format()`.
+        folded: Whether the normalization is part of the convolution.
         **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
             `keras.layers.Layer`.
 
@@ -120,7 +121,7 @@ class ProjectionShortcut(CompositeLayer):
     1280
     """
 
-    def __init__(self, filters, strides=1, data_format=None, **kwargs):
+    def __init__(self, filters, strides=1, data_format=None, folded=False, **kwargs):
         super().__init__(**kwargs)
         self.filters = check_positive_int("filters", filters)
         self.strides = check_positive_int("strides", strides)
@@ -130,6 +131,7 @@ class ProjectionShortcut(CompositeLayer):
             kernel_size=1,
             strides=self.strides,
             data_format=self.data_format,
+            folded=folded,
             dtype=self.dtype_policy,
             name="conv_norm",
         )
@@ -150,4 +152,5 @@ class ProjectionShortcut(CompositeLayer):
             "filters": self.filters,
             "strides": self.strides,
             "data_format": self.data_format,
+            "folded": self.conv_norm.folded,
         }

@@ -11,6 +11,7 @@ from keras_resnets.models.cifar import (
 )
 from keras_resnets.models.features import feature_extractor, feature_strides
 from keras_resnets.models.fine_tuning import freeze_backbone, unfreeze
+from keras_resnets.models.fuse_batch_norm import fuse_batch_norm
 from keras_resnets.models.model_spec import model_spec
 from keras_resnets.models.plain import (
     PlainNet18,
@@ -56,6 +57,7 @@ __all__ = [
     "feature_extractor",
     "feature_strides",
     "freeze_backbone",
+    "fuse_batch_norm",
     "list_models",
     "model_spec",
     "plain_twin",

@@ -96,7 +96,7 @@ class ImagePreprocessing(keras.layers.Layer):
         size = _resized(self.preprocessing.resize, shape[vertical], shape[horizontal])
         if not all(isinstance(pixels, int) for pixels in size):
             x = self._resize_in_graph(x, size)
-        elif size == (shape[vertical], shape[horizontal]):
+        elif size == (x.shape[vertical], x.shape[horizontal]):
             return x
         else:
             x = keras.ops.image.resize(

@@ -82,10 +82,11 @@ def test_photographs_are_within_a_grey_level_of_pillow_s():
 
 
 @requires_tensorflow
-def test_in_a_graph_any_size_gives_what_it_gives_outside(rng):
+@pytest.mark.parametrize("resize", [32, (32, 30)])
+def test_in_a_graph_any_size_gives_what_it_gives_outside(resize, rng):
     import tensorflow as tf
 
-    layer = Preprocessing.imagenet(32, 28).as_layer()
+    layer = Preprocessing.imagenet(resize, 28).as_layer()
     graph = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
     for shape in [(40, 50), (51, 33), (32, 32)]:
         image = rng.integers(0, 256, size=(2, *shape, 3), dtype="uint8")

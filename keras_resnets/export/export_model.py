@@ -1,0 +1,164 @@
+"""A model, exported, loaded again, and compared."""
+
+from pathlib import Path
+
+import keras
+
+from keras_resnets.arguments import check_bool, check_choice, check_positive_int
+from keras_resnets.export.formats import FORMATS, check_packages
+from keras_resnets.export.model_card import write_model_card
+from keras_resnets.export.parity import Parity
+from keras_resnets.export.report import ExportedFile, ExportReport
+from keras_resnets.export.samples import Samples
+from keras_resnets.export.served_model import SIGNATURES, ServedModel
+from keras_resnets.export.version_folder import choose_version, written_beside
+from keras_resnets.models.fuse_batch_norm import fuse_batch_norm
+
+
+def export_model(
+    model,
+    path,
+    formats=("saved_model",),
+    signatures=SIGNATURES,
+    class_names=None,
+    top=5,
+    images=None,
+    version=None,
+    fuse=True,
+):
+    """Writes a model as files that serve without this package, and checks each of them.
+
+    Every file is loaded again and compared with the model at batches of 1, 2, 3, 7 and 32; if one
+    differs by more than 1e-5 (relative to the largest output, where that exceeds 1; 1e-2 for models
+    that compute in 16 bits), there is an error and nothing is left at `path`. `docs/serving.md`
+    says how to call them, and which to choose.
+
+    All of an export lies in one numbered folder, `<path>/1`, which appears whole: the SavedModel
+    (`saved_model.pb` and its variables), `model.onnx`, `model.tflite`, `model_int8.tflite`,
+    `model.xml` and `model.bin`, as asked for, with `labels.txt`, `preprocessing.json` and a
+    `README.md`. The next export is `<path>/2`.
+
+    Args:
+        model: A model of the zoo, or one built upon it, with one input and one output.
+        path: A folder; it need not exist.
+        formats: `"saved_model"`, `"onnx"`, `"litert"`, `"litert_int8"` (8 bits, ranges taken from
+            `images`) and `"openvino"`, any of them.
+        signatures: Ways to call the SavedModel. `"serving_default"` takes JPEG and PNG files and
+            `"image"` a batch of `uint8` images of any size; both answer with scores and the names
+            of the best classes. `"tensor"` takes what the model reads and gives what it puts out,
+            `"features"` the feature maps of the stages. The other formats have `"tensor"` alone.
+        class_names: Name of each class; `None` for ImageNet's, where there are 1000.
+        top: How many classes the SavedModel names.
+        images: What to compare on: paths of JPEG or PNG files, `uint8` arrays, or one float array
+            as the model reads it. By default random images; for `"litert_int8"` some hundred real
+            ones, of all kinds that the model will meet.
+        version: Number of the folder; `None` for the one after the last.
+        fuse: Whether to fold the normalizations into the convolutions first (`fuse_batch_norm`).
+
+    Returns:
+        An `ExportReport`: the folder, and for each format the file, its size, and how far it
+        differs.
+
+    Raises:
+        keras_resnets.export.parity.ParityError: If a file does not answer as the model does.
+        ValueError: If an argument is not allowed, the model lacks what a signature needs, or the
+            backend is not TensorFlow.
+        FileExistsError: If there is this version already.
+        ModuleNotFoundError: If a format needs a package that is not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> model = keras_resnets.ResNet20(input_shape=(16, 16, 3))
+    >>> keras_resnets.set_preprocessing(model, keras_resnets.Preprocessing.imagenet(16, 16))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = keras_resnets.export_model(
+    ...         model, folder, signatures=("image",), class_names="abcdefghij"
+    ...     )
+    ...     report.path.name, sorted(path.name for path in report.path.glob("*.*"))
+    ('1', ['README.md', 'fingerprint.pb', 'labels.txt', 'preprocessing.json', 'saved_model.pb'])
+    >>> report.files[0].difference < 1e-5
+    True
+    """
+    _check_model(model)
+    formats = _choices("formats", formats, FORMATS)
+    signatures = _choices("signatures", signatures, SIGNATURES)
+    top = check_positive_int("top", top)
+    check_bool("fuse", fuse)
+    if "litert_int8" in formats and images is None:
+        raise ValueError(
+            "The format 'litert_int8' needs `images` to take the ranges of the activations from. "
+            f"Received: formats={formats!r}, images=None"
+        )
+    check_packages(formats)
+    folder = choose_version(Path(path), version)
+    if "saved_model" not in formats:
+        _check_no_signatures(formats, signatures)
+        signatures = ("tensor",)
+
+    original = ServedModel(model, class_names, top, signatures)
+    if original.is_half and formats != ("saved_model",):
+        raise ValueError(
+            "A model that computes in 16 bits has the format 'saved_model' alone; for "
+            "others, build it under the dtype policy 'float32' and load its weights. "
+            f"Received: formats={formats!r}"
+        )
+    samples = Samples(original, images)
+    parity = Parity(original, samples)
+    served = original
+    if fuse:
+        served = ServedModel(fuse_batch_norm(model), class_names, top, signatures)
+    with written_beside(folder) as unfinished:
+        files = [_export(name, served, unfinished, samples, parity) for name in formats]
+        files = [file._replace(path=folder / file.path.relative_to(unfinished)) for file in files]
+        write_model_card(served, files, unfinished)
+    return ExportReport(folder, tuple(files))
+
+
+def _export(name, served, folder, samples, parity):
+    kind = FORMATS[name]
+    before = _size(folder)
+    if kind.is_calibrated:
+        path = kind.write(served, folder, samples.tensors)
+        difference, agreement = parity.agreement(kind.open(path)["tensor"])
+    else:
+        path = kind.write(served, folder)
+        difference, agreement = parity.check(name, kind.open(path)), None
+    return ExportedFile(name, path, _size(folder) - before, difference, agreement)
+
+
+def _size(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _check_model(model):
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            "`model` must have one input and one output. "
+            f"Received: {model.name!r} with {len(model.inputs)} and {len(model.outputs)}"
+        )
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "Exporting needs TensorFlow: save the model as a .keras file, and export it with "
+            "KERAS_BACKEND=tensorflow. "
+            f"Received: keras.backend.backend()={keras.backend.backend()!r}"
+        )
+
+
+def _check_no_signatures(formats, signatures):
+    if signatures not in (SIGNATURES, ("tensor",)):
+        raise ValueError(
+            "`signatures` belongs to the format 'saved_model'; the others have 'tensor' alone. "
+            f"Received: signatures={signatures!r}, formats={formats!r}"
+        )
+
+
+def _choices(name, values, allowed):
+    if isinstance(values, str) or not values or len(set(values)) != len(values):
+        raise ValueError(
+            f"`{name}` must be a tuple of one or more of {', '.join(map(repr, allowed))}. "
+            f"Received: {name}={values!r}"
+        )
+    return tuple(check_choice(name, value, allowed) for value in values)

@@ -1,0 +1,126 @@
+"""What an exported model is tried on."""
+
+import os
+
+import keras
+import numpy as np
+
+COUNT = 32
+# Of the random images, and of axes that a model leaves open.
+SIZE = (96, 112)
+
+
+class Samples:
+    """Thirty-two inputs of each signature of a `ServedModel`.
+
+    Args:
+        served: The `ServedModel`.
+        images: Paths of JPEG or PNG files, or `uint8` arrays; a float array of the model's inputs;
+            or `None` for random ones.
+
+    Attributes:
+        tensors: All images, prepared as the model reads them.
+
+    Raises:
+        ValueError: If the images do not fit the model.
+    """
+
+    def __init__(self, served, images=None):
+        self._served = served
+        self._files: list = []
+        self._images: list = []
+        if images is None and served.prepares:
+            shape = (COUNT, *_image_size(served), served.channels)
+            images = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+        if images is None:
+            shape = (COUNT, *(size or SIZE[0] for size in served.model.input_shape[1:]))
+            self._take_tensors(np.random.default_rng(0).standard_normal(shape))
+        elif isinstance(images, np.ndarray) and images.dtype.kind == "f":
+            self._take_tensors(images)
+        else:
+            self._take_images(images)
+
+    def inputs(self, signature):
+        """Returns the 32 inputs of a signature."""
+        if signature == "serving_default":
+            return _cycled(np.array(self._files, dtype=object))
+        if signature == "image":
+            height, width = np.min([image.shape[:2] for image in self._images], axis=0)
+            return _cycled(np.stack([image[:height, :width] for image in self._images]))
+        return _cycled(self.tensors)
+
+    def _take_tensors(self, tensors):
+        wanted = self._served.model.input_shape
+        fits = tensors.ndim == len(wanted) and all(
+            known in (None, size) for known, size in zip(wanted, tensors.shape, strict=True)
+        )
+        if not fits or not len(tensors):
+            raise ValueError(
+                f"`images`, an array of floats, must be a batch of the model's inputs {wanted}. "
+                f"Received: images.shape={tensors.shape}"
+            )
+        if {"serving_default", "image"} & set(self._served.signatures):
+            raise ValueError(
+                "`images` must be paths or `uint8` arrays, for the signatures 'serving_default' "
+                f"and 'image' to be tried. Received: an array of {tensors.dtype}"
+            )
+        self.tensors = tensors.astype(self._served.model.inputs[0].dtype)
+
+    def _take_images(self, images):
+        if not self._served.prepares:
+            raise ValueError(
+                "`images` must be an array of floats, as the model reads them, where the model "
+                f"does not say what it eats. Received: model={self._served.model.name!r}"
+            )
+        if isinstance(images, (str, os.PathLike)) or not len(images):
+            raise ValueError(
+                f"`images` must be a list of one image or more. Received: images={images!r}"
+            )
+        for image in images:
+            file, pixels = _file_and_pixels(image, self._served.channels)
+            self._files.append(file)
+            self._images.append(pixels)
+        prepared = [
+            keras.ops.convert_to_numpy(self._served.prepare(pixels[None]))
+            for pixels in self._images
+        ]
+        sizes = {tensor.shape[1:] for tensor in prepared}
+        if len(sizes) > 1:
+            raise ValueError(
+                "`images` must have one size where the preprocessing does not end in one. "
+                f"Received: images prepared to {' and '.join(map(str, sorted(sizes)))}"
+            )
+        self.tensors = np.concatenate(prepared)
+
+
+def _file_and_pixels(image, channels):
+    import tensorflow as tf
+
+    if isinstance(image, (str, os.PathLike)):
+        with open(image, "rb") as opened:
+            file = opened.read()
+        return file, tf.io.decode_jpeg(file, channels=channels).numpy()
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
+        raise ValueError(
+            "Each of `images` must be the path of a JPEG or PNG file, or a `uint8` array "
+            f"(height, width, {channels}). Received: an array {image.shape} of {image.dtype}"
+        )
+    return tf.io.encode_png(image).numpy(), image
+
+
+def _cycled(inputs):
+    return inputs[np.arange(COUNT) % len(inputs)]
+
+
+def _image_size(served):
+    """Returns a size of images that the model takes."""
+    if served.preprocesses_itself:
+        return [size or 256 for size in served.model.inputs[0].shape[1:3]]
+    crop = served.preprocessing.crop
+    if crop is None:  # the size may go through unchanged
+        spatial = (
+            slice(1, 3) if keras.config.image_data_format() == "channels_last" else slice(2, 4)
+        )
+        return [size or SIZE[0] for size in served.model.input_shape[spatial]]
+    return [max(size, np.max(crop)) for size in SIZE]

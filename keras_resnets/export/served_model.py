@@ -1,0 +1,181 @@
+"""A model from image files to names, as functions of a TensorFlow graph."""
+
+from typing import Any
+
+import keras
+
+from keras_resnets.models.model_spec import stage_blocks
+from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
+from keras_resnets.preprocessing.predictions import imagenet_classes
+
+SIGNATURES = ("serving_default", "image", "tensor", "features")
+NEED_PREPROCESSING = ("serving_default", "image")
+
+
+class ServedModel:
+    """A model, what is done to its images, and what its answers mean.
+
+    Each of the methods `serving_default`, `image`, `tensor` and `features` takes a batch and
+    returns a dictionary of tensors, eagerly or in a graph.
+
+    Args:
+        model: A Keras model with one input and one output, on the TensorFlow backend.
+        class_names: Name of each class; `None` for ImageNet's, if there are 1000, or for none.
+        top: How many classes to name.
+        signatures: Which of the methods will be called.
+
+    Raises:
+        ValueError: If the model lacks what a signature needs.
+    """
+
+    def __init__(self, model, class_names, top, signatures):
+        self.model = model
+        self.signatures = signatures
+        self.top = top
+        self._is_channels_last = keras.config.image_data_format() == "channels_last"
+        self.channels = model.input_shape[3 if self._is_channels_last else 1]
+        self.preprocesses_itself = preprocesses_itself(model)
+        self.preprocessing = model_preprocessing(model)
+        self.prepares = self.preprocesses_itself or self.preprocessing is not None
+        types = {layer.compute_dtype for layer in model._flatten_layers()}
+        self.is_half = bool(types & {"float16", "bfloat16"})
+        self.class_names = _class_names(model, class_names)
+        if self.preprocessing is not None and not self.preprocesses_itself:
+            self._layer = self.preprocessing.as_layer(data_format="channels_last")
+            self._check_sizes()
+        self._extractor: Any = None
+        if set(signatures) & set(NEED_PREPROCESSING):
+            self._check_classification()
+        if "features" in signatures:
+            self._extractor = _extractor(model)
+
+    def input_spec(self, signature):
+        """Returns the `tf.TensorSpec` of a signature's argument."""
+        import tensorflow as tf
+
+        if signature == "serving_default":
+            return tf.TensorSpec((None,), tf.string, name="image_bytes")
+        if signature == "image":
+            shape = (None, None, None, self.channels)
+            return tf.TensorSpec(shape, tf.uint8, name="images")
+        model_input = self.model.inputs[0]
+        return tf.TensorSpec(tuple(model_input.shape), model_input.dtype, name="inputs")
+
+    def serving_default(self, image_bytes):
+        """From JPEG or PNG files, a batch of strings, to scores and names."""
+        return self._answer(self.decode(image_bytes))
+
+    def image(self, images):
+        """From `uint8` images `(batch, height, width, channels)` to scores and names."""
+        return self._answer(self.prepare(images))
+
+    def tensor(self, inputs):
+        """From what the model reads to what it puts out."""
+        return {"outputs": self.model(inputs, training=False)}
+
+    def features(self, inputs):
+        """From what the model reads to the feature map of each stage."""
+        return self._extractor(inputs, training=False)
+
+    def decode(self, image_bytes):
+        """From JPEG or PNG files to what the model reads."""
+        import tensorflow as tf
+
+        def decode_one(contents):
+            # Takes PNG as well. The accurate transform is what Pillow's and most others' is.
+            image = tf.io.decode_jpeg(
+                contents, channels=self.channels, dct_method="INTEGER_ACCURATE"
+            )
+            return self.prepare(image[None])[0]
+
+        model_input = self.model.inputs[0]
+        spec = tf.TensorSpec(tuple(model_input.shape[1:]), model_input.dtype)
+        return tf.map_fn(decode_one, image_bytes, fn_output_signature=spec)
+
+    def prepare(self, images):
+        """From `uint8` images to what the model reads."""
+        import tensorflow as tf
+
+        if not self.preprocesses_itself:
+            images = self._layer(images)
+        images = tf.cast(images, self.model.inputs[0].dtype)
+        return images if self._is_channels_last else tf.transpose(images, (0, 3, 1, 2))
+
+    def _answer(self, inputs):
+        import tensorflow as tf
+
+        scores = self.model(inputs, training=False)
+        if getattr(self.model.layers[-1], "activation", None) is keras.activations.linear:
+            scores = tf.nn.softmax(tf.cast(scores, tf.float32))
+        top_scores, top_classes = tf.math.top_k(scores, self.top)
+        return {
+            "scores": scores,
+            "top_scores": top_scores,
+            "top_classes": top_classes,
+            "top_names": tf.gather(tf.constant(self.class_names), top_classes),
+        }
+
+    def _check_sizes(self):
+        _, *prepared, _ = self._layer.compute_output_shape((None, None, None, self.channels))
+        wanted = (
+            self.model.input_shape[1:3] if self._is_channels_last else self.model.input_shape[2:]
+        )
+        if any(None not in (a, b) and a != b for a, b in zip(prepared, wanted, strict=True)):
+            raise ValueError(
+                "The preprocessing of `model` must end in the size that the model takes. Received: "
+                f"{self.model.name!r}, prepared to {tuple(prepared)}, takes {tuple(wanted)}"
+            )
+
+    def _check_classification(self):
+        rule = "The signatures 'serving_default' and 'image' need"
+        advice = f"Received: signatures={self.signatures!r}, model={self.model.name!r}"
+        if not self.prepares:
+            raise ValueError(
+                f"{rule} a model that says what it eats: give it a preprocessing with "
+                f"`set_preprocessing`, or ask for signatures=('tensor',). {advice}"
+            )
+        if len(self.model.output_shape) != 2:
+            raise ValueError(
+                f"{rule} a classifier, with one row of scores an image. {advice} with outputs of "
+                f"shape {self.model.output_shape}"
+            )
+        if self.class_names is None:
+            raise ValueError(
+                f"{rule} `class_names`, where the classes are not ImageNet's 1000. {advice} with "
+                f"{self.model.output_shape[-1]} classes"
+            )
+        if self.top > len(self.class_names):
+            raise ValueError(
+                f"`top` must be at most {len(self.class_names)}, all classes. "
+                f"Received: top={self.top}"
+            )
+        if "serving_default" in self.signatures and self.channels not in (1, 3):
+            raise ValueError(
+                "The signature 'serving_default' needs a model of one or three channels. "
+                f"{advice} with {self.channels} channels"
+            )
+
+
+def _class_names(model, class_names):
+    classes = model.output_shape[-1]
+    if class_names is None:
+        return [name for _, name in imagenet_classes()] if classes == 1000 else None
+    names = [str(name) for name in class_names]
+    if len(names) != classes:
+        raise ValueError(
+            f"`class_names` must name each of the {classes} classes. Received: {len(names)} names"
+        )
+    return names
+
+
+def _extractor(model):
+    """Returns a model of the stages' feature maps; of any blocks, not only those of a spec."""
+    try:
+        stages = stage_blocks(model)
+    except ValueError as error:
+        raise ValueError(
+            "The signature 'features' needs the blocks of a network of this package; leave it out "
+            f"of `signatures` for others. Received: model={model.name!r}"
+        ) from error
+    outputs = {f"stage{number}": blocks[-1].output for number, blocks in enumerate(stages, 1)}
+    return keras.Model(model.input, outputs)

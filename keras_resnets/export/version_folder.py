@@ -1,0 +1,45 @@
+"""A folder that appears whole, under the next number, or not at all."""
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+from keras_resnets.arguments import check_positive_int
+
+
+def choose_version(path, version):
+    """Returns the folder of a version: of the given one, or of the one after the last.
+
+    Raises:
+        FileExistsError: If the version is there already.
+        NotADirectoryError: If `path` is a file.
+    """
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"`path` must be a folder. Received: path={str(path)!r}")
+    present = path.iterdir() if path.is_dir() else ()
+    numbers = [int(child.name) for child in present if child.name.isdecimal()]
+    if version is None:
+        return path / str(max(numbers, default=0) + 1)
+    if check_positive_int("version", version) in numbers:
+        raise FileExistsError(
+            f"`version` must be a new one. Received: version={version}, path={str(path)!r}"
+        )
+    return path / str(version)
+
+
+@contextlib.contextmanager
+def written_beside(folder: Path):
+    """Yields a folder to write into, which is then renamed to `folder`.
+
+    A server that watches the parent for new versions so never sees half of one. After an error
+    nothing is left.
+    """
+    base = folder.parent
+    base.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the watched folder, for some servers read whatever is in it.
+    with tempfile.TemporaryDirectory(prefix=f".{base.name}-", dir=base.parent) as temporary:
+        unfinished = Path(temporary) / folder.name
+        unfinished.mkdir()
+        yield unfinished
+        base.mkdir(exist_ok=True)
+        unfinished.rename(folder)

@@ -1,0 +1,82 @@
+"""The same network for inference, its normalizations within its convolutions."""
+
+import keras
+
+from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock
+from keras_resnets.layers.folded_weights import folded_weights
+from keras_resnets.models.fine_tuning import unfreeze
+
+
+def fuse_batch_norm(model, name=None):
+    """Returns a model that answers as this one does in inference, with fewer steps.
+
+    Where a normalization follows a convolution, it multiplies the kernel and adds a bias, both
+    known once training is over. The new model has kernel and bias in its convolutions, and no
+    normalization there; its blocks, their names and its other layers are the same, so
+    `feature_extractor`, `model_spec` and `model_preprocessing` know it. A normalization that
+    follows something else, such as the sum of a block or its input (`OrderedBlock`), stays.
+
+    The fold is computed in 64 bits; in 32 bits, answers differ by about 1e-6 of their size. Train
+    the model, not its fused copy: the copy has lost what it would train with.
+
+    Args:
+        model: A functional model of the zoo, or one built upon it.
+        name: Name of the new model; by default that of `model`.
+
+    Returns:
+        A new functional model; `model` stays as it is.
+
+    Raises:
+        TypeError: If `model` is not a functional model.
+        ValueError: If it has no convolution of this package.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet20()
+    >>> fused = keras_resnets.fuse_batch_norm(model)
+    >>> x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    >>> bool(np.allclose(model(x), fused(x), atol=1e-5))
+    True
+    >>> len(model.weights), len(fused.weights)  # 19 times a kernel, γ, β, mean and variance
+    (97, 40)
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    if not any(isinstance(layer, ConvNorm) for layer in model._flatten_layers()):
+        raise ValueError(
+            "`model` must have convolutions of this package to fold a normalization into. "
+            f"Received: model={model.name!r}"
+        )
+    fused = keras.models.clone_model(model, clone_function=_folded, recursive=True)
+    fused.name = name or model.name
+    unfreeze(fused)
+    _copy_weights(model, fused)
+    return fused
+
+
+def _folded(layer):
+    """Returns a new layer of the same configuration, folded if it can be."""
+    config = layer.get_config()
+    if isinstance(layer, (ConvNorm, ProjectionShortcut, ResidualBlock)):
+        # What is frozen may be the normalizations, which have gone.
+        config |= {"folded": True, "frozen": ()}
+    return type(layer).from_config(config)
+
+
+def _copy_weights(layer, fused):
+    if isinstance(layer, ConvNorm):
+        kernel, bias = folded_weights(layer)
+        fused.conv.kernel.assign(kernel)
+        fused.conv.bias.assign(bias)
+        return
+    own = {}
+    layer.save_own_variables(own)
+    fused.load_own_variables(own)
+    for sublayer, copy in zip(_sublayers(layer), _sublayers(fused), strict=True):
+        _copy_weights(sublayer, copy)
+
+
+def _sublayers(layer):
+    if isinstance(layer, keras.Model):
+        return layer.layers
+    return list(layer._flatten_layers(include_self=False, recursive=False))

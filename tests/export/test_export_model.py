@@ -1,0 +1,194 @@
+"""What is refused, and that nothing is left after an error."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import export_model
+from keras_resnets.export import ParityError
+from keras_resnets.export.formats import FORMATS
+from tests.backends import BACKEND
+from tests.export.networks import NAMES, classifier
+
+needs_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="needs TensorFlow")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return classifier()
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Replaces a format's file by an empty one, and its answers by those of a function."""
+
+    def pretend(answer):
+        def write(served, folder, tensors=None):
+            (folder / "empty").write_bytes(b"")
+            return folder / "empty"
+
+        kind = FORMATS["saved_model"]._replace(write=write, open=lambda path: {"tensor": answer})
+        monkeypatch.setitem(FORMATS, "saved_model", kind)
+
+    return pretend
+
+
+def files_below(path):
+    return sorted(str(file.relative_to(path)) for file in path.rglob("*"))
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("error", [2e-5, np.nan])
+def test_a_file_that_answers_otherwise_leaves_nothing(error, model, pretended, tmp_path):
+    def answer(batch):
+        outputs = np.array(model(batch))
+        if len(batch) == 7:
+            outputs[-1, 0] += error
+        return {"outputs": outputs}
+
+    pretended(answer)
+    with pytest.raises(ParityError, match=r"to 1e-05\. Received: .* 'tensor' with a batch of 7"):
+        export_model(model, tmp_path / "models" / "m", signatures=("tensor",))
+    assert files_below(tmp_path) == ["models"]
+
+
+@needs_tensorflow
+def test_a_difference_that_rounding_explains_passes(model, pretended, tmp_path):
+    pretended(lambda batch: {"outputs": np.array(model(batch)) + 5e-6})
+    report = export_model(model, tmp_path / "m", signatures=("tensor",))
+    assert 4e-6 < report.files[0].difference < 6e-6
+
+
+@needs_tensorflow
+def test_outputs_of_another_shape_or_name_are_no_answer(model, pretended, tmp_path):
+    for answer in (
+        lambda batch: {"outputs": np.array(model(batch))[:1]},
+        lambda batch: {"output_0": np.array(model(batch))},
+    ):
+        pretended(answer)
+        with pytest.raises(ParityError):
+            export_model(model, tmp_path / "m", signatures=("tensor",))
+    assert files_below(tmp_path) == []
+
+
+@needs_tensorflow
+def test_versions_count_on_and_are_never_overwritten(model, pretended, tmp_path):
+    pretended(lambda batch: {"outputs": np.array(model(batch))})
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "notes.txt").write_text("mine")
+    (tmp_path / "m" / "9").mkdir()
+    export = functools.partial(export_model, model, signatures=("tensor",))
+    assert export(tmp_path / "m").path.name == "10"
+    assert export(tmp_path / "m", version=4).path.name == "4"
+    with pytest.raises(FileExistsError, match="must be a new one"):
+        export(tmp_path / "m", version=10)
+    with pytest.raises(NotADirectoryError, match=r"notes\.txt"):
+        export(tmp_path / "m" / "notes.txt")
+    assert (tmp_path / "m" / "notes.txt").read_text() == "mine"
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"formats": ("tflite",)}, "`formats` must be one of 'saved_model', 'onnx', 'litert'"),
+        ({"formats": "onnx"}, "must be a tuple of one or more"),
+        ({"formats": ()}, "must be a tuple of one or more"),
+        ({"signatures": ("image", "image")}, "must be a tuple of one or more"),
+        ({"signatures": ("serve",)}, "`signatures` must be one of 'serving_default', 'image'"),
+        ({"class_names": None}, "need `class_names`"),
+        ({"class_names": "abc"}, "must name each of the 6 classes. Received: 3"),
+        ({"top": 7}, "`top` must be at most 6"),
+        ({"images": []}, "a list of one image or more"),
+        ({"images": "photo.jpg"}, "a list of one image or more"),
+        ({"images": [np.zeros((4, 4, 3))]}, r"`uint8` array \(height, width, 3\)"),
+        ({"images": np.zeros((2, 16, 16, 3), "float32")}, "must be paths or `uint8` arrays"),
+        ({"images": np.zeros((2, 8, 8, 3), "float32")}, "must be a batch of the model's inputs"),
+        ({"formats": ("litert_int8",)}, "needs `images`"),
+        ({"formats": ("onnx",), "signatures": ("image",)}, "belongs to the format 'saved_model'"),
+        ({"version": 0}, "`version` must be a positive integer"),
+    ],
+)
+def test_what_is_not_allowed(options, message, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: "here")
+    with pytest.raises(ValueError, match=message):
+        export_model(model, tmp_path / "m", **{"class_names": NAMES, **options})
+    assert files_below(tmp_path) == []
+
+
+@needs_tensorflow
+def test_a_model_that_does_not_say_what_it_eats_has_tensors_only(tmp_path):
+    import tensorflow as tf
+
+    model = classifier(preprocessing=None)
+    with pytest.raises(ValueError, match="give it a preprocessing"):
+        export_model(model, tmp_path / "m", class_names=NAMES)
+    assert files_below(tmp_path) == []
+    report = export_model(model, tmp_path / "m", signatures=("tensor",))
+    assert set(tf.saved_model.load(report.path).signatures) == {"tensor"}
+    assert not (report.path / "labels.txt").exists()
+    assert "does not say what it eats" in (report.path / "README.md").read_text("utf-8")
+
+
+@needs_tensorflow
+def test_a_preprocessing_must_end_in_the_model_s_size(tmp_path):
+    with pytest.raises(ValueError, match=r"prepared to \(16, 16\), takes \(24, 24\)"):
+        export_model(classifier((24, 24, 3)), tmp_path / "m", class_names=NAMES)
+    model = classifier((None, None, 3), preprocessing=keras_resnets.Preprocessing())
+    images = [np.zeros((20, 30, 3), "uint8"), np.zeros((25, 30, 3), "uint8")]
+    with pytest.raises(ValueError, match=r"prepared to \(20, 30, 3\) and \(25, 30, 3\)"):
+        export_model(model, tmp_path / "m", class_names=NAMES, images=images)
+    model = classifier((16, 16, 3), preprocessing=keras_resnets.Preprocessing())
+    export_model(model, tmp_path / "m", class_names=NAMES, signatures=("image",))
+
+
+@needs_tensorflow
+def test_16_bits_have_a_saved_model_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: "here")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = classifier()
+    with pytest.raises(ValueError, match="build it under the dtype policy 'float32'"):
+        export_model(model, tmp_path / "m", formats=("saved_model", "onnx"), class_names=NAMES)
+    [file] = export_model(model, tmp_path / "m", signatures=("tensor",)).files
+    assert file.difference < 1e-2
+
+
+@needs_tensorflow
+def test_features_need_blocks_of_ours(tmp_path, model):
+    inner = keras_resnets.plain_twin(model)
+    keras_resnets.set_preprocessing(inner, keras_resnets.model_preprocessing(model))
+    inputs = keras.Input((16, 16, 3))
+    outer = keras.Model(inputs, inner(inputs))
+    with pytest.raises(ValueError, match="leave it out of `signatures`"):
+        export_model(outer, tmp_path / "m", class_names=NAMES)
+    export_model(outer, tmp_path / "m", class_names=NAMES, signatures=("image",), fuse=False)
+
+
+@needs_tensorflow
+def test_a_missing_package_is_named_with_what_installs_it(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for name, package in [
+        ("onnx", "tf2onnx"),
+        ("litert", "ai_edge_litert"),
+        ("openvino", "openvino"),
+    ]:
+        message = rf"needs the package '{package}': `pip install 'keras-resnets\[{name}\]'`"
+        with pytest.raises(ModuleNotFoundError, match=message):
+            export_model(model, tmp_path / "m", formats=("saved_model", name), class_names=NAMES)
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="can export")
+def test_another_backend_is_told_what_to_do(model, tmp_path):
+    with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
+        export_model(model, tmp_path / "m", class_names=NAMES)
+
+
+def test_what_is_no_model(tmp_path, model):
+    with pytest.raises(TypeError, match=r"must be a keras\.Model"):
+        export_model("model.keras", tmp_path)
+    with pytest.raises(ValueError, match="one input and one output"):
+        export_model(keras.Model(model.input, [model.output, model.output]), tmp_path)

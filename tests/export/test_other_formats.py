@@ -1,0 +1,101 @@
+"""ONNX, LiteRT and OpenVINO files, each run in its own runtime as docs/serving.md says."""
+
+import numpy as np
+import pytest
+
+from keras_resnets import export_model
+from tests.backends import BACKEND
+from tests.export.networks import NAMES, classifier
+from tests.layer_checks import numpy
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.skipif(BACKEND != "tensorflow", reason="needs TensorFlow"),
+]
+BATCHES = [1, 5, 33]
+NETWORKS = {"fixed": {}, "any size": {"shape": (None, None, 3)}}
+
+
+def inputs(batch, size=16):
+    return np.random.default_rng(batch).standard_normal((batch, size, size, 3)).astype("float32")
+
+
+def exported(name, model, folder, **options):
+    [file] = export_model(model, folder / "m", formats=(name,), class_names=NAMES, **options).files
+    return file
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_onnx_takes_any_batch(network, tmp_path):
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model = classifier(**NETWORKS[network])
+    session = runtime.InferenceSession(exported("onnx", model, tmp_path).path)
+    assert isinstance(session.get_inputs()[0].shape[0], str)  # an open size
+    for batch in BATCHES:
+        x = inputs(batch, 16 if network == "fixed" else 24)
+        [outputs] = session.run(["outputs"], {"inputs": x})
+        np.testing.assert_allclose(outputs, numpy(model(x)), atol=1e-5)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_openvino_takes_any_batch(network, tmp_path):
+    openvino = pytest.importorskip("openvino")
+    model = classifier(**NETWORKS[network])
+    compiled = openvino.Core().compile_model(
+        exported("openvino", model, tmp_path).path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    for batch in BATCHES:
+        x = inputs(batch, 16 if network == "fixed" else 24)
+        np.testing.assert_allclose(compiled(x)["outputs"], numpy(model(x)), atol=1e-5)
+
+
+def test_litert_by_its_signature(tmp_path):
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    model = classifier()
+    file = exported("litert", model, tmp_path)
+    interpreter = litert.Interpreter(model_path=str(file.path))
+    run = interpreter.get_signature_runner("serving_default")
+    x = inputs(1)
+    np.testing.assert_allclose(run(inputs=x)["outputs"], numpy(model(x)), atol=1e-5)
+    assert file.agreement is None
+
+
+def test_litert_of_8_bits_is_smaller_and_mostly_agrees(tmp_path, rng):
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    model = classifier()
+    x = inputs(33)
+    file = exported("litert_int8", model, tmp_path, images=x, signatures=("tensor",))
+    interpreter = litert.Interpreter(model_path=str(file.path))
+    kinds = [detail["dtype"] for detail in interpreter.get_tensor_details()]
+    assert kinds.count(np.int8) > len(kinds) / 2
+    run = interpreter.get_signature_runner("serving_default")
+    ours = np.concatenate([run(inputs=image[None])["outputs"] for image in x])
+    expected = numpy(model(x))
+    assert file.agreement == np.mean(ours.argmax(axis=1) == expected.argmax(axis=1)) > 0.8
+    np.testing.assert_allclose(file.difference, np.abs(ours - expected).max(), rtol=1e-5)
+    assert 1e-4 < file.difference < 0.2
+
+
+def test_all_formats_lie_in_one_folder(tmp_path):
+    for package in ("tf2onnx", "onnxruntime", "openvino", "ai_edge_litert"):
+        pytest.importorskip(package)
+    formats = ("saved_model", "onnx", "litert", "litert_int8", "openvino")
+    images = np.random.default_rng(0).integers(0, 256, (8, 20, 24, 3), dtype="uint8")
+    report = export_model(
+        classifier(), tmp_path / "m", formats=formats, class_names=NAMES, images=images
+    )
+    assert tuple(file.format for file in report.files) == formats
+    assert all(file.path.exists() and file.size > 1000 for file in report.files)
+    assert {path.name for path in report.path.iterdir() if path.is_file()} == {
+        "README.md",
+        "fingerprint.pb",
+        "labels.txt",
+        "model.bin",
+        "model.onnx",
+        "model.tflite",
+        "model.xml",
+        "model_int8.tflite",
+        "preprocessing.json",
+        "saved_model.pb",
+    }

@@ -1,0 +1,143 @@
+"""The SavedModel, called as a server calls it, against Pillow, NumPy and the Keras model."""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_resnets
+from keras_resnets import Preprocessing, export_model
+from tests.backends import BACKEND
+from tests.export.networks import NAMES, PREPROCESSING, classifier
+from tests.layer_checks import numpy
+
+pytestmark = pytest.mark.skipif(BACKEND != "tensorflow", reason="needs TensorFlow")
+
+
+def file_of(pixels, kind):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.squeeze()).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """Smooth pictures of several sizes, so that JPEG keeps them nearly as they are."""
+    rng = np.random.default_rng(0)
+    coarse = [rng.integers(0, 256, size=(5, 4, 3), dtype="uint8") for _ in range(4)]
+    sizes = [(40, 30), (25, 61), (20, 20), (64, 48)]
+    return [
+        np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+        for image, size in zip(coarse, sizes, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A model, and the signatures of what was exported of it."""
+    import tensorflow as tf
+
+    model = classifier()
+    path = tmp_path_factory.mktemp("models") / "insects"
+    report = export_model(model, path, class_names=NAMES, top=2)
+    return model, tf.saved_model.load(report.path), report
+
+
+def test_image_files_in_a_batch_get_the_names_that_pillow_and_the_model_give(exported, photos):
+    import tensorflow as tf
+
+    model, loaded, _ = exported
+    kinds = ["JPEG", "PNG", "PNG", "JPEG"]
+    files = [file_of(pixels, kind) for pixels, kind in zip(photos, kinds, strict=True)]
+    answer = loaded.signatures["serving_default"](image_bytes=tf.constant(files))
+    # `classify` decodes with Pillow, and runs the model as it was.
+    decoded = [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]
+    expected = keras_resnets.classify(model, decoded, top=2, class_names=NAMES)
+    for row, predictions in enumerate(expected):
+        names = [name.decode() for name in answer["top_names"][row].numpy()]
+        assert names == [prediction.name for prediction in predictions]
+        scores = [prediction.score for prediction in predictions]
+        np.testing.assert_allclose(answer["top_scores"][row], scores, atol=1e-5)
+        classes = [int(prediction.class_id) for prediction in predictions]
+        np.testing.assert_array_equal(answer["top_classes"][row], classes)
+        np.testing.assert_allclose(np.sum(answer["scores"][row]), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_images_of_any_size(exported, batch, rng):
+    import tensorflow as tf
+
+    model, loaded, _ = exported
+    for size in [(20, 33), (51, 24)]:
+        images = rng.integers(0, 256, size=(batch, *size, 3), dtype="uint8")
+        answer = loaded.signatures["image"](images=tf.constant(images))
+        prepared = PREPROCESSING.as_layer()(images)
+        np.testing.assert_allclose(answer["scores"], numpy(model(prepared)), atol=1e-5)
+        assert answer["top_names"].shape == (batch, 2)
+
+
+def test_tensors_and_features(exported, rng):
+    import tensorflow as tf
+
+    model, loaded, _ = exported
+    inputs = rng.standard_normal((3, 16, 16, 3)).astype("float32")
+    outputs = loaded.signatures["tensor"](inputs=tf.constant(inputs))
+    np.testing.assert_allclose(outputs["outputs"], numpy(model(inputs)), atol=1e-5)
+    features = loaded.signatures["features"](inputs=tf.constant(inputs))
+    expected = keras_resnets.feature_extractor(model)(inputs)
+    assert set(features) == set(expected) == {"stage1", "stage2"}
+    for stage, value in expected.items():
+        np.testing.assert_allclose(features[stage], numpy(value), rtol=1e-4, atol=1e-4)
+
+
+def test_what_lies_in_the_folder(exported):
+    model, loaded, report = exported
+    assert report.path.name == "1"
+    assert (report.path / "labels.txt").read_text("utf-8").split("\n") == [*NAMES, ""]
+    text = (report.path / "preprocessing.json").read_text("utf-8")
+    assert '"crop": 16' in text
+    card = (report.path / "README.md").read_text("utf-8")
+    for part in [*loaded.signatures, "tiny", str(model.input_shape)]:
+        assert part in card
+    [file] = report.files
+    assert file.path == report.path
+    on_disk = [path for path in report.path.rglob("*") if path.is_file()]
+    beside = ("labels.txt", "preprocessing.json", "README.md")
+    assert file.size == sum(path.stat().st_size for path in on_disk if path.name not in beside)
+    # Folded: no statistics are left among the variables.
+    assert len(loaded.signatures["tensor"].variables) == len(model.weights) - 6 * 3
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in on_disk)
+
+
+def test_logits_become_scores(tmp_path, rng):
+    import tensorflow as tf
+
+    model = classifier(classifier_activation=None)
+    report = export_model(model, tmp_path / "m", class_names=NAMES, signatures=("image", "tensor"))
+    loaded = tf.saved_model.load(report.path)
+    images = rng.integers(0, 256, size=(2, 30, 30, 3), dtype="uint8")
+    logits = numpy(model(PREPROCESSING.as_layer()(images))).astype("float64")
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    answer = loaded.signatures["image"](images=tf.constant(images))
+    np.testing.assert_allclose(answer["scores"], scores, atol=1e-5)
+    inputs = PREPROCESSING.as_layer()(images)
+    np.testing.assert_allclose(
+        loaded.signatures["tensor"](inputs=inputs)["outputs"], logits, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_grey_images_of_a_model_with_its_preprocessing_in_the_graph(tmp_path, photos):
+    import tensorflow as tf
+
+    pixels = keras.Input((None, None, 1), dtype="uint8")
+    prepared = Preprocessing(resize=(16, 16), mean=0.5, std=0.25).as_layer()(pixels)
+    model = classifier(shape=None, preprocessing=None, input_tensor=prepared)
+    report = export_model(model, tmp_path / "m", class_names=NAMES, top=1)
+    loaded = tf.saved_model.load(report.path)
+    grey = [np.asarray(Image.fromarray(image).convert("L"))[..., None] for image in photos]
+    for image in grey:
+        file = tf.constant([file_of(image, "PNG")])
+        answer = loaded.signatures["serving_default"](image_bytes=file)
+        np.testing.assert_allclose(answer["scores"], numpy(model(image[None])), atol=1e-5)

@@ -1,0 +1,163 @@
+"""Normalizations folded into convolutions: the same answers, and nothing else has changed."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import Preprocessing, ResNetSpec, build_model, fuse_batch_norm
+from keras_resnets.analysis import count_macs, count_parameters
+from keras_resnets.layers import BatchNormalization, ConvNorm, GatedBlock, OrderedBlock
+from keras_resnets.layers.folded_weights import folded_weights
+from tests.backends import requires_channels_first
+from tests.facts import CIFAR, cifar_statistics
+from tests.layer_checks import numpy, randomize
+from tests.models.once import once
+
+BASIC = ResNetSpec(block="basic", repeats=(2, 1), widths=(4, 8))
+BOTTLENECK = dataclasses.replace(BASIC, block="bottleneck")
+SPECS = {
+    "A": dataclasses.replace(BASIC, shortcut="A", zero_pad="both", activation="silu"),
+    "B": dataclasses.replace(BASIC, stem="cifar", zero_init_residual=True),
+    "C": dataclasses.replace(BOTTLENECK, shortcut="C", drop_path_rate=0.3),
+    "v1": dataclasses.replace(BOTTLENECK, stride_on="1x1", output_stride=4),
+    "plain": dataclasses.replace(BASIC, shortcut=None, activation="gelu"),
+}
+
+
+def built(spec, shape=(16, 16, 3), **options):
+    model = build_model(spec, input_shape=shape, **options)
+    randomize(model)
+    return model
+
+
+def images(*shape):
+    return np.random.default_rng(0).standard_normal(shape).astype("float32")
+
+
+def check(model, x, tolerance=1e-5):
+    before = [np.array(weight) for weight in model.get_weights()]
+    fused = fuse_batch_norm(model)
+    expected = numpy(model(x))
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(numpy(fused(x)), expected, rtol=tolerance, atol=tolerance)
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    return fused
+
+
+def normalizations(model):
+    return [layer for layer in model._flatten_layers() if isinstance(layer, BatchNormalization)]
+
+
+def test_one_convolution_by_hand():
+    layer = ConvNorm(1, 1)
+    layer.build((1, 1, 1, 2))
+    # (2 x + 3 y − 5) / √(4 − ε + ε) · 8 + 7 = 8 x + 12 y − 13
+    for weight, value in [
+        (layer.conv.kernel, [[[[2.0], [3.0]]]]),
+        (layer.norm.gamma, [8.0]),
+        (layer.norm.beta, [7.0]),
+        (layer.norm.moving_mean, [5.0]),
+        (layer.norm.moving_variance, [4.0 - 1e-5]),
+    ]:
+        weight.assign(value)
+    kernel, bias = folded_weights(layer)
+    np.testing.assert_allclose(kernel, [[[[8.0], [12.0]]]], rtol=1e-7)
+    np.testing.assert_allclose(bias, [-13.0], rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_answers_are_the_same(name):
+    model = built(SPECS[name], include_top=False)
+    fused = check(model, images(3, 16, 16, 3))
+    assert normalizations(model)
+    assert not normalizations(fused)
+    assert keras_resnets.model_spec(fused) == keras_resnets.model_spec(model)
+    assert [layer.name for layer in fused.layers] == [layer.name for layer in model.layers]
+
+
+@requires_channels_first
+def test_channels_first():
+    keras.config.set_image_data_format("channels_first")
+    check(built(SPECS["C"], (3, 16, 16), include_top=False), images(2, 3, 16, 16))
+
+
+@once
+def test_resnet20_has_a_bias_for_each_normalized_channel():
+    model = keras_resnets.ResNet20()
+    randomize(model)
+    fused = check(model, images(2, 32, 32, 3))
+    # γ and β give way to one bias.
+    assert count_parameters(fused).total == CIFAR[20][0] - cifar_statistics(20, "A") // 2
+    assert count_macs(fused) == count_macs(model)
+
+
+def test_a_saved_fused_model_is_the_same(tmp_path):
+    model = built(SPECS["C"], classes=3)
+    keras_resnets.set_preprocessing(model, Preprocessing.imagenet(20, 16))
+    fused = fuse_batch_norm(model, name="fused")
+    fused.save(tmp_path / "fused.keras")
+    loaded = keras.saving.load_model(tmp_path / "fused.keras")
+    x = images(2, 16, 16, 3)
+    np.testing.assert_array_equal(numpy(loaded(x)), numpy(fused(x)))
+    assert loaded.name == "fused"
+    assert keras_resnets.model_preprocessing(loaded) == Preprocessing.imagenet(20, 16)
+    features = keras_resnets.feature_extractor(loaded)(x)
+    for stage, expected in keras_resnets.feature_extractor(model)(x).items():
+        np.testing.assert_allclose(numpy(features[stage]), numpy(expected), rtol=1e-4, atol=1e-4)
+
+
+@once
+@pytest.mark.parametrize(
+    ("block", "options", "left"),
+    [
+        (GatedBlock, {"gate": "exclusive"}, 0),
+        (GatedBlock, {"gate": "channel"}, 0),
+        (OrderedBlock, {"order": "full_pre_activation"}, 3),  # one at the start of each block
+        (OrderedBlock, {"order": "norm_after_addition"}, 3),
+    ],
+)
+def test_other_blocks_keep_what_follows_no_convolution(block, options, left):
+    model = keras_resnets.with_blocks(built(BASIC, include_top=False), block, **options)
+    randomize(model)
+    assert len(normalizations(check(model, images(2, 16, 16, 3), 1e-4))) == left
+
+
+@once
+def test_a_frozen_model_within_another_with_a_layer_that_has_learnt(rng):
+    base = keras_resnets.freeze_backbone(built(SPECS["C"], include_top=False, pooling="avg"))
+    scale = keras.layers.Normalization()
+    scale.adapt(rng.normal(3.0, 2.0, size=(8, 16, 16, 3)))
+    inputs = keras.Input((16, 16, 3))
+    model = keras.Model(inputs, keras.layers.Dense(3)(base(scale(inputs))))
+    fused = check(model, images(2, 16, 16, 3))
+    assert not normalizations(fused)
+    learnt = {weight.path for weight in scale.weights}
+    assert {weight.path for weight in fused.weights if not weight.trainable} == learnt
+
+
+@once
+def test_16_bits_stay_16_bits():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = built(SPECS["B"], classes=3)
+    fused = check(model, images(2, 16, 16, 3), tolerance=0.02)
+    assert fused.get_layer("stem_conv").conv.compute_dtype == "bfloat16"
+    assert fused.get_layer("stem_conv").conv.kernel.dtype == "float32"
+
+
+@once
+def test_fusing_twice_changes_nothing():
+    fused = fuse_batch_norm(built(SPECS["B"], classes=3))
+    for once_fused, twice in zip(fused.weights, fuse_batch_norm(fused).weights, strict=True):
+        np.testing.assert_array_equal(numpy(once_fused), numpy(twice))
+
+
+@once
+def test_what_has_no_convolution_of_ours_is_refused():
+    with pytest.raises(ValueError, match="must have convolutions of this package"):
+        fuse_batch_norm(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+    with pytest.raises(TypeError, match=r"must be a keras\.Model"):
+        fuse_batch_norm(ConvNorm(1, 1))
