@@ -72,30 +72,31 @@ def run(
     if run_dir.exists() and not run_dir.is_dir():
         raise ValueError(f"`run_dir` must be a folder. Received: run_dir={str(run_dir)!r}")
     console = console or Console()
-    with StopSignals() as signals:
+    if _is_complete(recipe, run_dir, console):
+        return COMPLETE
+    strategy = make_strategy(strategy_name, cluster)
+    check_shares(recipe, strategy.num_replicas_in_sync)
+    console.quiet = console.quiet or not is_chief(strategy)
+    lock = locked(run_dir) if is_chief(strategy) else contextlib.nullcontext()
+    # After the strategy: that of several workers takes SIGTERM for itself.
+    with StopSignals() as signals, lock:
+        # Once more, now that no other process can write.
         if _is_complete(recipe, run_dir, console):
             return COMPLETE
-        strategy = make_strategy(strategy_name, cluster)
-        check_shares(recipe, strategy.num_replicas_in_sync)
-        console.quiet = console.quiet or not is_chief(strategy)
-        with locked(run_dir) if is_chief(strategy) else contextlib.nullcontext():
-            # Once more, now that no other process can write.
-            if _is_complete(recipe, run_dir, console):
-                return COMPLETE
-            tf.config.experimental.enable_op_determinism()
-            keras.config.set_dtype_policy(recipe.precision)
-            keras.utils.set_random_seed(recipe.seed)
-            train_source = open_source(recipe.data, recipe.data.train_split, data_dir, download)
-            test_source = open_source(recipe.data, recipe.data.test_split, data_dir, download)
-            has_gpu = bool(tf.config.list_logical_devices("GPU"))
-            with lost_workers_named(strategy):
-                is_resumed = has_checkpoints(run_dir / CHECKPOINTS)
-                learner = Learner(recipe, strategy, train_source, test_source, is_resumed, observer)
-                sitting = Sitting(recipe, run_dir, learner, signals, console, tensorboard)
-                if is_chief(strategy):  # not before all that the recipe asks for was found
-                    write_text(run_dir / RECIPE, recipe_to_toml(recipe))
-                sitting.resume()
-                return sitting.train(steps_per_call or (20 if has_gpu else 1))
+        tf.config.experimental.enable_op_determinism()
+        keras.config.set_dtype_policy(recipe.precision)
+        keras.utils.set_random_seed(recipe.seed)
+        train_source = open_source(recipe.data, recipe.data.train_split, data_dir, download)
+        test_source = open_source(recipe.data, recipe.data.test_split, data_dir, download)
+        has_gpu = bool(tf.config.list_logical_devices("GPU"))
+        with lost_workers_named(strategy):
+            is_resumed = has_checkpoints(run_dir / CHECKPOINTS)
+            learner = Learner(recipe, strategy, train_source, test_source, is_resumed, observer)
+            sitting = Sitting(recipe, run_dir, learner, signals, console, tensorboard)
+            if is_chief(strategy):  # not before all that the recipe asks for was found
+                write_text(run_dir / RECIPE, recipe_to_toml(recipe))
+            sitting.resume()
+            return sitting.train(steps_per_call or (20 if has_gpu else 1))
 
 
 def _is_complete(recipe, folder, console):

@@ -1,4 +1,4 @@
-"""`python -m training` with three blocks in ResNet-20, and with logical CPU devices if asked.
+"""`python -m training` with three blocks in ResNet-20, and if asked with logical CPU devices.
 
 A process of its own, for both must be settled before TensorFlow starts.
 """
@@ -6,6 +6,7 @@ A process of its own, for both must be settled before TensorFlow starts.
 import dataclasses
 import os
 import sys
+import time
 
 from training.__main__ import main
 
@@ -17,6 +18,19 @@ def use_small_resnet20():
     VARIANTS["resnet20"] = dataclasses.replace(VARIANTS["resnet20"], repeats=(1, 1, 1))
 
 
+def rest_after_saves(seconds):
+    """Leaves whoever watches the checkpoints the time to stop or kill the run there."""
+    from training.sitting import Sitting
+
+    save = Sitting.save
+
+    def save_and_rest(self):
+        save(self)
+        time.sleep(seconds)
+
+    Sitting.save = save_and_rest
+
+
 if __name__ == "__main__":
     import tensorflow as tf
 
@@ -25,4 +39,6 @@ if __name__ == "__main__":
         cpu = tf.config.list_physical_devices("CPU")[0]
         logical = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["LOGICAL_CPUS"])
         tf.config.set_logical_device_configuration(cpu, logical)
+    if os.environ.get("SECONDS_AFTER_SAVES"):
+        rest_after_saves(float(os.environ["SECONDS_AFTER_SAVES"]))
     sys.exit(main(sys.argv[1:]))

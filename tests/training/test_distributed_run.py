@@ -101,9 +101,12 @@ def test_two_workers_do_the_run_of_one_device_and_only_the_chief_speaks(one_devi
     assert {path.name for path in run_dir.iterdir()} == {path.name for path in one_device.iterdir()}
 
 
-def test_workers_that_are_stopped_or_killed_go_on_to_the_same_bits(two_workers, tmp_path):
+def test_workers_that_are_stopped_or_killed_go_on_to_the_same_bits(
+    two_workers, tmp_path, monkeypatch
+):
     whole_dir, _ = two_workers
     run_dir = tmp_path / "run"
+    monkeypatch.setenv("SECONDS_AFTER_SAVES", "2")  # all 24 steps take less than half of one
 
     processes = start_two(run_dir)
     wait_for_step(run_dir, 4)
@@ -123,6 +126,7 @@ def test_workers_that_are_stopped_or_killed_go_on_to_the_same_bits(two_workers, 
     assert "Traceback" not in errors
     processes[1].communicate()
 
+    monkeypatch.delenv("SECONDS_AFTER_SAVES")
     endings = finish_two(run_dir)
     assert [status for status, _, _ in endings] == [0, 0], endings[0][2] + endings[1][2]
     assert "Going on at step" in endings[0][1]

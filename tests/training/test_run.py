@@ -200,16 +200,20 @@ def test_what_diverges_stops_with_step_and_examples(tmp_path):
 
 @pytest.mark.soak
 def test_on_a_disk_that_is_full_the_checkpoint_stays_and_with_space_it_goes_on(whole, tmp_path):
-    """A file system of its own, of 5 MB, in a name space of its own; a checkpoint has 3."""
+    """A file system of its own, in a name space of its own, for one and a half checkpoints."""
     namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     disk, out = tmp_path / "disk", tmp_path / "out"
     disk.mkdir()
-    mount = f"mount -t tmpfs -o size=5m tmpfs {disk}"
+    latest = max((whole[0] / "checkpoints").iterdir())
+    size = sum(path.stat().st_size for path in latest.iterdir()) * 3 // 2
+    mount = f"mount -t tmpfs -o size={size} tmpfs {disk}"
     try:
         subprocess.run([*namespace, mount], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no name space with a file system of its own")
-    line = " ".join([sys.executable, "-m training train digits --run-dir", f"{disk}/run"])
+    line = " ".join(
+        [sys.executable, "-m tests.training.small_training train digits --run-dir", f"{disk}/run"]
+    )
     line += " " + " ".join(f"'{flag}'" for flag in FLAGS)
     script = (
         f"{mount}; {line} 2>&1; echo status=$?; ls {disk}/run/checkpoints; "
