@@ -13,7 +13,7 @@ CASES = [
     ({"include_top": 1}, TypeError, ["`include_top`", "include_top=1"]),
     ({"include_top": None}, TypeError, ["`include_top`", "None"]),
     # weights
-    ({"weights": "imagenet"}, ValueError, ["`weights`", ".weights.h5", ".keras", "'imagenet'"]),
+    ({"weights": "imagenet21k"}, ValueError, ["`weights`", "imagenet", "'imagenet21k'"]),
     ({"weights": "gone.weights.h5"}, ValueError, ["`weights`", "exist", "'gone.weights.h5'"]),
     ({"weights": "net.npz"}, ValueError, ["`weights`", ".weights.h5", "'net.npz'"]),
     ({"weights": "net.h5"}, ValueError, ["`weights`", "exist", "'net.h5'"]),
