@@ -180,13 +180,12 @@ def make_train_function(
     def train(iterator, steps):
         loss_sum, is_finite = 0.0, True
         correct = done = skipped = tf.constant(0, tf.int64)
-        for _ in tf.range(steps):
-            if is_finite:
-                step_loss, step_correct, step_skipped, is_finite = train_step(next(iterator))
-                loss_sum += step_loss
-                correct += step_correct
-                skipped += step_skipped
-                done += 1
+        while done < steps and is_finite:
+            step_loss, step_correct, step_skipped, is_finite = train_step(next(iterator))
+            loss_sum += step_loss
+            correct += step_correct
+            skipped += step_skipped
+            done += 1
         return Progress(loss_sum, correct, done, is_finite, skipped)
 
     return train

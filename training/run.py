@@ -10,6 +10,7 @@ from rich.console import Console
 from training.checkpoint import has_checkpoints
 from training.data.sources import open_source
 from training.learner import Learner, Observer
+from training.memory import keep_freed_memory
 from training.recipe import Recipe
 from training.recipe_files import recipe_differences, recipe_from_toml, recipe_to_toml
 from training.result import RESULT
@@ -74,6 +75,7 @@ def run(
     console = console or Console()
     if _is_complete(recipe, run_dir, console):
         return COMPLETE
+    keep_freed_memory()
     strategy = make_strategy(strategy_name, cluster)
     check_shares(recipe, strategy.num_replicas_in_sync)
     console.quiet = console.quiet or not is_chief(strategy)

@@ -9,6 +9,7 @@ from training.benchmark.job import Job, Setting
 from training.benchmark.keras_device import backend_versions, device_name, peak_bytes
 from training.loop import make_train_function
 from training.losses import build_loss
+from training.memory import keep_freed_memory
 from training.network import build_network
 from training.optimizers import build_optimizer
 from training.recipe import Data, Model, Optimizer, Recipe, Schedule
@@ -26,6 +27,7 @@ def make_job(setting: Setting) -> Job:
         batch=setting.batch,
         precision=setting.policy,
     )
+    keep_freed_memory()
     strategy = make_strategy("one-device")
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(recipe.precision)
