@@ -9,7 +9,6 @@ from keras_resnets.analysis.cost import (
 from keras_resnets.analysis.explain import explain
 from keras_resnets.analysis.gradient_norms import gradient_norms
 from keras_resnets.analysis.layer_responses import layer_responses
-from keras_resnets.analysis.merge_block import merge_one_layer_block
 from keras_resnets.analysis.plots import (
     plot_gradient_norms,
     plot_layer_responses,
@@ -21,6 +20,7 @@ from keras_resnets.analysis.remove_blocks import remove_blocks, reorder_blocks
 from keras_resnets.analysis.shortcut_balance import shortcut_balance
 from keras_resnets.analysis.summary import summarize
 from keras_resnets.analysis.update_ratios import snapshot, update_ratios
+from keras_resnets.layers.merge_block import merge_one_layer_block
 
 __all__ = [
     "RecordDiagnostics",

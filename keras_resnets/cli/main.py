@@ -7,6 +7,7 @@ import warnings
 
 import keras_resnets
 from keras_resnets.cli import (
+    benchmark_command,
     convert_command,
     describe_command,
     export_command,
@@ -21,6 +22,7 @@ COMMANDS = {
     "convert": convert_command,
     "predict": predict_command,
     "export": export_command,
+    "benchmark": benchmark_command,
 }
 # What wrong arguments, files and networks raise, and a package that is not installed.
 EXPECTED = (ValueError, TypeError, OSError, ImportError)

@@ -1,9 +1,11 @@
-"""How long each format takes for a batch, measured in turns."""
+"""How long each way of running a model takes for a batch, measured in turns."""
 
+import functools
 import statistics
 import tempfile
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +13,18 @@ from keras_resnets.arguments import check_positive_int
 from keras_resnets.export.export_model import export_model
 from keras_resnets.export.formats import FORMATS
 
+# From a batch of images, (batch, height, width, channels), to what runs the model on it.
+Runner = Callable[[np.ndarray], Callable[[], Any]]
+
+# Some runtimes' threads spin for a while when there is no more to do, and would slow the next.
+PAUSE_SECONDS = 0.02
+
 
 class Timing(NamedTuple):
     """How long one way of running a model took for a batch.
 
     Attributes:
-        name: A format, or `"keras"` for `model.predict_on_batch`.
+        name: A format, `"keras"` for `model.predict_on_batch`, or a peer's name.
         batch: Number of images at once.
         median: Seconds for the batch, the median over the rounds.
         least: Seconds of the fastest round: what a quiet machine would show.
@@ -28,21 +36,24 @@ class Timing(NamedTuple):
     least: float
 
 
-def time_formats(model, formats, batches=(1, 16), rounds=20):
-    """Exports a model and times each format, and Keras itself, in turns.
+def time_formats(model, formats, batches=(1, 16), rounds=20, peers=None):
+    """Exports a model and times each format, Keras itself and its peers, in turns.
 
-    In each round every format has its turn once, so whatever else the machine does hits all alike.
-    All run on the CPU with the threads that they take by default (LiteRT: one for each core). For
-    `"litert_int8"` the ranges are taken from random inputs: that is enough for its speed.
+    In each round every one has its turn once, so whatever else the machine does hits all alike. A
+    turn is a short pause, a run that is not timed, and one that is. All run on the CPU with the
+    threads that they take by default (LiteRT: one for each core). For `"litert_int8"` the ranges
+    are taken from random inputs: that is enough for its speed.
 
     Args:
         model: A model whose input size is known.
-        formats: Names as `export_model` takes them.
+        formats: Names as `export_model` takes them; there may be none.
         batches: How many images at once.
-        rounds: How often each is timed, after one run that is not.
+        rounds: How often each is timed.
+        peers: What else to time: a dictionary from names to functions that take a batch of images,
+            `(batch, height, width, channels)`, and return a function without arguments.
 
     Returns:
-        A `Timing` for each format and batch.
+        A `Timing` for each way and batch.
 
     Raises:
         ValueError: If an argument is not allowed.
@@ -64,24 +75,31 @@ def time_formats(model, formats, batches=(1, 16), rounds=20):
         )
     rng = np.random.default_rng(0)
     images = rng.standard_normal((max([*batches, 32]), *shape)).astype("float32")
+    runners: dict[str, Runner] = {"keras": _runner(model.predict_on_batch)}
     with tempfile.TemporaryDirectory() as folder:
-        report = export_model(model, folder, formats, signatures=("tensor",), images=images)
-        runners = {"keras": model.predict_on_batch}
-        for file in report.files:
-            runners[file.format] = FORMATS[file.format].open(file.path)["tensor"]
+        if formats:
+            report = export_model(model, folder, formats, signatures=("tensor",), images=images)
+            for file in report.files:
+                runners[file.format] = _runner(FORMATS[file.format].open(file.path)["tensor"])
+        runners |= peers or {}
         return [
             timing for batch in batches for timing in _in_turns(runners, images[:batch], rounds)
         ]
 
 
+def _runner(function):
+    return lambda batch: functools.partial(function, batch)
+
+
 def _in_turns(runners, batch, rounds):
-    seconds = {name: [] for name in runners}
-    for run in runners.values():
-        run(batch)
+    bound = {name: bind(batch) for name, bind in runners.items()}
+    seconds = {name: [] for name in bound}
     for _ in range(rounds):
-        for name, run in runners.items():
+        for name, run in bound.items():
+            time.sleep(PAUSE_SECONDS)
+            run()
             start = time.perf_counter()
-            run(batch)
+            run()
             seconds[name].append(time.perf_counter() - start)
     return [
         Timing(name, len(batch), statistics.median(times), min(times))

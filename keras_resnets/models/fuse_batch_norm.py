@@ -2,8 +2,9 @@
 
 import keras
 
-from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock
+from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, StackedBlock
 from keras_resnets.layers.folded_weights import folded_weights
+from keras_resnets.layers.merge_block import merge_one_layer_block
 from keras_resnets.models.fine_tuning import unfreeze
 
 
@@ -15,6 +16,9 @@ def fuse_batch_norm(model, name=None):
     normalization there; its blocks, their names and its other layers are the same, so
     `feature_extractor`, `model_spec` and `model_preprocessing` know it. A normalization that
     follows something else, such as the sum of a block or its input (`OrderedBlock`), stays.
+
+    A residual block of one convolution (`StackedBlock` of depth 1) becomes that convolution alone:
+    its shortcut goes into the kernel (`keras_resnets.analysis.merge_one_layer_block`).
 
     The fold is computed in 64 bits; in 32 bits, answers differ by about 1e-6 of their size. Train
     the model, not its fused copy: the copy has lost what it would train with.
@@ -60,20 +64,33 @@ def _folded(layer):
     if isinstance(layer, (ConvNorm, ProjectionShortcut, ResidualBlock)):
         # What is frozen may be the normalizations, which have gone.
         config |= {"folded": True, "frozen": ()}
+    if _has_one_convolution(layer):
+        config |= {"shortcut": None, "zero_pad": "end"}
+        config |= {"zero_init_residual": False, "drop_path_rate": 0.0}
     return type(layer).from_config(config)
 
 
+def _has_one_convolution(layer):
+    return isinstance(layer, StackedBlock) and layer.depth == 1
+
+
 def _copy_weights(layer, fused):
+    if _has_one_convolution(layer):
+        _assign(fused.conv1, *merge_one_layer_block(layer))
+        return
     if isinstance(layer, ConvNorm):
-        kernel, bias = folded_weights(layer)
-        fused.conv.kernel.assign(kernel)
-        fused.conv.bias.assign(bias)
+        _assign(fused, *folded_weights(layer))
         return
     own = {}
     layer.save_own_variables(own)
     fused.load_own_variables(own)
     for sublayer, copy in zip(_sublayers(layer), _sublayers(fused), strict=True):
         _copy_weights(sublayer, copy)
+
+
+def _assign(conv_norm, kernel, bias):
+    conv_norm.conv.kernel.assign(kernel)
+    conv_norm.conv.bias.assign(bias)
 
 
 def _sublayers(layer):

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets import Preprocessing, ResNetSpec, build_model, fuse_batch_norm
+from keras_resnets import Preprocessing, ResNetSpec, build_model, fuse_batch_norm, with_blocks
 from keras_resnets.analysis import count_macs, count_parameters
-from keras_resnets.layers import BatchNormalization, ConvNorm, GatedBlock, OrderedBlock
+from keras_resnets.layers import (
+    BatchNormalization,
+    ConvNorm,
+    GatedBlock,
+    OrderedBlock,
+    StackedBlock,
+)
 from keras_resnets.layers.folded_weights import folded_weights
 from tests.backends import requires_channels_first
 from tests.facts import CIFAR, cifar_statistics
@@ -50,6 +56,20 @@ def check(model, x, tolerance=1e-5):
 
 def normalizations(model):
     return [layer for layer in model._flatten_layers() if isinstance(layer, BatchNormalization)]
+
+
+@pytest.mark.parametrize("name", ["A", "B", "plain"])
+def test_blocks_of_one_convolution_lose_their_shortcuts(name):
+    spec = dataclasses.replace(SPECS[name], drop_path_rate=0.0, zero_init_residual=False)
+    logits = build_model(spec, input_shape=(16, 16, 3), classifier_activation=None)
+    model = with_blocks(logits, StackedBlock, depth=1)
+    randomize(model)
+    fused = check(model, images(2, 16, 16, 3))
+    blocks = [layer for layer in fused.layers if isinstance(layer, StackedBlock)]
+    assert len(blocks) == 3
+    assert all(block.shortcut is None for block in blocks)
+    # Nothing is left but the stem's, the blocks' and the classifier's kernel and bias.
+    assert len(fused.weights) == 2 * (1 + 3 + 1)
 
 
 def test_one_convolution_by_hand():

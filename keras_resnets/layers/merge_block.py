@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_resnets.layers import IdentityShortcut, ProjectionShortcut, StackedBlock
 from keras_resnets.layers.folded_weights import folded_weights
+from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut
+from keras_resnets.layers.stacked_block import StackedBlock
 
 
 class MergedConvolution(NamedTuple):
