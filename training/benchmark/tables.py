@@ -172,7 +172,8 @@ def _table(head: Sequence[str], text_columns: int, rows):
 
 
 def _milliseconds(of):
-    low, middle, high = (f"{1000 * value:.0f}" for value in (of.low, of.seconds, of.high))
+    digits = 0 if of.seconds >= 0.01 else 2
+    low, middle, high = (f"{1000 * value:.{digits}f}" for value in (of.low, of.seconds, of.high))
     return f"{middle} ({low}–{high})"
 
 
