@@ -7,11 +7,14 @@ import numpy as np
 
 from keras_resnets.files.errors import WeightsFileError
 from keras_resnets.files.file_kind import file_kind
+from keras_resnets.files.hdf5_arrays import read_hdf5_arrays, read_keras_arrays
 from keras_resnets.files.safetensors_file import read_safetensors
 from keras_resnets.files.torch_stream import read_torch_stream
 from keras_resnets.files.torch_zip import read_torch_zip
 
 READERS = {
+    "hdf5": read_hdf5_arrays,
+    "keras": read_keras_arrays,
     "safetensors": read_safetensors,
     "torch_stream": read_torch_stream,
     "torch_zip": read_torch_zip,
@@ -21,8 +24,10 @@ READERS = {
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns the arrays of a weights file by name, without running anything that is in it.
 
-    Formats: safetensors, and PyTorch's two, the zip archive and the stream of torch before 1.6;
-    torch is not needed. The content decides which of them a file has, not its name.
+    Formats: safetensors; PyTorch's two, the zip archive and the stream of torch before 1.6, for
+    which torch is not needed; and Keras's `.h5`, `.weights.h5` and `.keras`, whose arrays are named
+    by their groups, `"layers/conv/vars/0"`. The content decides which of them a file has, not its
+    name.
 
     A PyTorch file holds a state dict, bare or under the key `state_dict`, `model_state_dict`,
     `model`, `net`, `state_dict_ema` or `model_ema` (the first of them that holds tensors). What is
@@ -59,10 +64,7 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     try:
         if not path.is_file():
             raise WeightsFileError("`path` must be that of an existing file.")
-        kind = file_kind(path)
-        if kind not in READERS:
-            raise WeightsFileError(f"Files of the format {kind} are not supported.")
-        arrays = READERS[kind](path)
+        arrays = READERS[file_kind(path)](path)
         if not arrays:
             raise WeightsFileError("The file must hold at least one array.")
         return arrays

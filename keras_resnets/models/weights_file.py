@@ -1,19 +1,17 @@
 """Loading a Keras weights file into the architecture it was saved from, and no other."""
 
-import io
 import math
 import os
-import zipfile
 from pathlib import Path
 
 from keras_resnets.files.errors import WeightsFileError
 from keras_resnets.files.hdf5 import read_hdf5
+from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
 from keras_resnets.models.layer_pairs import layer_pairs
 
 SUFFIXES = (".weights.h5", ".keras")
 # Of other libraries; see `keras_resnets.convert_weights`.
 FOREIGN_SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
-MEMBER = "model.weights.h5"
 # Every ImageNet network of the zoo fits in, so that its first layer that differs can be named.
 SLACK = 2**28
 
@@ -116,7 +114,7 @@ def _read(model, path):
     most_bytes = 8 * number_of_values
     source = path
     if path.name.endswith(".keras"):
-        source = _unpacked(path, most_bytes=4 * most_bytes + SLACK)
+        source = unpack_member(path, WEIGHTS, most_bytes=4 * most_bytes + SLACK)
     with read_hdf5(source, most_bytes) as root:
         pairs = list(layer_pairs(model, root))
         _check_same(pairs)
@@ -125,25 +123,6 @@ def _read(model, path):
             for _, layer, arrays in pairs
             if arrays
         ]
-
-
-def _unpacked(path, most_bytes):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            info = archive.getinfo(MEMBER)
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise WeightsFileError(f"{MEMBER!r} is compressed in a way that Keras does not use")
-            if info.file_size > most_bytes:
-                raise WeightsFileError(
-                    f"{MEMBER!r} unpacks to {info.file_size:,} bytes, {most_bytes:,} are allowed"
-                )
-            with archive.open(info) as member:
-                # Without an argument, `read` unpacks all before it looks at the size.
-                return io.BytesIO(member.read(info.file_size))
-    except WeightsFileError:
-        raise
-    except Exception as error:  # what zipfile raises of a broken archive has no common base
-        raise WeightsFileError(f"it is no sound archive ({error})") from error
 
 
 def _check_same(pairs):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
+WHOLE_MODEL = "model_weights/"
 
 
 def source_arrays(source):
@@ -62,23 +62,11 @@ def _array(name, value):
 def _file_arrays(path):
     from keras_resnets.files.read_arrays import read_arrays
 
-    with open(path, "rb") as file:
-        is_hdf5 = file.read(len(HDF5)) == HDF5
-    return _hdf5_arrays(path) if is_hdf5 else read_arrays(path)
-
-
-def _hdf5_arrays(path):
-    """Returns the arrays of an .h5 file of `keras.applications`, each under all its groups' names.
-
-    The file of a whole model has them below `model_weights`, beside the optimizer's.
-    """
-    from keras_resnets.files.hdf5 import read_hdf5
-
-    arrays = {}
-    with read_hdf5(path, most_bytes=os.path.getsize(path)) as root:
-        pending = [("", root.groups.get("model_weights", root))]
-        while pending:
-            prefix, group = pending.pop()
-            arrays |= {f"{prefix}{name}": array.read() for name, array in group.arrays.items()}
-            pending += [(f"{prefix}{name}/", child) for name, child in group.groups.items()]
-    return arrays
+    arrays = read_arrays(path)
+    # The .h5 file of a whole model has them in a group, beside the optimizer's.
+    within = {
+        name.removeprefix(WHOLE_MODEL): array
+        for name, array in arrays.items()
+        if name.startswith(WHOLE_MODEL)
+    }
+    return within or arrays

@@ -2,13 +2,15 @@
 
 import io
 import os
+import zipfile
 
 import h5py
+import keras
 import ml_dtypes
 import numpy as np
 import pytest
 
-from keras_resnets.files import WeightsFileError
+from keras_resnets.files import WeightsFileError, read_arrays
 from keras_resnets.files.hdf5 import MOST_LEVELS, read_hdf5
 
 ROOM = 2**16
@@ -322,3 +324,23 @@ def test_memory_stays_within_bounds(path):
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
     assert os.path.getsize(path) < 50_000
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+def test_keras_files_are_read_by_their_groups_names(suffix, tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
+    path = tmp_path / f"model{suffix}"
+    model.save_weights(path) if suffix == ".weights.h5" else model.save(path)
+    arrays = read_arrays(path)
+    assert sorted(arrays) == ["layers/dense/vars/0", "layers/dense/vars/1"]
+    for name, weight in zip(sorted(arrays), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(arrays[name], weight)
+        assert not arrays[name].flags.writeable
+
+
+def test_a_keras_archive_that_unpacks_to_more_is_refused(tmp_path):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(2**27))
+    with pytest.raises(WeightsFileError, match="unpacks to 134,217,728 bytes"):
+        read_arrays(path)
