@@ -122,18 +122,24 @@ def report(outcome):
 
 
 def _answer(outcome):
-    one, two, three = (
-        np.mean(outcome.values(f"ReLU, {depth} a block", test_error)) for depth in DEPTHS
-    )
     worse = outcome.every_seed("ReLU, 1 a block", "ReLU, 2 a block", test_error)
     identity = outcome.computed["merged"]["identity"]
     return (
         "Before its activation, a block over one layer is g((W + I) x + b): a single layer. Merged "
         f"into one kernel it gives the same outputs to {identity:.0e}, and a projection W_r is the "
         "same with W + W_r: one matrix learned as two. Trained at equal depth, width and cost with "
-        f"ReLU, blocks of one, two and three layers ended with {one:.1%}, {two:.1%} and "
-        f"{three:.1%} test error; one layer was worse than two for {worse[0]} of {worse[1]} seeds."
+        f"ReLU, blocks of one, two and three layers ended with {_errors(outcome, 'ReLU')} test "
+        f"error; one layer was worse than two for {worse[0]} of {worse[1]} seeds. With sigmoid "
+        f"they ended with {_errors(outcome, 'sigmoid')}; without activation, where blocks of every "
+        f"depth are linear, with {_errors(outcome, 'none')}."
     )
+
+
+def _errors(outcome, activation):
+    one, two, three = (
+        np.mean(outcome.values(f"{activation}, {depth} a block", test_error)) for depth in DEPTHS
+    )
+    return f"{one:.1%}, {two:.1%} and {three:.1%}"
 
 
 STUDY = Study(
