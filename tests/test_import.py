@@ -18,7 +18,7 @@ ORDER += ["weights", "export", "cli", "__main__"]
 # turns back.
 TURNS_BACK = {
     ("models/weights_file.py", "keras_resnets.preprocessing.file_preprocessing"),
-    ("models/weights_file.py", "keras_resnets.weights.convert"),
+    ("models/weights_file.py", "keras_resnets.weights.foreign_file"),
     ("models/weights_file.py", "keras_resnets.weights.preset_weights"),
 }
 

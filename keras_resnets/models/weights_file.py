@@ -45,6 +45,7 @@ def load_weights(model, path):
     Raises:
         WeightsFileError: As `load_weights_file`, and where `keras_resnets.convert_weights` raises
             an error.
+        OptionError: If the file's network has other options than the model.
         ValueError, TypeError: As `load_weights_file`.
         OSError: If a preset cannot be downloaded.
     """
@@ -62,15 +63,9 @@ def load_weights(model, path):
 
             take_over_preprocessing(model, path)
         return
-    from keras_resnets.weights.convert import load_foreign_weights
+    from keras_resnets.weights.foreign_file import load_foreign_file
 
-    try:
-        load_foreign_weights(model, path)
-    except ValueError as error:
-        raise WeightsFileError(
-            f"`weights` must hold the weights of {model.name!r}: {error} "
-            f"Received: weights={str(path)!r}"
-        ) from error
+    load_foreign_file(model, path)
 
 
 def load_weights_file(model, path):

@@ -248,6 +248,19 @@ def test_predict_a_model_without_preprocessing(tmp_path, image, capsys):
     assert "does not say what it eats" in line
 
 
+def test_a_network_s_name_beside_a_file_of_other_options_is_one_line_for_this_command(
+    tmp_path, image, capsys
+):
+    path = tmp_path / "both.keras"
+    model = keras_resnets.ResNet20(zero_pad="both")
+    model.save(path)
+    keras_resnets.to_torch_state_dict(model, tmp_path / "both.safetensors", "akamaster")
+    for file in (path, tmp_path / "both.safetensors"):
+        line = fails(capsys, "predict", image, "--model", "resnet20", "--weights", file)
+        assert "network has zero_pad='both', not zero_pad='end'" in line
+        assert f"in place of the name. Received: 'resnet20' and --weights {file}" in line
+
+
 def test_a_preset_that_cannot_be_had_is_one_line(image, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("KERAS_RESNETS_CACHE", str(tmp_path))
     monkeypatch.setenv("KERAS_RESNETS_OFFLINE", "1")
