@@ -2,6 +2,7 @@
 
 import math
 import os
+import reprlib
 from pathlib import Path
 
 from keras_resnets.files.errors import WeightsFileError
@@ -104,7 +105,9 @@ def load_weights_file(model, path):
 def check_weights_path(path):
     """Returns the path of a weights file, or raises if there is none of the right kind there."""
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"`weights` must be None or a path. Received: weights={path!r}")
+        received = " ".join(reprlib.repr(path).split())  # of arrays, it has many lines
+        advice = "; `keras_resnets.convert_weights` takes arrays" if isinstance(path, dict) else ""
+        raise TypeError(f"`weights` must be None or a path{advice}. Received: weights={received}")
     if not Path(path).name.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         raise ValueError(
             "`weights` must be None, or the path of a file that ends in "
