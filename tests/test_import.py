@@ -14,9 +14,11 @@ BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 # A part may import those before it, and itself.
 ORDER = ["command_start", "arguments", "files", "layers", "models", "analysis", "preprocessing"]
 ORDER += ["weights", "export", "cli", "__main__"]
-# A factory's `weights=` takes other libraries' files and presets too: all that turns back.
+# A factory's `weights=` takes other libraries' files, presets and preprocessing too: all that
+# turns back.
 TURNS_BACK = {
-    ("models/weights_file.py", "keras_resnets.weights.convert"),
+    ("models/weights_file.py", "keras_resnets.preprocessing.file_preprocessing"),
+    ("models/weights_file.py", "keras_resnets.weights.foreign_file"),
     ("models/weights_file.py", "keras_resnets.weights.preset_weights"),
 }
 

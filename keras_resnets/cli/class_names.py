@@ -26,7 +26,7 @@ def read_class_names(source, classes):
         A list of names; `None` for ImageNet's, as `classify` takes it.
 
     Raises:
-        ValueError: If there is not exactly one name a class.
+        ValueError: If there is not exactly one name a class, or the file is no text.
         OSError: If there is no such file.
 
     Example:
@@ -41,7 +41,12 @@ def read_class_names(source, classes):
     elif source == "cifar10":
         names = list(CIFAR10)
     else:
-        text = Path(source).read_text(encoding="utf-8")
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"`--class-names` must be a text file in UTF-8. Received: {source!r} ({error})"
+            ) from error
         names = [line.strip() for line in text.splitlines() if line.strip()]
     if len(names) != classes:
         raise ValueError(

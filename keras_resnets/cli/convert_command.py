@@ -6,10 +6,15 @@ The ending of DEST says which: .keras for a whole model, .weights.h5 for its wei
 
 import dataclasses
 import os
+import sys
 from pathlib import Path
 
 from keras_resnets.cli.open_model import HELP, open_model
-from keras_resnets.preprocessing import model_preprocessing, set_preprocessing
+from keras_resnets.models import list_models
+from keras_resnets.models.weights_file import FOREIGN_SUFFIXES
+from keras_resnets.preprocessing import Preprocessing, model_preprocessing, set_preprocessing
+from keras_resnets.preprocessing.fit import image_size
+from keras_resnets.preprocessing.model import preprocesses_itself, stem_convolution
 from keras_resnets.weights import to_torch_state_dict
 
 SUFFIXES = (".weights.h5", ".keras", ".safetensors")
@@ -18,7 +23,13 @@ SUFFIXES = (".weights.h5", ".keras", ".safetensors")
 def add_arguments(parser):
     """Adds the command's arguments to its parser."""
     parser.add_argument("source", metavar="SOURCE", help=HELP)
-    parser.add_argument("dest", metavar="DEST", type=Path, help="the file to write")
+    parser.add_argument(
+        "dest",
+        metavar="DEST",
+        type=Path,
+        nargs="?",
+        help="the file to write (default: SOURCE's name with .keras, in the current folder)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace DEST if it exists")
     parser.add_argument("--weights", help="for a network's name: a file, or a preset's name")
     parser.add_argument("--classes", type=int, help="a new classifier of so many classes")
@@ -27,7 +38,12 @@ def add_arguments(parser):
         choices=("3x3", "1x1"),
         help="which of a bottleneck's convolutions has the stride; no checkpoint tells",
     )
-    parser.add_argument("--resize", type=int, help="what the model is to note: the shorter side")
+    parser.add_argument(
+        "--resize",
+        type=int,
+        help="what the model is to note: the shorter side; ImageNet's mean and deviation where "
+        "the source notes no preprocessing",
+    )
     parser.add_argument("--crop", type=int, help="likewise: the central crop")
     parser.add_argument(
         "--interpolation", choices=("nearest", "bilinear", "bicubic"), help="likewise"
@@ -41,7 +57,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Writes the file, and says what it holds."""
-    dest = arguments.dest
+    dest = arguments.dest or _default_dest(arguments.source)
     _check_dest(dest, arguments.overwrite, arguments.family)
     model = open_model(
         arguments.source,
@@ -49,13 +65,26 @@ def run(arguments):
         classes=arguments.classes,
         stride_on=arguments.stride_on,
     )
-    _note_preprocessing(model, arguments)
+    notes = _note_preprocessing(model, arguments)
+    if arguments.weights is None and arguments.source.lower() in list_models():
+        notes.append("the weights are new ones, untrained; --weights takes a file or a preset")
     if dest.name.endswith(".safetensors"):
         to_torch_state_dict(model, dest, arguments.family or "torchvision")
     else:
         _save(model, dest)
     shape = "×".join("any" if size is None else str(size) for size in model.input_shape[1:])
     print(f"Wrote {dest}: {model.name}, from images {shape} to {model.output_shape[-1]} numbers.")
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _default_dest(source):
+    """Returns the source's name with `.keras`, in the current folder."""
+    name = Path(source).name
+    suffix = next((end for end in (*FOREIGN_SUFFIXES, ".keras") if name.endswith(end)), "")
+    # `resnet20.pth.tar` has two endings.
+    name = name.removesuffix(suffix).removesuffix(".pth") or name
+    return Path(f"{name}.keras")
 
 
 def _check_dest(dest, overwrite, family):
@@ -70,20 +99,37 @@ def _check_dest(dest, overwrite, family):
 
 
 def _note_preprocessing(model, arguments):
+    """Makes a model carry what the arguments say, and returns what is to be said of it."""
     given = {
         name: value
         for name in ("resize", "crop", "interpolation")
         if (value := getattr(arguments, name)) is not None
     }
     if not given:
-        return
+        return []
     present = model_preprocessing(model)
+    notes = []
     if present is None:
+        present = _first_preprocessing(model, given)
+        notes = ["the source notes no preprocessing: ImageNet's mean and deviation are noted"]
+    set_preprocessing(model, dataclasses.replace(present, **given))
+    return notes
+
+
+def _first_preprocessing(model, given):
+    """Returns ImageNet's for a model that notes none, at the size of its images."""
+    channels = stem_convolution(model).conv.kernel.shape[2]
+    if preprocesses_itself(model) or channels != 3:
         raise ValueError(
             "`--resize`, `--crop` and `--interpolation` change a preprocessing that the source "
-            f"has, and it has none. Received: {given}"
+            "has, or note ImageNet's for a network of three channels that prepares no images "
+            f"itself. Received: {given}"
         )
-    set_preprocessing(model, dataclasses.replace(present, **given))
+    size = image_size(model)
+    is_square = size is not None and size[0] == size[1]
+    crop = given.get("crop") or (size[0] if is_square else size)
+    resize = given.get("resize") or (max(crop) if isinstance(crop, tuple) else crop)
+    return Preprocessing.imagenet(resize, crop)
 
 
 def _save(model, dest):

@@ -9,6 +9,7 @@ import textwrap
 import keras
 
 from keras_resnets.analysis import count_parameters, explain, summarize
+from keras_resnets.arguments import check_positive_int
 from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.models import model_spec
 from keras_resnets.models.inputs import DEFAULT_SIZES
@@ -28,17 +29,21 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Prints what the model is."""
+    """Prints what the model is, once all of it is known."""
+    if arguments.size is not None:
+        check_positive_int("--size", arguments.size)
     model = open_model(arguments.model, arguments.weights)
     shape = _image_shape(model, arguments.size)
-    print(f"{model.name}: {_structure(model)}\n")
-    print(summarize(model, shape))
     count = count_parameters(model)
-    print(f"\n{count.total:,} parameters with the statistics of batch normalization.\n")
-    print(_filled(f"Preprocessing: {_preprocessing(model)}"))
-    print()
     explanation = explain(model)
-    print("\n".join(_filled(line) for line in str(explanation).splitlines()))
+    paragraphs = [
+        f"{model.name}: {_structure(model)}",
+        str(summarize(model, shape)),
+        f"{count.total:,} parameters with the statistics of batch normalization.",
+        _filled(f"Preprocessing: {_preprocessing(model)}"),
+        "\n".join(_filled(line) for line in str(explanation).splitlines()),
+    ]
+    print("\n\n".join(paragraphs))
 
 
 def _structure(model):
@@ -63,7 +68,9 @@ def _image_shape(model, size):
             )
         if shape[axis] is None:
             has_pool = any(layer.name == "stem_pool" for layer in model.layers)
-            shape[axis] = size or DEFAULT_SIZES["imagenet" if has_pool else "cifar"]
+            shape[axis] = (
+                DEFAULT_SIZES["imagenet" if has_pool else "cifar"] if size is None else size
+            )
     return tuple(shape)
 
 
@@ -72,7 +79,7 @@ def _preprocessing(model):
         return "a layer of the model; it takes pixels of 0 to 255."
     preprocessing = model_preprocessing(model)
     if preprocessing is None:
-        return "none is noted; `keras_resnets.set_preprocessing` notes it."
+        return "none is noted; `keras-resnets convert` with `--resize` and `--crop` notes one."
     fields = dataclasses.asdict(preprocessing)
     return ", ".join(f"{name} {_value(value)}" for name, value in fields.items()) + "."
 

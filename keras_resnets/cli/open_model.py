@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from keras_resnets.models import create_model, list_models
+from keras_resnets.models.option_error import OptionError
 from keras_resnets.models.weights_file import FOREIGN_SUFFIXES
 from keras_resnets.weights import PRESETS, convert_weights
 from keras_resnets.weights.keras_file import load_keras_file
@@ -30,7 +31,7 @@ def open_model(source, weights=None, **converting):
     """
     if source.lower() in list_models():
         _check_unused(converting)
-        return create_model(source, weights=weights)
+        return _open_network(source, weights)
     if weights is not None:
         raise ValueError(
             "`--weights` belongs to a network's name, such as resnet50. "
@@ -55,6 +56,17 @@ def open_model(source, weights=None, **converting):
         f"an existing file that ends in .keras, {', '.join(FOREIGN_SUFFIXES)}. "
         f"Received: {source!r}"
     )
+
+
+def _open_network(name, weights):
+    try:
+        return create_model(name, weights=weights)
+    except OptionError as error:
+        raise ValueError(
+            f"`--weights` must be of {name} as it is by default, and {error.contradiction}. The "
+            f"file says itself which network it is: give it in place of the name. "
+            f"Received: {name!r} and --weights {weights}"
+        ) from error
 
 
 def _check_unused(converting):

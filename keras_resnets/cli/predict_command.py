@@ -8,7 +8,8 @@ from keras_resnets.cli.class_names import read_class_names
 from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.cli.table import bar, format_table
 from keras_resnets.models import list_models
-from keras_resnets.preprocessing import classify
+from keras_resnets.preprocessing import classify, model_preprocessing
+from keras_resnets.preprocessing.model import preprocesses_itself
 
 # With names of the usual length, a line then fits into 80 columns.
 BAR_WIDTH = 30
@@ -19,7 +20,7 @@ NAME_WIDTH = 36
 def add_arguments(parser):
     """Adds the command's arguments to its parser."""
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="an image file")
-    parser.add_argument("--model", required=True, help=HELP)
+    parser.add_argument("--model", help=f"required: {HELP}")
     parser.add_argument("--weights", help="for a network's name: a file, or a preset's name")
     parser.add_argument("--top", type=int, help=f"how many classes (by default, {TOP} at most)")
     parser.add_argument("--class-names", metavar="NAMES", help=CLASS_NAMES_HELP)
@@ -28,12 +29,24 @@ def add_arguments(parser):
 
 def run(arguments):
     """Prints the best classes of each image."""
+    if arguments.model is None:
+        raise ValueError(
+            "`--model` must say which network looks: `--model resnet20.keras`, or, downloaded "
+            "once, `--model resnet50 --weights imagenet`. Received: no --model"
+        )
     if arguments.weights is None and arguments.model.lower() in list_models():
         raise ValueError(
             "A network by its name alone has new weights, which know nothing: give a file or a "
             f"preset as --weights. Received: --model {arguments.model}"
         )
     model = open_model(arguments.model, arguments.weights)
+    if model_preprocessing(model) is None and not preprocesses_itself(model):
+        weights = f" --weights {arguments.weights}" if arguments.weights else ""
+        raise ValueError(
+            "The model must note how its images are prepared; this writes one that does, with "
+            f"your sizes: `keras-resnets convert {arguments.model} noted.keras{weights} "
+            f"--resize 256 --crop 224`. Received: --model {arguments.model}{weights}"
+        )
     classes = model.output_shape[-1]
     names = read_class_names(arguments.class_names, classes)
     top = min(TOP, classes) if arguments.top is None else arguments.top

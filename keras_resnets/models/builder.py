@@ -43,7 +43,10 @@ def build_model(
         weights: `None`; the path of a `.weights.h5` or `.keras` file of this architecture, or of
             a checkpoint of another library that `keras_resnets.convert_weights` knows; a name in
             `keras_resnets.PRESETS`, or `"imagenet"` for the best preset of this architecture,
-            which are downloaded once.
+            which are downloaded once. A `.weights.h5` file does not say which options without
+            arrays (`zero_pad`, `stride_on`, `activation`, …) its network has: give them as they
+            were. A `.keras` file does, and another network's is refused; the model takes over
+            the preprocessing that it notes.
         input_tensor: A Keras tensor to use as the image; what comes before it becomes part of
             the model.
         input_shape: The image's shape without the batch, in `keras.config.image_data_format()`:

@@ -2,11 +2,13 @@
 
 import math
 import os
+import reprlib
 from pathlib import Path
 
 from keras_resnets.files.errors import WeightsFileError
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
+from keras_resnets.models.file_configuration import check_configuration
 from keras_resnets.models.layer_pairs import layer_pairs
 
 SUFFIXES = (".weights.h5", ".keras")
@@ -38,9 +40,13 @@ def load_weights(model, path):
         model: A built functional model.
         path: Path of the file, whose name tells which of the two it is; or a preset.
 
+    The model then carries the preprocessing that a `.keras` file notes, or a foreign file's usual
+    one, for the size of its own images.
+
     Raises:
         WeightsFileError: As `load_weights_file`, and where `keras_resnets.convert_weights` raises
             an error.
+        OptionError: If the file's network has other options than the model.
         ValueError, TypeError: As `load_weights_file`.
         OSError: If a preset cannot be downloaded.
     """
@@ -49,27 +55,27 @@ def load_weights(model, path):
 
         load_preset(model, path)
         return
+    # The one place that turns back in the order of imports: preprocessing and other libraries'
+    # weights are the concern of packages above, and most models never need them.
     if Path(path).name.endswith(SUFFIXES):
         load_weights_file(model, path)
-        return
-    # The one place that turns back in the order of imports: other libraries' weights are the
-    # concern of a package above, and most models never need it.
-    from keras_resnets.weights.convert import load_foreign_weights
+        if Path(path).name.endswith(".keras"):
+            from keras_resnets.preprocessing.file_preprocessing import take_over_preprocessing
 
-    try:
-        load_foreign_weights(model, path)
-    except ValueError as error:
-        raise WeightsFileError(
-            f"`weights` must hold the weights of {model.name!r}: {error} "
-            f"Received: weights={str(path)!r}"
-        ) from error
+            take_over_preprocessing(model, path)
+        return
+    from keras_resnets.weights.foreign_file import load_foreign_file
+
+    load_foreign_file(model, path)
 
 
 def load_weights_file(model, path):
     """Loads a `.weights.h5` or `.keras` file after checking that it fits the model.
 
-    Only the arrays are read: not the configuration in a `.keras` file, which could name code to
-    run, nor an optimizer's state. Either every weight is assigned or none.
+    Only the arrays are read, not an optimizer's state. The configuration in a `.keras` file could
+    name code to run: nothing is built from it, it is only compared with the model, for not every
+    option shows in the arrays. A `.weights.h5` file has none. Either every weight is assigned or
+    none.
 
     Args:
         model: A built functional model.
@@ -78,6 +84,7 @@ def load_weights_file(model, path):
     Raises:
         WeightsFileError: If the file cannot be read safely, or holds another architecture's
             weights; the first layer that differs is named.
+        OptionError: If a `.keras` file is of a network with other options; the first is named.
         ValueError: If there is no such file, or it is of another kind.
         TypeError: If `path` is not a path.
     """
@@ -89,6 +96,8 @@ def load_weights_file(model, path):
             f"`weights` must hold the weights of {model.name!r}, as Keras saves them: {error}. "
             f"Received: weights={str(path)!r}"
         ) from error
+    if path.name.endswith(".keras"):
+        check_configuration(model, path)
     for layer, arrays in values:
         layer.load_own_variables(arrays)
 
@@ -96,7 +105,9 @@ def load_weights_file(model, path):
 def check_weights_path(path):
     """Returns the path of a weights file, or raises if there is none of the right kind there."""
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"`weights` must be None or a path. Received: weights={path!r}")
+        received = " ".join(reprlib.repr(path).split())  # of arrays, it has many lines
+        advice = "; `keras_resnets.convert_weights` takes arrays" if isinstance(path, dict) else ""
+        raise TypeError(f"`weights` must be None or a path{advice}. Received: weights={received}")
     if not Path(path).name.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         raise ValueError(
             "`weights` must be None, or the path of a file that ends in "

@@ -3,6 +3,7 @@
 import keras
 
 from keras_resnets.layers import ConvNorm
+from keras_resnets.preprocessing.fit import fits, image_size, prepared_size
 from keras_resnets.preprocessing.layer import ImagePreprocessing
 from keras_resnets.preprocessing.preprocessing import Preprocessing
 
@@ -43,7 +44,8 @@ def set_preprocessing(model, preprocessing):
         preprocessing: A `Preprocessing`; or `None` to take it away.
 
     Raises:
-        ValueError: If the model has no stem of this package.
+        ValueError: If the model has no stem of this package, or takes images of another size than
+            the preprocessing makes them.
         TypeError: If either is of another type.
 
     Example:
@@ -58,7 +60,16 @@ def set_preprocessing(model, preprocessing):
             "`preprocessing` must be None or a Preprocessing. "
             f"Received: preprocessing={preprocessing!r}"
         )
-    stem_convolution(model).preprocessing = preprocessing and preprocessing.to_dict()
+    stem = stem_convolution(model)
+    if preprocessing is not None and not fits(preprocessing, model):
+        (height, width), wanted = prepared_size(preprocessing), image_size(model)
+        raise ValueError(
+            "`preprocessing` must end in the size of the model's images, "
+            f"{wanted[0]}×{wanted[1]} for {model.name!r}: its `crop` is to be that. Received: "
+            f"resize={preprocessing.resize}, crop={preprocessing.crop}, which makes them "
+            f"{height}×{width}"
+        )
+    stem.preprocessing = preprocessing and preprocessing.to_dict()
 
 
 def preprocesses_itself(model):

@@ -11,6 +11,7 @@ from keras_resnets.arguments import check_choice
 from keras_resnets.models import build_model
 from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.preprocessing import Preprocessing, set_preprocessing
+from keras_resnets.preprocessing.fit import fit_preprocessing
 from keras_resnets.weights.matching import match
 from keras_resnets.weights.model_check import check_model
 from keras_resnets.weights.recognition import recognize
@@ -162,12 +163,13 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes)
+    usual = usual_preprocessing or checkpoint.family.preprocessing
+    # Of another number of channels it says nothing.
+    if preprocessing is None and shapes["stem_conv/conv/kernel"][2] == len(usual.mean):
+        preprocessing = fit_preprocessing(usual, model)
+    set_preprocessing(model, preprocessing)  # raises before anything is loaded
     for path, value in values.items():
         variables[path].assign(value)
-    if preprocessing is None:
-        usual = usual_preprocessing or checkpoint.family.preprocessing
-        preprocessing = _fitting(usual, model, shapes)
-    set_preprocessing(model, preprocessing)
     for note in notes:
         warnings.warn(f"{model.name}: {note}.", stacklevel=_levels_in_package() + 1)
 
@@ -182,18 +184,3 @@ def _levels_in_package():
     while frame is not None and frame.f_globals.get("__name__", "").startswith("keras_resnets"):
         levels, frame = levels + 1, frame.f_back
     return levels
-
-
-def _fitting(preprocessing, model, shapes):
-    """Returns a family's preprocessing for the size of a model's images, or `None`."""
-    shape = list(model.input_shape[1:])
-    channels = shapes["stem_conv/conv/kernel"][2]
-    if channels != len(preprocessing.mean):
-        return None
-    if keras.config.image_data_format() == "channels_first":
-        shape = shape[1:] + shape[:1]
-    height, width = shape[:2]
-    if height is None or width is None or (height, width) == (preprocessing.crop,) * 2:
-        return preprocessing
-    resize = round(preprocessing.resize * max(height, width) / preprocessing.crop)
-    return dataclasses.replace(preprocessing, resize=resize, crop=(height, width))

@@ -106,6 +106,20 @@ def test_describe_a_network_that_takes_any_size(tmp_path, capsys):
     assert "takes 32. Received: --size 64" in fails(capsys, "describe", "resnet20", "--size", 64)
 
 
+@pytest.mark.parametrize("size", ["0", "-5"])
+def test_describe_refuses_a_size_that_is_none(tmp_path, capsys, size):
+    keras_resnets.ResNet20(include_top=False).save(tmp_path / "backbone.keras")
+    line = fails(capsys, "describe", tmp_path / "backbone.keras", "--size", size)
+    assert f"must be a positive integer. Received: --size={size}" in line
+
+
+def test_describe_prints_nothing_of_what_is_no_network(tmp_path, capsys):
+    inputs = keras.Input((8, 8, 3))
+    outputs = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
+    keras.Model(inputs, outputs).save(tmp_path / "other.keras")
+    assert "must have blocks of this package" in fails(capsys, "describe", tmp_path / "other.keras")
+
+
 def test_convert_to_keras_carries_weights_and_preprocessing(checkpoint, converted):
     model = load_keras_file(converted)
     arrays = load_file(checkpoint)
@@ -155,12 +169,12 @@ def test_convert_notes_another_preprocessing_and_another_head(checkpoint, tmp_pa
         (["CHECKPOINT", "a.keras", "--weights", "b.keras"], "belongs to a network's name"),
         (["CHECKPOINT", "a.keras", "--crop", "300"], "`crop` must fit"),
         (["resnet20", "a.keras", "--classes", "5"], "belongs to a checkpoint of another library"),
-        (["resnet20", "a.keras", "--crop", "32"], "it has none. Received: {'crop': 32}"),
+        (["resnet20", "a.keras", "--crop", "40"], r"32×32 for 'resnet20'.*makes them 40×40"),
+        (["grey.keras", "a.keras", "--crop", "40"], "three channels.*Received: {'crop': 40}"),
         (["resnet20", "a.safetensors"], "torchvision networks have shortcut='B'"),
         (["there.keras", "a.keras"], "no sound archive"),
         (["small.weights.h5", "a.keras"], "does not say of which network"),
         (["CHECKPOINT", "a.keras", "--classes", "many"], "invalid int value: 'many'.*--help"),
-        (["CHECKPOINT"], "required: DEST.*--help"),
     ],
 )
 def test_what_convert_refuses_is_one_line(
@@ -168,10 +182,59 @@ def test_what_convert_refuses_is_one_line(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.keras").write_bytes(b"no model")
+    present = ["there.keras"]
+    if arguments[0] == "grey.keras":
+        keras_resnets.ResNet20(input_shape=(32, 32, 1)).save("grey.keras")
+        present.insert(0, "grey.keras")
     line = fails(capsys, "convert", *[checkpoint if a == "CHECKPOINT" else a for a in arguments])
     assert line.startswith("keras-resnets")
     assert re.search(message, line), line
-    assert [path.name for path in tmp_path.iterdir()] == ["there.keras"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == present
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("small.safetensors", "small.keras"), ("net.pth.tar", "net.keras")]
+)
+def test_without_dest_it_goes_to_the_current_folder_and_replaces_nothing(
+    name, written, checkpoint, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    source = elsewhere / name
+    source.write_bytes(checkpoint.read_bytes())
+    assert main(["convert", str(source)]) == 0
+    assert capsys.readouterr().out.startswith(f"Wrote {written}: resnet6")
+    assert load_keras_file(tmp_path / written).output_shape == (None, 3)
+    assert f"--overwrite. Received: '{written}'" in fails(capsys, "convert", source)
+    assert main(["convert", str(source), "--overwrite"]) == 0
+
+
+def test_untrained_weights_are_called_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", "resnet20"]) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: the weights are new ones, untrained")
+    weights = ["--weights", "resnet20.keras"]
+    assert main(["convert", "resnet20", "again.keras", *weights]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_weights_alone_are_given_a_preprocessing_and_then_predict(
+    tmp_path, image, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    keras_resnets.ResNet20().save_weights("w.weights.h5")
+    line = fails(capsys, "predict", image, "--model", "resnet20", "--weights", "w.weights.h5")
+    assert "keras-resnets convert resnet20 noted.keras --weights w.weights.h5 --resize" in line
+    assert "set_preprocessing" not in line
+    weights = ["--weights", "w.weights.h5"]
+    assert main(["convert", "resnet20", "noted.keras", *weights, "--resize", "36"]) == 0
+    [note] = capsys.readouterr().err.splitlines()
+    assert "ImageNet's mean and deviation are noted" in note
+    noted = keras_resnets.model_preprocessing(load_keras_file("noted.keras"))
+    assert noted == Preprocessing.imagenet(36, 32)
+    assert main(["predict", str(image), "--model", "noted.keras"]) == 0
 
 
 def test_overwrite_replaces(checkpoint, tmp_path):
@@ -229,7 +292,11 @@ def test_predict_without_names_says_how_to_give_them(converted, image, capsys):
         (["IMAGE", "--model", "KERAS", "--class-names", "cifar10"], "3 classes.*10 names"),
         (["IMAGE", "--model", "KERAS", "--class-names", "names.txt"], "3 classes.*2 names"),
         (["IMAGE", "--model", "KERAS", "--class-names", "nowhere.txt"], "nowhere.txt"),
-        (["IMAGE"], "required: --model"),
+        (
+            ["IMAGE", "--model", "KERAS", "--class-names", "IMAGE"],
+            "in UTF-8.*image.png",
+        ),
+        (["IMAGE"], "--model resnet20.keras.*--model resnet50 --weights imagenet"),
     ],
 )
 def test_what_predict_refuses_is_one_line(
@@ -245,7 +312,20 @@ def test_what_predict_refuses_is_one_line(
 def test_predict_a_model_without_preprocessing(tmp_path, image, capsys):
     keras_resnets.ResNet20().save(tmp_path / "silent.keras")
     line = fails(capsys, "predict", image, "--model", tmp_path / "silent.keras")
-    assert "does not say what it eats" in line
+    assert "must note how its images are prepared" in line
+
+
+def test_a_network_s_name_beside_a_file_of_other_options_is_one_line_for_this_command(
+    tmp_path, image, capsys
+):
+    path = tmp_path / "both.keras"
+    model = keras_resnets.ResNet20(zero_pad="both")
+    model.save(path)
+    keras_resnets.to_torch_state_dict(model, tmp_path / "both.safetensors", "akamaster")
+    for file in (path, tmp_path / "both.safetensors"):
+        line = fails(capsys, "predict", image, "--model", "resnet20", "--weights", file)
+        assert "network has zero_pad='both', not zero_pad='end'" in line
+        assert f"in place of the name. Received: 'resnet20' and --weights {file}" in line
 
 
 def test_a_preset_that_cannot_be_had_is_one_line(image, monkeypatch, tmp_path, capsys):

@@ -133,6 +133,14 @@ def test_what_is_no_path_is_refused(value):
         ResNet20(weights=value)
 
 
+def test_arrays_are_refused_in_one_short_line():
+    arrays = {f"layer{index}.weight": np.ones((64, 64)) for index in range(100)}
+    with pytest.raises(TypeError, match=r"None or a path; .*convert_weights") as raised:
+        ResNet20(weights=arrays)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 400
+
+
 def test_a_file_of_a_model_built_further_upon_is_refused(tmp_path):
     backbone = ResNet20(include_top=False, pooling="avg")
     model = keras.Sequential([keras.Input((32, 32, 3)), backbone, keras.layers.Dense(2)])

@@ -76,3 +76,37 @@ def test_errors(bare):
         model_preprocessing(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
     with pytest.raises(TypeError, match="`preprocessing` must be None or a dictionary"):
         keras_resnets.layers.ConvNorm(3, 3, preprocessing=CARRIED)
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        Preprocessing.imagenet(),
+        Preprocessing(resize=40, crop=32),
+        Preprocessing(resize=(24, 32)),
+    ],
+)
+def test_one_that_makes_another_size_is_refused_at_once(model, preprocessing):
+    with pytest.raises(ValueError, match=r"32×24 for .* makes them (224×224|32×32|24×32)$"):
+        set_preprocessing(model, preprocessing)
+    assert model_preprocessing(model) == CARRIED
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        Preprocessing(mean=0.5),
+        Preprocessing(resize=40),
+        Preprocessing(resize=(32, 24)),
+        Preprocessing(resize=99, crop=(32, 24)),
+    ],
+)
+def test_one_that_makes_the_model_s_size_or_depends_on_the_image_is_not(bare, preprocessing):
+    set_preprocessing(bare, preprocessing)
+    assert model_preprocessing(bare) == preprocessing
+
+
+def test_a_model_of_any_size_takes_any():
+    model = keras_resnets.ResNet20(include_top=False)
+    set_preprocessing(model, Preprocessing.imagenet())
+    assert model_preprocessing(model) == Preprocessing.imagenet()

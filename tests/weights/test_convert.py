@@ -190,6 +190,17 @@ def test_the_model_carries_what_the_family_eats_at_its_own_size(state):
     assert model_preprocessing(convert_weights(akamaster_state("A"))) == imagenet(32, 32)
 
 
+def test_a_preprocessing_of_another_size_is_refused_before_anything_is_loaded(state):
+    model = keras_resnets.build_model(
+        model_spec(convert_weights(state, **SIZE)), classes=5, input_shape=(16, 16, 3)
+    )
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"16×16 for .*224×224"):
+        convert_weights(state, model, preprocessing=keras_resnets.Preprocessing.imagenet())
+    for after, once in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(after, once)
+
+
 def test_a_factory_s_weights_come_the_same_way(state):
     spec = model_spec(convert_weights(state, **SIZE))
     model = keras_resnets.build_model(spec, classes=3, **SIZE)

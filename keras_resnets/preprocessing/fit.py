@@ -1,0 +1,59 @@
+"""A preprocessing and the size of the images that a model takes."""
+
+import dataclasses
+
+import keras
+
+
+def fit_preprocessing(preprocessing, model):
+    """Returns a preprocessing that ends in the size of a model's images.
+
+    One that ends in another size is scaled: `resize` stays in proportion to the crop.
+
+    Args:
+        preprocessing: A `Preprocessing`.
+        model: A model, whose images may be of any size.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet18(input_shape=(112, 112, 3))
+    >>> fitted = fit_preprocessing(keras_resnets.Preprocessing.imagenet(256, 224), model)
+    >>> fitted.resize, fitted.crop
+    (128, (112, 112))
+    """
+    if fits(preprocessing, model):
+        return preprocessing
+    prepared, wanted = prepared_size(preprocessing), image_size(model)
+    resize = preprocessing.resize
+    if isinstance(resize, int):
+        resize = round(resize * max(wanted) / max(prepared))
+    elif resize is not None:
+        resize = tuple(
+            round(side * new / old) for side, new, old in zip(resize, wanted, prepared, strict=True)
+        )
+    crop = None if preprocessing.crop is None else wanted
+    return dataclasses.replace(preprocessing, resize=resize, crop=crop)
+
+
+def fits(preprocessing, model):
+    """Whether a preprocessing ends in a size that a model takes, as far as both are known."""
+    prepared, wanted = prepared_size(preprocessing), image_size(model)
+    return None in (prepared, wanted) or prepared == wanted
+
+
+def prepared_size(preprocessing):
+    """Returns the (height, width) that images come to, or `None` where it depends on the image."""
+    last = preprocessing.resize if preprocessing.crop is None else preprocessing.crop
+    if isinstance(last, int):
+        return None if preprocessing.crop is None else (last, last)
+    return last
+
+
+def image_size(model):
+    """Returns the (height, width) of a model's images, or `None` where it takes any."""
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4:  # a model of several inputs, or of others
+        return None
+    is_last = keras.config.image_data_format() == "channels_last"
+    size = shape[1:3] if is_last else shape[2:]
+    return None if None in size else size

@@ -1,0 +1,143 @@
+"""Options that no array shows: a `.keras` file of a network with others is refused."""
+
+import dataclasses
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import Preprocessing, ResNetSpec, build_model, model_preprocessing
+from keras_resnets.files import WeightsFileError
+from keras_resnets.models.file_configuration import MOST_BYTES
+from keras_resnets.models.option_error import OptionError
+from keras_resnets.models.weights_file import load_weights_file
+
+BASIC = ResNetSpec(block="basic", repeats=(1, 1), widths=(4, 8), stem="cifar", shortcut="A")
+BOTTLENECK = ResNetSpec(block="bottleneck", repeats=(1, 1), widths=(4, 8), stem="cifar")
+DEEP = dataclasses.replace(BOTTLENECK, repeats=(1, 1, 1), widths=(4, 6, 8))
+
+
+def build(spec, size=16, **arguments):
+    return build_model(spec, input_shape=(size, size, 3), classes=2, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("spec", "changes", "message"),
+    [
+        (BASIC, {"zero_pad": "both"}, "zero_pad='both'"),
+        (BASIC, {"shortcut": None}, "shortcut=None"),
+        (BASIC, {"activation": "elu"}, "activation='elu'"),
+        (BOTTLENECK, {"stride_on": "1x1"}, "stride_on='1x1'"),
+        (DEEP, {"output_stride": 2}, "output_stride=2"),
+        (DEEP, {"output_stride": 2, "stride_on": "1x1"}, "stride_on='1x1'"),
+    ],
+)
+def test_another_option_is_refused_unless_it_is_passed(spec, changes, message, tmp_path):
+    path = tmp_path / "net.keras"
+    saved = build(dataclasses.replace(spec, **changes))
+    saved.save(path)
+    [option] = [key for key in changes if message.startswith(key)]
+    with pytest.raises(
+        OptionError, match=f"has {message}: pass {message}, or open.*load_model"
+    ) as raised:
+        build(spec, weights=path)
+    value = 4 if option == "output_stride" else getattr(spec, option)
+    assert str(raised.value).endswith(f"Received: weights={str(path)!r}, {option}={value!r}")
+    image = np.random.default_rng(0).uniform(size=(1, 16, 16, 3)).astype("float32")
+    loaded = build(dataclasses.replace(spec, **changes), weights=path)
+    np.testing.assert_array_equal(*(model.predict(image, verbose=0) for model in (loaded, saved)))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"output_stride": 2}, {"drop_path_rate": 0.1}, {"zero_init_residual": True}]
+)
+def test_what_is_no_part_of_the_weights_may_be_asked_for(changes, tmp_path):
+    build(DEEP).save(tmp_path / "net.keras")
+    build(dataclasses.replace(DEEP, **changes), weights=tmp_path / "net.keras")
+
+
+def test_other_blocks_and_their_options_are_refused_and_nothing_is_loaded(tmp_path):
+    path = tmp_path / "net.keras"
+    ordered = keras_resnets.layers.OrderedBlock
+    plain = build(BASIC)
+    keras_resnets.with_blocks(plain, ordered, order="activation_before_addition").save(path)
+    before = plain.get_weights()
+    with pytest.raises(OptionError, match=r"class='OrderedBlock': open.*class='BasicBlock'"):
+        load_weights_file(plain, path)
+    for now, once in zip(plain.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, once)
+    original = keras_resnets.with_blocks(plain, ordered, order="original")
+    with pytest.raises(OptionError, match=r"order='activation_before_addition'.*order='original'"):
+        load_weights_file(original, path)
+
+
+def test_a_network_within_a_model_is_compared_too(tmp_path):
+    def around(spec):
+        inner = build(spec, name="inner")
+        return keras.Sequential([keras.Input((16, 16, 3)), inner, keras.layers.Dense(3)])
+
+    around(dataclasses.replace(BASIC, zero_pad="both")).save(tmp_path / "net.keras")
+    load_weights_file(around(dataclasses.replace(BASIC, zero_pad="both")), tmp_path / "net.keras")
+    with pytest.raises(OptionError, match="zero_pad='both'"):
+        load_weights_file(around(BASIC), tmp_path / "net.keras")
+
+
+def rewritten(path, change):
+    """Writes a file anew with another configuration."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, change(content) if name == "config.json" else content)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: b"{", "configuration in JSON"),
+        (lambda content: b"[" * 100_000, "configuration in JSON"),
+        (lambda content: b" " * (MOST_BYTES + 1), "unpacks to 33,554,433 bytes"),
+        (
+            lambda content: content.replace(b'"end"', b'"%s"' % (b"x" * 10**6)),
+            r"zero_pad='x+\.\.\.",
+        ),
+        (lambda content: content.replace(b'"end"', b'{"a": [1]}'), r"zero_pad=\{'a': \[1\]\}"),
+    ],
+)
+def test_a_configuration_that_is_not_sound_is_refused(change, message, tmp_path):
+    path = tmp_path / "net.keras"
+    build(BASIC).save(path)
+    rewritten(path, change)
+    with pytest.raises(WeightsFileError, match=message) as raised:
+        build(BASIC, weights=path)
+    assert len(str(raised.value)) < 1000
+
+
+@pytest.mark.parametrize("layers", [3, [3], [[]], [{"config": 3}], [{"registered_name": 3}]])
+def test_one_without_layers_says_nothing(layers, tmp_path):
+    path = tmp_path / "net.keras"
+    build(BASIC).save(path)
+    rewritten(path, lambda content: json.dumps({"config": {"layers": layers}}))
+    assert model_preprocessing(build(BASIC, weights=path)) is None
+
+
+def test_the_preprocessing_is_taken_over_for_the_size_of_the_model_s_images(tmp_path):
+    path = tmp_path / "net.keras"
+    saved = build(BASIC)
+    noted = Preprocessing(resize=20, crop=16, mean=0.25, std=0.5)
+    keras_resnets.set_preprocessing(saved, noted)
+    saved.save(path)
+    assert model_preprocessing(build(BASIC, weights=path)) == noted
+    larger = model_preprocessing(build(BASIC, size=32, weights=path))
+    assert larger == dataclasses.replace(noted, resize=40, crop=(32, 32))
+
+
+def test_what_is_no_preprocessing_is_refused(tmp_path):
+    path = tmp_path / "net.keras"
+    build(BASIC).save(path)
+    rewritten(path, lambda content: content.replace(b'ing": null', b'ing": {"smell": 3}'))
+    with pytest.raises(WeightsFileError, match=r"note a preprocessing.*'smell'.*weights="):
+        build(BASIC, weights=path)
