@@ -57,9 +57,9 @@ def convert_weights(
         A `keras.Model` with the checkpoint's weights: the given one, or a new one.
 
     Raises:
-        ValueError: If the family is not known; if arrays are missing, left over or of the wrong
-            shape, all of them listed under both names; if the model computes what the family's
-            networks do not. A given model is then left as it was.
+        ValueError: If the family is not known; if arrays are missing, left over, of the wrong
+            shape, not finite, or negative variances, all of them listed under both names; if the
+            model computes what the family's networks do not. A given model is then left as it was.
         TypeError: If an argument is of another type.
 
     Example:
@@ -162,7 +162,7 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes)
-    for path, value in values.items():
+    for path, value in values:
         variables[path].assign(value)
     if preprocessing is None:
         usual = usual_preprocessing or checkpoint.family.preprocessing

@@ -110,11 +110,51 @@ def test_all_that_is_missing_left_over_or_misshapen_is_listed_and_nothing_is_loa
         "missing: 'layer1.0.bn1.bias', our 'stage1_block1/conv1/norm/beta'",
         "surplus: 'module.ema'",
         "surplus: 'module.layer1.0.bn2.num_batches'",
-        "'module.layer2.0.conv1.weight' is float32 (6, 2, 3, 3), "
-        "our 'stage2_block1/conv1/conv/kernel' (3, 3, 4, 6)",
+        "'module.layer2.0.conv1.weight' is float32 (6, 2, 3, 3), must be float (6, 4, 3, 3), "
+        "our 'stage2_block1/conv1/conv/kernel'",
         "'module.layer2.1.bn2.weight' is int64",
     ):
         assert part in message
+    for after, once in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(after, once)
+
+
+def test_the_list_is_not_cut(state):
+    model = convert_weights(state, **SIZE)
+    norms = [name for name in state if name.endswith(("running_mean", "running_var"))]
+    for name in norms:
+        del state[name]
+    for number in range(20):
+        state[f"extra{number}"] = np.zeros(1, "float32")
+    with pytest.raises(ValueError, match="exactly the arrays") as caught:
+        convert_weights(state, model)
+    message = str(caught.value)
+    assert len(norms) == 16
+    assert all(f"missing: {name!r}" in message for name in norms)
+    assert all(f"surplus: 'extra{number}'" in message for number in range(20))
+    assert message.count("\n") == 16 + 20
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("layer2.1.conv2.weight", np.nan, "holds NaN or infinity, our 'stage2_block2/conv2"),
+        ("layer1.0.bn1.bias", -np.inf, "holds NaN or infinity, our 'stage1_block1/conv1"),
+        ("fc.bias", 1e39, "holds NaN or infinity, our 'predictions/bias'"),  # beyond float32
+        (
+            "bn1.running_var",
+            -1e-3,
+            "holds a negative variance, our 'stem_conv/norm/moving_variance",
+        ),
+    ],
+)
+def test_numbers_that_no_network_has_are_refused(state, name, value, message):
+    model = convert_weights(state, **SIZE)
+    before = model.get_weights()
+    state[name] = state[name].astype("float64")
+    state[name].flat[1] = value
+    with pytest.raises(ValueError, match=f"unsound: '{name}' {message}"):
+        convert_weights(state, model)
     for after, once in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(after, once)
 
