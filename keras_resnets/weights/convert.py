@@ -48,9 +48,10 @@ def convert_weights(
         stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride.
         classifier_activation: Activation of the classifier: `"softmax"` unless given.
         preprocessing: The `Preprocessing` that the model is to carry; by default, that of the
-            family: torchvision's, or ImageNet's mean and deviation at 32×32 for the CIFAR
-            networks, or BGR less the mean colour for `keras.applications`. None is noted where
-            the number of channels was changed.
+            family's published networks: torchvision's, or ImageNet's mean and deviation at 32×32
+            for akamaster's CIFAR networks, or BGR less the mean colour for `keras.applications`.
+            Of another network under the same names it is not known: none is noted, with a
+            warning. None is noted either where the number of channels was changed.
         name: Name of the model; by default, `resnet` and its depth.
 
     Returns:
@@ -165,11 +166,25 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
     for path, value in values:
         variables[path].assign(value)
     if preprocessing is None:
-        usual = usual_preprocessing or checkpoint.family.preprocessing
-        preprocessing = _fitting(usual, model, shapes)
+        usual = usual_preprocessing or _published_preprocessing(checkpoint, notes)
+        preprocessing = usual and _fitting(usual, model, shapes)
     set_preprocessing(model, preprocessing)
     for note in notes:
         warnings.warn(f"{model.name}: {note}.", stacklevel=_levels_in_package() + 1)
+
+
+def _published_preprocessing(checkpoint, notes):
+    """Returns what a family's published networks eat, or `None` and a note for another network."""
+    family, spec = checkpoint.family, checkpoint.spec
+    for field, value in family.published.items():
+        if getattr(spec, field) != value:
+            notes.append(
+                f"no preprocessing is noted, for {family.name}'s networks have {field}={value!r}, "
+                f"this one {getattr(spec, field)!r}; `set_preprocessing` notes what it was "
+                "trained on"
+            )
+            return None
+    return family.preprocessing
 
 
 def _levels_in_package():
