@@ -1,9 +1,11 @@
 """A checkpoint of another library in, the same model in Keras out."""
 
 import dataclasses
+import os
 import sys
 import types
 import warnings
+from pathlib import Path
 
 import keras
 
@@ -11,6 +13,8 @@ from keras_resnets.arguments import check_choice
 from keras_resnets.models import build_model
 from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.preprocessing import Preprocessing, set_preprocessing
+from keras_resnets.weights.families.hugging_face import HUGGING_FACE
+from keras_resnets.weights.hugging_face_config import follow_config
 from keras_resnets.weights.matching import match
 from keras_resnets.weights.model_check import check_model
 from keras_resnets.weights.recognition import recognize
@@ -33,7 +37,8 @@ def convert_weights(
     The family is recognized by the arrays' names, and the network by their shapes. Every array is
     used exactly once; only torch's `num_batches_tracked` is left out. What no array tells is the
     bottleneck's stride: 3×3 ("v1.5") for the families that come from torch, as torchvision, timm
-    and Hugging Face have it by default; 1×1 for `keras.applications`.
+    and Hugging Face have it by default; 1×1 for `keras.applications`. The `config.json` beside a
+    file of Hugging Face tells it, and more; it is followed, or refused.
 
     Args:
         source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a
@@ -71,7 +76,7 @@ def convert_weights(
     >>> keras_resnets.model_spec(model) == keras_resnets.model_spec(original)
     True
     """
-    checkpoint = recognize(source_arrays(source))
+    checkpoint = _checkpoint(source)
     if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
         raise TypeError(
             f"`preprocessing` must be a Preprocessing. Received: preprocessing={preprocessing!r}"
@@ -111,7 +116,14 @@ def load_foreign_weights(model, source, usual_preprocessing=None):
         ValueError: As in `convert_weights`; the model is then left as it was.
         TypeError: If an argument is of another type.
     """
-    _load(model, recognize(source_arrays(source)), None, usual_preprocessing)
+    _load(model, _checkpoint(source), None, usual_preprocessing)
+
+
+def _checkpoint(source):
+    checkpoint = recognize(source_arrays(source))
+    if checkpoint.family is HUGGING_FACE and isinstance(source, (str, os.PathLike)):
+        return follow_config(checkpoint, Path(source).parent)
+    return checkpoint
 
 
 def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, name):

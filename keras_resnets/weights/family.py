@@ -35,7 +35,6 @@ class Family:
         epsilon: The normalizations' ε. What it differs from ours goes to the moving variance.
         shortcuts: The options that the family's networks have. `"A"` pads on both sides.
         strides_on: Where its bottlenecks may carry the stride; the first unless one says else.
-        activations: The nonlinearities that its networks may have; the first unless one says else.
         preprocessing: What its published networks eat, unless the checkpoint's source says else.
         published: The fields of a spec that tell the published networks from others under the same
             names, whose preprocessing is not known.
@@ -52,7 +51,6 @@ class Family:
     epsilon: float = 1e-5
     shortcuts: tuple[Literal["A", "B"], ...] = ("B",)
     strides_on: tuple[Literal["3x3", "1x1"], ...] = ("3x3", "1x1")
-    activations: tuple[str, ...] = ("relu",)
     preprocessing: Preprocessing
     published: Mapping[str, Any]
 
@@ -81,7 +79,7 @@ class Family:
         """Raises if the family has no such network, so that its weights would compute another."""
         rules: list[tuple[str, tuple]] = [
             ("shortcut", self.shortcuts),
-            ("activation", self.activations),
+            ("activation", ("relu",)),
         ]
         if spec.shortcut == "A":
             rules.append(("zero_pad", ("both",)))
