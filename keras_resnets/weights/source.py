@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from keras_resnets.weights.keras_layers import LAYERS, named_by_layers
+
 WHOLE_MODEL = "model_weights/"
 
 
@@ -72,6 +74,8 @@ def _file_arrays(path):
     from keras_resnets.files.read_arrays import read_arrays
 
     arrays = read_arrays(path)
+    if any(name.startswith(LAYERS) for name in arrays):
+        return named_by_layers(arrays, path)
     # The .h5 file of a whole model has them in a group, beside the optimizer's.
     within = {
         name.removeprefix(WHOLE_MODEL): array
