@@ -13,20 +13,27 @@ OFFLINE = "KERAS_RESNETS_OFFLINE"
 def cached_file(preset: Preset) -> Path:
     """Returns the path of a preset's file, which is downloaded if it is not there yet.
 
-    The file is verified each time: what lies in a cache for years can change.
+    The file is verified each time: what lies in a cache for years can change. One with another
+    sha256 is replaced when the download has succeeded.
 
     Raises:
-        DownloadError: If it is not there and cannot be had; or the environment forbids to try.
+        DownloadError: If it is not there, or is another, and cannot be had; or the environment
+            forbids to try.
     """
     path = cache_folder() / preset.url.rpartition("/")[2]
-    if path.is_file() and has_sha256(path, preset.sha256):
+    is_there = path.is_file()
+    if is_there and has_sha256(path, preset.sha256):
         return path
     if is_offline():
-        raise DownloadError(
-            f"{preset.name!r} is not in the cache, and {OFFLINE} forbids to download it: unset "
-            f"the variable, or put {preset.url} at {str(path)!r}"
+        found = (
+            f"has another sha256 than {preset.sha256}… in the cache"
+            if is_there
+            else ("is not in the cache")
         )
-    path.unlink(missing_ok=True)
+        raise DownloadError(
+            f"{preset.name!r} {found}, and {OFFLINE} forbids to download it: unset the variable, "
+            f"or put {preset.url} at {str(path)!r}"
+        )
     download(preset.url, path, preset.sha256, preset.most_bytes)
     return path
 

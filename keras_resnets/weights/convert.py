@@ -1,9 +1,11 @@
 """A checkpoint of another library in, the same model in Keras out."""
 
 import dataclasses
+import os
 import sys
 import types
 import warnings
+from pathlib import Path
 
 import keras
 
@@ -12,6 +14,8 @@ from keras_resnets.models import build_model
 from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.preprocessing import Preprocessing, set_preprocessing
 from keras_resnets.preprocessing.fit import fit_preprocessing
+from keras_resnets.weights.families.hugging_face import HUGGING_FACE
+from keras_resnets.weights.hugging_face_config import follow_config
 from keras_resnets.weights.matching import match
 from keras_resnets.weights.model_check import check_model
 from keras_resnets.weights.recognition import recognize
@@ -34,7 +38,8 @@ def convert_weights(
     The family is recognized by the arrays' names, and the network by their shapes. Every array is
     used exactly once; only torch's `num_batches_tracked` is left out. What no array tells is the
     bottleneck's stride: 3×3 ("v1.5") for the families that come from torch, as torchvision, timm
-    and Hugging Face have it by default; 1×1 for `keras.applications`.
+    and Hugging Face have it by default; 1×1 for `keras.applications`. The `config.json` beside a
+    file of Hugging Face tells it, and more; it is followed, or refused.
 
     Args:
         source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a
@@ -49,18 +54,19 @@ def convert_weights(
         stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride.
         classifier_activation: Activation of the classifier: `"softmax"` unless given.
         preprocessing: The `Preprocessing` that the model is to carry; by default, that of the
-            family: torchvision's, or ImageNet's mean and deviation at 32×32 for the CIFAR
-            networks, or BGR less the mean colour for `keras.applications`. None is noted where
-            the number of channels was changed.
+            family's published networks: torchvision's, or ImageNet's mean and deviation at 32×32
+            for akamaster's CIFAR networks, or BGR less the mean colour for `keras.applications`.
+            Of another network under the same names it is not known: none is noted, with a
+            warning. None is noted either where the number of channels was changed.
         name: Name of the model; by default, `resnet` and its depth.
 
     Returns:
         A `keras.Model` with the checkpoint's weights: the given one, or a new one.
 
     Raises:
-        ValueError: If the family is not known; if arrays are missing, left over or of the wrong
-            shape, all of them listed under both names; if the model computes what the family's
-            networks do not. A given model is then left as it was.
+        ValueError: If the family is not known; if arrays are missing, left over, of the wrong
+            shape, not finite, or negative variances, all of them listed under both names; if the
+            model computes what the family's networks do not. A given model is then left as it was.
         TypeError: If an argument is of another type.
 
     Example:
@@ -71,7 +77,7 @@ def convert_weights(
     >>> keras_resnets.model_spec(model) == keras_resnets.model_spec(original)
     True
     """
-    checkpoint = recognize(source_arrays(source))
+    checkpoint = _checkpoint(source)
     if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
         raise TypeError(
             f"`preprocessing` must be a Preprocessing. Received: preprocessing={preprocessing!r}"
@@ -111,7 +117,14 @@ def load_foreign_weights(model, source, usual_preprocessing=None):
         ValueError: As in `convert_weights`; the model is then left as it was.
         TypeError: If an argument is of another type.
     """
-    _load(model, recognize(source_arrays(source)), None, usual_preprocessing)
+    _load(model, _checkpoint(source), None, usual_preprocessing)
+
+
+def _checkpoint(source):
+    checkpoint = recognize(source_arrays(source))
+    if checkpoint.family is HUGGING_FACE and isinstance(source, (str, os.PathLike)):
+        return follow_config(checkpoint, Path(source).parent)
+    return checkpoint
 
 
 def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, name):
@@ -163,15 +176,30 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes)
-    usual = usual_preprocessing or checkpoint.family.preprocessing
-    # Of another number of channels it says nothing.
-    if preprocessing is None and shapes["stem_conv/conv/kernel"][2] == len(usual.mean):
-        preprocessing = fit_preprocessing(usual, model)
+    if preprocessing is None:
+        usual = usual_preprocessing or _published_preprocessing(checkpoint, notes)
+        # Of another number of channels it says nothing.
+        if usual and shapes["stem_conv/conv/kernel"][2] == len(usual.mean):
+            preprocessing = fit_preprocessing(usual, model)
     set_preprocessing(model, preprocessing)  # raises before anything is loaded
-    for path, value in values.items():
+    for path, value in values:
         variables[path].assign(value)
     for note in notes:
         warnings.warn(f"{model.name}: {note}.", stacklevel=_levels_in_package() + 1)
+
+
+def _published_preprocessing(checkpoint, notes):
+    """Returns what a family's published networks eat, or `None` and a note for another network."""
+    family, spec = checkpoint.family, checkpoint.spec
+    for field, value in family.published.items():
+        if getattr(spec, field) != value:
+            notes.append(
+                f"no preprocessing is noted, for {family.name}'s networks have {field}={value!r}, "
+                f"this one {getattr(spec, field)!r}; `set_preprocessing` notes what it was "
+                "trained on"
+            )
+            return None
+    return family.preprocessing
 
 
 def _levels_in_package():

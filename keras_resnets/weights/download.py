@@ -24,6 +24,8 @@ class DownloadError(OSError):
 def download(url, path, sha256, most_bytes):
     """Downloads a file to a path, where it appears only when it is whole and verified.
 
+    Another file that lies there is replaced then, and not before.
+
     What has come is kept beside the path, with the suffix `.part`. After a broken connection, or in
     a later call after a kill, the rest is asked for. Several processes may call this at once: one
     downloads, the others wait for it.
@@ -43,7 +45,7 @@ def download(url, path, sha256, most_bytes):
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     with _alone(path.with_name(f"{path.name}.lock")):
-        if path.exists():  # another process was faster
+        if path.exists() and has_sha256(path, sha256):  # another process was faster
             return
         try:
             was_resumed = _receive_all(url, part, most_bytes)

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from keras_resnets.models import ResNetSpec
 from keras_resnets.models.spec import BLOCKS
@@ -35,7 +35,9 @@ class Family:
         epsilon: The normalizations' ε. What it differs from ours goes to the moving variance.
         shortcuts: The options that the family's networks have. `"A"` pads on both sides.
         strides_on: Where its bottlenecks may carry the stride; the first unless one says else.
-        preprocessing: What its networks eat, unless the checkpoint's source says else.
+        preprocessing: What its published networks eat, unless the checkpoint's source says else.
+        published: The fields of a spec that tell the published networks from others under the same
+            names, whose preprocessing is not known.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Family:
     shortcuts: tuple[Literal["A", "B"], ...] = ("B",)
     strides_on: tuple[Literal["3x3", "1x1"], ...] = ("3x3", "1x1")
     preprocessing: Preprocessing
+    published: Mapping[str, Any]
 
     def canonical(self, name: str) -> str:
         """Returns a file's name for an array without wrappers' prefixes."""
@@ -74,7 +77,10 @@ class Family:
 
     def check_spec(self, spec: ResNetSpec) -> None:
         """Raises if the family has no such network, so that its weights would compute another."""
-        rules: list[tuple[str, tuple]] = [("shortcut", self.shortcuts), ("activation", ("relu",))]
+        rules: list[tuple[str, tuple]] = [
+            ("shortcut", self.shortcuts),
+            ("activation", ("relu",)),
+        ]
         if spec.shortcut == "A":
             rules.append(("zero_pad", ("both",)))
         if spec.block == "bottleneck":

@@ -1,6 +1,6 @@
 """From a checkpoint's arrays to the values of a model's variables: each used exactly once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -18,8 +18,11 @@ def match(
     checkpoint: Checkpoint,
     spec: ResNetSpec,
     shapes: Mapping[str, tuple[int, ...]],
-) -> tuple[dict[str, np.ndarray], list[str]]:
+) -> tuple[Iterator[tuple[str, np.ndarray]], list[str]]:
     """Returns the values for the variables of a model, and what could not be taken over.
+
+    Everything is checked before this returns. The values are made one at a time, as they are asked
+    for: all of them at once would take as much memory as the checkpoint and the model again.
 
     Args:
         checkpoint: The arrays, and their family.
@@ -27,10 +30,12 @@ def match(
         shapes: The model's variables: each path with its shape.
 
     Returns:
-        `{path: array}` in float32, and sentences about the stem and the head where they differ.
+        Pairs of a path and an array in float32; and sentences about the stem and the head where
+        they differ.
 
     Raises:
-        ValueError: If an array is missing, left over or of the wrong shape; all are listed.
+        ValueError: If an array is missing, left over, of the wrong shape or no sound numbers; all
+            are listed.
     """
     names = checkpoint.family.names(spec, include_top="predictions/kernel" in shapes)
     notes: list[str] = []
@@ -40,47 +45,45 @@ def match(
             f"the classifier of {shapes['predictions/bias'][0]} classes begins anew, for the "
             f"source has {_classes(checkpoint)}"
         )
+    biases = _bias_names(checkpoint.family, spec)
     problems = Problems(checkpoint)
-    values = _values(checkpoint, names, shapes, problems, notes)
-    _fold_biases(values, checkpoint, spec, shapes, problems)
+    for path, name in names.items():
+        problems.check(name, path, _wanted(checkpoint, name, path, shapes, notes))
+    for path, name in biases.items():
+        problems.check(name, path, shapes[path], use="folded into our")
     problems.surplus = _left_over(checkpoint, spec)
     problems.raise_if_any()
-    _move_epsilon(values, checkpoint.family)
-    return {path: value.astype("float32") for path, value in values.items()}, notes
+    values = (
+        (path, _value(checkpoint, name, biases.get(path), path, shapes[path]))
+        for path, name in names.items()
+    )
+    return values, notes
 
 
-def _values(checkpoint, names, shapes, problems, notes):
-    """Returns the arrays in double precision and our order of axes, by our paths."""
-    values = {}
-    for path, name in names.items():
-        given = checkpoint.arrays.get(name)
-        if given is None:
-            problems.missing.append(f"{name!r}, our {path!r}")
-            continue
-        array = _to_our_layout(given, path, checkpoint.family)
-        wanted = shapes[path]
-        if path == STEM and array.ndim == 4 and array.shape[2] != wanted[2]:
-            notes.append(
-                f"the stem's kernel was adapted from {array.shape[2]} to {wanted[2]} channels"
-            )
-            array = adapt_channels(array, wanted[2])
-        if array.shape == wanted and _is_float(array):
-            values[path] = array.astype("float64")
-        else:
-            problems.add_misshapen(name, path, wanted)
-    return values
+def _wanted(checkpoint, name, path, shapes, notes):
+    """Returns the shape that the array for a variable must have, in the file's order of axes."""
+    wanted = shapes[path]
+    array = checkpoint.arrays.get(name)
+    if path == STEM and array is not None and array.ndim == 4:
+        channels = _to_our_layout(array, path, checkpoint.family).shape[2]
+        if channels != wanted[2]:
+            notes.append(f"the stem's kernel was adapted from {channels} to {wanted[2]} channels")
+            wanted = (*wanted[:2], channels, wanted[3])
+    return _their_shape(wanted, path, checkpoint.family)
 
 
-def _fold_biases(values, checkpoint, spec, shapes, problems):
-    """Subtracts each convolution's bias b from the mean m: BN(x + b) is BN(x) with m - b."""
-    for path, name in _bias_names(checkpoint.family, spec).items():
-        bias = checkpoint.arrays.get(name)
-        if bias is None:
-            problems.missing.append(f"{name!r}, folded into our {path!r}")
-        elif bias.shape != shapes[path] or not _is_float(bias):
-            problems.add_misshapen(name, path, shapes[path])
-        elif path in values:
-            values[path] = values[path] - bias.astype("float64")
+def _value(checkpoint, name, bias_name, path, shape):
+    """Returns the value for a variable, computed in double precision where it is not copied."""
+    array = _to_our_layout(checkpoint.arrays[name], path, checkpoint.family)
+    if path == STEM and array.shape != shape:
+        array = adapt_channels(array.astype("float64"), shape[2])
+    if bias_name is not None:  # BN(x + b) with the mean m is BN(x) with m - b
+        array = array.astype("float64") - checkpoint.arrays[bias_name].astype("float64")
+    if path.endswith("/moving_variance"):  # its sum with ε is what counts
+        difference = checkpoint.family.epsilon - BatchNormalization().epsilon
+        if difference:
+            array = array.astype("float64") + difference
+    return array.astype("float32")
 
 
 def _left_over(checkpoint, spec):
@@ -103,13 +106,14 @@ def _to_our_layout(array, path, family):
     return array.T
 
 
-def _move_epsilon(values, family):
-    """Adds to the variances what the family's ε has more than ours: their sum is what counts."""
-    difference = family.epsilon - BatchNormalization().epsilon
-    if difference:
-        for path in values:
-            if path.endswith("/moving_variance"):
-                values[path] = values[path] + difference
+def _their_shape(shape, path, family):
+    """Returns the shape of a variable of ours in the family's order of axes."""
+    if not family.torch_layout or not path.endswith("/kernel"):
+        return shape
+    if len(shape) == 4:
+        height, width, inputs, outputs = shape
+        return (outputs, inputs, height, width)
+    return shape[::-1]
 
 
 def _bias_names(family, spec):
@@ -151,7 +155,3 @@ def _classes(checkpoint):
         return "none"
     bias = checkpoint.family.layers["predictions"] + checkpoint.family.separator + "bias"
     return f"{len(checkpoint.arrays[bias])}"
-
-
-def _is_float(array):
-    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"

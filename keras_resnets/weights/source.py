@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from keras_resnets.weights.keras_layers import LAYERS, named_by_layers
+
 WHOLE_MODEL = "model_weights/"
 
 
@@ -13,8 +15,8 @@ def source_arrays(source):
     """Returns the arrays of a source under its own names.
 
     Args:
-        source: The path of a file, a mapping from names to arrays (or torch tensors), or a
-            Keras model.
+        source: The path of a file, a mapping from names to arrays or torch tensors (of any device
+            and with a gradient, too), or a Keras model.
 
     Raises:
         ValueError: If the file cannot be read, or two arrays share a name.
@@ -49,8 +51,8 @@ def _array(name, value):
     if not isinstance(name, str):
         raise TypeError(f"The names in `source` must be strings. Received: {name!r}")
     try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # torch's, of a tensor elsewhere or with gradient
+        array = np.asarray(_without_torch(value))
+    except (TypeError, ValueError, RuntimeError):  # torch's, of a tensor without plain numbers
         array = np.asarray(None)
     if array.dtype.kind in "OSU":
         raise TypeError(
@@ -59,10 +61,21 @@ def _array(name, value):
     return array
 
 
+def _without_torch(value):
+    """Returns what NumPy can take of a torch tensor: on the CPU, without gradient or bfloat16."""
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().cpu()
+    # NumPy knows no bfloat16; torch's type is told by its name, for torch need not be here.
+    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+
+
 def _file_arrays(path):
     from keras_resnets.files.read_arrays import read_arrays
 
     arrays = read_arrays(path)
+    if any(name.startswith(LAYERS) for name in arrays):
+        return named_by_layers(arrays, path)
     # The .h5 file of a whole model has them in a group, beside the optimizer's.
     within = {
         name.removeprefix(WHOLE_MODEL): array

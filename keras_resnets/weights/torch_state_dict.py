@@ -1,5 +1,6 @@
 """Our weights under torch's names, for torchvision, timm and Hugging Face."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
             weights or compute something else; if the model has other layers with weights; or if
             the path is not of a `.safetensors` file.
         TypeError: If an argument is of another type.
+        OSError: If the file cannot be written.
 
     Example:
 
@@ -47,6 +49,14 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
         raise ValueError(
             "The torchvision networks have stride_on='3x3', and would compute something else with "
             "these weights. Received: a model with stride_on='1x1'"
+        )
+    if spec.output_stride is not None:
+        raise ValueError(
+            f"The {known.name} networks have no dilation, and would compute something else with "
+            "these weights: give them by `set_weights` to a model without `output_stride`, and "
+            "convert that. torchvision's bottleneck networks are then dilated as this one by their "
+            "argument replace_stride_with_dilation. Received: a model with "
+            f"output_stride={spec.output_stride}"
         )
     variables = {weight.path: weight for weight in model.weights}
     names = known.names(spec, include_top="predictions/kernel" in variables)
@@ -76,15 +86,25 @@ def _check_path(path):
         raise ValueError(
             f"`path` must be None or end in .safetensors. Received: path={os.fspath(path)!r}"
         )
+    if not Path(path).parent.is_dir():
+        raise NotADirectoryError(
+            f"`path` must lie in an existing folder. Received: path={os.fspath(path)!r}"
+        )
 
 
 def _write(path, arrays):
     """Writes a file that appears at its path only when it is whole."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         save_file(arrays, unfinished, metadata={"format": "pt"})  # Hugging Face asks for it
         os.replace(unfinished, path)
+    except (OSError, SafetensorError) as error:
+        raise OSError(
+            f"The file could not be written ({error}). Received: path={str(path)!r}"
+        ) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where none can be made, none can be taken away
+            unfinished.unlink()

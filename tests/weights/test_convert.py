@@ -1,5 +1,8 @@
 """Converting: which network it is, every array once, and what is said of the rest."""
 
+import os
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -81,7 +84,8 @@ def test_wrappers_prefixes_and_counts_of_batches_are_no_matter(state):
 
 @pytest.mark.parametrize(("shortcut", "zero_pad"), [("A", "both"), ("B", "end")])
 def test_a_cifar_repository_s_shortcuts_are_read_off(shortcut, zero_pad):
-    spec = model_spec(convert_weights(akamaster_state(shortcut)))
+    own = keras_resnets.Preprocessing()
+    spec = model_spec(convert_weights(akamaster_state(shortcut), preprocessing=own))
     assert (spec.stem, spec.shortcut, spec.zero_pad) == ("cifar", shortcut, zero_pad)
 
 
@@ -110,11 +114,51 @@ def test_all_that_is_missing_left_over_or_misshapen_is_listed_and_nothing_is_loa
         "missing: 'layer1.0.bn1.bias', our 'stage1_block1/conv1/norm/beta'",
         "surplus: 'module.ema'",
         "surplus: 'module.layer1.0.bn2.num_batches'",
-        "'module.layer2.0.conv1.weight' is float32 (6, 2, 3, 3), "
-        "our 'stage2_block1/conv1/conv/kernel' (3, 3, 4, 6)",
+        "'module.layer2.0.conv1.weight' is float32 (6, 2, 3, 3), must be float (6, 4, 3, 3), "
+        "our 'stage2_block1/conv1/conv/kernel'",
         "'module.layer2.1.bn2.weight' is int64",
     ):
         assert part in message
+    for after, once in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(after, once)
+
+
+def test_the_list_is_not_cut(state):
+    model = convert_weights(state, **SIZE)
+    norms = [name for name in state if name.endswith(("running_mean", "running_var"))]
+    for name in norms:
+        del state[name]
+    for number in range(20):
+        state[f"extra{number}"] = np.zeros(1, "float32")
+    with pytest.raises(ValueError, match="exactly the arrays") as caught:
+        convert_weights(state, model)
+    message = str(caught.value)
+    assert len(norms) == 16
+    assert all(f"missing: {name!r}" in message for name in norms)
+    assert all(f"surplus: 'extra{number}'" in message for number in range(20))
+    assert message.count("\n") == 16 + 20
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("layer2.1.conv2.weight", np.nan, "holds NaN or infinity, our 'stage2_block2/conv2"),
+        ("layer1.0.bn1.bias", -np.inf, "holds NaN or infinity, our 'stage1_block1/conv1"),
+        ("fc.bias", 1e39, "holds NaN or infinity, our 'predictions/bias'"),  # beyond float32
+        (
+            "bn1.running_var",
+            -1e-3,
+            "holds a negative variance, our 'stem_conv/norm/moving_variance",
+        ),
+    ],
+)
+def test_numbers_that_no_network_has_are_refused(state, name, value, message):
+    model = convert_weights(state, **SIZE)
+    before = model.get_weights()
+    state[name] = state[name].astype("float64")
+    state[name].flat[1] = value
+    with pytest.raises(ValueError, match=f"unsound: '{name}' {message}"):
+        convert_weights(state, model)
     for after, once in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(after, once)
 
@@ -187,7 +231,37 @@ def test_the_model_carries_what_the_family_eats_at_its_own_size(state):
     )
     own = keras_resnets.Preprocessing(mean=0.5)
     assert model_preprocessing(convert_weights(state, preprocessing=own, **SIZE)) == own
-    assert model_preprocessing(convert_weights(akamaster_state("A"))) == imagenet(32, 32)
+
+
+def test_akamaster_s_own_networks_carry_what_they_were_trained_on():
+    spec = keras_resnets.ResNetSpec(
+        block="basic",
+        repeats=(1, 1, 1),
+        widths=(16, 32, 64),
+        stem="cifar",
+        shortcut="A",
+        zero_pad="both",
+    )
+    state = keras_resnets.to_torch_state_dict(keras_resnets.build_model(spec), family="akamaster")
+    # Its repository: ToTensor, Normalize with ImageNet's mean and deviation, no resizing.
+    expected = keras_resnets.Preprocessing.imagenet(32, 32)
+    assert model_preprocessing(convert_weights(state)) == expected
+
+
+@pytest.mark.parametrize("family", ["torchvision", "akamaster"])
+def test_of_a_namesake_no_preprocessing_is_made_up(family):
+    """A CIFAR stem under torchvision's names, and a wide CIFAR network under akamaster's."""
+    spec = keras_resnets.ResNetSpec(block="basic", repeats=(1, 1), widths=(8, 16), stem="cifar")
+    state = keras_resnets.to_torch_state_dict(keras_resnets.build_model(spec), family=family)
+    message = f"no preprocessing is noted, for {family}'s networks have"
+    with pytest.warns(UserWarning, match=message) as caught:
+        model = convert_weights(state)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert model_preprocessing(model) is None
+    own = keras_resnets.Preprocessing(mean=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model_preprocessing(convert_weights(state, preprocessing=own)) == own
 
 
 def test_a_preprocessing_of_another_size_is_refused_before_anything_is_loaded(state):
@@ -215,6 +289,28 @@ def test_half_precision_is_widened(state):
     halves = {name: array.astype("float16") for name, array in state.items()}
     model = convert_weights(halves, **SIZE)
     np.testing.assert_array_equal(weight(model, "stem_conv/norm/beta"), halves["bn1.bias"])
+
+
+@pytest.mark.peers
+def test_torch_s_tensors_are_taken_as_they_are(state):
+    torch = pytest.importorskip("torch")
+    tensors = {name: torch.from_numpy(array).requires_grad_() for name, array in state.items()}
+    model = convert_weights(tensors, **SIZE)
+    np.testing.assert_array_equal(weight(model, "predictions/kernel"), state["fc.weight"].T)
+    halves = {name: tensor.bfloat16() for name, tensor in tensors.items()}
+    model = convert_weights(halves, **SIZE)
+    expected = halves["bn1.weight"].detach().float().numpy()
+    np.testing.assert_array_equal(weight(model, "stem_conv/norm/gamma"), expected)
+    with pytest.raises(TypeError, match=r"names to arrays\. Received: 'conv1\.weight': Tensor"):
+        convert_weights({"conv1.weight": torch.empty(3, device="meta")})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_refused_at_once(tmp_path):
+    """Opening one would wait for a writer forever."""
+    os.mkfifo(tmp_path / "resnet18.pth")
+    with pytest.raises(ValueError, match="must be that of an existing file"):
+        convert_weights(tmp_path / "resnet18.pth")
 
 
 @pytest.mark.parametrize(

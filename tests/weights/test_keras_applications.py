@@ -1,11 +1,13 @@
 """Parity with `keras.applications`: biases folded, another ε, the paper's stride."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 import keras_resnets
 from keras_resnets import convert_weights
+from keras_resnets.weights.source import source_arrays
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +80,53 @@ def test_a_bias_that_is_missing_or_misshapen_is_listed(original, converted):
     arrays["conv1_conv/bias"] = np.zeros(3)
     with pytest.raises(ValueError, match="folded into our") as caught:
         convert_weights(arrays, converted)
-    assert "'conv1_conv/bias' is float64 (3,), our 'stem_conv/norm/moving_mean' (64,)" in str(
-        caught.value
-    )
+    assert (
+        "'conv1_conv/bias' is float64 (3,), must be float (64,), "
+        "folded into our 'stem_conv/norm/moving_mean'"
+    ) in str(caught.value)
 
 
-def test_an_h5_file_is_read_by_its_layers_names(original, converted, tmp_path):
-    original.save(tmp_path / "resnet50.h5")
-    loaded = convert_weights(tmp_path / "resnet50.h5", input_shape=(65, 64, 3))
+@pytest.mark.parametrize("suffix", [".h5", ".weights.h5", ".keras"])
+def test_a_file_is_read_by_its_layers_names(original, converted, tmp_path, suffix):
+    path = tmp_path / f"resnet50{suffix}"
+    if suffix == ".weights.h5":
+        original.save_weights(path)
+    else:
+        original.save(path)
+    loaded = convert_weights(path, input_shape=(65, 64, 3))
     for ours, expected in zip(loaded.weights, converted.weights, strict=True):
         np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A compiled model of two of the library's layers, and both files of it."""
+    image = keras.Input((8, 8, 3))
+    features = keras.layers.Conv2D(2, 3, name="conv1_conv")(image)
+    model = keras.Model(image, keras.layers.BatchNormalization(name="conv1_bn")(features))
+    model.compile("sgd")
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "small.keras")
+    model.save_weights(tmp_path / "small.weights.h5")
+    return model
+
+
+@pytest.mark.parametrize("name", ["small.keras", "small.weights.h5"])
+def test_the_arrays_of_a_file_have_the_model_s_names(small, tmp_path, name):
+    arrays = source_arrays(tmp_path / name)
+    assert arrays.keys() == {weight.path for weight in small.weights}
+    for weight in small.weights:
+        np.testing.assert_array_equal(arrays[weight.path], weight)
+
+
+def test_files_without_names_or_with_one_twice_are_refused(small, tmp_path):
+    path = tmp_path / "small.weights.h5"
+    with h5py.File(path, "r+") as file:
+        layers = file["layers"]
+        file.copy(layers["conv2d"], layers, "conv2d_1")
+    with pytest.raises(ValueError, match=r"not 'conv1_conv/\w+' twice\. Received: path="):
+        convert_weights(path)
+    with h5py.File(path, "r+") as file:
+        del file["layers/conv2d/vars"].attrs["name"]
+    with pytest.raises(ValueError, match=r"must name its layers.*give the model\. Received: path="):
+        convert_weights(path)

@@ -1,5 +1,7 @@
 """Parity with torchvision's, timm's and Hugging Face's own modules, in both directions."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,29 @@ def test_torchvision_s_networks(block):
     randomize(other, seed=5)
     other.load_state_dict(torch_tensors(to_torch_state_dict(model)), strict=True)
     assert_same_logits(other, model)
+
+
+@pytest.mark.parametrize("output_stride", [16, 8])
+def test_torchvision_s_dilated_networks_by_the_way_that_the_error_names(output_stride):
+    resnet = import_torchvision().models.resnet
+    spec = keras_resnets.ResNetSpec(block="bottleneck", repeats=REPEATS)
+    options = {"classes": 11, "input_shape": (None, None, 3), "classifier_activation": None}
+    dilated = keras_resnets.build_model(
+        dataclasses.replace(spec, output_stride=output_stride), **options
+    )
+    with pytest.raises(ValueError, match="replace_stride_with_dilation"):
+        to_torch_state_dict(dilated)
+    natural = keras_resnets.build_model(spec, **options)
+    natural.set_weights(dilated.get_weights())
+
+    module = resnet.ResNet(
+        resnet.Bottleneck,
+        list(REPEATS),
+        num_classes=11,
+        replace_stride_with_dilation=[False, output_stride == 8, True],
+    ).eval()
+    module.load_state_dict(torch_tensors(to_torch_state_dict(natural)), strict=True)
+    assert_same_logits(module, dilated)
 
 
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])

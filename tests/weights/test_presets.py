@@ -91,6 +91,24 @@ def test_offline_only_the_cache_is_read(published, monkeypatch):
     assert len(server.asked) == 1
 
 
+def test_a_file_with_another_sha256_is_called_that_and_kept_until_it_is_replaced(
+    published, monkeypatch
+):
+    server, arrays, path = published
+    path.parent.mkdir()
+    path.write_bytes(b"put here by hand")
+    monkeypatch.setenv("KERAS_RESNETS_OFFLINE", "1")
+    with pytest.raises(DownloadError, match="tiny-v1' has another sha256 than"):
+        build()
+    monkeypatch.delenv("KERAS_RESNETS_OFFLINE")
+    server.breaks_after = [0]
+    with pytest.raises(DownloadError, match="the connection broke"):
+        build()
+    assert path.read_bytes() == b"put here by hand"
+    np.testing.assert_array_equal(build().get_layer("predictions").bias, arrays["fc.bias"])
+    assert path.read_bytes() == server.content
+
+
 def test_another_number_of_classes_or_none(published):
     with pytest.warns(UserWarning, match="the classifier of 3 classes begins anew"):
         build(classes=3)

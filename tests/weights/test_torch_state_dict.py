@@ -63,6 +63,8 @@ def test_a_file_holds_the_arrays_and_replaces_an_older_one(tmp_path):
         ({"shortcut": "C"}, "hugging_face", "shortcut='B'"),
         ({"activation": "silu"}, "torchvision", "activation='relu'"),
         ({"block": "bottleneck", "stride_on": "1x1"}, "torchvision", "stride_on='3x3'"),
+        ({"output_stride": 4}, "torchvision", "without `output_stride`.*: a model with .*=4"),
+        ({"output_stride": 4}, "hugging_face", "networks have no dilation"),
         ({"shortcut": "A", "stem": "cifar"}, "akamaster", "zero_pad='both'"),
         ({}, "keras_applications", "one of 'torchvision', 'hugging_face', 'akamaster'"),
     ],
@@ -80,3 +82,17 @@ def test_arguments_are_checked(tmp_path):
         to_torch_state_dict(model, 3)
     with pytest.raises(TypeError, match=r"must be a keras\.Model"):
         to_torch_state_dict(keras.layers.Dense(1))
+
+
+@pytest.mark.parametrize("name", ["missing/net.safetensors", "file/net.safetensors"])
+def test_a_folder_that_is_none_is_an_error_at_once(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"must lie in an existing folder\. Received: path="):
+        to_torch_state_dict(small_model(), tmp_path / name)
+
+
+def test_a_file_that_cannot_be_written_is_an_error_of_the_system(tmp_path):
+    path = tmp_path / f"{'n' * 300}.safetensors"  # longer than file systems allow
+    with pytest.raises(OSError, match=r"^The file could not be written \(.*n\.safetensors'$"):
+        to_torch_state_dict(small_model(), path)
+    assert list(tmp_path.iterdir()) == []

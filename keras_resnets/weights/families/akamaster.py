@@ -25,6 +25,8 @@ AKAMASTER = Family(
     left_out=LEFT_OUT,
     shortcuts=("A", "B"),
     strides_on=("3x3",),
-    # It normalizes CIFAR with ImageNet's statistics.
+    # It normalizes CIFAR with ImageNet's statistics. Its namesakes, such as kuangliu's ResNet-18 of
+    # 64 to 512 channels, take others.
     preprocessing=Preprocessing.imagenet(resize=32, crop=32),
+    published={"stem": "cifar", "shortcut": "A", "widths": (16, 32, 64)},
 )

@@ -28,4 +28,5 @@ HUGGING_FACE = Family(
     renames=(*WRAPPERS, (r"^(embedder|encoder)\.", r"resnet.\1.")),
     left_out=LEFT_OUT,
     preprocessing=Preprocessing.imagenet(),
+    published={"stem": "imagenet"},
 )

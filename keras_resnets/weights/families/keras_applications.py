@@ -38,4 +38,5 @@ KERAS_APPLICATIONS = Family(
     epsilon=1.001e-5,
     strides_on=("1x1",),
     preprocessing=Preprocessing.imagenet_caffe(),
+    published={"stem": "imagenet"},
 )

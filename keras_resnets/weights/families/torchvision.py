@@ -25,4 +25,5 @@ TORCHVISION = Family(
     renames=WRAPPERS,
     left_out=LEFT_OUT,
     preprocessing=Preprocessing.imagenet(),
+    published={"stem": "imagenet"},
 )

@@ -1,0 +1,115 @@
+"""What no array of a Hugging Face network tells: its `config.json` is followed, or refused."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import convert_weights, model_spec, to_torch_state_dict
+from tests.weights.peers import import_torch, import_torchvision, randomize
+
+SIZE = {"input_shape": (None, None, 3)}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Saves a small bottleneck network as Hugging Face does, with given options."""
+
+    def save(block="bottleneck", family="hugging_face", **options):
+        spec = keras_resnets.ResNetSpec(block=block, repeats=(1, 1), widths=(4, 8))
+        model = keras_resnets.build_model(spec, classes=3)
+        path = tmp_path / "model.safetensors"
+        to_torch_state_dict(model, path, family)
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": "resnet"} | options))
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "3x3"),
+        ({"downsample_in_bottleneck": False, "hidden_act": "relu"}, "3x3"),
+        ({"downsample_in_bottleneck": True, "downsample_in_first_stage": False}, "1x1"),
+        ({"model_type": "other", "downsample_in_bottleneck": True}, "3x3"),
+    ],
+)
+def test_the_stride_is_followed(saved, options, expected):
+    assert model_spec(convert_weights(saved(**options), **SIZE)).stride_on == expected
+
+
+def test_a_basic_block_has_no_stride_to_place(saved):
+    path = saved("basic", downsample_in_bottleneck=True)
+    assert model_spec(convert_weights(path, **SIZE)).stride_on == "3x3"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"downsample_in_first_stage": True}, r"stage=False in .*downsample_in_first_stage=True"),
+        ({"hidden_act": "gelu"}, "hidden_act='relu' in its config.json: .* hidden_act='gelu'"),
+        ({"hidden_act": ["relu"]}, r"hidden_act=\['relu'\]"),
+    ],
+)
+def test_what_we_have_not_is_refused(saved, options, message):
+    with pytest.raises(ValueError, match=message):
+        convert_weights(saved(**options), **SIZE)
+
+
+def test_a_model_or_an_argument_that_contradicts_it_is_refused(saved):
+    path = saved(downsample_in_bottleneck=True)
+    with pytest.raises(ValueError, match=r"stride_on='1x1'\. Received: .*'3x3'"):
+        convert_weights(path, stride_on="3x3", **SIZE)
+    spec = keras_resnets.ResNetSpec(block="bottleneck", repeats=(1, 1), widths=(4, 8))
+    with pytest.raises(ValueError, match=r"stride_on='1x1'\. Received: .*'3x3'"):
+        keras_resnets.build_model(spec, classes=3, weights=path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b"\xff", b"[" * 100_000, b" " * (2**20 + 1)], ids=range(5)
+)
+def test_what_is_no_configuration_is_refused(saved, content):
+    path = saved()
+    path.with_name("config.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.json beside `source`.*must be JSON"):
+        convert_weights(path, **SIZE)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_in_its_place_is_not_opened(saved):
+    path = saved()
+    path.with_name("config.json").unlink()
+    os.mkfifo(path.with_name("config.json"))
+    assert model_spec(convert_weights(path, **SIZE)).stride_on == "3x3"
+
+
+def test_beside_another_family_s_file_it_is_no_matter(saved):
+    path = saved(family="torchvision", hidden_act="gelu", downsample_in_bottleneck=True)
+    assert model_spec(convert_weights(path, **SIZE)).stride_on == "3x3"
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("in_bottleneck", [False, True])
+def test_the_answers_are_those_of_the_saved_module(tmp_path, in_bottleneck):
+    torch = import_torch()
+    import_torchvision()  # which transformers looks for, and which may not have its operators
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[32, 64],
+        depths=[1, 2],
+        downsample_in_bottleneck=in_bottleneck,
+        num_labels=5,
+    )
+    module = randomize(transformers.ResNetForImageClassification(config))
+    module.save_pretrained(tmp_path)
+    model = convert_weights(tmp_path / "model.safetensors", classifier_activation="linear", **SIZE)
+    images = np.random.default_rng(0).normal(size=(2, 65, 64, 3)).astype("float32")
+    with torch.no_grad():
+        expected = module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).logits.numpy()
+    assert np.std(expected) > 1e-3
+    logits = model.predict_on_batch(images)
+    assert np.abs(logits - expected).max() <= 1e-4 * (1 + np.abs(expected).max())
