@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_resnets.models.model_spec import stage_blocks
+from keras_resnets.preprocessing.logits import ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
 from keras_resnets.preprocessing.predictions import imagenet_classes
 
@@ -105,7 +106,7 @@ class ServedModel:
         import tensorflow as tf
 
         scores = self.model(inputs, training=False)
-        if getattr(self.model.layers[-1], "activation", None) is keras.activations.linear:
+        if ends_in_logits(self.model):
             scores = tf.nn.softmax(tf.cast(scores, tf.float32))
         top_scores, top_classes = tf.math.top_k(scores, self.top)
         return {

@@ -111,10 +111,13 @@ def test_what_lies_in_the_folder(exported):
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in on_disk)
 
 
-def test_logits_become_scores(tmp_path, rng):
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_logits_become_scores(depth, tmp_path, rng):
     import tensorflow as tf
 
     model = classifier(classifier_activation=None)
+    for _ in range(depth):
+        model = keras.Sequential([keras.Input((16, 16, 3)), model])
     report = export_model(model, tmp_path / "m", class_names=NAMES, signatures=("image", "tensor"))
     loaded = tf.saved_model.load(report.path)
     images = rng.integers(0, 256, size=(2, 30, 30, 3), dtype="uint8")
