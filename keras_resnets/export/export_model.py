@@ -11,7 +11,7 @@ from keras_resnets.export.parity import Parity
 from keras_resnets.export.report import ExportedFile, ExportReport
 from keras_resnets.export.samples import Samples
 from keras_resnets.export.served_model import SIGNATURES, ServedModel
-from keras_resnets.export.version_folder import choose_version, written_beside
+from keras_resnets.export.version_folder import choose_version, written_aside
 from keras_resnets.models.fuse_batch_norm import fuse_batch_norm
 
 
@@ -108,7 +108,7 @@ def export_model(
     served = original
     if fuse:
         served = ServedModel(fuse_batch_norm(model), class_names, top, signatures)
-    with written_beside(folder) as unfinished:
+    with written_aside(folder) as unfinished:
         files = [_export(name, served, unfinished, samples, parity) for name in formats]
         files = [file._replace(path=folder / file.path.relative_to(unfinished)) for file in files]
         write_model_card(served, files, unfinished)
