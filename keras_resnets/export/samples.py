@@ -5,6 +5,8 @@ import os
 import keras
 import numpy as np
 
+from keras_resnets.export.image_files import decode_image_file
+
 COUNT = 32
 # Of the random images, and of axes that a model leaves open.
 SIZE = (96, 112)
@@ -99,7 +101,13 @@ def _file_and_pixels(image, channels):
     if isinstance(image, (str, os.PathLike)):
         with open(image, "rb") as opened:
             file = opened.read()
-        return file, tf.io.decode_jpeg(file, channels=channels).numpy()
+        try:
+            return file, decode_image_file(tf.constant(file), channels).numpy()
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(
+                "Each of `images` must be a whole JPEG or PNG file, where it is a path. "
+                f"Received: {os.fspath(image)!r}"
+            ) from error
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
         raise ValueError(

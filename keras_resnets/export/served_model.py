@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.models.model_spec import stage_blocks
 from keras_resnets.preprocessing.logits import ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
@@ -64,11 +65,11 @@ class ServedModel:
 
     def serving_default(self, image_bytes):
         """From JPEG or PNG files, a batch of strings, to scores and names."""
-        return self._answer(self.decode(image_bytes))
+        return self._answer(self.decode(_not_empty("image_bytes", image_bytes)))
 
     def image(self, images):
         """From `uint8` images `(batch, height, width, channels)` to scores and names."""
-        return self._answer(self.prepare(images))
+        return self._answer(self.prepare(_not_empty("images", images)))
 
     def tensor(self, inputs):
         """From what the model reads to what it puts out."""
@@ -83,11 +84,7 @@ class ServedModel:
         import tensorflow as tf
 
         def decode_one(contents):
-            # Takes PNG as well. The accurate transform is what Pillow's and most others' is.
-            image = tf.io.decode_jpeg(
-                contents, channels=self.channels, dct_method="INTEGER_ACCURATE"
-            )
-            return self.prepare(image[None])[0]
+            return self.prepare(decode_image_file(contents, self.channels)[None])[0]
 
         model_input = self.model.inputs[0]
         spec = tf.TensorSpec(tuple(model_input.shape[1:]), model_input.dtype)
@@ -157,6 +154,16 @@ class ServedModel:
             )
 
 
+def _not_empty(name, batch):
+    """Returns the batch, or says what is wrong when the graph runs; the kernels' texts do not."""
+    import tensorflow as tf
+
+    rule = f"`{name}` must hold one image or more. Received: none"
+    check = tf.debugging.Assert(tf.shape(batch)[0] > 0, [rule])
+    with tf.control_dependencies([] if check is None else [check]):  # None eagerly
+        return tf.identity(batch)
+
+
 def _class_names(model, class_names):
     classes = model.output_shape[-1]
     if class_names is None:
@@ -166,6 +173,11 @@ def _class_names(model, class_names):
         raise ValueError(
             f"`class_names` must name each of the {classes} classes. Received: {len(names)} names"
         )
+    for name in names:
+        if len(f"{name}.".splitlines()) > 1:  # a line of labels.txt
+            raise ValueError(
+                f"`class_names` must be names of one line each. Received: the name {name!r}"
+            )
     return names
 
 

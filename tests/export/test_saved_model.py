@@ -65,6 +65,31 @@ def test_image_files_in_a_batch_get_the_names_that_pillow_and_the_model_give(exp
         np.testing.assert_allclose(np.sum(answer["scores"][row]), 1.0, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP"])
+def test_files_of_other_kinds_are_refused(exported, photos, kind):
+    import tensorflow as tf
+
+    files = [file_of(photos[0], "PNG"), file_of(photos[0], kind)]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must be a JPEG or PNG file"):
+        exported[1].signatures["serving_default"](image_bytes=tf.constant(files))
+
+
+def test_strips_and_empty_batches_are_refused(exported):
+    import tensorflow as tf
+
+    image = exported[1].signatures["image"]
+    files = exported[1].signatures["serving_default"]
+    strip = np.zeros((1, 3000, 3), "uint8")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 100 times as long"):
+        image(images=tf.constant(strip[None]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 100 times as long"):
+        files(image_bytes=tf.constant([file_of(strip, "PNG")]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`images` must hold one image"):
+        image(images=tf.zeros((0, 30, 30, 3), tf.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`image_bytes` must hold one"):
+        files(image_bytes=tf.zeros((0,), tf.string))
+
+
 @pytest.mark.parametrize("batch", [1, 5])
 def test_images_of_any_size(exported, batch, rng):
     import tensorflow as tf
