@@ -50,8 +50,9 @@ def export_model(
         class_names: Name of each class; `None` for ImageNet's, where there are 1000.
         top: How many classes the SavedModel names.
         images: What to compare on: paths of JPEG or PNG files, `uint8` arrays, or one float array
-            as the model reads it. By default random images; for `"litert_int8"` some hundred real
-            ones, of all kinds that the model will meet.
+            as the model reads it. By default images of random discs, that a trained model knows
+            as little as noise: give some that it was trained for, to compare what it was made to
+            tell apart. For `"litert_int8"` some hundred real ones, of all kinds that it will meet.
         version: Number of the folder; `None` for the one after the last.
         fuse: Whether to fold the normalizations into the convolutions first (`fuse_batch_norm`).
 
