@@ -78,14 +78,16 @@ class Samples:
             raise ValueError(
                 f"`images` must be a list of one image or more. Received: images={images!r}"
             )
-        for image in images:
+        prepared = []
+        for index, image in enumerate(images):
             file, pixels = _file_and_pixels(image, self._served.channels)
             self._files.append(file)
             self._images.append(pixels)
-        prepared = [
-            keras.ops.convert_to_numpy(self._served.prepare(pixels[None]))
-            for pixels in self._images
-        ]
+            try:
+                tensor = self._served.prepare(pixels[None])
+            except ValueError as error:
+                raise ValueError(f"{error} of image {index}") from error
+            prepared.append(keras.ops.convert_to_numpy(tensor))
         sizes = {tensor.shape[1:] for tensor in prepared}
         if len(sizes) > 1:
             raise ValueError(

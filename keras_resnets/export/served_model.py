@@ -9,6 +9,7 @@ from keras_resnets.models.model_spec import stage_blocks
 from keras_resnets.preprocessing.logits import ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
 from keras_resnets.preprocessing.predictions import imagenet_classes
+from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size
 
 SIGNATURES = ("serving_default", "image", "tensor", "features")
 NEED_PREPROCESSING = ("serving_default", "image")
@@ -43,7 +44,6 @@ class ServedModel:
         self.is_half = bool(types & {"float16", "bfloat16"})
         self.class_names = _class_names(model, class_names)
         if self.preprocessing is not None and not self.preprocesses_itself:
-            self._layer = self.preprocessing.as_layer(data_format="channels_last")
             self._check_sizes()
         self._extractor: Any = None
         if set(signatures) & set(NEED_PREPROCESSING):
@@ -95,7 +95,7 @@ class ServedModel:
         import tensorflow as tf
 
         if not self.preprocesses_itself:
-            images = self._layer(images)
+            images = prepare_images(images, self.preprocessing, "channels_last")
         images = tf.cast(images, self.model.inputs[0].dtype)
         return images if self._is_channels_last else tf.transpose(images, (0, 3, 1, 2))
 
@@ -114,7 +114,7 @@ class ServedModel:
         }
 
     def _check_sizes(self):
-        _, *prepared, _ = self._layer.compute_output_shape((None, None, None, self.channels))
+        prepared = prepared_size(self.preprocessing, None, None)
         wanted = (
             self.model.input_shape[1:3] if self._is_channels_last else self.model.input_shape[2:]
         )

@@ -127,6 +127,10 @@ def test_after_an_error_the_folder_is_as_it_was(is_there, tmp_path):
         ({"class_names": [*NAMES[:5], "two\nlines"]}, r"of one line each.*'two\\nlines'"),
         ({"top": 7}, "`top` must be at most 6"),
         ({"images": []}, "a list of one image or more"),
+        (
+            {"images": [np.zeros((20, 20, 3), "uint8"), np.zeros((1, 101, 3), "uint8")]},
+            r"^An image must be at most 100 times .*\(1, 1, 101, 3\) of image 1$",
+        ),
         ({"images": "photo.jpg"}, "a list of one image or more"),
         ({"images": [np.zeros((4, 4, 3))]}, r"`uint8` array \(height, width, 3\)"),
         ({"images": np.zeros((2, 16, 16, 3), "float32")}, "must be paths or `uint8` arrays"),
