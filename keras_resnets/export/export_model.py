@@ -11,7 +11,7 @@ from keras_resnets.export.parity import Parity
 from keras_resnets.export.report import ExportedFile, ExportReport
 from keras_resnets.export.samples import Samples
 from keras_resnets.export.served_model import SIGNATURES, ServedModel
-from keras_resnets.export.version_folder import choose_version, written_beside
+from keras_resnets.export.version_folder import choose_version, written_aside
 from keras_resnets.models.fuse_batch_norm import fuse_batch_norm
 
 
@@ -50,8 +50,9 @@ def export_model(
         class_names: Name of each class; `None` for ImageNet's, where there are 1000.
         top: How many classes the SavedModel names.
         images: What to compare on: paths of JPEG or PNG files, `uint8` arrays, or one float array
-            as the model reads it. By default random images; for `"litert_int8"` some hundred real
-            ones, of all kinds that the model will meet.
+            as the model reads it. By default images of random discs, that a trained model knows
+            as little as noise: give some that it was trained for, to compare what it was made to
+            tell apart. For `"litert_int8"` some hundred real ones, of all kinds that it will meet.
         version: Number of the folder; `None` for the one after the last.
         fuse: Whether to fold the normalizations into the convolutions first (`fuse_batch_norm`).
 
@@ -108,7 +109,7 @@ def export_model(
     served = original
     if fuse:
         served = ServedModel(fuse_batch_norm(model), class_names, top, signatures)
-    with written_beside(folder) as unfinished:
+    with written_aside(folder) as unfinished:
         files = [_export(name, served, unfinished, samples, parity) for name in formats]
         files = [file._replace(path=folder / file.path.relative_to(unfinished)) for file in files]
         write_model_card(served, files, unfinished)

@@ -5,6 +5,9 @@ import os
 import keras
 import numpy as np
 
+from keras_resnets.export.image_files import decode_image_file
+from keras_resnets.export.random_images import random_images
+
 COUNT = 32
 # Of the random images, and of axes that a model leaves open.
 SIZE = (96, 112)
@@ -16,7 +19,7 @@ class Samples:
     Args:
         served: The `ServedModel`.
         images: Paths of JPEG or PNG files, or `uint8` arrays; a float array of the model's inputs;
-            or `None` for random ones.
+            or `None` for images of random discs, which a trained model does not know.
 
     Attributes:
         tensors: All images, prepared as the model reads them.
@@ -30,11 +33,10 @@ class Samples:
         self._files: list = []
         self._images: list = []
         if images is None and served.prepares:
-            shape = (COUNT, *_image_size(served), served.channels)
-            images = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+            height, width = _image_size(served)
+            images = random_images(COUNT, height, width, served.channels)
         if images is None:
-            shape = (COUNT, *(size or SIZE[0] for size in served.model.input_shape[1:]))
-            self._take_tensors(np.random.default_rng(0).standard_normal(shape))
+            self._take_tensors(_random_tensors(served))
         elif isinstance(images, np.ndarray) and images.dtype.kind == "f":
             self._take_tensors(images)
         else:
@@ -76,14 +78,16 @@ class Samples:
             raise ValueError(
                 f"`images` must be a list of one image or more. Received: images={images!r}"
             )
-        for image in images:
+        prepared = []
+        for index, image in enumerate(images):
             file, pixels = _file_and_pixels(image, self._served.channels)
             self._files.append(file)
             self._images.append(pixels)
-        prepared = [
-            keras.ops.convert_to_numpy(self._served.prepare(pixels[None]))
-            for pixels in self._images
-        ]
+            try:
+                tensor = self._served.prepare(pixels[None])
+            except ValueError as error:
+                raise ValueError(f"{error} of image {index}") from error
+            prepared.append(keras.ops.convert_to_numpy(tensor))
         sizes = {tensor.shape[1:] for tensor in prepared}
         if len(sizes) > 1:
             raise ValueError(
@@ -99,7 +103,13 @@ def _file_and_pixels(image, channels):
     if isinstance(image, (str, os.PathLike)):
         with open(image, "rb") as opened:
             file = opened.read()
-        return file, tf.io.decode_jpeg(file, channels=channels).numpy()
+        try:
+            return file, decode_image_file(tf.constant(file), channels).numpy()
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(
+                "Each of `images` must be a whole JPEG or PNG file, where it is a path. "
+                f"Received: {os.fspath(image)!r}"
+            ) from error
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
         raise ValueError(
@@ -113,14 +123,24 @@ def _cycled(inputs):
     return inputs[np.arange(COUNT) % len(inputs)]
 
 
+def _random_tensors(served):
+    """Returns inputs of mean 0 and deviation 1, as most preprocessings make them."""
+    height, width = (size or SIZE[0] for size in served.model.input_shape[_spatial()])
+    images = random_images(COUNT, height, width, served.channels).astype("float32")
+    images = (images - images.mean()) / images.std()
+    return images if _spatial() == slice(1, 3) else np.moveaxis(images, 3, 1)
+
+
 def _image_size(served):
     """Returns a size of images that the model takes."""
     if served.preprocesses_itself:
         return [size or 256 for size in served.model.inputs[0].shape[1:3]]
     crop = served.preprocessing.crop
     if crop is None:  # the size may go through unchanged
-        spatial = (
-            slice(1, 3) if keras.config.image_data_format() == "channels_last" else slice(2, 4)
-        )
-        return [size or SIZE[0] for size in served.model.input_shape[spatial]]
+        return [size or SIZE[0] for size in served.model.input_shape[_spatial()]]
     return [max(size, np.max(crop)) for size in SIZE]
+
+
+def _spatial():
+    """Returns where the height and width of the model's inputs are."""
+    return slice(1, 3) if keras.config.image_data_format() == "channels_last" else slice(2, 4)

@@ -4,9 +4,12 @@ from typing import Any
 
 import keras
 
+from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.models.model_spec import stage_blocks
+from keras_resnets.preprocessing.logits import ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
 from keras_resnets.preprocessing.predictions import imagenet_classes
+from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size
 
 SIGNATURES = ("serving_default", "image", "tensor", "features")
 NEED_PREPROCESSING = ("serving_default", "image")
@@ -41,7 +44,6 @@ class ServedModel:
         self.is_half = bool(types & {"float16", "bfloat16"})
         self.class_names = _class_names(model, class_names)
         if self.preprocessing is not None and not self.preprocesses_itself:
-            self._layer = self.preprocessing.as_layer(data_format="channels_last")
             self._check_sizes()
         self._extractor: Any = None
         if set(signatures) & set(NEED_PREPROCESSING):
@@ -63,11 +65,11 @@ class ServedModel:
 
     def serving_default(self, image_bytes):
         """From JPEG or PNG files, a batch of strings, to scores and names."""
-        return self._answer(self.decode(image_bytes))
+        return self._answer(self.decode(_not_empty("image_bytes", image_bytes)))
 
     def image(self, images):
         """From `uint8` images `(batch, height, width, channels)` to scores and names."""
-        return self._answer(self.prepare(images))
+        return self._answer(self.prepare(_not_empty("images", images)))
 
     def tensor(self, inputs):
         """From what the model reads to what it puts out."""
@@ -82,11 +84,7 @@ class ServedModel:
         import tensorflow as tf
 
         def decode_one(contents):
-            # Takes PNG as well. The accurate transform is what Pillow's and most others' is.
-            image = tf.io.decode_jpeg(
-                contents, channels=self.channels, dct_method="INTEGER_ACCURATE"
-            )
-            return self.prepare(image[None])[0]
+            return self.prepare(decode_image_file(contents, self.channels)[None])[0]
 
         model_input = self.model.inputs[0]
         spec = tf.TensorSpec(tuple(model_input.shape[1:]), model_input.dtype)
@@ -97,7 +95,7 @@ class ServedModel:
         import tensorflow as tf
 
         if not self.preprocesses_itself:
-            images = self._layer(images)
+            images = prepare_images(images, self.preprocessing, "channels_last")
         images = tf.cast(images, self.model.inputs[0].dtype)
         return images if self._is_channels_last else tf.transpose(images, (0, 3, 1, 2))
 
@@ -105,7 +103,7 @@ class ServedModel:
         import tensorflow as tf
 
         scores = self.model(inputs, training=False)
-        if getattr(self.model.layers[-1], "activation", None) is keras.activations.linear:
+        if ends_in_logits(self.model):
             scores = tf.nn.softmax(tf.cast(scores, tf.float32))
         top_scores, top_classes = tf.math.top_k(scores, self.top)
         return {
@@ -116,7 +114,7 @@ class ServedModel:
         }
 
     def _check_sizes(self):
-        _, *prepared, _ = self._layer.compute_output_shape((None, None, None, self.channels))
+        prepared = prepared_size(self.preprocessing, None, None)
         wanted = (
             self.model.input_shape[1:3] if self._is_channels_last else self.model.input_shape[2:]
         )
@@ -156,6 +154,16 @@ class ServedModel:
             )
 
 
+def _not_empty(name, batch):
+    """Returns the batch, or says what is wrong when the graph runs; the kernels' texts do not."""
+    import tensorflow as tf
+
+    rule = f"`{name}` must hold one image or more. Received: none"
+    check = tf.debugging.Assert(tf.shape(batch)[0] > 0, [rule])
+    with tf.control_dependencies([] if check is None else [check]):  # None eagerly
+        return tf.identity(batch)
+
+
 def _class_names(model, class_names):
     classes = model.output_shape[-1]
     if class_names is None:
@@ -165,6 +173,11 @@ def _class_names(model, class_names):
         raise ValueError(
             f"`class_names` must name each of the {classes} classes. Received: {len(names)} names"
         )
+    for name in names:
+        if len(f"{name}.".splitlines()) > 1:  # a line of labels.txt
+            raise ValueError(
+                f"`class_names` must be names of one line each. Received: the name {name!r}"
+            )
     return names
 
 

@@ -28,18 +28,25 @@ def choose_version(path, version):
 
 
 @contextlib.contextmanager
-def written_beside(folder: Path):
+def written_aside(folder: Path):
     """Yields a folder to write into, which is then renamed to `folder`.
 
     A server that watches the parent for new versions so never sees half of one. After an error
     nothing is left.
     """
     base = folder.parent
-    base.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the watched folder, for some servers read whatever is in it.
-    with tempfile.TemporaryDirectory(prefix=f".{base.name}-", dir=base.parent) as temporary:
-        unfinished = Path(temporary) / folder.name
-        unfinished.mkdir()
-        yield unfinished
-        base.mkdir(exist_ok=True)
-        unfinished.rename(folder)
+    is_new = not base.exists()
+    base.mkdir(parents=True, exist_ok=True)
+    try:
+        # Within the watched folder, which may be a file system of its own: none can be renamed
+        # into another. Servers take no name for a version that is not a number.
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=base) as temporary:
+            unfinished = Path(temporary) / folder.name
+            unfinished.mkdir()
+            yield unfinished
+            unfinished.rename(folder)
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # not empty: somebody else's by now
+                base.rmdir()
+        raise

@@ -7,8 +7,11 @@ import numpy as np
 
 from keras_resnets.arguments import check_positive_int
 from keras_resnets.preprocessing.decode_image import decode_image
+from keras_resnets.preprocessing.grey_levels import check_grey_levels
+from keras_resnets.preprocessing.logits import ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
 from keras_resnets.preprocessing.predictions import decode_predictions
+from keras_resnets.preprocessing.prepare_images import prepare_images
 
 
 def classify(model, images, top=5, class_names=None, batch_size=32):
@@ -18,8 +21,8 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
         model: A model of the zoo with its top, that carries a preprocessing (see
             `set_preprocessing`) or has one as a layer.
         images: A path, an RGB array `(height, width, 3)` of values 0 to 255, or a list of
-            such, of any sizes; or a batch of images in one array. A model of one channel takes
-            grey arrays, and files as grey.
+            such, of any sizes up to 100 times as long as wide; or a batch of images in one array.
+            A model of one channel takes grey arrays, and files as grey.
         top: How many classes to return of each image.
         class_names: Name of each class; `None` for ImageNet's 1000.
         batch_size: How many images to predict at once.
@@ -29,8 +32,8 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
         probabilities: if the model ends in logits, their softmax.
 
     Raises:
-        ValueError: If the model does not say what it eats, its classes have no names, or a file
-            is not an image; the file is named.
+        ValueError: If the model is no classifier or does not say what it eats, its classes have no
+            names, a file is not an image, or an array does not hold grey levels 0 to 255.
         FileNotFoundError: If there is no such file.
         TypeError: If an image is neither a path nor an array.
 
@@ -45,6 +48,7 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
     """
     batch_size = check_positive_int("batch_size", batch_size)
     prepare = _preparation(model)
+    _check_classifier(model)
     channels = model.input_shape[3 if _is_channels_last() else 1]
     classes = model.output_shape[-1]
     if class_names is None and classes != 1000:
@@ -56,7 +60,11 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
     scores: list = []
     batch: list = []
     for index, image in enumerate(images):
-        prepared = prepare(_pixels(image, index, channels)[None])
+        pixels = _pixels(image, index, channels)[None]
+        try:
+            prepared = prepare(pixels)
+        except ValueError as error:
+            raise ValueError(f"{error} of image {index}") from error
         if batch and batch[0].shape != prepared.shape:
             scores, batch = scores + _predict(model, batch), []
         batch.append(prepared)
@@ -78,10 +86,23 @@ def _preparation(model):
             "The model does not say what it eats: give it a preprocessing with "
             f"`set_preprocessing`. Received: model={model.name!r}"
         )
-    layer = preprocessing.as_layer(data_format="channels_last")
-    if _is_channels_last():
-        return lambda pixels: keras.ops.convert_to_numpy(layer(pixels))
-    return lambda pixels: np.moveaxis(keras.ops.convert_to_numpy(layer(pixels)), -1, 1)
+
+    def prepare(pixels):
+        prepared = prepare_images(pixels, preprocessing, "channels_last")
+        prepared = keras.ops.convert_to_numpy(prepared)
+        return prepared if _is_channels_last() else np.moveaxis(prepared, -1, 1)
+
+    return prepare
+
+
+def _check_classifier(model):
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    shapes = [tuple(output.shape) for output in outputs or ()]
+    if not inputs or len(inputs) != 1 or len(shapes) != 1 or len(shapes[0]) != 2:
+        raise ValueError(
+            "`model` must be a classifier, with one input and one row of scores an image. "
+            f"Received: {model.name!r} with outputs of shape {', '.join(map(str, shapes))}"
+        )
 
 
 def _is_channels_last():
@@ -93,34 +114,42 @@ def _as_list(images):
         return [images]
     if isinstance(images, (list, tuple)):
         return images
-    images = np.asarray(keras.ops.convert_to_numpy(images))
-    return [images] if images.ndim == 3 else list(images)
+    array = _as_array(images)
+    if array is None or array.ndim not in (3, 4):
+        raise TypeError(
+            "`images` must be a path, an array of an image or of a batch, or a list of such. "
+            f"Received: {type(images).__name__}"
+            f"{'' if array is None else f' of shape {array.shape}'}"
+        )
+    return [array] if array.ndim == 3 else list(array)
+
+
+def _as_array(value):
+    """Returns numbers as an array; `None` if they are none."""
+    try:
+        array = np.asarray(keras.ops.convert_to_numpy(value))
+    except (TypeError, ValueError):
+        return None
+    return array if array.dtype.kind in "iuf" else None
 
 
 def _pixels(image, index, channels):
     if isinstance(image, (str, os.PathLike)):
         return decode_image(image, channels)
-    try:
-        image = np.asarray(keras.ops.convert_to_numpy(image))
-    except (TypeError, ValueError):
-        image = np.asarray(None)
-    if image.dtype.kind not in "iuf":
+    array = _as_array(image)
+    if array is None:
         raise TypeError(f"An image must be a path or an array of numbers. Received: image {index}")
-    if image.ndim != 3 or image.shape[2] != channels or not image.size:
+    if array.ndim != 3 or array.shape[2] != channels or not array.size:
         raise ValueError(
             f"An image must have the shape (height, width, {channels}). "
-            f"Received: image {index} of shape {image.shape}"
+            f"Received: image {index} of shape {array.shape}"
         )
-    if not (image.min() >= 0 and image.max() <= 255):
-        raise ValueError(
-            "An image must have values 0 to 255. "
-            f"Received: image {index} with values from {image.min()} to {image.max()}"
-        )
-    return image
+    check_grey_levels(f"images[{index}]", array)
+    return array
 
 
 def _predict(model, batch):
     scores = model.predict_on_batch(np.concatenate(batch))
-    if getattr(model.layers[-1], "activation", None) is keras.activations.linear:
+    if ends_in_logits(model):
         scores = keras.ops.softmax(scores.astype("float32"))
     return list(keras.ops.convert_to_numpy(scores))

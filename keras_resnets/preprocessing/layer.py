@@ -1,12 +1,11 @@
 """A preprocessing as a Keras layer, in the graph, on any backend."""
 
 import keras
-import numpy as np
 
-from keras_resnets.arguments import check_data_format, check_pair
-from keras_resnets.layers.feature_map import channel_axis
+from keras_resnets.arguments import check_data_format
+from keras_resnets.preprocessing.grey_levels import check_grey_levels
+from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size, spatial_axes
 from keras_resnets.preprocessing.preprocessing import Preprocessing
-from keras_resnets.preprocessing.values import normalize
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
@@ -30,8 +29,10 @@ class ImagePreprocessing(keras.layers.Layer):
         The same with the height and width of the crop.
 
     Raises:
-        ValueError: If an image is smaller than the crop, or the number of channels is not that of
-            the mean.
+        ValueError: If an image is smaller than the crop, or longer than 100 times its shorter side
+            where that is to be resized; the number of channels is not that of the mean; or values
+            were scaled or normalized before. A graph whose sizes are known only when it runs then
+            ends with an `InvalidArgumentError`; values within a graph are not looked at.
 
     Example:
 
@@ -55,10 +56,8 @@ class ImagePreprocessing(keras.layers.Layer):
         self.autocast = False
 
     def call(self, images):
-        x = keras.ops.cast(images, "float32")
-        x = self._resize(x)
-        x = self._crop(x)
-        x = normalize(x, self.preprocessing, channel_axis(self.data_format))
+        check_grey_levels("images", images)
+        x = prepare_images(images, self.preprocessing, self.data_format)
         return keras.ops.cast(x, self.compute_dtype)
 
     def compute_output_spec(self, images):
@@ -66,14 +65,11 @@ class ImagePreprocessing(keras.layers.Layer):
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
-        vertical, horizontal = self._spatial_axes()
-        height, width = input_shape[vertical], input_shape[horizontal]
-        if self.preprocessing.resize is not None:
-            height, width = _resized(self.preprocessing.resize, height, width)
-        if self.preprocessing.crop is not None:
-            height, width = check_pair("crop", self.preprocessing.crop)
+        vertical, horizontal = spatial_axes(self.data_format)
         shape = list(input_shape)
-        shape[vertical], shape[horizontal] = height, width
+        shape[vertical], shape[horizontal] = prepared_size(
+            self.preprocessing, shape[vertical], shape[horizontal]
+        )
         return tuple(shape)
 
     def get_config(self):
@@ -84,82 +80,3 @@ class ImagePreprocessing(keras.layers.Layer):
             "preprocessing": self.preprocessing.to_dict(),
             "data_format": self.data_format,
         }
-
-    def _spatial_axes(self):
-        return (1, 2) if self.data_format == "channels_last" else (2, 3)
-
-    def _resize(self, x):
-        if self.preprocessing.resize is None:
-            return x
-        vertical, horizontal = self._spatial_axes()
-        shape = keras.ops.shape(x)
-        size = _resized(self.preprocessing.resize, shape[vertical], shape[horizontal])
-        if not all(isinstance(pixels, int) for pixels in size):
-            x = self._resize_in_graph(x, size)
-        elif size == (x.shape[vertical], x.shape[horizontal]):
-            return x
-        else:
-            x = keras.ops.image.resize(
-                x,
-                size,
-                interpolation=self.preprocessing.interpolation,
-                antialias=self.preprocessing.antialias,
-                data_format=self.data_format,
-            )
-        return keras.ops.clip(keras.ops.round(x), 0.0, 255.0)
-
-    def _resize_in_graph(self, x, size):
-        """Resizes to a size that only the running graph knows, which Keras's operation refuses.
-
-        Only TensorFlow has such graphs; its kernel is the one that Keras's operation calls.
-        """
-        import tensorflow as tf
-
-        if self.data_format == "channels_first":
-            x = tf.transpose(x, (0, 2, 3, 1))
-        x = tf.image.resize(
-            x,
-            tf.stack(size),
-            method=self.preprocessing.interpolation,
-            antialias=self.preprocessing.antialias,
-        )
-        return tf.transpose(x, (0, 3, 1, 2)) if self.data_format == "channels_first" else x
-
-    def _crop(self, x):
-        if self.preprocessing.crop is None:
-            return x
-        shape = keras.ops.shape(x)
-        index = [slice(None)] * 4
-        for axis, size in zip(
-            self._spatial_axes(), check_pair("crop", self.preprocessing.crop), strict=True
-        ):
-            if isinstance(shape[axis], int) and shape[axis] < size:
-                raise ValueError(
-                    f"An image must be at least as large as the crop of {size} pixels. "
-                    f"Received: shape={tuple(x.shape)}"
-                )
-            start = _crop_start(shape[axis], size)
-            index[axis] = slice(start, start + size)
-        return x[tuple(index)]
-
-
-def _resized(resize, height, width):
-    """Returns the height and width after resizing; torchvision rounds the longer side down."""
-    if isinstance(resize, tuple):
-        return resize
-    if height is None or width is None:
-        return None, None
-    if isinstance(height, int) and isinstance(width, int):
-        if height <= width:
-            return resize, resize * width // height
-        return resize * height // width, resize
-    short = keras.ops.minimum(height, width)
-    return resize * height // short, resize * width // short
-
-
-def _crop_start(size, crop):
-    """Returns where a crop begins; halves are rounded to even, as Python and torchvision do."""
-    room = size - crop
-    if isinstance(room, int):
-        return int(np.round(room / 2))
-    return (room + room // 2 % 2) // 2

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_resnets.arguments import check_choice, check_data_format
+from keras_resnets.preprocessing.grey_levels import check_grey_levels
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
 from keras_resnets.preprocessing.preprocessing import Preprocessing
 from keras_resnets.preprocessing.values import normalize
@@ -20,7 +21,8 @@ def preprocess_input(x, mode, data_format=None):
     """Maps RGB images of values 0 to 255 to what a model reads; sizes are left as they are.
 
     Unlike its namesakes in `keras.applications`, it never writes into `x`, has no default that
-    could be another model's, and refuses an array that was scaled or normalized before.
+    could be another model's, and refuses values that were scaled or normalized before. Only of a
+    tensor in a graph, as within `tf.function` or `Dataset.map`, it cannot know the values.
 
     Args:
         x: Images of values 0 to 255: an array or tensor `(height, width, channels)` or
@@ -50,7 +52,7 @@ def preprocess_input(x, mode, data_format=None):
     is_tensor = keras.ops.is_tensor(x) or keras.backend.is_keras_tensor(x)
     if not is_tensor:
         x = np.asarray(x)
-        _check_values(x)
+    check_grey_levels("x", x)
     if len(x.shape) not in (3, 4):
         raise ValueError(
             "`x` must be an image or a batch of images, of rank 3 or 4. "
@@ -77,21 +79,3 @@ def _preprocessing(mode):
             f"`set_preprocessing`, or name one here. Received: mode={mode.name!r}"
         )
     return preprocessing
-
-
-def _check_values(x):
-    if x.dtype.kind not in "iuf":
-        raise ValueError(f"`x` must hold numbers. Received: x.dtype={x.dtype}")
-    if not x.size:
-        return
-    low, high = x.min(), x.max()
-    if not (low >= 0 and high <= 255):  # so that NaN is refused too
-        raise ValueError(
-            "`x` must hold grey levels 0 to 255; these values were normalized before. "
-            f"Received: values from {low} to {high}"
-        )
-    if x.dtype.kind == "f" and 0 < high <= 1 and np.any(x % 1):
-        raise ValueError(
-            "`x` must hold grey levels 0 to 255; these values were scaled to 0 to 1 before. "
-            f"Received: values from {low} to {high}"
-        )

@@ -5,11 +5,13 @@ import functools
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_resnets
 from keras_resnets import export_model
 from keras_resnets.export import ParityError
 from keras_resnets.export.formats import FORMATS
+from keras_resnets.export.version_folder import written_aside
 from tests.backends import BACKEND
 from tests.export.networks import NAMES, classifier
 
@@ -90,6 +92,27 @@ def test_versions_count_on_and_are_never_overwritten(model, pretended, tmp_path)
     assert (tmp_path / "m" / "notes.txt").read_text() == "mine"
 
 
+def test_what_is_unfinished_lies_within_the_folder_under_a_name_that_is_no_version(tmp_path):
+    # The folder may be a mount point, and nothing can be renamed from one file system to another.
+    folder = tmp_path / "models" / "m"
+    with written_aside(folder / "3") as unfinished:
+        (unfinished / "file").write_text("whole")
+        [hidden] = folder.iterdir()
+        assert hidden in unfinished.parents
+        assert hidden.name.startswith(".unfinished-")
+    assert files_below(folder) == ["3", "3/file"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_after_an_error_the_folder_is_as_it_was(is_there, tmp_path):
+    folder = tmp_path / "m"
+    if is_there:
+        folder.mkdir()
+    with pytest.raises(KeyboardInterrupt), written_aside(folder / "1"):
+        raise KeyboardInterrupt
+    assert files_below(tmp_path) == (["m"] if is_there else [])
+
+
 @needs_tensorflow
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -101,8 +124,13 @@ def test_versions_count_on_and_are_never_overwritten(model, pretended, tmp_path)
         ({"signatures": ("serve",)}, "`signatures` must be one of 'serving_default', 'image'"),
         ({"class_names": None}, "need `class_names`"),
         ({"class_names": "abc"}, "must name each of the 6 classes. Received: 3"),
+        ({"class_names": [*NAMES[:5], "two\nlines"]}, r"of one line each.*'two\\nlines'"),
         ({"top": 7}, "`top` must be at most 6"),
         ({"images": []}, "a list of one image or more"),
+        (
+            {"images": [np.zeros((20, 20, 3), "uint8"), np.zeros((1, 101, 3), "uint8")]},
+            r"^An image must be at most 100 times .*\(1, 1, 101, 3\) of image 1$",
+        ),
         ({"images": "photo.jpg"}, "a list of one image or more"),
         ({"images": [np.zeros((4, 4, 3))]}, r"`uint8` array \(height, width, 3\)"),
         ({"images": np.zeros((2, 16, 16, 3), "float32")}, "must be paths or `uint8` arrays"),
@@ -117,6 +145,22 @@ def test_what_is_not_allowed(options, message, model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=message):
         export_model(model, tmp_path / "m", **{"class_names": NAMES, **options})
     assert files_below(tmp_path) == []
+
+
+@needs_tensorflow
+def test_a_file_that_cannot_be_decoded_is_named(model, tmp_path):
+    pixels = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype="uint8"))
+    for name in ("whole.jpg", "a.webp", "a.gif"):
+        pixels.save(tmp_path / name)
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[:300])
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "empty.png").write_bytes(b"")
+    for name in ("a.webp", "a.gif", "cut.jpg", "text.png", "empty.png"):
+        images = [tmp_path / "whole.jpg", str(tmp_path / name)]
+        with pytest.raises(ValueError, match=rf"whole JPEG or PNG file.*{name}'"):
+            export_model(model, tmp_path / "m", class_names=NAMES, images=images)
+    assert not (tmp_path / "m").exists()
 
 
 @needs_tensorflow

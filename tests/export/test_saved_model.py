@@ -65,6 +65,31 @@ def test_image_files_in_a_batch_get_the_names_that_pillow_and_the_model_give(exp
         np.testing.assert_allclose(np.sum(answer["scores"][row]), 1.0, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP"])
+def test_files_of_other_kinds_are_refused(exported, photos, kind):
+    import tensorflow as tf
+
+    files = [file_of(photos[0], "PNG"), file_of(photos[0], kind)]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must be a JPEG or PNG file"):
+        exported[1].signatures["serving_default"](image_bytes=tf.constant(files))
+
+
+def test_strips_and_empty_batches_are_refused(exported):
+    import tensorflow as tf
+
+    image = exported[1].signatures["image"]
+    files = exported[1].signatures["serving_default"]
+    strip = np.zeros((1, 3000, 3), "uint8")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 100 times as long"):
+        image(images=tf.constant(strip[None]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 100 times as long"):
+        files(image_bytes=tf.constant([file_of(strip, "PNG")]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`images` must hold one image"):
+        image(images=tf.zeros((0, 30, 30, 3), tf.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`image_bytes` must hold one"):
+        files(image_bytes=tf.zeros((0,), tf.string))
+
+
 @pytest.mark.parametrize("batch", [1, 5])
 def test_images_of_any_size(exported, batch, rng):
     import tensorflow as tf
@@ -111,10 +136,13 @@ def test_what_lies_in_the_folder(exported):
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in on_disk)
 
 
-def test_logits_become_scores(tmp_path, rng):
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_logits_become_scores(depth, tmp_path, rng):
     import tensorflow as tf
 
     model = classifier(classifier_activation=None)
+    for _ in range(depth):
+        model = keras.Sequential([keras.Input((16, 16, 3)), model])
     report = export_model(model, tmp_path / "m", class_names=NAMES, signatures=("image", "tensor"))
     loaded = tf.saved_model.load(report.path)
     images = rng.integers(0, 256, size=(2, 30, 30, 3), dtype="uint8")

@@ -83,6 +83,24 @@ def test_logits_become_probabilities(files):
     assert sum(score for _, _, score in answer) == pytest.approx(1)
 
 
+def test_the_logits_of_a_nested_model_become_probabilities(files):
+    model = colour_model(activation=None)
+    set_preprocessing(model, Preprocessing(resize=20, crop=16))
+    expected = classify(model, files, top=3, class_names=NAMES)
+    inputs = keras.Input((16, 16, 3))
+    float32 = keras.layers.Activation("linear", dtype="float32")
+    for outer in (
+        keras.Sequential([keras.Input((16, 16, 3)), model]),
+        keras.Model(inputs, float32(keras.Model(inputs, model(inputs))(inputs))),
+        keras.Model(inputs, keras.layers.Softmax()(model(inputs))),  # not twice
+    ):
+        answers = classify(outer, files, top=3, class_names=NAMES)
+        for answer, wanted in zip(answers, expected, strict=True):
+            assert [name for _, name, _ in answer] == [name for _, name, _ in wanted]
+            scores = [score for _, _, score in wanted]
+            np.testing.assert_allclose([score for _, _, score in answer], scores, rtol=1e-5)
+
+
 def test_a_model_with_a_preprocessing_layer_gets_the_pixels(files):
     pixels = keras.Input((None, None, 3))
     layer = Preprocessing(resize=20, crop=16).as_layer()
@@ -105,15 +123,34 @@ def test_a_grey_model_takes_files_as_grey(files):
     [
         ([3], ValueError, r"image 0 of shape \(\)"),
         ([None], TypeError, "path or an array of numbers. Received: image 0"),
-        (np.zeros((4, 4)), ValueError, r"image 0 of shape \(4,\)"),
+        (None, TypeError, "a path, an array .* or a list of such. Received: NoneType"),
+        (iter([np.zeros((4, 4, 3))]), TypeError, "Received: list_iterator"),
+        (np.zeros((4, 4)), TypeError, r"Received: ndarray of shape \(4, 4\)"),
         ([np.zeros((4, 4, 3)), np.zeros((4, 4, 1))], ValueError, "image 1 of shape"),
-        ([np.full((4, 4, 3), -1.0)], ValueError, "values 0 to 255"),
+        ([np.full((4, 4, 3), -1.0)], ValueError, r"`images\[0\]` must hold grey levels 0 to 255"),
+        (np.full((4, 4, 3), 0.5), ValueError, "these values were scaled to 0 to 1 before"),
+        (
+            [np.zeros((20, 20, 3)), np.zeros((1, 101, 3))],
+            ValueError,
+            r"at most 100 times as long as it is wide.*\(1, 1, 101, 3\) of image 1",
+        ),
         (["nowhere.png"], FileNotFoundError, "nowhere.png"),
     ],
 )
 def test_wrong_images_are_named(model, images, error, message):
     with pytest.raises(error, match=message):
         classify(model, images, class_names=NAMES, top=1)
+
+
+def test_what_is_no_classifier_is_refused(model):
+    image = np.zeros((16, 16, 3), "uint8")
+    features = model.get_layer("stage1_block1").output
+    for outputs, shapes in [
+        (features, r"\(None, 16, 16, 3\)"),
+        ({"a": features, "b": model.output}, r"\(None, 16, 16, 3\), \(None, 3\)"),
+    ]:
+        with pytest.raises(ValueError, match=f"must be a classifier.* of shape {shapes}"):
+            classify(keras.Model(model.input, outputs), image, class_names=NAMES)
 
 
 def test_a_model_that_says_nothing_or_classes_without_names_are_refused(model):

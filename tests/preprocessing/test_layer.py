@@ -131,6 +131,7 @@ def test_half_precision_comes_last():
     ("preprocessing", "shape", "message"),
     [
         (Preprocessing(crop=8), (1, 7, 9, 3), "as large as the crop of 8"),
+        (Preprocessing(resize=8), (1, 101, 1, 3), "at most 100 times as long as it is wide"),
         (Preprocessing(mean=(1, 2, 3)), (1, 8, 8, 1), "as many channels as `mean`"),
         (Preprocessing(channel_order="bgr"), (1, 8, 8, 4), "three channels"),
     ],
@@ -138,6 +139,41 @@ def test_half_precision_comes_last():
 def test_images_that_do_not_fit_are_refused(preprocessing, shape, message):
     with pytest.raises(ValueError, match=message):
         run(preprocessing, np.zeros(shape, "float32"))
+
+
+def test_the_longest_strip_is_resized_and_of_a_pair_any():
+    strip = np.zeros((1, 2, 200, 3), "uint8")
+    assert run(Preprocessing(resize=4), strip).shape == (1, 4, 400, 3)
+    assert run(Preprocessing(resize=(4, 4)), strip[:, :1]).shape == (1, 4, 4, 3)
+
+
+@requires_tensorflow
+@pytest.mark.parametrize(
+    ("preprocessing", "shape", "message"),
+    [
+        (Preprocessing(crop=32), (1, 20, 40, 3), "as large as the crop of 32 pixels.*1 20 40 3"),
+        (Preprocessing(crop=32), (1, 40, 20, 3), "as large as the crop of 32 pixels"),
+        (Preprocessing(resize=8), (1, 101, 1, 3), "at most 100 times as long"),
+        (Preprocessing(resize=8), (1, 1, 101, 3), "at most 100 times as long"),
+    ],
+)
+def test_a_graph_refuses_them_when_it_runs(preprocessing, shape, message):
+    import tensorflow as tf
+
+    layer = preprocessing.as_layer()
+    graph = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"(?s){message}"):
+        graph(np.zeros(shape, "uint8"))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(0.5, "scaled to 0 to 1 before"), (-0.5, "normalized before")]
+)
+def test_images_that_were_preprocessed_before_are_refused(value, message):
+    images = np.full((1, 8, 8, 3), value, "float32")
+    for given in (images, keras.ops.convert_to_tensor(images)):
+        with pytest.raises(ValueError, match=message):
+            Preprocessing().as_layer()(given)
 
 
 def test_what_is_no_preprocessing_is_refused():

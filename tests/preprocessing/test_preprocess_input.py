@@ -6,6 +6,7 @@ import pytest
 
 import keras_resnets
 from keras_resnets import Preprocessing, preprocess_input, set_preprocessing
+from tests.backends import requires_tensorflow
 
 
 @pytest.fixture
@@ -89,6 +90,23 @@ def test_a_model_that_preprocesses_itself_is_not_fed_twice(images):
 def test_what_was_preprocessed_before_is_refused(x, message):
     with pytest.raises(ValueError, match=message):
         preprocess_input(x, "caffe")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_tensors_that_were_preprocessed_before_are_refused(dtype):
+    for value, message in [(0.5, "scaled to 0 to 1 before"), (-0.5, "normalized before")]:
+        tensor = keras.ops.full((4, 4, 3), value, dtype=dtype)
+        with pytest.raises(ValueError, match=message):
+            preprocess_input(tensor, "caffe")
+
+
+@requires_tensorflow
+def test_the_values_of_a_graph_are_not_known():
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.from_tensors(np.full((4, 4, 3), 0.5))
+    [outputs] = dataset.map(lambda x: preprocess_input(x, "tf"))
+    np.testing.assert_allclose(outputs, 0.5 / 127.5 - 1)
 
 
 def test_black_images_and_none_at_all_are_no_mistake():
