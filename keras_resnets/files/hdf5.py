@@ -15,7 +15,7 @@ from keras_resnets.files.hdf5_links import read_links
 from keras_resnets.files.hdf5_text import Hdf5Texts
 
 MOST_LEVELS = 32
-MOST_LETTERS = 1000
+MOST_LETTERS = 500
 
 SUPERBLOCK = struct.Struct("<8sBBBxBBBxHHIQQQQ8xQ24x")
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -125,7 +125,7 @@ class _Reader:
         for name, header in read_links(self._file, tree, names, where).items():
             path = f"{where}/{name}"
             if len(path) > MOST_LETTERS:
-                raise WeightsFileError(f"{path!r} is longer than {MOST_LETTERS:,} letters")
+                raise WeightsFileError(f"{path!r} is longer than {MOST_LETTERS} letters")
             if header in self._met:
                 raise WeightsFileError(f"{path!r} can be reached by two ways")
             self._met.add(header)

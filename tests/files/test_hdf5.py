@@ -200,6 +200,17 @@ class TestSize:
             file.create_group("/".join("g" * (MOST_LEVELS + 1)))
         refuse(path, f"more than {MOST_LEVELS} groups deep")
 
+    def test_long_names(self, path):
+        with h5py.File(path, "w") as file:
+            file["x" * 256] = [1.0]
+        refuse(path, "'/' holds a name of more than 255 letters")
+
+    def test_long_names_together(self, path):
+        """Each array keeps its whole name."""
+        with h5py.File(path, "w") as file:
+            file["/".join(["x" * 255] * 2)] = [1.0]
+        refuse(path, "is longer than 500 letters")
+
 
 class TestElsewhere:
     @pytest.fixture
