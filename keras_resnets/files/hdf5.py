@@ -1,26 +1,36 @@
 """HDF5 files, as Keras writes them."""
 
 import contextlib
-import math
+import struct
 
-import h5py
 import ml_dtypes
 import numpy as np
 
+from keras_resnets.files.elements import ElementType, read_elements
 from keras_resnets.files.errors import WeightsFileError
+from keras_resnets.files.hdf5_array import Stored, describe_array
+from keras_resnets.files.hdf5_bytes import Hdf5Bytes, broken
+from keras_resnets.files.hdf5_header import GROUP, LAYOUT, PLACE, fields, read_header
+from keras_resnets.files.hdf5_links import read_links
+from keras_resnets.files.hdf5_text import Hdf5Texts
 
-MOST_OBJECTS = 2**18  # ResNet-1202 with Adam's state has some 40,000
 MOST_LEVELS = 32
+MOST_LETTERS = 500
+
+SUPERBLOCK = struct.Struct("<8sBBBxBBBxHHIQQQQ8xQ24x")
+MAGIC = b"\x89HDF\r\n\x1a\n"
+NOWHERE = 2**64 - 1
 
 
 @contextlib.contextmanager
 def read_hdf5(source, most_bytes):
     """Opens a file and yields its groups and arrays; an array is read when it is asked for.
 
-    Only what is stored in the file itself, once and in one piece, is let through, which is all
-    that Keras writes. Links to elsewhere could read a stranger's choice of file into a weight, and
-    compressed data could unpack to any size. The bytes are parsed by the HDF5 library itself, which
-    can fall into an endless loop over inner tables that were forged on purpose.
+    This is a reader of its own, of the part of the format that Keras uses: the HDF5 library falls
+    into endless loops over inner tables that were forged on purpose, and follows links and
+    compressed data to anywhere and any size. Here each table is read once, and what is not stored
+    in the file itself, once and in one piece, is refused. So are files in the format's newer
+    layout, which h5py writes when it is asked for by `libver`.
 
     Args:
         source: A path, or a binary file object.
@@ -46,13 +56,13 @@ def read_hdf5(source, most_bytes):
     """
     with contextlib.ExitStack() as stack:
         with _broken_files_refused():
-            file = stack.enter_context(h5py.File(source, "r"))
-            root = _Reader(file, most_bytes).group(file, where="", level=0)
+            file = source if hasattr(source, "read") else stack.enter_context(open(source, "rb"))
+            root = _Reader(Hdf5Bytes(file), most_bytes).root()
         yield root
 
 
 class Hdf5Group:
-    """A group: its groups and arrays by name, and those of its attributes that are one text."""
+    """A group: its groups and arrays by name, and of its attributes the text `name`, if any."""
 
     def __init__(self, attributes, groups, arrays):
         self.attributes: dict[str, str] = attributes
@@ -63,26 +73,23 @@ class Hdf5Group:
 class Hdf5Array:
     """An array in an open file: `shape` and `dtype` are known, and `read` returns the values."""
 
-    def __init__(self, dataset, dtype, where, reader):
-        self.shape: tuple[int, ...] = dataset.shape
+    def __init__(self, stored, dtype, where, reader):
+        self.shape: tuple[int, ...] = stored.shape
         self.dtype: np.dtype = dtype
-        self._dataset = dataset
+        self._stored: Stored = stored
         self._where = where
         self._reader = reader
 
     def read(self) -> np.ndarray:
         """Returns the values, or raises if they and those read before are too many."""
-        size = math.prod(self.shape) * self.dtype.itemsize
+        size = self._stored.size
         if size > self._reader.bytes_left:
             raise WeightsFileError(
                 f"{self._where!r} declares {size:,} bytes, {self._reader.bytes_left:,} are allowed"
             )
         self._reader.bytes_left -= size
         with _broken_files_refused():
-            values = np.asarray(self._dataset[()])
-            if self.dtype == ml_dtypes.bfloat16:
-                return values.view(ml_dtypes.bfloat16)
-            return values.astype(self.dtype.newbyteorder("="), copy=False)
+            return self._reader.values(self._stored).view(self.dtype).reshape(self.shape)
 
 
 class _Reader:
@@ -90,91 +97,78 @@ class _Reader:
 
     def __init__(self, file, most_bytes):
         self.bytes_left = most_bytes
-        self._addresses = {h5py.h5o.get_info(file.id).addr}
+        self._file = file
+        self._texts = Hdf5Texts(file)
+        self._met = set()
 
-    def group(self, group, where, level):
+    def root(self):
+        signature, *versions, _, _, _, base, _, end, driver, header = self._file.unpack(
+            SUPERBLOCK, 0
+        )
+        if signature != MAGIC:
+            raise broken("it does not begin as one")
+        if versions != [0, 0, 0, 0, 8, 8] or base or driver != NOWHERE:
+            raise WeightsFileError("it is in a layout of HDF5 that Keras does not write")
+        if end > self._file.size:
+            raise broken("it is cut off")
+        self._met.add(header)
+        messages = read_header(self._file, header, "/")
+        if GROUP not in messages:
+            raise broken("it has no root")
+        return self._group(messages, where="", level=0)
+
+    def _group(self, messages, where, level):
         if level > MOST_LEVELS:
             raise WeightsFileError(f"{where!r} lies more than {MOST_LEVELS} groups deep")
         groups, arrays = {}, {}
-        for name in self._names(group, where):
+        tree, names = fields(PLACE, messages[GROUP][0], where)
+        for name, header in read_links(self._file, tree, names, where).items():
             path = f"{where}/{name}"
-            child = self._child(group, name, path)
-            if isinstance(child, h5py.Group):
-                groups[name] = self.group(child, path, level + 1)
-            elif isinstance(child, h5py.Dataset):
+            if len(path) > MOST_LETTERS:
+                raise WeightsFileError(f"{path!r} is longer than {MOST_LETTERS} letters")
+            if header in self._met:
+                raise WeightsFileError(f"{path!r} can be reached by two ways")
+            self._met.add(header)
+            child = read_header(self._file, header, path)
+            if GROUP in child:
+                groups[name] = self._group(child, path, level + 1)
+            elif LAYOUT in child:
                 arrays[name] = self._array(child, path)
             else:
                 raise WeightsFileError(f"{path!r} is neither a group nor an array")
-        return Hdf5Group(_texts(group.attrs), groups, arrays)
+        text = self._texts.read(messages, "name", where or "/")
+        return Hdf5Group({} if text is None else {"name": text}, groups, arrays)
 
-    def _names(self, group, where):
-        names = []
+    def _array(self, messages, path):
+        stored = describe_array(self._file, messages, path)
+        if stored.type_name != "opaque":
+            return Hdf5Array(stored, np.dtype(stored.type_name), path, self)
+        if self._texts.read(messages, "dtype", path) != "bfloat16":  # as Keras stores it
+            raise WeightsFileError(f"{path!r} does not hold numbers")
+        return Hdf5Array(stored, np.dtype(ml_dtypes.bfloat16), path, self)
 
-        def visit(name):
-            names.append(name.decode())
-            return len(names) > MOST_OBJECTS or None  # anything but None ends the iteration
+    def values(self, stored):
+        """Returns an array's values, in a row; those of an opaque type as integers."""
+        position = stored.start or 0
 
-        group.id.links.iterate(visit)
-        if len(names) + len(self._addresses) > MOST_OBJECTS:
-            raise WeightsFileError(f"it holds more than {MOST_OBJECTS:,} groups and arrays")
-        for name in names:
-            if not name or "/" in name:
-                raise WeightsFileError(f"{where + '/'!r} holds the name {name!r}")
-        return names
+        def read_into(buffer):
+            nonlocal position
+            if stored.start is None:
+                buffer[:] = stored.inline[position : position + len(buffer)]
+            else:
+                self._file.read_into(position, buffer)
+            position += len(buffer)
 
-    def _child(self, group, name, path):
-        if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-            raise WeightsFileError(f"{path!r} is a link to elsewhere")
-        child = group[name]
-        address = h5py.h5o.get_info(child.id).addr
-        if address in self._addresses:
-            raise WeightsFileError(f"{path!r} can be reached by two ways")
-        self._addresses.add(address)
-        return child
-
-    def _array(self, dataset, path):
-        creation = dataset.id.get_create_plist()
-        layout = creation.get_layout()
-        if creation.get_external_count():
-            raise WeightsFileError(f"{path!r} is stored in another file")
-        if layout not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT):
-            raise WeightsFileError(
-                f"{path!r} is not stored in one piece: it is chunked, compressed or virtual"
-            )
-        if dataset.shape is None:
-            raise WeightsFileError(f"{path!r} has no shape")
-        is_stored = layout == h5py.h5d.COMPACT or dataset.id.get_offset() is not None
-        if 0 not in dataset.shape and not is_stored:
-            raise WeightsFileError(f"{path!r} declares the shape {dataset.shape} without its data")
-        return Hdf5Array(dataset, _number_type(dataset, path), path, self)
-
-
-def _number_type(dataset, path):
-    """Returns the type of the numbers; a reference, a text or a structure is none."""
-    dtype = dataset.dtype
-    if dtype == np.dtype("V2") and _texts(dataset.attrs).get("dtype") == "bfloat16":
-        return np.dtype(ml_dtypes.bfloat16)  # as Keras stores it
-    if dtype.kind not in "fiub" or dtype.shape:
-        raise WeightsFileError(f"{path!r} does not hold numbers but {dtype}")
-    return dtype
-
-
-def _texts(attributes):
-    """Returns the attributes that are one text; the others are not read."""
-    texts = {}
-    for name in attributes:
-        attribute = attributes.get_id(name)
-        if attribute.shape == () and h5py.check_string_dtype(attribute.dtype):
-            value = attributes[name]
-            texts[name] = value.decode() if isinstance(value, bytes) else value
-    return texts
+        element_type = ElementType(stored.type_name.replace("opaque", "uint16"))
+        count = stored.size // element_type.itemsize
+        return read_elements(read_into, element_type, count, stored.byte_order)
 
 
 @contextlib.contextmanager
 def _broken_files_refused():
     try:
         yield
-    except WeightsFileError:
-        raise
-    except Exception as error:  # what h5py raises of a broken file has no common base
-        raise WeightsFileError(f"it is no sound HDF5 file ({error})") from error
+    except (OSError, ValueError) as error:  # the latter of a file that is closed
+        if isinstance(error, WeightsFileError):
+            raise
+        raise broken(str(error)) from error

@@ -18,7 +18,7 @@ from keras_resnets.weights.families.hugging_face import HUGGING_FACE
 from keras_resnets.weights.hugging_face_config import follow_config
 from keras_resnets.weights.matching import match
 from keras_resnets.weights.model_check import check_model
-from keras_resnets.weights.recognition import recognize
+from keras_resnets.weights.recognition import Checkpoint, recognize
 from keras_resnets.weights.source import source_arrays
 
 
@@ -77,7 +77,7 @@ def convert_weights(
     >>> keras_resnets.model_spec(model) == keras_resnets.model_spec(original)
     True
     """
-    checkpoint = _checkpoint(source)
+    checkpoint = read_checkpoint(source)
     if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
         raise TypeError(
             f"`preprocessing` must be a Preprocessing. Received: preprocessing={preprocessing!r}"
@@ -109,7 +109,7 @@ def load_foreign_weights(model, source, usual_preprocessing=None):
 
     Args:
         model: A model of the zoo.
-        source: As in `convert_weights`.
+        source: As in `convert_weights`, or the `Checkpoint` that was read of it.
         usual_preprocessing: The `Preprocessing` that the weights were published with; by default,
             the family's.
 
@@ -117,10 +117,12 @@ def load_foreign_weights(model, source, usual_preprocessing=None):
         ValueError: As in `convert_weights`; the model is then left as it was.
         TypeError: If an argument is of another type.
     """
-    _load(model, _checkpoint(source), None, usual_preprocessing)
+    checkpoint = source if isinstance(source, Checkpoint) else read_checkpoint(source)
+    _load(model, checkpoint, None, usual_preprocessing)
 
 
-def _checkpoint(source):
+def read_checkpoint(source):
+    """Returns the `Checkpoint` of a source, with what a configuration beside its file says."""
     checkpoint = recognize(source_arrays(source))
     if checkpoint.family is HUGGING_FACE and isinstance(source, (str, os.PathLike)):
         return follow_config(checkpoint, Path(source).parent)

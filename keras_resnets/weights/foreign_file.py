@@ -3,9 +3,8 @@
 from keras_resnets.files.errors import WeightsFileError
 from keras_resnets.models import model_spec
 from keras_resnets.models.option_error import OptionError
-from keras_resnets.weights.convert import load_foreign_weights
-from keras_resnets.weights.recognition import Checkpoint, recognize
-from keras_resnets.weights.source import source_arrays
+from keras_resnets.weights.convert import load_foreign_weights, read_checkpoint
+from keras_resnets.weights.recognition import Checkpoint
 
 
 def load_foreign_file(model, path):
@@ -22,9 +21,9 @@ def load_foreign_file(model, path):
             it was.
     """
     try:
-        arrays = source_arrays(path)
-        _check_options(model, recognize(arrays), path)
-        load_foreign_weights(model, arrays)
+        checkpoint = read_checkpoint(path)
+        _check_options(model, checkpoint, path)
+        load_foreign_weights(model, checkpoint)
     except OptionError:
         raise
     except ValueError as error:

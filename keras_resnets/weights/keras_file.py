@@ -1,17 +1,19 @@
 """A whole model out of a `.keras` file that a stranger may have made."""
 
+import copy
 import json
-import zipfile
+import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
 
 from keras_resnets.files.errors import WeightsFileError
+from keras_resnets.files.keras_archive import CONFIGURATION, WEIGHTS, member_size, unpack_member
 from keras_resnets.models.weights_file import load_weights_file
 
-MEMBER = "config.json"
-# ResNet-1202's takes 1 MB.
-MOST_BYTES = 2**25
+MOST_BYTES = 2**21  # ResNet-1202's takes 1 MB
+LEAST_BYTES_OF_A_WEIGHT = 2
 MOST_LETTERS = 300
 # What a network of this package, or one built further upon it, is made of. None of these runs code
 # that its configuration names or brings along, nor reads files.
@@ -61,30 +63,21 @@ def load_keras_file(path):
     config = _read_config(path)
     config.pop("compile_config", None)
     _check_classes(config, path)
-    try:
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-    except Exception as error:  # what Keras raises of a wrong configuration has no common base
-        # Its errors repeat the configuration around each layer; the innermost says what is wrong.
-        reason = str(error).rpartition("Exception encountered: ")[2][:MOST_LETTERS]
-        raise _refusal(path, f"Keras cannot build its model ({reason})") from error
-    if not isinstance(model, keras.Model):
-        raise _refusal(path, "it describes no model")
+    _check_size(config, path)
+    model = _build(config, path)
     load_weights_file(model, path)
     return model
 
 
 def _read_config(path):
+    with open(path, "rb"):  # that there is none is no error of the file
+        pass
     try:
-        with zipfile.ZipFile(path) as archive:
-            info = archive.getinfo(MEMBER)
-            if info.file_size > MOST_BYTES:
-                raise ValueError(f"{MEMBER!r} unpacks to {info.file_size:,} bytes")
-            with archive.open(info) as member:
-                config = json.loads(member.read(info.file_size))
-    except OSError:
-        raise
-    except Exception as error:  # zipfile's errors have no common base either
-        raise _refusal(path, f"it is no sound archive ({error})") from error
+        config = json.loads(unpack_member(path, CONFIGURATION, MOST_BYTES).getvalue())
+    except WeightsFileError as error:
+        raise _refusal(path, error.reason) from error
+    except (ValueError, RecursionError) as error:
+        raise _refusal(path, f"its configuration is no JSON ({error})") from error
     if not isinstance(config, dict):
         raise _refusal(path, "its configuration is no object")
     return config
@@ -102,6 +95,50 @@ def _check_classes(config, path):
             pending += value.values()
         elif isinstance(value, list):
             pending += value
+
+
+def _check_size(config, path):
+    """Raises if a configuration asks for more weights than the file has bytes for."""
+    # The limit is that of what the loading of the weights unpacks.
+    most_weights = _weights_bytes(path) // LEAST_BYTES_OF_A_WEIGHT
+    with ThreadPoolExecutor(1) as thread:
+        weights = thread.submit(_count_weights, config, path).result()
+    if weights > most_weights:
+        raise _refusal(
+            path,
+            f"its configuration asks for {weights:,} weights, of which its {WEIGHTS!r} has room "
+            f"for {most_weights:,} at most",
+        )
+
+
+def _weights_bytes(path):
+    try:
+        return member_size(path, WEIGHTS)
+    except WeightsFileError as error:
+        raise _refusal(path, error.reason) from error
+
+
+def _count_weights(config, path):
+    """Returns how many weights a model would have. Must be run in a thread that ends with it.
+
+    In Keras's stateless scope, variables have shapes and no values until the scope is left. It is
+    not left here, so that they never get any; scopes and what waits for them belong to a thread.
+    """
+    keras.StatelessScope().__enter__()
+    model = _build(copy.deepcopy(config), path)  # Keras takes it apart
+    return sum(math.prod(weight.shape) for weight in model.weights)
+
+
+def _build(config, path):
+    try:
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    except Exception as error:  # what Keras raises of a wrong configuration has no common base
+        # Its errors repeat the configuration around each layer; the innermost says what is wrong.
+        reason = str(error).rpartition("Exception encountered: ")[2][:MOST_LETTERS]
+        raise _refusal(path, f"Keras cannot build its model ({reason})") from error
+    if not isinstance(model, keras.Model):
+        raise _refusal(path, "it describes no model")
+    return model
 
 
 def _is_allowed(config):

@@ -1,5 +1,6 @@
 """Fixtures for reading what should not be read."""
 
+import encodings.cp437  # noqa: F401  in which Python's zipfile reads the names of old archives
 import sys
 
 import pytest

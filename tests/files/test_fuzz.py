@@ -4,9 +4,15 @@ The mutations are drawn from fixed seeds. A pickle inside an archive is also dam
 packed, for else the checksum would refuse nearly all.
 """
 
+import contextlib
+import io
+import signal
 import struct
 import tracemalloc
+import zipfile
 
+import h5py
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -35,6 +41,29 @@ ARCHIVE = writing.torch_zip(PLAIN, CONTENTS)
 STREAM = writing.torch_stream(PLAIN, CONTENTS, counts=STREAM_COUNTS)
 TENSORS = writing.SIX + bytes(range(8))
 
+
+def hdf5():
+    """A file as Keras writes it: nested groups, names, and one array of each kind."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as root:
+        for number in range(9):  # one more than a leaf of a tree holds
+            variables = root.create_group(f"layers/conv_{number}/vars")
+            variables.attrs["name"] = f"stage1_conv{number}"
+            variables["0"] = np.full((2, 3), number, "float32")
+        variables["1"] = np.arange(3)
+        variables["2"] = np.array([True, False])
+        half = variables.create_dataset("3", data=np.ones(4, ml_dtypes.bfloat16))
+        half.attrs["dtype"] = "bfloat16"
+    return file.getvalue()
+
+
+HDF5 = hdf5()
+
+
+def keras_archive(weights, method=zipfile.ZIP_STORED):
+    return writing.archive([("config.json", b"{}"), ("model.weights.h5", weights)], method)
+
+
 # What a file is made of, and what is made of its damaged bytes.
 FORMATS = {
     "zip": (ARCHIVE, lambda data: data),
@@ -46,8 +75,12 @@ FORMATS = {
         TABLE.encode(),
         lambda data: writing.safetensors(data, TENSORS),
     ),
+    "hdf5": (HDF5, lambda data: data),
+    "keras": (keras_archive(HDF5), lambda data: data),
+    "deflated keras": (keras_archive(HDF5, zipfile.ZIP_DEFLATED), lambda data: data),
 }
 EXTREMES = [0, 1, -1, 2**7, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**62, -(2**63)]
+SECONDS = 5  # for a file of some kilobytes, on a machine that does other things too
 ALLOWANCE = 2**18  # of bytes, beside twice the file, for the tables of the reader itself
 COUNT, SOAK_COUNT = 1_500, 20_000
 
@@ -75,7 +108,8 @@ def fuzz(read_watched, kind, seeds):
             tracemalloc.reset_peak()
             before, _ = tracemalloc.get_traced_memory()
             try:
-                touch(read_watched(data))
+                with at_most_seconds(SECONDS):
+                    touch(read_watched(data))
             except WeightsFileError:
                 refused += 1
             _, peak = tracemalloc.get_traced_memory()
@@ -84,6 +118,22 @@ def fuzz(read_watched, kind, seeds):
         tracemalloc.stop()
     # Else the damage would be too small, or all the same.
     assert 0.3 * len(seeds) < refused
+
+
+@contextlib.contextmanager
+def at_most_seconds(seconds):
+    """Fails a reading that may have no end; that of our own code can be interrupted."""
+
+    def fail(*_):
+        raise AssertionError(f"it takes more than {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def touch(arrays):

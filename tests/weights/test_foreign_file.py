@@ -46,10 +46,11 @@ def test_a_cifar_repository_s_file_says_what_to_pass_and_then_loads(akamaster):
         "zero_pad='both': pass zero_pad='both', or open the file with "
         f"`keras_resnets.convert_weights`. Received: weights={str(path)!r}, zero_pad='end'"
     )
-    loaded = build(AKAMASTER, weights=path)
+    with pytest.warns(UserWarning, match="no preprocessing is noted"):
+        loaded = build(AKAMASTER, weights=path)
     for after, before in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(after, before)
-    assert model_preprocessing(loaded).crop == (16, 16)
+    assert model_preprocessing(loaded) is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Whole models out of `.keras` files, of which nothing is run."""
 
 import json
+import resource
+import tracemalloc
 import zipfile
 
 import keras
@@ -127,11 +129,12 @@ def test_a_configuration_that_names_anything_else_builds_nothing(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda config: "x", "its configuration is no object"),
         (lambda config: [], "its configuration is no object"),
         (lambda config: {}, "describes no model"),
         (lambda config: named("keras", "DTypePolicy", {"name": "float32"}), "describes no model"),
         (lambda config: config | {"config": {}}, "Keras cannot build"),
-        (lambda config: {"padding": " " * 2**25}, "unpacks to 33,5"),
+        (lambda config: {"padding": " " * 2**21}, "unpacks to 2,0"),
     ],
 )
 def test_a_wrong_configuration_is_an_error_of_the_file(path, members, change, message):
@@ -147,3 +150,49 @@ def test_what_is_no_archive_is_refused(path, content):
         load_keras_file(path)
     with pytest.raises(FileNotFoundError):
         load_keras_file(path.with_name("nowhere.keras"))
+
+
+def test_a_configuration_that_asks_for_more_than_the_file_has_builds_nothing(path, members):
+    """A gigabyte of weights out of a few kilobytes."""
+    config = json.loads(members["config.json"])
+    config["config"]["layers"][-1]["config"]["units"] = 50_000_000
+    write(path, members, config)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(WeightsFileError, match=r"asks for 250,00\d,\d{3} weights, .* has room for"):
+        load_keras_file(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
+
+
+def test_nothing_of_what_is_counted_stays(path, rng):
+    """The model that is loaded has the names and the values that it has without the counting."""
+    model = tiny()
+    model.save(path)
+    expected = keras.saving.load_model(path)
+    keras.backend.clear_session()
+    loaded = load_keras_file(path)
+    assert [weight.path for weight in loaded.weights] == [
+        weight.path for weight in expected.weights
+    ]
+    for weight, other in zip(loaded.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "message"),
+    [
+        ("config.json", b'{"a": [' + b"{}," * 700_000 + b"{}]}", "unpacks to 2,1"),
+        ("config.json", b'{"a": [' + b"{}," * 11_000_000 + b"{}]}", "unpacks to 33,0"),
+        ("config.json", b"[" * 10**6, "is no JSON"),
+        ("model.weights.h5", bytes(2**23), "unpacks to 8,388,608 bytes, 1,0"),
+    ],
+    ids=["many objects", "very many objects", "deep", "zeros"],
+)
+def test_a_member_that_unpacks_to_much_is_refused(path, members, member, content, message):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in (members | {member: content}).items():
+            archive.writestr(name, value)
+    tracemalloc.start()
+    with pytest.raises(WeightsFileError, match=message):
+        load_keras_file(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
