@@ -49,6 +49,20 @@ def test_a_damaged_image_gives_status_1_and_is_reported(folder, tmp_path, capfd)
     }
 
 
+def test_a_class_that_training_lacks_is_reported_and_the_rest_is_read(folder, tmp_path, capfd):
+    write_folder(folder, {"val": {"c": 1}})
+    (folder / "train" / "a" / "x.jpg").symlink_to("nowhere.jpg")
+    path = tmp_path / "report.json"
+    assert validate_command(f"folder:{folder}", json=path) == 1
+    assert "1 unknown class: not read" in capfd.readouterr().out
+    report = json.loads(path.read_text())
+    assert report["class_counts"]["extra"] == {"a": 1, "b": 1}
+    assert {(finding["kind"], finding["name"]) for finding in report["findings"]} >= {
+        ("unknown class", str(folder / "val" / "c")),
+        ("broken", str(folder / "train" / "a" / "x.jpg")),
+    }
+
+
 def test_splits_are_found(folder, tmp_path):
     assert list_splits(f"folder:{folder}") == ("train", "extra", "val")
     assert list_splits("synthetic") == ("train", "test")
