@@ -20,7 +20,7 @@ from training.recipe_files import (
     recipe_to_toml,
 )
 from training.recipe_page import recipe_page
-from training.report import score_table, score_values
+from training.report import measured_values, score_table
 from training.run import run
 from training.run_directory import write_json
 from training.strategy import ClusterName, StrategyName, make_strategy
@@ -127,11 +127,11 @@ def evaluate_command(
             run's, and 1 for a file.
         batch: Images at a time, over all devices; 0 for the run's.
         strategy: Where to compute.
-        output: Folder for evaluation.json, confusion.csv and confusion.png; by default that of
-            the model.
+        output: Folder for evaluation-SPLIT.json, confusion-SPLIT.csv and confusion-SPLIT.png; by
+            default that of the model. Their names also say what is not as in the run.
     """
     console = Console(highlight=False)
-    scores, class_names = evaluate_model(
+    measurement = evaluate_model(
         path,
         make_strategy(strategy),
         dataset,
@@ -142,19 +142,21 @@ def evaluate_command(
         crop_ratio,
         batch,
     )
+    scores, class_names, name = measurement.scores, measurement.class_names, measurement.name
+    folder = output or (path if path.is_dir() else path.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Written first: what reads the printed lines may go away.
+    files = [f"evaluation-{name}.json", f"confusion-{name}.csv", f"confusion-{name}.png"]
+    write_json(folder / files[0], measured_values(measurement))
+    write_confusion(scores, class_names, folder / files[1])
+    draw_confusion(scores, class_names, folder / files[2])
     console.print(score_table(scores, class_names))
     matrix = confusion_table(scores, class_names)
     if matrix is not None:
         console.print()
         console.print(matrix)
-    folder = output or (path if path.is_dir() else path.parent)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "evaluation.json", score_values(scores, class_names))
-    write_confusion(scores, class_names, folder / "confusion.csv")
-    draw_confusion(scores, class_names, folder / "confusion.png")
-    console.print(
-        f"\nWrote evaluation.json, confusion.csv and confusion.png to {folder}", soft_wrap=True
-    )
+    written = " and ".join((", ".join(files[:2]), files[2]))
+    console.print(f"\nWrote {written} to {folder}", soft_wrap=True, markup=False)
     return 0
 
 

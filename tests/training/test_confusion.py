@@ -10,7 +10,6 @@ from rich.console import Console
 
 from training.confusion import confusion_table, draw_confusion, most_confused, write_confusion
 from training.evaluate import Scores
-from training.report import score_table, score_values
 
 NAMES = ("cat", "[dog]", "fox")
 # Of three cats one is taken for a fox; of two dogs, both; the fox is right.
@@ -57,16 +56,6 @@ def test_the_table_in_a_file(tmp_path):
 def test_the_most_frequent_mistakes():
     assert most_confused(SCORES, NAMES, most=9) == [("[dog]", "fox", 2), ("cat", "fox", 1)]
     assert most_confused(SCORES, NAMES, most=1) == [("[dog]", "fox", 2)]
-
-
-def test_values_and_scores():
-    values = score_values(SCORES, NAMES)
-    assert values["confusion"] == COUNTS
-    assert values["classes"] == list(NAMES)
-    assert values["accuracy_by_class"] == {"cat": pytest.approx(2 / 3), "[dog]": 0.0, "fox": 1.0}
-    text = printed(score_table(SCORES, NAMES))
-    assert "[dog]" in text
-    assert "most often taken for fox (2)" in text
 
 
 @pytest.mark.parametrize("classes", [2, 31])
