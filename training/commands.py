@@ -1,5 +1,6 @@
 """The commands of `python -m training`, as functions of what stands on the command line."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ from training.report import measured_values, score_table
 from training.run import run
 from training.run_directory import write_json
 from training.strategy import ClusterName, StrategyName, make_strategy
+from training.whole_file import require_folder_of
 
 SAVED_MODELS = Path("saved_models")
 
@@ -85,20 +87,30 @@ def recipes(name: tyro.conf.Positional[str] = "", page: Path | None = None) -> i
         page: Write the documentation's page of all recipes to this file instead.
     """
     console = Console(highlight=False)
+    require_folder_of("page", page)
     if page is not None:
         page.write_text(recipe_page(), encoding="utf-8")
         console.print(f"Wrote {page}", soft_wrap=True)
         return 0
     if name:
-        header = recipe_header(name)
         recipe = recipe_to_toml(load_recipe(name))
-        console.print(f"{header}\n\n{recipe}", markup=False, soft_wrap=True)
+        console.print(f"{_header(name)}{recipe}", markup=False, soft_wrap=True)
         return 0
     table = Table("recipe", "what", box=None)
     for each in list_recipes():
         table.add_row(each, recipe_header(each).title)
     console.print(table)
     return 0
+
+
+def _header(name):
+    """Returns a recipe's header and an empty line; nothing for one's own file that has none."""
+    try:
+        return f"{recipe_header(name)}\n\n"
+    except ValueError:
+        if name in list_recipes():
+            raise
+        return ""
 
 
 def evaluate_command(
@@ -151,7 +163,7 @@ def evaluate_command(
     write_confusion(scores, class_names, folder / files[1])
     draw_confusion(scores, class_names, folder / files[2])
     console.print(score_table(scores, class_names))
-    matrix = confusion_table(scores, class_names)
+    matrix = confusion_table(scores, class_names, console.width)
     if matrix is not None:
         console.print()
         console.print(matrix)
@@ -168,13 +180,21 @@ def publish_command(run_dir: tyro.conf.Positional[Path], name: str, note: str) -
         name: Name of the model's folder.
         note: What a user must know of the data and of the limits.
     """
-    if name in ("", ".", "..") or Path(name).name != name:
-        raise ValueError(f"`name` must be the name of a folder. Received: name={name!r}")
+    if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):  # it is part of links
+        raise ValueError(
+            "`name` must be the name of a folder: letters, digits, '_', '.' and '-', the last two "
+            f"not at the beginning. Received: name={name!r}"
+        )
     publish(run_dir, SAVED_MODELS / name, note)
     return index()
 
 
 def index() -> int:
     """Makes `saved_models/README.md` from the folders beside it."""
+    if not SAVED_MODELS.is_dir():
+        raise ValueError(
+            f"There must be a folder {str(SAVED_MODELS)!r} where the command is run. "
+            f"Received: {str(Path.cwd())!r} without one"
+        )
     Console(highlight=False).print(f"Wrote {write_index(SAVED_MODELS)}")
     return 0

@@ -66,14 +66,18 @@ def _keras_model(path):
 
 def _check_whole(path):
     """Raises for a damaged archive, of which Keras says that it is not there, or nothing at all."""
+    fault = ""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
             missing = {"config.json", "model.weights.h5"}.difference(archive.namelist())
+            if damaged or missing:
+                fault = (
+                    f"damaged: {damaged}" if damaged else f"without {', '.join(sorted(missing))}"
+                )
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        damaged, missing = str(error), ()
-    if damaged or missing:
-        fault = f"without {' and '.join(sorted(missing))}" if missing else f"damaged: {damaged}"
+        fault = f"damaged: {error}"
+    if fault:
         raise ValueError(
             "A .keras file must be whole, as Keras or a run has written it. "
             f"Received: {str(path)!r}, {fault}"

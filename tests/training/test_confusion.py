@@ -8,7 +8,13 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
-from training.confusion import confusion_table, draw_confusion, most_confused, write_confusion
+from training.confusion import (
+    confusion_table,
+    draw_confusion,
+    most_confused,
+    shortened,
+    write_confusion,
+)
 from training.evaluate import Scores
 
 NAMES = ("cat", "[dog]", "fox")
@@ -43,6 +49,15 @@ def test_the_table_on_the_terminal():
         [name, *map(str, counts)] for name, counts in zip(NAMES, COUNTS, strict=True)
     ]
     assert confusion_table(many(13), tuple(map(str, range(13)))) is None
+
+
+def test_names_that_do_not_fit_are_marked_and_stay_distinct():
+    names = ("cat", *(f"n0281583{number}_beaker" for number in range(3)))
+    header = printed(confusion_table(many(4), names, width=60)).splitlines()[0]
+    assert header.split()[3:] == ["cat", "n02815830…", "n02815831…", "n02815832…"]
+    assert shortened(["airplane", "bird", "automobile"], 6) == ["airpl…", "bird", "autom…"]
+    wide = printed(confusion_table(SCORES, ("airplane", "automobile", "truck"), width=60))
+    assert "…" not in wide
 
 
 def test_the_table_in_a_file(tmp_path):

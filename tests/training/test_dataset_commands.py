@@ -7,6 +7,7 @@ import tyro
 from matplotlib.image import imread
 
 from tests.training.data.pictures import write_folder
+from training.__main__ import main
 from training.data.sources import list_splits
 from training.dataset_commands import data_command, validate_command
 
@@ -91,3 +92,28 @@ def test_data_draws_a_sheet_of_the_recipe_as_it_was_changed(folder, tmp_path, ca
     assert "train: 5 images of 2 classes" in printed
     assert "test: 2 images of 2 classes" in printed
     assert imread(sheet).shape[1] == 4 * 165
+
+
+def test_a_sheet_names_the_image_that_cannot_be_read(folder, tmp_path, capfd):
+    bad = folder / "train" / "b" / "001.jpg"
+    bad.write_bytes(bad.read_bytes()[:-200])
+    line = ["data", "finetune", "--data.source", f"folder:{folder}", "--data.image-size", "24"]
+    assert main([*line, "--sheet", str(tmp_path / "sheet.png")]) == 1
+    assert capfd.readouterr().err == f"error: {bad} cannot be read: the JPEG file is cut off.\n"
+
+
+def test_a_folder_that_is_missing_is_told_before_anything_is_read(tmp_path, capfd):
+    nowhere = tmp_path / "none" / "file"
+    rule = "must be a file's path in a folder that is there. Received: "
+    assert main(["data", "digits", "--sheet", str(nowhere)]) == 2
+    printed = capfd.readouterr()
+    assert f"`sheet` {rule}sheet={str(nowhere)!r}" in printed.err
+    assert printed.out == ""
+    with pytest.raises(ValueError, match=f"`json` {rule}json="):
+        validate_command("digits", json=nowhere)
+
+
+def test_the_flag_is_named_where_there_are_too_few_images(tmp_path, capfd):
+    line = ["data", "digits", "--sheet", str(tmp_path / "sheet.png"), "--images", "0"]
+    assert main(line) == 2
+    assert "`images` must be at least 1. Received: images=0" in capfd.readouterr().err

@@ -44,13 +44,11 @@ def validate(
     for split, source in sources.items():
         counts = np.zeros(len(source.class_names), np.int64)
         for index, (label, digest, found) in enumerate(_examples(source)):
-            if label is None:
-                pass
-            elif 0 <= label < len(counts):
+            if label is not None and 0 <= label < len(counts):
                 counts[label] += 1
-            else:
+            elif label is not None:
                 found.append(("label", f"{label}, of {len(counts)} classes"))
-            if digest is not None:
+            if digest is not None and label is not None:
                 places.setdefault(digest, []).append((split, index, label))
             findings += [
                 Finding(kind, split, _name(source, index), detail) for kind, detail in found
