@@ -10,6 +10,7 @@ from training import commands
 from training.evaluate import Scores
 from training.measurement import Conditions, Measurement
 from training.report import measured_values, score_table
+from training.run_directory import write_json
 
 CONDITIONS = Conditions("a", "0a", "folder:b", "test", 16, crops=1, crop_ratio=0.875)
 # Of three classes the second has no example.
@@ -64,3 +65,9 @@ def test_files_are_written_before_anything_is_printed(tmp_path, monkeypatch):
         commands.evaluate_command(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"evaluation-test.json", "confusion-test.csv", "confusion-test.png"}
+
+
+def test_what_json_has_no_number_for_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"accuracy": float("nan")})
+    assert list(tmp_path.iterdir()) == []
