@@ -7,6 +7,7 @@ import sys
 
 import tyro
 
+from training.option_names import check_option_names
 from training.state import Diverged
 from training.stderr import held_stderr
 
@@ -35,12 +36,16 @@ OF_A_RECIPE = ("data", "train")
 
 def main(arguments: list[str]) -> int:
     """Runs a command and returns its exit status; a wrong argument is one line on stderr and 2."""
-    named = [name for name in arguments[:1] if name in COMMANDS]
     has_tensorflow = importlib.util.find_spec("tensorflow") is not None
     try:
+        if arguments and arguments[0] in COMMANDS:
+            name, *rest = arguments
+            command, program = _command(name, rest), f"python -m training {name}"
+            check_option_names(command, rest, program)
+            return tyro.cli(command, prog=program, args=rest) or 0
         application = tyro.extras.SubcommandApp()
-        for name in named or (COMMANDS if has_tensorflow else WITHOUT_TENSORFLOW):
-            application.command(name=name)(_command(name, arguments[1:] if named else []))
+        for name in COMMANDS if has_tensorflow else WITHOUT_TENSORFLOW:
+            application.command(name=name)(_command(name, []))
         return application.cli(prog="python -m training", args=arguments, description=__doc__) or 0
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

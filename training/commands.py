@@ -1,5 +1,6 @@
 """The commands of `python -m training`, as functions of what stands on the command line."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -20,10 +21,11 @@ from training.recipe_files import (
     recipe_to_toml,
 )
 from training.recipe_page import recipe_page
-from training.report import score_table, score_values
+from training.report import measured_values, score_table
 from training.run import run
 from training.run_directory import write_json
 from training.strategy import ClusterName, StrategyName, make_strategy
+from training.whole_file import require_folder_of
 
 SAVED_MODELS = Path("saved_models")
 
@@ -85,20 +87,30 @@ def recipes(name: tyro.conf.Positional[str] = "", page: Path | None = None) -> i
         page: Write the documentation's page of all recipes to this file instead.
     """
     console = Console(highlight=False)
+    require_folder_of("page", page)
     if page is not None:
         page.write_text(recipe_page(), encoding="utf-8")
         console.print(f"Wrote {page}", soft_wrap=True)
         return 0
     if name:
-        header = recipe_header(name)
         recipe = recipe_to_toml(load_recipe(name))
-        console.print(f"{header}\n\n{recipe}", markup=False, soft_wrap=True)
+        console.print(f"{_header(name)}{recipe}", markup=False, soft_wrap=True)
         return 0
     table = Table("recipe", "what", box=None)
     for each in list_recipes():
         table.add_row(each, recipe_header(each).title)
     console.print(table)
     return 0
+
+
+def _header(name):
+    """Returns a recipe's header and an empty line; nothing for one's own file that has none."""
+    try:
+        return f"{recipe_header(name)}\n\n"
+    except ValueError:
+        if name in list_recipes():
+            raise
+        return ""
 
 
 def evaluate_command(
@@ -127,11 +139,11 @@ def evaluate_command(
             run's, and 1 for a file.
         batch: Images at a time, over all devices; 0 for the run's.
         strategy: Where to compute.
-        output: Folder for evaluation.json, confusion.csv and confusion.png; by default that of
-            the model.
+        output: Folder for evaluation-SPLIT.json, confusion-SPLIT.csv and confusion-SPLIT.png; by
+            default that of the model. Their names also say what is not as in the run.
     """
     console = Console(highlight=False)
-    scores, class_names = evaluate_model(
+    measurement = evaluate_model(
         path,
         make_strategy(strategy),
         dataset,
@@ -142,19 +154,21 @@ def evaluate_command(
         crop_ratio,
         batch,
     )
+    scores, class_names, name = measurement.scores, measurement.class_names, measurement.name
+    folder = output or (path if path.is_dir() else path.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Written first: what reads the printed lines may go away.
+    files = [f"evaluation-{name}.json", f"confusion-{name}.csv", f"confusion-{name}.png"]
+    write_json(folder / files[0], measured_values(measurement))
+    write_confusion(scores, class_names, folder / files[1])
+    draw_confusion(scores, class_names, folder / files[2])
     console.print(score_table(scores, class_names))
-    matrix = confusion_table(scores, class_names)
+    matrix = confusion_table(scores, class_names, console.width)
     if matrix is not None:
         console.print()
         console.print(matrix)
-    folder = output or (path if path.is_dir() else path.parent)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "evaluation.json", score_values(scores, class_names))
-    write_confusion(scores, class_names, folder / "confusion.csv")
-    draw_confusion(scores, class_names, folder / "confusion.png")
-    console.print(
-        f"\nWrote evaluation.json, confusion.csv and confusion.png to {folder}", soft_wrap=True
-    )
+    written = " and ".join((", ".join(files[:2]), files[2]))
+    console.print(f"\nWrote {written} to {folder}", soft_wrap=True, markup=False)
     return 0
 
 
@@ -166,13 +180,21 @@ def publish_command(run_dir: tyro.conf.Positional[Path], name: str, note: str) -
         name: Name of the model's folder.
         note: What a user must know of the data and of the limits.
     """
-    if name in ("", ".", "..") or Path(name).name != name:
-        raise ValueError(f"`name` must be the name of a folder. Received: name={name!r}")
+    if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):  # it is part of links
+        raise ValueError(
+            "`name` must be the name of a folder: letters, digits, '_', '.' and '-', the last two "
+            f"not at the beginning. Received: name={name!r}"
+        )
     publish(run_dir, SAVED_MODELS / name, note)
     return index()
 
 
 def index() -> int:
     """Makes `saved_models/README.md` from the folders beside it."""
+    if not SAVED_MODELS.is_dir():
+        raise ValueError(
+            f"There must be a folder {str(SAVED_MODELS)!r} where the command is run. "
+            f"Received: {str(Path.cwd())!r} without one"
+        )
     Console(highlight=False).print(f"Wrote {write_index(SAVED_MODELS)}")
     return 0

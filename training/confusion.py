@@ -1,6 +1,7 @@
 """Which classes a model takes for which: on the terminal, as a table and as a picture."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +12,49 @@ from training.evaluate import Scores
 
 MOST_NAMED = 30  # classes that have their names and counts in the picture
 MOST_PRINTED = 12  # classes that fit across a terminal
+SHORTEST = 6  # letters of a name in a column's head
+CORNER = "true \\ predicted"
 
 
-def confusion_table(scores: Scores, class_names: tuple[str, ...]) -> Table | None:
+def confusion_table(scores: Scores, class_names: tuple[str, ...], width: int = 80) -> Table | None:
     """Returns the counts by true class (row) and predicted class; `None` where they are too many.
 
     Args:
         scores: Of an evaluation.
         class_names: Names of the classes.
+        width: Characters in a line. Names that do not fit are shortened, with a mark.
     """
     if len(class_names) > MOST_PRINTED:
         return None
+    beside = max(map(len, (CORNER, *class_names)))
+    room = (width - beside) // len(class_names) - 2  # between columns there is a space on each side
     table = Table(box=None)
-    table.add_column("true \\ predicted")
-    for name in class_names:
-        table.add_column(escape(name[:6]), justify="right")
+    table.add_column(CORNER)
+    for name in shortened(class_names, max(room, SHORTEST)):
+        table.add_column(escape(name), justify="right")
     for label, counts in enumerate(scores.confusion()):
         cells = [f"[bold]{n}[/]" if label == other else str(n) for other, n in enumerate(counts)]
         table.add_row(escape(class_names[label]), *cells)
     return table
+
+
+def shortened(names: Sequence[str], length: int) -> list[str]:
+    """Returns names of some length at most, the shortened ones marked; longer, to stay distinct.
+
+    Args:
+        names: Names, all distinct.
+        length: Letters that there is room for.
+
+    Example:
+
+    >>> shortened(["cat", "automobile", "automaton"], length=6)
+    ['cat', 'automob…', 'automat…']
+    """
+    while True:
+        short = [name if len(name) <= length else f"{name[: length - 1]}…" for name in names]
+        if len(set(short)) == len(set(names)):
+            return short
+        length += 1
 
 
 def write_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) -> None:

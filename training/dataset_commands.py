@@ -8,12 +8,14 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from training.data.bad_images import BadImage
 from training.data.sources import list_splits, open_source
 from training.data.validate import validate
 from training.recipe import Data, Recipe
 from training.recipe_files import named_recipe
 from training.run_directory import write_json
 from training.stderr import held_stderr
+from training.whole_file import require_folder_of
 
 
 def validate_command(
@@ -36,18 +38,21 @@ def validate_command(
         most: How many findings of each kind are named; the JSON file has all.
         json: Write the whole report to this file as well.
     """
+    require_folder_of("json", json)
     console = Console(highlight=False)
     splits = splits or list_splits(dataset, data_dir, download)
+    data = Data(source=dataset)
     sources = {
-        split: open_source(Data(source=dataset), split, data_dir, download) for split in splits
+        split: open_source(data, split, data_dir, download, must_be_sound=False) for split in splits
     }
     # Decoders print their complaints too, without a name.
     with held_stderr(), _progress(console) as bar:
         task = bar.add_task("", total=sum(source.size for source in sources.values()))
         report = validate(sources, lambda read: bar.update(task, completed=read))
+    if json is not None:  # first: what reads the printed lines may go away
+        write_json(json, report.values())
     report.print(console, most)
     if json is not None:
-        write_json(json, report.values())
         console.print(f"Wrote {json}", soft_wrap=True)
     return 0 if report.is_sound else 1
 
@@ -82,6 +87,7 @@ def data_command(arguments: Sequence[str]) -> Callable[..., int]:
         """
         from training.data.sheet import write_sheet
 
+        require_folder_of("sheet", sheet)
         console = Console(highlight=False)
         train = open_source(recipe.data, recipe.data.train_split, data_dir, download)
         test = open_source(recipe.data, recipe.data.test_split, data_dir, download)
@@ -93,7 +99,8 @@ def data_command(arguments: Sequence[str]) -> Callable[..., int]:
                 markup=False,
             )
         if sheet is not None:
-            write_sheet(train, recipe, sheet, min(images, train.size), versions)
+            with held_stderr(telling=(BadImage,)):  # a decoder names no file
+                write_sheet(train, recipe, sheet, min(images, train.size), versions)
             console.print(f"Wrote {sheet}", soft_wrap=True, markup=False)
         return 0
 

@@ -11,7 +11,8 @@ from training.data.bad_images import bad_images_named
 from training.data.batches import evaluation_batches
 from training.data.source import Source
 from training.data.sources import open_source
-from training.evaluate import Scores, evaluate, make_score_function
+from training.evaluate import evaluate, make_score_function
+from training.measurement import Conditions, Measurement
 from training.recipe import Augmentation, Data, Evaluation, Recipe
 from training.recipe_files import load_recipe
 from training.served_model import ServedModel, open_served_model
@@ -27,7 +28,7 @@ def evaluate_model(
     ten_crop: bool = False,
     crop_ratio: float = 0.0,
     batch: int = 0,
-) -> tuple[Scores, tuple[str, ...]]:
+) -> Measurement:
     """Scores a run's model, or a model in a file, on a split of a data set.
 
     Args:
@@ -43,7 +44,7 @@ def evaluate_model(
         batch: Images at a time, over all replicas; 0 for the run's.
 
     Returns:
-        The scores, and the names of the classes.
+        The scores, the names of the classes, and what was measured.
 
     Raises:
         ValueError: If there is no such model, no data set is named, or they do not fit.
@@ -62,7 +63,8 @@ def evaluate_model(
     data = dataclasses.replace(
         data, source=dataset or data.source, image_size=model.image_size, per_pixel_mean=False
     )
-    source = open_source(data, split or data.test_split, data_dir, download)
+    split = split or data.test_split
+    source = open_source(data, split, data_dir, download)
     _check_fit(model, source, data.source, _classes_of_run(path))
     evaluation = _evaluation(begun, ten_crop, crop_ratio, batch)
     replicas = strategy.num_replicas_in_sync
@@ -91,7 +93,19 @@ def evaluate_model(
     score = make_score_function(strategy, model.predict, puts_out_logits=False)
     with bad_images_named(source, lambda: range(source.size)):
         scores = evaluate(score, batches, source.size, len(source.class_names))
-    return scores, source.class_names
+    conditions = Conditions(
+        model=str(path),
+        weights_sha256=model.weights_sha256,
+        data=data.source,
+        split=split,
+        image_size=model.image_size,
+        crops=10 if ten_crop else 1,
+        crop_ratio=evaluation.crop_ratio,
+    )
+    usual_data = "" if begun is None else begun.data.source
+    usual_crop_ratio = (Evaluation() if begun is None else begun.evaluation).crop_ratio
+    name = conditions.name(usual_data, usual_crop_ratio)
+    return Measurement(scores, source.class_names, conditions, name)
 
 
 def _evaluation(begun: Recipe | None, ten_crop, crop_ratio, batch) -> Evaluation:
@@ -107,9 +121,14 @@ def _evaluation(begun: Recipe | None, ten_crop, crop_ratio, batch) -> Evaluation
 
 
 def _classes_of_run(path: Path) -> list[str] | None:
-    """Returns the names of the classes that a run was trained on, where they are known."""
-    result = path / "result.json"
-    return json.loads(result.read_text()).get("classes") if result.is_file() else None
+    """Returns the names of the classes that a run was trained on, where they are known.
+
+    A run's or a published model may be named by its folder, or by what stands in it.
+    """
+    result = (path.parent if path.name in ("model.keras", "saved_model") else path) / "result.json"
+    if not result.is_file():
+        return None
+    return json.loads(result.read_text(encoding="utf-8")).get("classes")
 
 
 def _check_fit(model: ServedModel, source: Source, name: str, classes: list[str] | None) -> None:

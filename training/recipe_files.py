@@ -76,15 +76,21 @@ def named_recipe(arguments: Sequence[str]) -> Recipe:
         arguments: What stands behind a command such as `train`.
 
     Raises:
-        ValueError: As `load_recipe`.
+        ValueError: As `load_recipe`, or if options stand before the name, for then it is not known
+            whose values they change.
 
     Example:
 
     >>> named_recipe(["cifar10_paper", "--run-dir", "runs/1"]).length
     '64000 steps'
     """
-    is_named = bool(arguments) and not arguments[0].startswith("-")
-    return load_recipe(arguments[0]) if is_named else Recipe()
+    if not arguments or not {"-h", "--help"}.isdisjoint(arguments[:1]):
+        return Recipe()
+    if arguments[0].startswith("-"):
+        raise ValueError(
+            f"The recipe's name must come first, and then the options. Received: {arguments[0]!r}"
+        )
+    return load_recipe(arguments[0])
 
 
 def recipe_header(name_or_path: str | Path) -> RecipeHeader:

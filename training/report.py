@@ -1,5 +1,7 @@
 """What an evaluation showed: as a table and as JSON."""
 
+import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -7,17 +9,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from training.evaluate import Scores
+from training.measurement import Measurement
 
 
-def score_values(scores: Scores, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the figures of an evaluation as JSON values."""
-    accuracies = scores.accuracy_by_class().tolist()
-    return {
+def measured_values(measurement: Measurement) -> dict[str, Any]:
+    """Returns what was measured, how, and what came out, as JSON values.
+
+    What is not a number, as the accuracy of a class without examples, is `None`.
+    """
+    scores, class_names = measurement.scores, measurement.class_names
+    accuracies = map(_number, scores.accuracy_by_class().tolist())
+    return dataclasses.asdict(measurement.conditions) | {
         "examples": len(scores.labels),
         "accuracy": scores.top1,
         "top5_accuracy": scores.top5,
-        "loss": scores.loss,
-        "calibration_error": scores.calibration_error(),
+        "loss": _number(scores.loss),
+        "calibration_error": _number(scores.calibration_error()),
         "accuracy_by_class": dict(zip(class_names, accuracies, strict=True)),
         "classes": list(class_names),
         "confusion": scores.confusion().tolist(),
@@ -45,7 +52,13 @@ def score_table(scores: Scores, class_names: tuple[str, ...], most: int = 20) ->
         if confusion.any():
             other = int(confusion.argmax())
             taken_for = f"most often taken for {escape(class_names[other])} ({confusion[other]})"
-        table.add_row(escape(class_names[label]), f"{accuracies[label]:.1%}", taken_for)
+        accuracy = "-" if math.isnan(accuracies[label]) else f"{accuracies[label]:.1%}"
+        table.add_row(escape(class_names[label]), accuracy, taken_for)
     if len(accuracies) > most:
         table.add_row(f"and {len(accuracies) - most} better classes")
     return table
+
+
+def _number(value: float) -> float | None:
+    """Returns a number, or `None` for what JSON has no number for."""
+    return value if math.isfinite(value) else None

@@ -1,12 +1,16 @@
 """A model that was handed on, from pixels to probabilities, whatever file it stands in."""
 
 import functools
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
+
+from training.checkpoint import weights_sha256
 
 
 class ServedModel(NamedTuple):
@@ -17,12 +21,14 @@ class ServedModel(NamedTuple):
         image_size: Height and width of its images, in pixels.
         channels: Their channels.
         classes: Number of classes.
+        weights_sha256: Over the bytes of all its variables, as in a run's `result.json`.
     """
 
     predict: Callable[..., tf.Tensor]
     image_size: int
     channels: int
     classes: int
+    weights_sha256: str
 
 
 def open_served_model(path: Path) -> ServedModel:
@@ -34,7 +40,7 @@ def open_served_model(path: Path) -> ServedModel:
             images.
 
     Raises:
-        ValueError: If there is no such model.
+        ValueError: If there is no such model, or its file is damaged.
     """
     if (path / "model.keras").is_file():
         return _keras_model(path / "model.keras")
@@ -51,9 +57,31 @@ def open_served_model(path: Path) -> ServedModel:
 def _keras_model(path):
     import keras_resnets  # noqa: F401 (registers the layers)
 
+    _check_whole(path)
     model = keras.models.load_model(path, compile=False)
     _, image_size, _, channels = model.input_shape
-    return ServedModel(model, image_size, channels, model.output_shape[-1])
+    sha256 = weights_sha256(model.variables)
+    return ServedModel(model, image_size, channels, model.output_shape[-1], sha256)
+
+
+def _check_whole(path):
+    """Raises for a damaged archive, of which Keras says that it is not there, or nothing at all."""
+    fault = ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            missing = {"config.json", "model.weights.h5"}.difference(archive.namelist())
+            if damaged or missing:
+                fault = (
+                    f"damaged: {damaged}" if damaged else f"without {', '.join(sorted(missing))}"
+                )
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        fault = f"damaged: {error}"
+    if fault:
+        raise ValueError(
+            "A .keras file must be whole, as Keras or a run has written it. "
+            f"Received: {str(path)!r}, {fault}"
+        )
 
 
 def _saved_model(path):
@@ -69,7 +97,9 @@ def _saved_model(path):
         )
 
     predict = functools.partial(_call_signature, loaded, name)
-    return ServedModel(predict, images.shape[1], images.shape[-1], outputs.shape[-1])
+    variables = getattr(loaded, "variables", function.variables)
+    sha256 = weights_sha256(variables)
+    return ServedModel(predict, images.shape[1], images.shape[-1], outputs.shape[-1], sha256)
 
 
 def _call_signature(loaded, name, pixels, training=False):

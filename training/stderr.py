@@ -8,10 +8,13 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def held_stderr() -> Iterator[None]:
+def held_stderr(telling: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Holds back what is written to stderr, by C++ code too; shows it if an exception passes.
 
     TensorFlow 2.21 announces oneDNN while it is imported, whatever `TF_CPP_MIN_LOG_LEVEL` says.
+
+    Args:
+        telling: Exceptions that say more than what was held back, which then is not shown.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -19,6 +22,8 @@ def held_stderr() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except telling:
+            raise
         except BaseException:
             os.dup2(stderr, 2)
             held.seek(0)

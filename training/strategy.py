@@ -33,8 +33,8 @@ def make_strategy(
         A `tf.distribute.Strategy`.
 
     Raises:
-        ValueError: If the arguments contradict each other or `TF_CONFIG`, or several workers are
-            asked for and nothing says where they are.
+        ValueError: If the arguments contradict each other or `TF_CONFIG`, several workers are asked
+            for and nothing says where they are, or there is no TPU.
 
     Example:
 
@@ -57,7 +57,13 @@ def make_strategy(
         resolver = _resolver(cluster)
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     if name == "tpu":
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+        try:
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            raise ValueError(
+                "strategy='tpu' needs a TPU that this machine is attached to, and TensorFlow finds "
+                f"none: {error} Received: strategy={name!r}"
+            ) from error
         return tf.distribute.TPUStrategy(resolver)
     gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):

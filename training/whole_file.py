@@ -37,6 +37,23 @@ def written_whole(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def require_folder_of(name: str, path: Path | None) -> None:
+    """Raises if a file cannot be written because there is no folder for it; before long work.
+
+    Args:
+        name: The argument that names the file.
+        path: The file to write, if any.
+
+    Raises:
+        ValueError: If there is no such folder.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(
+            f"`{name}` must be a file's path in a folder that is there. "
+            f"Received: {name}={str(path)!r}"
+        )
+
+
 def folder_to_disk(folder: Path) -> None:
     """Brings a folder's entries to the disk: which files it holds under which names."""
     descriptor = os.open(folder, os.O_RDONLY)

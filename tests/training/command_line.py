@@ -3,6 +3,7 @@
 import tyro
 
 from training import commands
+from training.option_names import check_option_names
 
 
 def parsed_recipe(name, arguments, monkeypatch):
@@ -10,5 +11,7 @@ def parsed_recipe(name, arguments, monkeypatch):
     seen = []
     monkeypatch.setattr(commands, "run", lambda recipe, *others: seen.append(recipe) or 0)
     line = [str(name), "--run-dir", "run", *arguments]
-    tyro.cli(commands.train_command(line), prog="train", args=line)
+    command = commands.train_command(line)
+    check_option_names(command, line)
+    tyro.cli(command, prog="train", args=line)
     return seen[0]

@@ -3,6 +3,8 @@
 Beside what `evaluate_model` gave, it prints what plain Keras and NumPy make of the same pictures.
 """
 
+import dataclasses
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -23,6 +25,7 @@ def main(root):
 
     model = network()
     model.save(root / "model.keras")
+    (root / "cut.keras").write_bytes((root / "model.keras").read_bytes()[:-100])
     model.export(root / "saved_model", verbose=False)
     whole, labels = write_pictures(root / "whole", SIZE)
     large, _ = write_pictures(root / "large", SIDE)
@@ -36,6 +39,7 @@ def main(root):
         "two devices": evaluate_model(keras_file, two, whole_name, batch=12),
         "folder": evaluate_model(root, one, whole_name, batch=5),
         "SavedModel": evaluate_model(root / "saved_model", one, whole_name, batch=4),
+        "SavedModel, two devices": evaluate_model(root / "saved_model", two, whole_name, batch=4),
         "ten crops": evaluate_model(keras_file, one, large_name, **ten, batch=3),
         "ten crops, two devices": evaluate_model(keras_file, two, large_name, **ten, batch=4),
         "centre": evaluate_model(keras_file, one, large_name, crop_ratio=0.5, batch=4),
@@ -48,7 +52,8 @@ def main(root):
     return {
         "labels": labels.tolist(),
         "errors": errors_of(evaluate_model, keras_file, whole_name, one, two),
-        "evaluations": {name: described(scores) for name, (scores, _) in evaluations.items()},
+        "evaluations": {name: described(each) for name, each in evaluations.items()},
+        "weights_sha256": sha256_of(model),
         "probabilities": {
             "whole": model.predict(whole, verbose=0).tolist(),
             "ten crops": np.mean(probabilities, axis=0).tolist(),
@@ -89,9 +94,17 @@ def errors_of(evaluate_model, file, dataset, one, two):
         "no model": (file.parent / "nothing", one, dataset, {}),
         "other classes": (file, one, "digits", {}),
         "ten crops of the whole": (file, one, dataset, {"ten_crop": True}),
+        "cut file": (file.with_name("cut.keras"), one, dataset, {}),
+        "damaged file": (file.with_name("damaged.keras"), one, dataset, {}),
+        "other names": (file, one, dataset, {}),
+        "other names, SavedModel": (file.parent / "saved_model", one, dataset, {}),
     }
+    damage(file, file.with_name("damaged.keras"))
     messages = {}
     for name, (path, strategy, source, options) in calls.items():
+        if name.startswith("other names"):
+            names = [f"class{5 - label}" for label in range(CLASSES)]
+            (file.parent / "result.json").write_text(json.dumps({"classes": names}))
         try:
             evaluate_model(path, strategy, source, **options)
         except ValueError as error:
@@ -99,8 +112,25 @@ def errors_of(evaluate_model, file, dataset, one, two):
     return messages
 
 
-def described(scores):
+def damage(whole, path):
+    """Copies an archive, one byte of the weights changed."""
+    contents = bytearray(whole.read_bytes())
+    contents[len(contents) // 2] ^= 255
+    path.write_bytes(contents)
+
+
+def sha256_of(model):
+    digest = hashlib.sha256()
+    for array in model.get_weights():
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def described(measurement):
+    scores = measurement.scores
     return {
+        "name": measurement.name,
+        "conditions": dataclasses.asdict(measurement.conditions),
         "labels": scores.labels.tolist(),
         "predictions": scores.predictions.tolist(),
         "losses": scores.losses.tolist(),

@@ -8,9 +8,14 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
-from training.confusion import confusion_table, draw_confusion, most_confused, write_confusion
+from training.confusion import (
+    confusion_table,
+    draw_confusion,
+    most_confused,
+    shortened,
+    write_confusion,
+)
 from training.evaluate import Scores
-from training.report import score_table, score_values
 
 NAMES = ("cat", "[dog]", "fox")
 # Of three cats one is taken for a fox; of two dogs, both; the fox is right.
@@ -46,6 +51,15 @@ def test_the_table_on_the_terminal():
     assert confusion_table(many(13), tuple(map(str, range(13)))) is None
 
 
+def test_names_that_do_not_fit_are_marked_and_stay_distinct():
+    names = ("cat", *(f"n0281583{number}_beaker" for number in range(3)))
+    header = printed(confusion_table(many(4), names, width=60)).splitlines()[0]
+    assert header.split()[3:] == ["cat", "n02815830…", "n02815831…", "n02815832…"]
+    assert shortened(["airplane", "bird", "automobile"], 6) == ["airpl…", "bird", "autom…"]
+    wide = printed(confusion_table(SCORES, ("airplane", "automobile", "truck"), width=60))
+    assert "…" not in wide
+
+
 def test_the_table_in_a_file(tmp_path):
     write_confusion(SCORES, NAMES, tmp_path / "confusion.csv")
     with open(tmp_path / "confusion.csv", encoding="utf-8") as file:
@@ -57,16 +71,6 @@ def test_the_table_in_a_file(tmp_path):
 def test_the_most_frequent_mistakes():
     assert most_confused(SCORES, NAMES, most=9) == [("[dog]", "fox", 2), ("cat", "fox", 1)]
     assert most_confused(SCORES, NAMES, most=1) == [("[dog]", "fox", 2)]
-
-
-def test_values_and_scores():
-    values = score_values(SCORES, NAMES)
-    assert values["confusion"] == COUNTS
-    assert values["classes"] == list(NAMES)
-    assert values["accuracy_by_class"] == {"cat": pytest.approx(2 / 3), "[dog]": 0.0, "fox": 1.0}
-    text = printed(score_table(SCORES, NAMES))
-    assert "[dog]" in text
-    assert "most often taken for fox (2)" in text
 
 
 @pytest.mark.parametrize("classes", [2, 31])

@@ -7,6 +7,7 @@ import tyro
 from matplotlib.image import imread
 
 from tests.training.data.pictures import write_folder
+from training.__main__ import main
 from training.data.sources import list_splits
 from training.dataset_commands import data_command, validate_command
 
@@ -49,6 +50,20 @@ def test_a_damaged_image_gives_status_1_and_is_reported(folder, tmp_path, capfd)
     }
 
 
+def test_a_class_that_training_lacks_is_reported_and_the_rest_is_read(folder, tmp_path, capfd):
+    write_folder(folder, {"val": {"c": 1}})
+    (folder / "train" / "a" / "x.jpg").symlink_to("nowhere.jpg")
+    path = tmp_path / "report.json"
+    assert validate_command(f"folder:{folder}", json=path) == 1
+    assert "1 unknown class: not read" in capfd.readouterr().out
+    report = json.loads(path.read_text())
+    assert report["class_counts"]["extra"] == {"a": 1, "b": 1}
+    assert {(finding["kind"], finding["name"]) for finding in report["findings"]} >= {
+        ("unknown class", str(folder / "val" / "c")),
+        ("broken", str(folder / "train" / "a" / "x.jpg")),
+    }
+
+
 def test_splits_are_found(folder, tmp_path):
     assert list_splits(f"folder:{folder}") == ("train", "extra", "val")
     assert list_splits("synthetic") == ("train", "test")
@@ -77,3 +92,28 @@ def test_data_draws_a_sheet_of_the_recipe_as_it_was_changed(folder, tmp_path, ca
     assert "train: 5 images of 2 classes" in printed
     assert "test: 2 images of 2 classes" in printed
     assert imread(sheet).shape[1] == 4 * 165
+
+
+def test_a_sheet_names_the_image_that_cannot_be_read(folder, tmp_path, capfd):
+    bad = folder / "train" / "b" / "001.jpg"
+    bad.write_bytes(bad.read_bytes()[:-200])
+    line = ["data", "finetune", "--data.source", f"folder:{folder}", "--data.image-size", "24"]
+    assert main([*line, "--sheet", str(tmp_path / "sheet.png")]) == 1
+    assert capfd.readouterr().err == f"error: {bad} cannot be read: the JPEG file is cut off.\n"
+
+
+def test_a_folder_that_is_missing_is_told_before_anything_is_read(tmp_path, capfd):
+    nowhere = tmp_path / "none" / "file"
+    rule = "must be a file's path in a folder that is there. Received: "
+    assert main(["data", "digits", "--sheet", str(nowhere)]) == 2
+    printed = capfd.readouterr()
+    assert f"`sheet` {rule}sheet={str(nowhere)!r}" in printed.err
+    assert printed.out == ""
+    with pytest.raises(ValueError, match=f"`json` {rule}json="):
+        validate_command("digits", json=nowhere)
+
+
+def test_the_flag_is_named_where_there_are_too_few_images(tmp_path, capfd):
+    line = ["data", "digits", "--sheet", str(tmp_path / "sheet.png"), "--images", "0"]
+    assert main(line) == 2
+    assert "`images` must be at least 1. Received: images=0" in capfd.readouterr().err

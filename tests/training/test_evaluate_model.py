@@ -1,17 +1,21 @@
 """Evaluations of a model in a file, held to what Keras and NumPy give for the same pictures."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 pytest.importorskip("tyro")
 
 from tests.subprocesses import run_module
+from training.measurement import Conditions
 
 WAYS = {
     "one device": "whole",
     "two devices": "whole",
     "folder": "whole",
     "SavedModel": "whole",
+    "SavedModel, two devices": "whole",
     "ten crops": "ten crops",
     "ten crops, two devices": "ten crops",
     "centre": "centre",
@@ -54,6 +58,38 @@ def test_every_example_is_scored_once_and_rightly(printed, way):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_it_is_told_what_was_measured(printed, way):
+    conditions = printed["evaluations"][way]["conditions"]
+    assert conditions["weights_sha256"] == printed["weights_sha256"]
+    assert conditions["data"].endswith("/whole" if WAYS[way] == "whole" else "/large")
+    assert conditions["split"] == "test"
+    assert conditions["image_size"] == 16
+    assert conditions["crops"] == (10 if WAYS[way] == "ten crops" else 1)
+    assert conditions["crop_ratio"] == (1 if WAYS[way] == "whole" else 0.5)
+
+
+def test_each_measurement_has_a_name_of_its_own():
+    usual = Conditions("runs/a", "", "cifar10", "test", 32, 1, 0.875)
+    others = {
+        "test": {},
+        "train": {"split": "train"},
+        "train-to90%": {"split": "train[:90%]"},
+        "train-90%-": {"split": "train[90%:]"},
+        "train-10%-90%": {"split": "train[10%:90%]"},
+        "test-ten-crop": {"crops": 10},
+        "test-crop-1": {"crop_ratio": 1.0},
+        "folder-photos-of-cats-test": {"data": "folder:photos/of cats"},
+        "other-test": {"model": "runs/a/other.keras"},
+    }
+    names = [
+        dataclasses.replace(usual, **change).name("cifar10", usual_crop_ratio=0.875)
+        for change in others.values()
+    ]
+    assert names == list(others)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -61,6 +97,10 @@ def test_every_example_is_scored_once_and_rightly(printed, way):
         ("no data", "Received: dataset=''"),
         ("no model", "There must be a model at the path. Received: path="),
         ("other classes", "'digits' with 1 and 10"),
+        ("cut file", "must be whole, as Keras or a run has written it. Received: "),
+        ("damaged file", "damaged.keras', damaged: model.weights.h5"),
+        ("other names", "whose first other one is 'class5', 'class0'"),
+        ("other names, SavedModel", "whose first other one is 'class5', 'class0'"),
         ("ten crops of the whole", "no effect beside evaluation.crop_ratio=1.0"),
     ],
 )

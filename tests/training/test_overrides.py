@@ -1,10 +1,15 @@
 """Fields on the command line."""
 
+import re
+
 import pytest
+import tyro
 
 from tests.training.command_line import parsed_recipe
+from training.__main__ import COMMANDS, _command, main
+from training.option_names import check_option_names
 from training.recipe import Recipe, Schedule
-from training.recipe_files import recipe_differences, recipe_to_toml
+from training.recipe_files import named_recipe, recipe_differences, recipe_to_toml
 
 STEP = Recipe(schedule=Schedule(name="step", boundaries=("5 epochs", "10 epochs")))
 
@@ -57,10 +62,6 @@ def test_fields_are_set_and_the_others_stay(arguments, changes, parse):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--bach", "64"], "--batch"),
-        (["--learning-rate", "0.2"], "--optimizer.learning-rate"),
-        (["--optimizer.lerning-rate", "0.2"], "--optimizer.learning-rate"),
-        (["--optimser.momentum", "0.2"], "--optimizer.momentum"),
         (["--batch", "many"], "--batch"),
         (["--schedule.name", "cosin"], "cosine"),
         # A contradiction within a group, and one between groups.
@@ -72,6 +73,79 @@ def test_a_mistake_ends_with_status_2_and_names_what_is_meant(arguments, words, 
         parse(STEP, arguments)
     assert stop.value.code == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["--bach", "64"], "'--batch'"),
+        (["--learning-rate", "0.2"], "'--optimizer.learning-rate'"),
+        (["--learning_rate=0.2"], "'--optimizer.learning-rate'"),
+        (["--optimizer.lerning-rate", "0.2"], "'--optimizer.learning-rate'"),
+        (["--optimser.momentum", "0.2"], "'--optimizer.momentum'"),
+        (["--optimiser.lr", "0.1"], "'--optimizer.learning-rate'"),
+        (["--optimizer.lr", "0.1"], "'--optimizer.learning-rate'"),
+        (["--lr", "0.1"], "'--optimizer.learning-rate'"),
+        (["--epochs", "3"], "'--length'"),
+        (["--duration", "2 epochs"], "'--length'"),
+        (["--flipp"], "'--augmentation.flip'"),
+        (["--dowload"], "'--download'"),
+        (["--evaluation.bach", "2"], "'--evaluation.batch' or '--batch'"),
+        (["--no-nesterov"], "'--optimizer.no-nesterov'"),
+    ],
+)
+def test_the_nearest_options_are_named(arguments, meant, parse):
+    with pytest.raises(ValueError, match="There is no option") as caught:
+        parse(STEP, arguments)
+    assert f" Did you mean {meant}" in str(caught.value)
+    assert str(caught.value).endswith(f" Received: {' '.join(arguments)}")
+    assert "\n" not in str(caught.value)
+
+
+def test_where_no_option_is_near_the_help_is_named(parse):
+    with pytest.raises(ValueError, match=r"`--zzz`. `python -m training --help` lists them all."):
+        parse(STEP, ["--zzz"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--optimizer.nesterov", "False"], ["--optimizer.nesterov=true"]]
+)
+def test_a_switch_takes_no_value(arguments, parse):
+    with pytest.raises(ValueError, match="takes no value; its opposite is") as caught:
+        parse(STEP, arguments)
+    assert "`--optimizer.no-nesterov`" in str(caught.value)
+
+
+def test_every_option_of_every_command_is_known(capsys):
+    for name in COMMANDS:
+        command = _command(name, [])
+        with pytest.raises(SystemExit):
+            tyro.cli(command, args=["--help"])
+        shown = set(re.findall(r"(?<![\w-])--[a-z][\w.-]+", capsys.readouterr().out))
+        check_option_names(command, sorted(shown))
+        assert "--help" in shown
+
+
+def test_the_command_line_ends_with_one_line_and_status_2(capsys):
+    assert main(["evaluate", "runs/a", "--splt", "train"]) == 2
+    told = capsys.readouterr().err
+    assert told == (
+        "error: There is no option `--splt`. Did you mean '--split'? Received: --splt train\n"
+    )
+
+
+def test_errors_within_a_group_name_the_page_that_has_its_fields(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "digits", "--run-dir", "none", "--schedule.boundaries", "1 epochs"])
+    told = capsys.readouterr().err
+    assert "has no effect beside" in told
+    assert "python -m training train --help" in told
+    assert "dummy" not in told
+
+
+def test_the_recipe_comes_first():
+    with pytest.raises(ValueError, match=r"must come first.* Received: '--run-dir'"):
+        named_recipe(["--run-dir", "runs/a", "digits"])
 
 
 def test_a_value_out_of_range_is_named(parse):

@@ -182,10 +182,21 @@ def test_a_folder_that_was_not_published_is_not_replaced(run_dir, folder, tmp_pa
     assert not (published / "old.txt").exists()
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", "/root"])
-def test_a_name_leads_nowhere_else(run_dir, tmp_path, monkeypatch, name):
+@pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", "/root", "x y", "a]", "é"])
+def test_a_name_leads_nowhere_else_and_needs_no_escapes_in_a_link(
+    run_dir, tmp_path, monkeypatch, name
+):
     commands = pytest.importorskip("training.commands", exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"`name` must be the name of a folder\. Received: name="):
+    with pytest.raises(
+        ValueError, match=r"`name` must be the name of a folder: .* Received: name="
+    ):
         commands.publish_command(run_dir, name, "A note.")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_needs_the_folder(tmp_path, monkeypatch):
+    commands = pytest.importorskip("training.commands", exc_type=ImportError)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"must be a folder 'saved_models' .* Received: "):
+        commands.index()

@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 from tests.training.command_line import parsed_recipe
+from training import commands
 from training.recipe import Data, Model, Optimizer, Recipe, Schedule
 from training.recipe_files import (
     FOLDER,
@@ -141,6 +142,18 @@ def test_a_header_without_a_part_is_an_error(tmp_path, part):
     path.write_text("\n".join(line for line in lines if part not in line), encoding="utf-8")
     with pytest.raises(ValueError, match=f"Received: .* without {part.lower()}"):
         recipe_header(path)
+
+
+def test_one_s_own_recipe_is_shown_without_a_header_too(tmp_path, capsys):
+    path = tmp_path / "mine.toml"
+    path.write_text("batch = 64\n")
+    assert commands.recipes(str(path)) == 0
+    assert recipe_from_toml(capsys.readouterr().out) == Recipe(batch=64)
+    path.write_text("bathc = 64\n")
+    with pytest.raises(ValueError, match="Did you mean 'batch'"):
+        commands.recipes(str(path))
+    assert commands.recipes("digits") == 0
+    assert "Command: python -m training train digits" in capsys.readouterr().out
 
 
 def test_a_header_goes_over_several_lines(tmp_path):

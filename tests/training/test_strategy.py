@@ -50,6 +50,15 @@ def test_without_a_gpu_one_cpu_device_computes(name):
     assert is_chief(made)
 
 
+def test_a_tpu_that_is_not_there_is_named(monkeypatch):
+    def connect():
+        raise ValueError("Please provide a TPU Name to connect to.")
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver.TPUClusterResolver, "connect", connect)
+    with pytest.raises(ValueError, match=r"needs a TPU .* TPU Name .* Received: strategy='tpu'"):
+        make_strategy("tpu")
+
+
 def test_all_gpus_are_taken_where_there_are_several(monkeypatch):
     taken = []
     gpus = [tf.config.LogicalDevice(f"/device:GPU:{index}", "GPU") for index in range(2)]

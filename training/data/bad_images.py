@@ -88,12 +88,21 @@ def why_unreadable(source: Source, index: int) -> str | None:
     try:
         image, _ = source.load(number)
     except (OSError, ValueError, tf.errors.OpError) as error:
-        return f"{name} cannot be read: {str(error).splitlines()[0]}"
+        return f"{name} cannot be read: {why_not_loaded(error)}"
     try:
         decoded(image, source)
     except tf.errors.OpError:
         return f"{name} cannot be read: {what_is_wrong(image.numpy())}."
     return None
+
+
+def why_not_loaded(error: Exception) -> str:
+    """Says in a few words why a source could not load an image.
+
+    TensorFlow puts the operation and the file before the reason, and the operation behind it.
+    """
+    line = str(error).splitlines()[0]
+    return line.partition(" [Op:")[0].rpartition("; ")[2]
 
 
 def what_is_wrong(contents: bytes) -> str:

@@ -16,6 +16,8 @@ ERRORS = {
     "contradiction": "same pixels in several classes",
     "leak": "same pixels in several splits",
     "empty class": "a class without images",
+    "empty split": "a split without images",
+    "unknown class": "not read: no class of this name in the training split",
 }
 WARNINGS = {
     "huge": "more pixels than 50 million, or than 50 MB",
@@ -29,6 +31,9 @@ WARNINGS = {
     "format": "the name says another format",
     "duplicate": "same pixels as another image of its class and split",
     "other file": "not read: not a JPEG or PNG file by its name",
+    "loose file": "not read: it stands beside the folders of classes, not in one",
+    "nested folder": "not read: a folder within the folder of a class",
+    "hidden": "not read: its name begins with a dot",
 }
 HUGE_PIXELS = 50_000_000
 HUGE_BYTES = 50_000_000

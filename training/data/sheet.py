@@ -1,5 +1,6 @@
 """A contact sheet: what a recipe's augmentation makes of some images."""
 
+import itertools
 import textwrap
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from training.data.augment import augmented
+from training.data.bad_images import bad_images_named
 from training.data.finishing import finished
 from training.data.mixing import mixes
 from training.data.normalization import normalization
@@ -22,7 +24,7 @@ CHARACTERS_AN_INCH = 12
 
 
 def write_sheet(
-    source: Source, recipe: Recipe, path: Path, count: int = 6, versions: int = 7
+    source: Source, recipe: Recipe, path: Path, images: int = 6, versions: int = 7
 ) -> None:
     """Draws images beside their augmented versions, as the network gets them in the first epochs.
 
@@ -33,34 +35,42 @@ def write_sheet(
         source: The training split.
         recipe: Says what is done to the images.
         path: The PNG file.
-        count: How many images, taken at even distances from the whole split.
+        images: How many images, taken at even distances from the whole split.
         versions: How many augmented versions of each.
 
     Raises:
-        ValueError: If `count` or `versions` is less than 1, or `count` greater than the split.
+        ValueError: If `images` or `versions` is less than 1, or `images` greater than the split.
+        BadImage: If one of them cannot be read.
     """
-    for name, value in (("count", count), ("versions", versions)):
+    for name, value in (("images", images), ("versions", versions)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    if count > source.size:
+    if images > source.size:
         raise ValueError(
-            f"`count` must not exceed the number of images, {source.size}. Received: count={count}"
+            f"`images` must not exceed the number there are, {source.size}. "
+            f"Received: images={images}"
         )
-    indices = np.linspace(0, source.size - 1, count).astype(np.int64)
-    originals = [_original(source, recipe, index) for index in indices]
-    labels = [int(source.load(tf.constant(index))[1]) for index in indices]
-    columns = [augmented_versions(source, recipe, indices, epoch) for epoch in range(versions)]
+    indices = np.linspace(0, source.size - 1, images).astype(np.int64)
+    # A mean image is taken from the whole split.
+    with bad_images_named(source, lambda: itertools.chain(indices, range(source.size))):
+        originals = [_original(source, recipe, index) for index in indices]
+        labels = [int(source.load(tf.constant(index))[1]) for index in indices]
+        columns = [augmented_versions(source, recipe, indices, epoch) for epoch in range(versions)]
     width = CELL_INCHES * (versions + 1)
     title = textwrap.wrap(_title(recipe), width=int(width * CHARACTERS_AN_INCH))
     lines = 2 if mixes(recipe.augmentation) else 1
-    height = count * (CELL_INCHES + lines * LINE_INCHES) + (len(title) + 1) * LINE_INCHES
+    height = images * (CELL_INCHES + lines * LINE_INCHES) + (len(title) + 1) * LINE_INCHES
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle("\n".join(title), fontsize=9)
-    grid = figure.subplots(count, versions + 1, squeeze=False)
+    grid = figure.subplots(images, versions + 1, squeeze=False)
     for row, cells in enumerate(grid):
         _draw(cells[0], originals[row], source.class_names[labels[row]], bold=True)
-        for cell, (images, targets) in zip(cells[1:], columns, strict=True):
-            _draw(cell, images[row], _target_text(targets[row], labels[row], source.class_names))
+        for cell, (augmentations, targets) in zip(cells[1:], columns, strict=True):
+            _draw(
+                cell,
+                augmentations[row],
+                _target_text(targets[row], labels[row], source.class_names),
+            )
     figure.savefig(path, dpi=110)
 
 

@@ -7,7 +7,11 @@ from training.recipe import Data
 
 
 def open_source(
-    data: Data, split: str, data_dir: Path | None = None, download: bool = False
+    data: Data,
+    split: str,
+    data_dir: Path | None = None,
+    download: bool = False,
+    must_be_sound: bool = True,
 ) -> Source:
     """Opens one split of the images that a recipe names.
 
@@ -17,6 +21,7 @@ def open_source(
         data_dir: Folder with data sets prepared by TFDS; by default TFDS's own.
         download: Whether a TFDS set that is missing may be downloaded and prepared. Otherwise
             nothing is ever fetched.
+        must_be_sound: As for `FolderSource`.
 
     Returns:
         A source: the images of CIFAR-sized sets in memory, those of larger ones on disk.
@@ -41,7 +46,8 @@ def open_source(
     if data.source.startswith("folder:"):
         from training.data.folder import FolderSource
 
-        return FolderSource(Path(data.source.removeprefix("folder:")).expanduser(), split)
+        root = Path(data.source.removeprefix("folder:")).expanduser()
+        return FolderSource(root, split, must_be_sound)
     from training.data.tfds_sets import tfds_source
 
     return tfds_source(data.source, split, data_dir, download)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_resnets.arguments import nearest
 from training.data.records import RecordSource, Shard
 from training.data.source import ArraySource, Source
 
@@ -88,6 +89,13 @@ def find_prepared(name: str, data_dir: Path) -> Path | None:
     return found[-1].parent if found else None
 
 
+def _known_names(data_dir):
+    """Returns names that may have been meant: what is prepared, and what needs no preparation."""
+    found = [*data_dir.glob("*/*/dataset_info.json"), *data_dir.glob("*/*/*/dataset_info.json")]
+    prepared = {file.relative_to(data_dir).parts[0] for file in found}
+    return sorted({"digits", "synthetic", "cifar10", "cifar100", "imagenet2012"} | prepared)
+
+
 def _version(file):
     """Orders versions as numbers: 3.10.0 comes after 3.9.0."""
     return [int(part) if part.isdigit() else -1 for part in file.parent.name.split(".")]
@@ -101,8 +109,8 @@ def _builder(name, data_dir, download):
     if folder is None and not download:
         raise ValueError(
             f"The data set {name!r} is not prepared in {str(data_dir)!r}. Either give `--data-dir` "
-            "the folder that holds it, or let TFDS download it there with `--download`. "
-            f"Received: source={name!r}"
+            "the folder that holds it, or let TFDS download it there with `--download`."
+            f"{nearest(name, _known_names(data_dir))} Received: source={name!r}"
         )
     import tensorflow_datasets as tfds  # slow, and noisy on stderr
 

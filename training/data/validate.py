@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
+from training.data.bad_images import why_not_loaded
 from training.data.dataset_report import DatasetReport, Finding
 from training.data.folder import FolderSource, class_folders
 from training.data.inspection import findings_in, pixels_of
@@ -14,8 +15,8 @@ from training.data.source import ArraySource, Source
 
 CHUNK = 256
 
-Seen = tuple[int, bytes | None, list[tuple[str, str]]]
-"""An example's label, a hash of its pixels if it could be decoded, and what was found."""
+Seen = tuple[int | None, bytes | None, list[tuple[str, str]]]
+"""An example's label if it is known, a hash of its pixels if decoded, and what was found."""
 
 
 def validate(
@@ -43,11 +44,11 @@ def validate(
     for split, source in sources.items():
         counts = np.zeros(len(source.class_names), np.int64)
         for index, (label, digest, found) in enumerate(_examples(source)):
-            if 0 <= label < len(counts):
+            if label is not None and 0 <= label < len(counts):
                 counts[label] += 1
-            else:
+            elif label is not None:
                 found.append(("label", f"{label}, of {len(counts)} classes"))
-            if digest is not None:
+            if digest is not None and label is not None:
                 places.setdefault(digest, []).append((split, index, label))
             findings += [
                 Finding(kind, split, _name(source, index), detail) for kind, detail in found
@@ -74,7 +75,8 @@ def _examples(source: Source) -> Iterator[Seen]:
         try:
             contents, label = source.load(tf.constant(index, tf.int64))
         except tf.errors.OpError as error:
-            return -1, None, [("broken", error.message.splitlines()[0])]
+            label = int(source.labels[index]) if isinstance(source, FolderSource) else None
+            return label, None, [("broken", why_not_loaded(error))]
         contents = contents.numpy()
         found = list(findings_in(contents, _name(source, index)))
         pixels = pixels_of(contents, source.channels) if contents else ""
@@ -89,16 +91,37 @@ def _examples(source: Source) -> Iterator[Seen]:
 
 
 def _class_findings(split, source, counts):
-    """Yields classes without images, and files in a folder's classes that are not read."""
+    """Yields classes without images, and what stands in a split's folder and is not read."""
     for name, count in zip(source.class_names, counts, strict=True):
         if count == 0:
             yield Finding("empty class", split, name)
     if isinstance(source, FolderSource):
-        listed = set(source.paths)
-        for name in class_folders(source.folder):
-            for path in sorted((source.folder / name).iterdir()):
-                if path not in listed:
-                    yield Finding("other file", split, str(path))
+        yield from _unread(split, source)
+
+
+def _unread(split, source):
+    """Yields what a folder source passes over, each with the reason."""
+    if not source.size:
+        yield Finding("empty split", split, str(source.folder))
+    classes = class_folders(source.folder)
+    for name in source.unknown_classes:
+        yield Finding("unknown class", split, str(source.folder / name), "its files are not read")
+    for path in sorted(source.folder.iterdir()):
+        if path.name.startswith("."):
+            yield Finding("hidden", split, str(path))
+        elif path.name not in classes:
+            yield Finding("loose file", split, str(path))
+    read = set(source.paths)
+    for name in classes:
+        for path in sorted((source.folder / name).iterdir()):
+            if path in read or name in source.unknown_classes:
+                continue
+            if path.name.startswith("."):
+                yield Finding("hidden", split, str(path))
+            elif path.is_dir():
+                yield Finding("nested folder", split, str(path))
+            else:
+                yield Finding("other file", split, str(path))
 
 
 def _twins(same, sources):

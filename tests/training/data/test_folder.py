@@ -1,12 +1,15 @@
 """Class folders of files."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.training.data.pictures import encoded, smooth_picture, write_folder
+from training.data import folder
+from training.data.bad_images import BadImage, bad_images_named, skipping_bad, why_unreadable
 from training.data.folder import FolderSource
 from training.data.sources import open_source
 from training.recipe import Data
@@ -48,14 +51,14 @@ def test_a_folder_without_training_split_has_its_own_classes(root):
 
 
 def test_only_image_files_count(root):
-    folder = root / "train" / "ant"
-    (folder / "notes.txt").write_text("none of it")
-    (folder / "._0.jpg").write_bytes(b"what macOS leaves behind")
-    (folder / "Z.JPEG").write_bytes(encoded(smooth_picture(20, 20)))
-    (folder / "z.png").write_bytes(encoded(smooth_picture(20, 20), "PNG"))
+    ant = root / "train" / "ant"
+    (ant / "notes.txt").write_text("none of it")
+    (ant / "._0.jpg").write_bytes(b"what macOS leaves behind")
+    (ant / "Z.JPEG").write_bytes(encoded(smooth_picture(20, 20)))
+    (ant / "z.png").write_bytes(encoded(smooth_picture(20, 20), "PNG"))
     (root / "train" / ".cache").mkdir()
     source = FolderSource(root, "train")
-    names = [path.name for path in source.paths if path.parent == folder]
+    names = [path.name for path in source.paths if path.parent == ant]
     assert names == ["000.jpg", "001.jpg", "Z.JPEG", "z.png"]
     assert source.class_names == ("ant", "bee", "cat")
 
@@ -72,6 +75,46 @@ def test_the_identifier_changes_with_names_and_sizes_but_not_with_the_place(root
     moved = root.with_name("moved")
     os.rename(root, moved)
     assert FolderSource(moved, "train").identifier == grown
+
+
+def test_the_identifier_tells_other_contents_of_the_same_size_but_not_a_copy(root, tmp_path):
+    identifier = FolderSource(root, "train").identifier
+    copy = shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)  # other times
+    os.utime(copy / "train" / "bee" / "000.jpg", (0, 0))
+    assert FolderSource(copy, "train").identifier == identifier
+    path = copy / "train" / "bee" / "000.jpg"
+    for place in (0, path.stat().st_size - 1):
+        before = FolderSource(copy, "train").identifier
+        with open(path, "r+b") as file:
+            file.seek(place)
+            file.write(b"?")
+        assert FolderSource(copy, "train").identifier != before
+
+
+def test_of_very_many_files_some_are_opened_at_even_distances(root, monkeypatch):
+    opened = []
+    monkeypatch.setattr(folder, "_ends", lambda path: opened.append(path) or b"")
+    monkeypatch.setattr(folder, "MOST_OPENED", 3)
+    source = FolderSource(root, "train")
+    assert opened == source.paths[::2]
+
+
+def test_a_link_to_nothing_is_an_image_that_cannot_be_read(root):
+    (root / "train" / "ant" / "x.jpg").symlink_to("nowhere.jpg")
+    source = FolderSource(root, "train")
+    index = source.paths.index(root / "train" / "ant" / "x.jpg")
+    assert source.labels[index] == 0
+    path = source.paths[index]
+    assert why_unreadable(source, index) == f"{path} cannot be read: No such file or directory"
+
+
+def test_what_is_not_sound_may_be_opened_to_be_reported(root):
+    (root / "val" / "dog").mkdir()
+    (root / "empty").mkdir()
+    source = FolderSource(root, "val", must_be_sound=False)
+    assert source.unknown_classes == ("dog",)
+    assert source.labels.tolist() == [1, 1, 2]
+    assert FolderSource(root, "empty", must_be_sound=False).size == 0
 
 
 def test_what_is_missing_is_named(root):
@@ -91,3 +134,20 @@ def test_what_is_missing_is_named(root):
 def test_symbolic_links_are_followed(root):
     os.symlink(root / "train" / "cat", root / "val" / "ant")
     np.testing.assert_array_equal(FolderSource(root, "test").labels, [0, 0, 0, 1, 1, 2])
+
+
+def test_training_passes_over_a_link_to_nothing_where_bad_images_are_skipped(root):
+    (root / "train" / "ant" / "000.jpg").unlink()
+    (root / "train" / "ant" / "000.jpg").symlink_to("nowhere.jpg")
+    source = FolderSource(root, "train")
+    places = tf.data.Dataset.range(2).map(lambda index: {"index": index})
+    read = skipping_bad(
+        places, source, lambda place: (source.load(place["index"])[0], place["skipped"])
+    )
+    assert [bool(skipped) for _, skipped in read] == [True, False]
+    plain = places.map(lambda place: source.load(place["index"])[0])
+    with (
+        pytest.raises(BadImage, match=r"000.jpg cannot be read: No such file or directory$"),
+        bad_images_named(source, lambda: range(2)),
+    ):
+        list(plain)

@@ -21,7 +21,7 @@ def recipe(augmentation=MIXING, image_size=8):
 
 def test_a_sheet_is_a_picture(tmp_path):
     path = tmp_path / "sheet.png"
-    write_sheet(array_source(), recipe(), path, count=2, versions=3)
+    write_sheet(array_source(), recipe(), path, images=2, versions=3)
     height, width, _ = imread(path).shape
     assert width == 4 * 165
     assert height > 2 * 165
@@ -52,9 +52,9 @@ def test_sheets_of_files_and_of_grey_images(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"count": 0}, "Received: count=0"),
+        ({"images": 0}, "Received: images=0"),
         ({"versions": 0}, "Received: versions=0"),
-        ({"count": 21}, "20. Received: count=21"),
+        ({"images": 21}, "20. Received: images=21"),
     ],
 )
 def test_wrong_numbers_are_errors(tmp_path, options, words):

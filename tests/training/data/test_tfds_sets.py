@@ -123,6 +123,15 @@ def test_a_missing_set_is_an_error_at_once_that_says_two_ways_out(tmp_path):
         assert words in str(error.value)
 
 
+def test_a_mistyped_name_is_told_by_the_nearest(tmp_path):
+    for folder in ("flowers/1.0.0", "birds/small/1.0.0"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "dataset_info.json").write_text("{}")
+    for name, meant in {"cifar01": "cifar10", "flower": "flowers", "brids": "birds"}.items():
+        with pytest.raises(ValueError, match=f"Did you mean '{meant}'.* source='{name}'"):
+            open_source(Data(source=name), "train", tmp_path)
+
+
 def test_without_a_folder_tfdss_own_is_looked_in(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(ValueError, match=f"not prepared in '{tmp_path}'"):

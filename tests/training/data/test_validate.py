@@ -2,6 +2,7 @@
 
 import io
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,6 +123,46 @@ def test_empty_classes_and_other_files_are_found(tmp_path):
     report = validate(sources)
     assert kinds(report) == {"empty class": 2, "other file": 2}
     assert report.class_counts == {"train": {"a": 2, "b": 0}, "test": {"a": 1, "b": 0}}
+
+
+def test_everything_that_is_not_read_is_named(tmp_path):
+    root = write_folder(tmp_path, {"train": {"a": 2, "b": 1}, "test": {"a": 1, "b": 1, "c": 1}})
+    train, test = root / "train", root / "test"
+    write_folder(train / "a", {"": {"more": 1}})
+    unread = {
+        train / ".cache": "hidden",
+        train / "README": "loose file",
+        train / "loose.jpg": "loose file",
+        train / "a" / "._0.jpg": "hidden",
+        train / "a" / "more": "nested folder",
+        train / "a" / "notes.txt": "other file",
+        test / "c": "unknown class",
+    }
+    for path in unread:
+        if not path.exists():
+            path.write_bytes(b"something")
+    sources = {split: FolderSource(root, split, must_be_sound=False) for split in ("train", "test")}
+    report = validate(sources)
+    assert {Path(finding.name): finding.kind for finding in report.findings} == unread
+    assert len(report.findings) == len(unread)
+    assert not report.is_sound  # for the class without a counterpart
+    assert report.class_counts == {"train": {"a": 2, "b": 1}, "test": {"a": 1, "b": 1}}
+
+
+def test_links_to_nothing_and_folders_named_like_images_are_broken(tmp_path):
+    root = write_folder(tmp_path, {"train": {"a": 2}})
+    (root / "train" / "a" / "x.jpg").symlink_to("nowhere.jpg")
+    (root / "train" / "a" / "y.jpg").mkdir()
+    report = validate({"train": FolderSource(root, "train")})
+    assert kinds(report) == {"broken": 2}
+    assert report.findings[0].detail == "No such file or directory"
+    assert report.class_counts == {"train": {"a": 4}}
+
+
+def test_a_split_without_images_is_a_finding(tmp_path):
+    root = write_folder(tmp_path, {"train": {"a": 2}, "test": {"a": 0}})
+    sources = {split: FolderSource(root, split, must_be_sound=False) for split in ("train", "test")}
+    assert kinds(validate(sources)) == {"empty class": 1, "empty split": 1}
 
 
 def test_labels_that_are_no_class_are_found(tmp_path):

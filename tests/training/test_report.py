@@ -1,0 +1,73 @@
+"""What an evaluation says, on the terminal and in files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.training.test_confusion import COUNTS, NAMES, SCORES, printed
+from training import commands
+from training.evaluate import Scores
+from training.measurement import Conditions, Measurement
+from training.report import measured_values, score_table
+from training.run_directory import write_json
+
+CONDITIONS = Conditions("a", "0a", "folder:b", "test", 16, crops=1, crop_ratio=0.875)
+# Of three classes the second has no example.
+PART = Scores(
+    labels=np.array([0, 2]),
+    predictions=np.array([0, 0]),
+    confidences=np.array([0.9, 0.8]),
+    in_top5=np.ones(2, bool),
+    losses=np.ones(2),
+    classes=3,
+)
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is not JSON")
+
+
+def test_values_and_scores():
+    values = measured_values(Measurement(SCORES, NAMES, CONDITIONS, "test"))
+    assert values["confusion"] == COUNTS
+    assert values["classes"] == list(NAMES)
+    assert values["accuracy_by_class"] == {"cat": pytest.approx(2 / 3), "[dog]": 0.0, "fox": 1.0}
+    measured = {"model": "a", "weights_sha256": "0a", "data": "folder:b", "split": "test"}
+    assert values.items() >= (measured | {"image_size": 16, "crops": 1}).items()
+    assert values["crop_ratio"] == 0.875
+    assert values["examples"] == 6
+    text = printed(score_table(SCORES, NAMES))
+    assert "[dog]" in text
+    assert "most often taken for fox (2)" in text
+
+
+def test_a_class_without_examples_has_no_accuracy(tmp_path, monkeypatch, capsys):
+    measurement = Measurement(PART, NAMES, CONDITIONS, "test-5")
+    monkeypatch.setattr(commands, "evaluate_model", lambda *arguments: measurement)
+    assert commands.evaluate_command(tmp_path, output=tmp_path / "new") == 0
+    text = (tmp_path / "new" / "evaluation-test-5.json").read_text()
+    values = json.loads(text, parse_constant=refuse)
+    assert values["accuracy_by_class"] == {"cat": 1.0, "[dog]": None, "fox": 0.0}
+    shown = capsys.readouterr().out
+    assert "nan" not in shown
+    assert ["[dog]", "-"] in [line.split() for line in shown.splitlines()]
+
+
+def test_files_are_written_before_anything_is_printed(tmp_path, monkeypatch):
+    def broken_pipe(*arguments, **options):
+        raise BrokenPipeError
+
+    measurement = Measurement(SCORES, NAMES, CONDITIONS, "test")
+    monkeypatch.setattr(commands, "evaluate_model", lambda *arguments: measurement)
+    monkeypatch.setattr(commands.Console, "print", broken_pipe)
+    with pytest.raises(BrokenPipeError):
+        commands.evaluate_command(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"evaluation-test.json", "confusion-test.csv", "confusion-test.png"}
+
+
+def test_what_json_has_no_number_for_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"accuracy": float("nan")})
+    assert list(tmp_path.iterdir()) == []
