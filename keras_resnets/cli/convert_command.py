@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from keras_resnets.cli.open_model import HELP, open_model
-from keras_resnets.models import list_models
+from keras_resnets.models import list_models, model_spec
 from keras_resnets.models.weights_file import FOREIGN_SUFFIXES
 from keras_resnets.preprocessing import Preprocessing, model_preprocessing, set_preprocessing
 from keras_resnets.preprocessing.fit import image_size
@@ -18,6 +18,8 @@ from keras_resnets.preprocessing.model import preprocesses_itself, stem_convolut
 from keras_resnets.weights import to_torch_state_dict
 
 SUFFIXES = (".weights.h5", ".keras", ".safetensors")
+# What shows in no array's shape, and changes what a network computes of them.
+SILENT_OPTIONS = ("zero_pad", "stride_on", "activation", "output_stride")
 
 
 def add_arguments(parser):
@@ -74,8 +76,25 @@ def run(arguments):
         _save(model, dest)
     shape = "×".join("any" if size is None else str(size) for size in model.input_shape[1:])
     print(f"Wrote {dest}: {model.name}, from images {shape} to {model.output_shape[-1]} numbers.")
+    if dest.name.endswith(".weights.h5"):
+        notes += _options_lost(model)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+
+
+def _options_lost(model):
+    """Returns a note of the options that a `.weights.h5` file does not hold, where they matter."""
+    try:
+        spec = model_spec(model)
+    except ValueError:  # of other blocks, or a network within another model
+        return []
+    options = {
+        field.name: getattr(spec, field.name)
+        for field in dataclasses.fields(spec)
+        if field.name in SILENT_OPTIONS and getattr(spec, field.name) != field.default
+    }
+    listed = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    return [f"a .weights.h5 file does not say {listed}; a .keras file does"] if options else []
 
 
 def _default_dest(source):

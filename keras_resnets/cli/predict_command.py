@@ -9,12 +9,14 @@ from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.cli.table import bar, format_table
 from keras_resnets.models import list_models
 from keras_resnets.preprocessing import classify, model_preprocessing
+from keras_resnets.preprocessing.fit import image_size
 from keras_resnets.preprocessing.model import preprocesses_itself
 
 # With names of the usual length, a line then fits into 80 columns.
 BAR_WIDTH = 30
 TOP = 5
 NAME_WIDTH = 36
+USUAL_SIZE = 224
 
 
 def add_arguments(parser):
@@ -40,13 +42,7 @@ def run(arguments):
             f"preset as --weights. Received: --model {arguments.model}"
         )
     model = open_model(arguments.model, arguments.weights)
-    if model_preprocessing(model) is None and not preprocesses_itself(model):
-        weights = f" --weights {arguments.weights}" if arguments.weights else ""
-        raise ValueError(
-            "The model must note how its images are prepared; this writes one that does, with "
-            f"your sizes: `keras-resnets convert {arguments.model} noted.keras{weights} "
-            f"--resize 256 --crop 224`. Received: --model {arguments.model}{weights}"
-        )
+    _check_preprocessing(model, arguments)
     classes = model.output_shape[-1]
     names = read_class_names(arguments.class_names, classes)
     top = min(TOP, classes) if arguments.top is None else arguments.top
@@ -63,6 +59,18 @@ def run(arguments):
     for number, (image, predictions) in enumerate(images):
         print(f"\n{image}" if number else image)
         print(format_table([_row(each) for each in predictions], "<<><"))
+
+
+def _check_preprocessing(model, arguments):
+    if model_preprocessing(model) is not None or preprocesses_itself(model):
+        return
+    weights = f" --weights {arguments.weights}" if arguments.weights else ""
+    resize = max(image_size(model) or (USUAL_SIZE,))
+    raise ValueError(
+        "The model must note how its images are prepared. If by ImageNet's mean and deviation, "
+        f"`keras-resnets convert {arguments.model} noted.keras{weights} --resize {resize}` writes "
+        f"one that does. Received: --model {arguments.model}{weights}"
+    )
 
 
 def _row(prediction):

@@ -147,6 +147,26 @@ def test_convert_to_weights_alone(checkpoint, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["small.weights.h5"]
 
 
+def test_convert_says_which_options_a_file_of_weights_loses(tmp_path, capsys):
+    keras_resnets.ResNet20(zero_pad="both").save(tmp_path / "both.keras")
+    for dest, notes in (
+        ("both.weights.h5", ["note: a .weights.h5 file does not say zero_pad='both'; a .keras"]),
+        ("again.keras", []),
+    ):
+        assert main(["convert", str(tmp_path / "both.keras"), str(tmp_path / dest)]) == 0
+        lines = capsys.readouterr().err.splitlines()
+        assert [line[: len(note)] for line, note in zip(lines, notes, strict=True)] == notes
+
+
+def test_a_network_of_other_blocks_is_written_as_weights(tmp_path, capsys):
+    ordered = keras_resnets.layers.OrderedBlock
+    model = keras_resnets.with_blocks(keras_resnets.ResNet20(), ordered, order="original")
+    model.save(tmp_path / "ordered.keras")
+    arguments = [str(tmp_path / name) for name in ("ordered.keras", "ordered.weights.h5")]
+    assert main(["convert", *arguments]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_convert_notes_another_preprocessing_and_another_head(checkpoint, tmp_path, capsys):
     path = tmp_path / "other.keras"
     arguments = ["--classes", "5", "--resize", "235", "--interpolation", "bicubic"]
@@ -226,7 +246,7 @@ def test_weights_alone_are_given_a_preprocessing_and_then_predict(
     monkeypatch.chdir(tmp_path)
     keras_resnets.ResNet20().save_weights("w.weights.h5")
     line = fails(capsys, "predict", image, "--model", "resnet20", "--weights", "w.weights.h5")
-    assert "keras-resnets convert resnet20 noted.keras --weights w.weights.h5 --resize" in line
+    assert "keras-resnets convert resnet20 noted.keras --weights w.weights.h5 --resize 32`" in line
     assert "set_preprocessing" not in line
     weights = ["--weights", "w.weights.h5"]
     assert main(["convert", "resnet20", "noted.keras", *weights, "--resize", "36"]) == 0
