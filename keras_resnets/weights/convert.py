@@ -187,13 +187,15 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
 
 def _published_preprocessing(checkpoint, notes):
     """Returns what a family's published networks eat, or `None` and a note for another network."""
-    family, spec = checkpoint.family, checkpoint.spec
+    family = checkpoint.family
+    present = vars(checkpoint.spec)
+    if checkpoint.has_top:
+        present = present | {"classes": _source_classes(checkpoint)}
     for field, value in family.published.items():
-        if getattr(spec, field) != value:
+        if present.get(field, value) != value:
             notes.append(
                 f"no preprocessing is noted, for {family.name}'s networks have {field}={value!r}, "
-                f"this one {getattr(spec, field)!r}; `set_preprocessing` notes what it was "
-                "trained on"
+                f"this one {present[field]!r}; `set_preprocessing` notes what it was trained on"
             )
             return None
     return family.preprocessing

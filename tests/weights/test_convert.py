@@ -246,6 +246,12 @@ def test_akamaster_s_own_networks_carry_what_they_were_trained_on():
     # Its repository: ToTensor, Normalize with ImageNet's mean and deviation, no resizing.
     expected = keras_resnets.Preprocessing.imagenet(32, 32)
     assert model_preprocessing(convert_weights(state)) == expected
+    with pytest.warns(UserWarning, match="classifier of 3 classes begins anew"):
+        assert model_preprocessing(convert_weights(state, classes=3)) == expected
+    state["linear.weight"] = np.zeros((100, 64), "float32")  # CIFAR-100: by another
+    state["linear.bias"] = np.zeros(100, "float32")
+    with pytest.warns(UserWarning, match="akamaster's networks have classes=10, this one 100"):
+        assert model_preprocessing(convert_weights(state)) is None
 
 
 @pytest.mark.parametrize("family", ["torchvision", "akamaster"])
