@@ -19,6 +19,7 @@ from keras_resnets.weights.matching import match
 from keras_resnets.weights.model_check import check_model
 from keras_resnets.weights.recognition import recognize
 from keras_resnets.weights.source import source_arrays
+from keras_resnets.weights.usual_preprocessing import usual_preprocessing_for
 
 
 def convert_weights(
@@ -175,30 +176,14 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes)
+    if preprocessing is None:
+        preprocessing, more = usual_preprocessing_for(model, checkpoint, usual_preprocessing)
+        notes += more
     for path, value in values:
         variables[path].assign(value)
-    if preprocessing is None:
-        usual = usual_preprocessing or _published_preprocessing(checkpoint, notes)
-        preprocessing = usual and _fitting(usual, model, shapes)
     set_preprocessing(model, preprocessing)
     for note in notes:
         warnings.warn(f"{model.name}: {note}.", stacklevel=_levels_in_package() + 1)
-
-
-def _published_preprocessing(checkpoint, notes):
-    """Returns what a family's published networks eat, or `None` and a note for another network."""
-    family = checkpoint.family
-    present = vars(checkpoint.spec)
-    if checkpoint.has_top:
-        present = present | {"classes": _source_classes(checkpoint)}
-    for field, value in family.published.items():
-        if present.get(field, value) != value:
-            notes.append(
-                f"no preprocessing is noted, for {family.name}'s networks have {field}={value!r}, "
-                f"this one {present[field]!r}; `set_preprocessing` notes what it was trained on"
-            )
-            return None
-    return family.preprocessing
 
 
 def _levels_in_package():
@@ -211,18 +196,3 @@ def _levels_in_package():
     while frame is not None and frame.f_globals.get("__name__", "").startswith("keras_resnets"):
         levels, frame = levels + 1, frame.f_back
     return levels
-
-
-def _fitting(preprocessing, model, shapes):
-    """Returns a family's preprocessing for the size of a model's images, or `None`."""
-    shape = list(model.input_shape[1:])
-    channels = shapes["stem_conv/conv/kernel"][2]
-    if channels != len(preprocessing.mean):
-        return None
-    if keras.config.image_data_format() == "channels_first":
-        shape = shape[1:] + shape[:1]
-    height, width = shape[:2]
-    if height is None or width is None or (height, width) == (preprocessing.crop,) * 2:
-        return preprocessing
-    resize = round(preprocessing.resize * max(height, width) / preprocessing.crop)
-    return dataclasses.replace(preprocessing, resize=resize, crop=(height, width))
