@@ -20,6 +20,7 @@ from keras_resnets.weights.matching import match
 from keras_resnets.weights.model_check import check_model
 from keras_resnets.weights.recognition import Checkpoint, recognize
 from keras_resnets.weights.source import source_arrays
+from keras_resnets.weights.usual_preprocessing import usual_preprocessing_for
 
 
 def convert_weights(
@@ -179,6 +180,7 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes)
     if preprocessing is None:
+<<<<<<< HEAD
         usual = usual_preprocessing or _published_preprocessing(checkpoint, notes)
         # Of another number of channels it says nothing.
         if usual and shapes["stem_conv/conv/kernel"][2] == len(usual.mean):
@@ -186,22 +188,15 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
     set_preprocessing(model, preprocessing)  # raises before anything is loaded
     for path, value in values:
         variables[path].assign(value)
+=======
+        preprocessing, more = usual_preprocessing_for(model, checkpoint, usual_preprocessing)
+        notes += more
+    for path, value in values:
+        variables[path].assign(value)
+    set_preprocessing(model, preprocessing)
+>>>>>>> w/weights
     for note in notes:
         warnings.warn(f"{model.name}: {note}.", stacklevel=_levels_in_package() + 1)
-
-
-def _published_preprocessing(checkpoint, notes):
-    """Returns what a family's published networks eat, or `None` and a note for another network."""
-    family, spec = checkpoint.family, checkpoint.spec
-    for field, value in family.published.items():
-        if getattr(spec, field) != value:
-            notes.append(
-                f"no preprocessing is noted, for {family.name}'s networks have {field}={value!r}, "
-                f"this one {getattr(spec, field)!r}; `set_preprocessing` notes what it was "
-                "trained on"
-            )
-            return None
-    return family.preprocessing
 
 
 def _levels_in_package():

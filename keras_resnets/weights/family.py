@@ -36,8 +36,8 @@ class Family:
         shortcuts: The options that the family's networks have. `"A"` pads on both sides.
         strides_on: Where its bottlenecks may carry the stride; the first unless one says else.
         preprocessing: What its published networks eat, unless the checkpoint's source says else.
-        published: The fields of a spec that tell the published networks from others under the same
-            names, whose preprocessing is not known.
+        published: The fields of a spec, and the number of classes, that tell the published networks
+            from others under the same names, whose preprocessing is not known.
     """
 
     name: str

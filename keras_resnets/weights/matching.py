@@ -53,8 +53,10 @@ def match(
         problems.check(name, path, shapes[path], use="folded into our")
     problems.surplus = _left_over(checkpoint, spec)
     problems.raise_if_any()
+    # What the family's ε has more than ours goes to the variance: their sum is what counts.
+    more = checkpoint.family.epsilon - BatchNormalization().epsilon
     values = (
-        (path, _value(checkpoint, name, biases.get(path), path, shapes[path]))
+        (path, _value(checkpoint, name, biases.get(path), more, path, shapes[path]))
         for path, name in names.items()
     )
     return values, notes
@@ -66,23 +68,21 @@ def _wanted(checkpoint, name, path, shapes, notes):
     array = checkpoint.arrays.get(name)
     if path == STEM and array is not None and array.ndim == 4:
         channels = _to_our_layout(array, path, checkpoint.family).shape[2]
-        if channels != wanted[2]:
+        if channels not in (0, wanted[2]):
             notes.append(f"the stem's kernel was adapted from {channels} to {wanted[2]} channels")
             wanted = (*wanted[:2], channels, wanted[3])
     return _their_shape(wanted, path, checkpoint.family)
 
 
-def _value(checkpoint, name, bias_name, path, shape):
+def _value(checkpoint, name, bias_name, more_epsilon, path, shape):
     """Returns the value for a variable, computed in double precision where it is not copied."""
     array = _to_our_layout(checkpoint.arrays[name], path, checkpoint.family)
     if path == STEM and array.shape != shape:
         array = adapt_channels(array.astype("float64"), shape[2])
     if bias_name is not None:  # BN(x + b) with the mean m is BN(x) with m - b
         array = array.astype("float64") - checkpoint.arrays[bias_name].astype("float64")
-    if path.endswith("/moving_variance"):  # its sum with ε is what counts
-        difference = checkpoint.family.epsilon - BatchNormalization().epsilon
-        if difference:
-            array = array.astype("float64") + difference
+    if more_epsilon and path.endswith("/moving_variance"):
+        array = array.astype("float64") + more_epsilon
     return array.astype("float32")
 
 

@@ -41,7 +41,8 @@ def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
         some = ", ".join(repr(name) for name in list(arrays)[:5]) or "no arrays"
         raise ValueError(
             "`source` must hold a residual network of one of the families "
-            f"{', '.join(family.name for family in FAMILIES)}. Received: {some}"
+            f"{', '.join(family.name for family in FAMILIES)}; what a model of this package saved "
+            f"belongs in its factory's `weights`. Received: {some}"
             f"{', …' if len(arrays) > 5 else ''}"
         )
     return max(candidates, key=_agreement)

@@ -200,6 +200,20 @@ def test_a_model_without_top_leaves_the_classifier_out(state):
     np.testing.assert_array_equal(weight(model, "stem_conv/norm/beta"), state["bn1.bias"])
 
 
+def test_a_classifier_without_its_bias_is_left_out_with_the_top(state):
+    spec = model_spec(convert_weights(state, **SIZE))
+    del state["fc.bias"]
+    model = keras_resnets.build_model(spec, include_top=False, **SIZE)
+    assert convert_weights(state, model) is model
+
+
+def test_a_stem_without_channels_is_misshapen(state):
+    model = convert_weights(state, **SIZE)
+    state["conv1.weight"] = state["conv1.weight"][:, :0]
+    with pytest.raises(ValueError, match=r"float32 \(4, 0, 7, 7\), must be float \(4, 3, 7, 7\)"):
+        convert_weights(state, model)
+
+
 def test_one_channel_sees_a_grey_image_as_three_would(state, rng):
     colour = convert_weights(state, classifier_activation="linear", **SIZE)
     with pytest.warns(UserWarning, match="adapted from 3 to 1 channels"):
@@ -246,6 +260,12 @@ def test_akamaster_s_own_networks_carry_what_they_were_trained_on():
     # Its repository: ToTensor, Normalize with ImageNet's mean and deviation, no resizing.
     expected = keras_resnets.Preprocessing.imagenet(32, 32)
     assert model_preprocessing(convert_weights(state)) == expected
+    with pytest.warns(UserWarning, match="classifier of 3 classes begins anew"):
+        assert model_preprocessing(convert_weights(state, classes=3)) == expected
+    state["linear.weight"] = np.zeros((100, 64), "float32")  # CIFAR-100: by another
+    state["linear.bias"] = np.zeros(100, "float32")
+    with pytest.warns(UserWarning, match="akamaster's networks have classes=10, this one 100"):
+        assert model_preprocessing(convert_weights(state)) is None
 
 
 @pytest.mark.parametrize("family", ["torchvision", "akamaster"])

@@ -28,5 +28,5 @@ AKAMASTER = Family(
     # It normalizes CIFAR with ImageNet's statistics. Its namesakes, such as kuangliu's ResNet-18 of
     # 64 to 512 channels, take others.
     preprocessing=Preprocessing.imagenet(resize=32, crop=32),
-    published={"stem": "cifar", "shortcut": "A", "widths": (16, 32, 64)},
+    published={"stem": "cifar", "shortcut": "A", "widths": (16, 32, 64), "classes": 10},
 )
