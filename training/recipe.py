@@ -287,3 +287,8 @@ class Recipe:
 
     def __post_init__(self):
         check_recipe(self)
+
+    @property
+    def test_image_size(self) -> int:
+        """Height and width of the images that the network is measured on, and handed on for."""
+        return self.evaluation.image_size or self.data.image_size

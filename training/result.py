@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_resnets.analysis import count_parameters
 from training.checkpoint import weights_sha256
@@ -46,11 +45,8 @@ def write_result(
     Raises:
         OSError: If one of them cannot be written.
     """
-    mean, std = learner.mean_and_std
-    if mean.ndim == 3:
-        std = np.broadcast_to(std, mean.shape)
     with written_whole(folder / "model.keras") as path:
-        serving_model(learner.recipe, learner.measured, mean, std).save(path)
+        serving_model(learner.recipe, learner.measured, *learner.mean_and_std).save(path)
     with written_whole(folder / "curves.png") as path:
         draw_curves(metrics, path)
     class_names = learner.test_source.class_names
