@@ -264,7 +264,7 @@ class Recipe:
         ema: Decay a step of the moving average of the weights, in [0, 1); 0 for none. Where there
             is one, it is what is evaluated and exported.
         head_only: Duration at the start during which only the classifier is trained.
-        checkpoint_every: Duration between checkpoints.
+        checkpoint_every: Duration between checkpoints. Before each evaluation there is one, too.
 
     Raises:
         ValueError: If a value is not allowed, or contradicts or has no effect beside another.

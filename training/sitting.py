@@ -93,7 +93,7 @@ class Sitting:
         self._check_that_workers_agree()
         if self.is_chief:
             write_json(self.folder / "environment.json", self.environment)
-            self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.state.step)
+            self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.state.evaluated)
             if self.tensorboard:
                 self.events = EventLog(self.folder / "tensorboard", self.metrics.entries)
 
@@ -198,18 +198,24 @@ class Sitting:
             )
 
     def _do_what_is_due(self, bar):
-        """Measures the test split and saves, whichever is due at the step reached and not done."""
+        """Saves and measures the test split, whichever is due at the step reached and not done.
+
+        It saves before it measures: whatever happens meanwhile, no step is lost. A run that goes on
+        from there measures once more, with the same outcome.
+        """
         state = self.state
         is_last = state.step == self.total
         is_measured = state.evaluated == state.step
-        if not is_measured and (is_last or state.step % self.evaluate_every == 0):
+        measures = not is_measured and (is_last or state.step % self.evaluate_every == 0)
+        if measures or state.step % self.checkpoint_every == 0:
+            self.save()
+        if measures:
             self._measure(bar)
-        if is_last or state.step % self.checkpoint_every == 0:
+        if is_last:
             self.save()
 
     def _measure(self, bar):
         """Measures the test split, and notes what came of it in the state and in the metrics."""
-        self._check_variables()
         scores = self.learner.evaluate(self._stop_if_asked)
         state = self.state
         entry: dict[str, Any] = {

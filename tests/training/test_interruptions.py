@@ -232,13 +232,48 @@ def test_a_full_disk_is_named_and_the_last_checkpoint_stays(whole, tmp_path, mon
     assert error.value.errno == errno.ENOSPC
     assert not (folder / "result.json").exists()
     last = latest_checkpoint(folder / "checkpoints")[0]
-    assert last.step == (2 if name == "metrics.jsonl" else 7)
+    assert last.step == (3 if name == "metrics.jsonl" else 7)
+    assert train(folder) == 0
+    assert outcome(folder) == whole
+
+
+@pytest.mark.parametrize("step", [3, 6, 7])
+def test_what_fails_while_it_measures_costs_no_step(whole, tmp_path, monkeypatch, step):
+    """An image of the test split cannot be read, say, until somebody repairs it."""
+    folder, seen = tmp_path / "run", []
+
+    def at(what, now):
+        seen.append((what, now))
+        if (what, now) == ("evaluate", step):
+            raise OSError("b/001.jpg cannot be read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretendedLearner, "at", staticmethod(at))
+        for _ in range(2):
+            with pytest.raises(OSError, match="001"):
+                train(folder)
+    assert latest_checkpoint(folder / "checkpoints")[0].step == step
+    assert [now for what, now in seen if what == "train"] == [*range(1, step + 1)]  # once each
+    assert train(folder) == 0
+    assert outcome(folder) == whole
+
+
+@pytest.mark.parametrize(
+    "line", ["3", "null", "[1]", '"text"', "{}", '{"step": null}', '{"step": "3"}', '{"ste', "\0\0"]
+)
+def test_a_damaged_line_of_the_metrics_is_taken_out(whole, tmp_path, monkeypatch, line):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", stopped_while(np.savez))
+        assert train(folder) == 143
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write(f"{line}\n")
     assert train(folder) == 0
     assert outcome(folder) == whole
 
 
 @pytest.mark.parametrize("shows", [True, False])
-@pytest.mark.parametrize(("step", "saved"), [(1, 0), (2, 0), (3, 2), (4, 2), (5, 4), (7, 6)])
+@pytest.mark.parametrize(("step", "saved"), [(1, 0), (2, 0), (3, 2), (4, 3), (5, 4), (7, 6)])
 def test_what_is_not_finite_is_named_and_gets_into_no_file(
     tmp_path, monkeypatch, step, saved, shows
 ):
@@ -266,7 +301,7 @@ def test_steps_that_half_precision_leaves_out_for_ever_end_the_run(tmp_path, mon
     scales = iter([2.0**-9, 2.0**-9, 2.0**-9, 2.0**-11])
     monkeypatch.setattr(PretendedLearner, "loss_scale", property(lambda learner: next(scales)))
     with pytest.raises(
-        Diverged, match=r"^Step 4 of 7: a gradient.* The checkpoint of step 2 stays"
+        Diverged, match=r"^Step 4 of 7: a gradient.* The checkpoint of step 3 stays"
     ):
         train(tmp_path)
 
