@@ -58,7 +58,7 @@ def run(
     Raises:
         SystemExit: With the same statuses, after a signal that came before there was a step to
             save.
-        ValueError: If `steps_per_call` is negative; if `run_dir` is a file, holds a run by another
+        ValueError: If `steps_per_call` is negative; if Keras has the channels first; if `run_dir` is a file, holds a run by another
             recipe or on other data, or another process is at work in it; if the strategy
             contradicts the cluster, or the batch cannot be shared equally by the replicas.
         LostWorker: If another worker is gone.
@@ -69,6 +69,12 @@ def run(
     if steps_per_call < 0:
         raise ValueError(
             f"`steps_per_call` must be at least 0. Received: steps_per_call={steps_per_call}"
+        )
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "Keras's `image_data_format` must be 'channels_last' to train, as the images are read "
+            "so; it is set in the file keras.json. "
+            f"Received: image_data_format={keras.config.image_data_format()!r}"
         )
     if run_dir.exists() and not run_dir.is_dir():
         raise ValueError(f"`run_dir` must be a folder. Received: run_dir={str(run_dir)!r}")

@@ -50,6 +50,8 @@ def describe_environment(strategy: tf.distribute.Strategy) -> dict[str, Any]:
         "replicas": strategy.num_replicas_in_sync,
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "image_data_format": keras.config.image_data_format(),
+        "floatx": keras.config.floatx(),
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "flags": {name: os.environ.get(name, "") for name in FLAGS},
     }

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 
+import keras
 import numpy as np
 import pytest
 from rich.console import Console
@@ -180,6 +181,37 @@ def test_steps_per_call_must_not_be_negative(tmp_path, steps_per_call):
     with pytest.raises(ValueError, match=f"at least 0. Received: steps_per_call={steps_per_call}"):
         run(RECIPE, tmp_path / "run", steps_per_call=steps_per_call)
     assert not (tmp_path / "run").exists()
+
+
+def test_channels_first_is_refused_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
+    with pytest.raises(ValueError, match=r"keras\.json\. Received: .*='channels_first'"):
+        train(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_environment_says_how_keras_is_set(tmp_path):
+    train(tmp_path)
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["image_data_format"] == "channels_last"
+    assert environment["floatx"] == "float32"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_what_cannot_begin_leaves_nothing(tmp_path, monkeypatch, exists):
+    folder = tmp_path / "run"
+    if exists:
+        folder.mkdir()
+
+    def missing(*arguments):
+        raise ValueError("no such data set")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.run.open_source", missing)
+        with pytest.raises(ValueError, match="no such data set"):
+            train(folder)
+    assert [*tmp_path.iterdir()] == ([folder] if exists else [])
+    assert not exists or not [*folder.iterdir()]
 
 
 def test_a_stop_costs_no_handler(tmp_path):
