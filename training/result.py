@@ -73,6 +73,9 @@ def describe_result(
         class_names: Names of the classes.
         model: The network as it was trained. `weights_sha256` is taken over the bytes of all its
             variables, in the order of `model.variables`.
+
+    Returns:
+        JSON values by name. `seconds` and `images_per_second` are as `State` has time and pace.
     """
     accuracies = [
         None if math.isnan(accuracy) else accuracy  # a class without test examples
@@ -95,6 +98,6 @@ def describe_result(
         "examples": state.step * recipe.batch,
         "skipped_images": state.skipped,
         "seconds": round(state.seconds, 1),
-        "images_per_second": round(state.step * recipe.batch / state.seconds, 1),
+        "images_per_second": round(state.steps_per_second * recipe.batch, 1),
         "weights_sha256": weights_sha256(model.variables),
     }

@@ -58,9 +58,10 @@ def run(
     Raises:
         SystemExit: With the same statuses, after a signal that came before there was a step to
             save.
-        ValueError: If `steps_per_call` is negative; if Keras has the channels first; if `run_dir` is a file, holds a run by another
-            recipe or on other data, or another process is at work in it; if the strategy
-            contradicts the cluster, or the batch cannot be shared equally by the replicas.
+        ValueError: If `steps_per_call` is negative; if Keras has the channels first; if `run_dir`
+            is a file, holds a run by another recipe or on other data, or another process is at work
+            in it; if the strategy contradicts the cluster, or the batch cannot be shared equally by
+            the replicas.
         LostWorker: If another worker is gone.
         OSError: If a file cannot be written, for instance on a full disk; the last checkpoint
             stays.

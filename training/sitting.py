@@ -65,6 +65,7 @@ class Sitting:
         self.is_chief = is_chief(learner.strategy)
         self._gather = make_gather(learner.strategy)
         self.state = State()
+        self._built: bool | None = None  # the graph of the last call: whether of the head alone
         self._saved = State()  # at step 0 there is nothing to save
         self.total = self._steps(recipe.length)
         self.evaluate_every = self._steps(recipe.evaluation.every)
@@ -168,7 +169,8 @@ class Sitting:
     def _train_stretch(self, batches, end, steps_per_call, bar):
         """Trains up to a step at which something is due."""
         state = self.state
-        train = self.learner.train_function(is_head_only=state.step < self.head_only)
+        is_head_only = state.step < self.head_only
+        train = self.learner.train_function(is_head_only)
         while state.step < end:
             self._stop_if_asked()
             steps = min(steps_per_call, end - state.step)
@@ -185,6 +187,10 @@ class Sitting:
                 self._diverge(state.step + taken, "a gradient, however the loss is scaled,")
             state.step += taken
             state.seconds += seconds
+            if self._built == is_head_only:
+                state.steady_seconds += seconds
+                state.steps_of_steady_seconds += taken
+            self._built = is_head_only
             state.loss_sum += loss
             state.correct += int(progress.correct)
             state.examples += taken * self.recipe.batch

@@ -22,7 +22,7 @@ from tests.training.pretended_learner import (
 )
 from training.checkpoint import latest_checkpoint
 from training.run import run
-from training.state import Diverged
+from training.state import Diverged, State
 
 pytestmark = pytest.mark.usefixtures("pretend")
 
@@ -212,6 +212,34 @@ def test_what_cannot_begin_leaves_nothing(tmp_path, monkeypatch, exists):
             train(folder)
     assert [*tmp_path.iterdir()] == ([folder] if exists else [])
     assert not exists or not [*folder.iterdir()]
+
+
+def test_the_pace_is_that_without_the_first_call_of_each_sitting(tmp_path, monkeypatch):
+    """The first call builds the graph: here it takes 100 s, and each other one half a second."""
+    now, sittings = 0.0, []
+
+    def at(what, step):
+        nonlocal now
+        if what in ("start", "resume"):
+            sittings.append(0)
+        if what == "train":
+            now += 0.5 if sittings[-1] else 100.0
+            sittings[-1] += 1
+        if (what, step) == ("train", 4) and len(sittings) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    monkeypatch.setattr(PretendedLearner, "at", staticmethod(at))
+    assert train(tmp_path) == 143
+    assert train(tmp_path) == 0
+    assert sittings == [4, 3]
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["seconds"] == 2 * 100 + 5 * 0.5
+    assert result["images_per_second"] == 10 / 0.5
+
+
+def test_where_each_call_built_the_graph_the_pace_is_over_all():
+    assert State(step=6, seconds=3.0).steps_per_second == 2.0
 
 
 def test_a_stop_costs_no_handler(tmp_path):
