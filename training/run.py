@@ -17,6 +17,7 @@ from training.result import RESULT
 from training.run_directory import write_text
 from training.run_lock import locked
 from training.sitting import CHECKPOINTS, COMPLETE, Sitting
+from training.stderr import held_stderr
 from training.stop_signals import StopSignals
 from training.strategy import ClusterName, StrategyName, check_shares, is_chief, make_strategy
 from training.workers import lost_workers_named
@@ -105,7 +106,10 @@ def run(
             if is_chief(strategy):  # not before all that the recipe asks for was found
                 write_text(run_dir / RECIPE, recipe_to_toml(recipe))
             sitting.resume()
-            return sitting.train(steps_per_call or (20 if has_gpu else 1))
+            # Decoders complain of an image that is skipped at each of their attempts, without a name.
+            skips = recipe.data.on_bad_image == "skip"
+            with held_stderr() if skips else contextlib.nullcontext():
+                return sitting.train(steps_per_call or (20 if has_gpu else 1))
 
 
 def _is_complete(recipe, folder, console):

@@ -1,6 +1,7 @@
 """Wherever a run is killed, asked to stop or fails to write, it ends as if nothing had been."""
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -21,6 +22,7 @@ from tests.training.pretended_learner import (
     pretend,  # noqa: F401
 )
 from training.checkpoint import latest_checkpoint
+from training.recipe import Data
 from training.run import run
 from training.state import Diverged, State
 
@@ -330,6 +332,28 @@ def test_a_damaged_line_of_the_metrics_is_taken_out(whole, tmp_path, monkeypatch
         file.write(f"{line}\n")
     assert train(folder) == 0
     assert outcome(folder) == whole
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("on_bad_image", ["error", "skip"])
+def test_what_decoders_say_is_shown_unless_bad_images_are_skipped_or_a_run_fails(
+    tmp_path, monkeypatch, capfd, on_bad_image, fails
+):
+    data = Data(source="folder:any", image_size=8, on_bad_image=on_bad_image)
+
+    def at(what, step):
+        if what == "train":
+            os.write(2, b"x" * 5000 + f" complaint {step}\n".encode())
+        if fails and (what, step) == ("train", 7):
+            raise OSError("our own error")
+
+    monkeypatch.setattr(PretendedLearner, "at", staticmethod(at))
+    recipe = dataclasses.replace(RECIPE, data=data)
+    with pytest.raises(OSError, match="our own") if fails else contextlib.nullcontext():
+        assert train(tmp_path, recipe) == 0
+    shown = capfd.readouterr().err
+    assert ("complaint 1\n" in shown) == (on_bad_image == "error")
+    assert ("complaint 7\n" in shown) == (on_bad_image == "error" or fails)
 
 
 @pytest.mark.parametrize("shows", [True, False])
