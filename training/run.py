@@ -106,7 +106,7 @@ def run(
             if is_chief(strategy):  # not before all that the recipe asks for was found
                 write_text(run_dir / RECIPE, recipe_to_toml(recipe))
             sitting.resume()
-            # Decoders complain of an image that is skipped at each of their attempts, without a name.
+            # Decoders complain of each image that is skipped, at each attempt and without a name.
             skips = recipe.data.on_bad_image == "skip"
             with held_stderr() if skips else contextlib.nullcontext():
                 return sitting.train(steps_per_call or (20 if has_gpu else 1))

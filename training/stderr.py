@@ -6,7 +6,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-
 SHOWN = 10_000  # bytes
 
 
