@@ -77,7 +77,7 @@ class LAMB(keras.optimizers.Optimizer):
 
         if self.adapt_norm_and_bias or len(variable.shape) > 1:
             update = update + self.layer_decay * variable
-            update = update * _trust_ratio(keras.ops.norm(variable), keras.ops.norm(update))
+            update = update * _trust_ratio(_norm(variable), _norm(update))
         self.assign_sub(variable, learning_rate * update)
 
     def get_config(self):
@@ -94,6 +94,11 @@ class LAMB(keras.optimizers.Optimizer):
 def _one_minus_power(beta, step):
     """Returns 1 − βᵗ; in float32, the difference itself is wrong by 5e-5 of 1 − 0.999."""
     return -keras.ops.expm1(step * math.log(beta))
+
+
+def _norm(tensor):
+    """Returns the norm of all the numbers; `keras.ops.norm` takes no kernel of four dimensions."""
+    return keras.ops.sqrt(keras.ops.sum(keras.ops.square(tensor)))
 
 
 def _trust_ratio(weight_norm, update_norm):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 import keras_resnets
+from training.data.normalization import resized_mean
 from training.initial_weights import load_initial_weights
 from training.recipe import Recipe
 from training.sync_batch_norm import synchronize_batch_norm
@@ -19,14 +20,15 @@ def build_network(
     Call it under the scope of the strategy to train with.
 
     Args:
-        recipe: Its `model` and `data.image_size` count, and the dtype policy that is set.
+        recipe: Its `model` and its image sizes count, and the dtype policy that is set.
         classes: Number of classes.
         channels: Number of channels of an image.
         load_weights: Whether the recipe's initial weights are loaded, if it has any. They need not
             be where a checkpoint will take their place.
 
     Returns:
-        A model from `(batch, size, size, channels)` to `(batch, classes)`.
+        A model from `(batch, size, size, channels)` to `(batch, classes)`. Where the images of the
+        evaluation have another size than those of training, it takes any.
 
     Raises:
         ValueError: If the model has no such option, or the weights do not fit it.
@@ -56,15 +58,19 @@ def serving_model(
         recipe: That of `trained`.
         trained: The network as `build_network` gave it.
         mean: What was subtracted from values in [0, 1]: `(channels,)` or a whole image.
-        std: What they were divided by afterwards, of the same shape.
+        std: What they were divided by afterwards: `(channels,)`.
 
     Returns:
-        A model with the same weights, which normalizes the image itself.
+        A model with the same weights, which normalizes the image itself. Its images have the size
+        of those of the evaluation.
     """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        pixels = keras.Input(trained.input_shape[1:], name="pixels")
+        size = recipe.test_image_size
+        pixels = keras.Input((size, size, trained.input_shape[-1]), name="pixels")
+        mean = resized_mean(mean, size)
+        std = np.broadcast_to(std, mean.shape)
         axis = -1 if mean.ndim == 1 else (1, 2, 3)
         normalized = keras.layers.Normalization(
             axis=axis, mean=mean * 255.0, variance=(std * 255.0) ** 2, name="normalized"
@@ -84,7 +90,7 @@ def _create(recipe, classes, activation, channels=None, input_tensor=None):
     chosen = recipe.model
     arguments = {"classes": classes, "classifier_activation": activation}
     if input_tensor is None:
-        size = recipe.data.image_size
+        size = recipe.data.image_size if recipe.test_image_size == recipe.data.image_size else None
         arguments["input_shape"] = (size, size, channels)
     else:
         arguments["input_tensor"] = input_tensor

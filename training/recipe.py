@@ -264,7 +264,7 @@ class Recipe:
         ema: Decay a step of the moving average of the weights, in [0, 1); 0 for none. Where there
             is one, it is what is evaluated and exported.
         head_only: Duration at the start during which only the classifier is trained.
-        checkpoint_every: Duration between checkpoints.
+        checkpoint_every: Duration between checkpoints. Before each evaluation there is one, too.
 
     Raises:
         ValueError: If a value is not allowed, or contradicts or has no effect beside another.
@@ -287,3 +287,8 @@ class Recipe:
 
     def __post_init__(self):
         check_recipe(self)
+
+    @property
+    def test_image_size(self) -> int:
+        """Height and width of the images that the network is measured on, and handed on for."""
+        return self.evaluation.image_size or self.data.image_size

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from keras_resnets import ResNetSpec
+from keras_resnets.models.variants import VARIANTS
 from training.duration import parse_duration
 from training.recipe_fields import (
     lasts,
@@ -55,7 +57,23 @@ def check_recipe(recipe: Any) -> None:
         data__mean=recipe.data.mean,
         data__std=recipe.data.std,
     )
+    _check_sizes(recipe)
     _check_durations(recipe)
+
+
+def _check_sizes(recipe):
+    """Raises if the network would halve an image more often than it can be halved."""
+    chosen = recipe.model
+    spec = ResNetSpec.from_json(chosen.spec) if chosen.spec else VARIANTS[chosen.name]
+    sizes = {"data.image_size": recipe.data.image_size}
+    if recipe.evaluation.image_size:
+        sizes["evaluation.image_size"] = recipe.evaluation.image_size
+    for name, size in sizes.items():
+        require(
+            size >= spec.natural_stride,
+            f"`{name}` must be at least {spec.natural_stride}, the stride of this network",
+            **{name.replace(".", "__"): size, "model__name": chosen.name},
+        )
 
 
 def _check_durations(recipe):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_resnets.analysis import count_parameters
 from training.checkpoint import weights_sha256
@@ -46,11 +45,8 @@ def write_result(
     Raises:
         OSError: If one of them cannot be written.
     """
-    mean, std = learner.mean_and_std
-    if mean.ndim == 3:
-        std = np.broadcast_to(std, mean.shape)
     with written_whole(folder / "model.keras") as path:
-        serving_model(learner.recipe, learner.measured, mean, std).save(path)
+        serving_model(learner.recipe, learner.measured, *learner.mean_and_std).save(path)
     with written_whole(folder / "curves.png") as path:
         draw_curves(metrics, path)
     class_names = learner.test_source.class_names
@@ -77,6 +73,9 @@ def describe_result(
         class_names: Names of the classes.
         model: The network as it was trained. `weights_sha256` is taken over the bytes of all its
             variables, in the order of `model.variables`.
+
+    Returns:
+        JSON values by name. `seconds` and `images_per_second` are as `State` has time and pace.
     """
     accuracies = [
         None if math.isnan(accuracy) else accuracy  # a class without test examples
@@ -99,6 +98,6 @@ def describe_result(
         "examples": state.step * recipe.batch,
         "skipped_images": state.skipped,
         "seconds": round(state.seconds, 1),
-        "images_per_second": round(state.step * recipe.batch / state.seconds, 1),
+        "images_per_second": round(state.steps_per_second * recipe.batch, 1),
         "weights_sha256": weights_sha256(model.variables),
     }

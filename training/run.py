@@ -17,6 +17,7 @@ from training.result import RESULT
 from training.run_directory import write_text
 from training.run_lock import locked
 from training.sitting import CHECKPOINTS, COMPLETE, Sitting
+from training.stderr import held_stderr
 from training.stop_signals import StopSignals
 from training.strategy import ClusterName, StrategyName, check_shares, is_chief, make_strategy
 from training.workers import lost_workers_named
@@ -58,9 +59,10 @@ def run(
     Raises:
         SystemExit: With the same statuses, after a signal that came before there was a step to
             save.
-        ValueError: If `steps_per_call` is negative; if `run_dir` is a file, holds a run by another
-            recipe or on other data, or another process is at work in it; if the strategy
-            contradicts the cluster, or the batch cannot be shared equally by the replicas.
+        ValueError: If `steps_per_call` is negative; if Keras has the channels first; if `run_dir`
+            is a file, holds a run by another recipe or on other data, or another process is at work
+            in it; if the strategy contradicts the cluster, or the batch cannot be shared equally by
+            the replicas.
         LostWorker: If another worker is gone.
         OSError: If a file cannot be written, for instance on a full disk; the last checkpoint
             stays.
@@ -69,6 +71,12 @@ def run(
     if steps_per_call < 0:
         raise ValueError(
             f"`steps_per_call` must be at least 0. Received: steps_per_call={steps_per_call}"
+        )
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "Keras's `image_data_format` must be 'channels_last' to train, as the images are read "
+            "so; it is set in the file keras.json. "
+            f"Received: image_data_format={keras.config.image_data_format()!r}"
         )
     if run_dir.exists() and not run_dir.is_dir():
         raise ValueError(f"`run_dir` must be a folder. Received: run_dir={str(run_dir)!r}")
@@ -98,7 +106,10 @@ def run(
             if is_chief(strategy):  # not before all that the recipe asks for was found
                 write_text(run_dir / RECIPE, recipe_to_toml(recipe))
             sitting.resume()
-            return sitting.train(steps_per_call or (20 if has_gpu else 1))
+            # Decoders complain of each image that is skipped, at each attempt and without a name.
+            skips = recipe.data.on_bad_image == "skip"
+            with held_stderr() if skips else contextlib.nullcontext():
+                return sitting.train(steps_per_call or (20 if has_gpu else 1))
 
 
 def _is_complete(recipe, folder, console):

@@ -50,6 +50,8 @@ def describe_environment(strategy: tf.distribute.Strategy) -> dict[str, Any]:
         "replicas": strategy.num_replicas_in_sync,
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "image_data_format": keras.config.image_data_format(),
+        "floatx": keras.config.floatx(),
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "flags": {name: os.environ.get(name, "") for name in FLAGS},
     }
@@ -83,14 +85,16 @@ class MetricsFile:
 
     Args:
         path: The file; made if missing.
-        step: Number of steps done. Lines of later steps, which a killed run wrote and this one
-            writes again, are taken out.
+        evaluated: Number of steps done when the test split was last measured. Lines of later
+            steps, which a killed run wrote and this one writes again, are taken out; so are those
+            that are no such objects.
     """
 
-    def __init__(self, path: Path, step: int):
+    def __init__(self, path: Path, evaluated: int):
         self._path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        self.entries = [entry for entry in map(_parsed, lines) if entry and entry["step"] <= step]
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        entries = filter(None, map(_parsed, text.splitlines()))
+        self.entries = [entry for entry in entries if entry["step"] <= evaluated]
         write_text(path, "".join(json.dumps(entry) + "\n" for entry in self.entries))
 
     def append(self, entry: dict[str, Any]) -> None:
@@ -115,11 +119,13 @@ class MetricsFile:
 
 
 def _parsed(line):
-    """Returns a line's object, or `None` for one that a kill left half written."""
+    """Returns a line's object, or `None` for one that a kill or something else has damaged."""
     try:
-        return json.loads(line)
+        entry = json.loads(line)
     except ValueError:
         return None
+    is_entry = isinstance(entry, dict) and type(entry.get("step")) is int
+    return entry if is_entry else None
 
 
 def _processor():

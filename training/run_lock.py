@@ -15,7 +15,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Holds a run's folder, so that no other process writes to it.
 
     The lock is the kernel's (`flock`): it ends with the process, also by SIGKILL, and the file that
-    is left says nothing. The file names who holds it.
+    is left says nothing. The file names who holds it. Where nothing came to stand beside it, as
+    after wrong arguments, it is removed again, and so is the folder if it was made here.
 
     Args:
         folder: The run's folder; made if missing.
@@ -23,17 +24,33 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: If another process holds it.
     """
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    path = folder / LOCK
+    with open(path, "a+", encoding="utf-8") as file:
+        if not _is_taken(file, path):
             file.seek(0)
             raise ValueError(
                 "`run_dir` must not be in use by another process. "
                 f"Received: run_dir={str(folder)!r}, in use by {file.read().strip() or 'another'}"
-            ) from error
+            )
         with contextlib.suppress(OSError):  # on a full disk the lock holds without a name
             os.truncate(file.fileno(), 0)
             os.write(file.fileno(), f"process {os.getpid()} on {platform.node()}\n".encode())
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # another process may have begun
+                if [*folder.iterdir()] == [path]:
+                    path.unlink()
+                    if is_new:
+                        folder.rmdir()
+
+
+def _is_taken(file, path):
+    """Takes the lock and returns whether it could: not one of a file that was just removed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())

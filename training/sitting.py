@@ -65,6 +65,7 @@ class Sitting:
         self.is_chief = is_chief(learner.strategy)
         self._gather = make_gather(learner.strategy)
         self.state = State()
+        self._built: bool | None = None  # the graph of the last call: whether of the head alone
         self._saved = State()  # at step 0 there is nothing to save
         self.total = self._steps(recipe.length)
         self.evaluate_every = self._steps(recipe.evaluation.every)
@@ -93,7 +94,7 @@ class Sitting:
         self._check_that_workers_agree()
         if self.is_chief:
             write_json(self.folder / "environment.json", self.environment)
-            self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.state.step)
+            self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.state.evaluated)
             if self.tensorboard:
                 self.events = EventLog(self.folder / "tensorboard", self.metrics.entries)
 
@@ -168,7 +169,8 @@ class Sitting:
     def _train_stretch(self, batches, end, steps_per_call, bar):
         """Trains up to a step at which something is due."""
         state = self.state
-        train = self.learner.train_function(is_head_only=state.step < self.head_only)
+        is_head_only = state.step < self.head_only
+        train = self.learner.train_function(is_head_only)
         while state.step < end:
             self._stop_if_asked()
             steps = min(steps_per_call, end - state.step)
@@ -185,6 +187,10 @@ class Sitting:
                 self._diverge(state.step + taken, "a gradient, however the loss is scaled,")
             state.step += taken
             state.seconds += seconds
+            if self._built == is_head_only:
+                state.steady_seconds += seconds
+                state.steps_of_steady_seconds += taken
+            self._built = is_head_only
             state.loss_sum += loss
             state.correct += int(progress.correct)
             state.examples += taken * self.recipe.batch
@@ -198,18 +204,24 @@ class Sitting:
             )
 
     def _do_what_is_due(self, bar):
-        """Measures the test split and saves, whichever is due at the step reached and not done."""
+        """Saves and measures the test split, whichever is due at the step reached and not done.
+
+        It saves before it measures: whatever happens meanwhile, no step is lost. A run that goes on
+        from there measures once more, with the same outcome.
+        """
         state = self.state
         is_last = state.step == self.total
         is_measured = state.evaluated == state.step
-        if not is_measured and (is_last or state.step % self.evaluate_every == 0):
+        measures = not is_measured and (is_last or state.step % self.evaluate_every == 0)
+        if measures or state.step % self.checkpoint_every == 0:
+            self.save()
+        if measures:
             self._measure(bar)
-        if is_last or state.step % self.checkpoint_every == 0:
+        if is_last:
             self.save()
 
     def _measure(self, bar):
         """Measures the test split, and notes what came of it in the state and in the metrics."""
-        self._check_variables()
         scores = self.learner.evaluate(self._stop_if_asked)
         state = self.state
         entry: dict[str, Any] = {

@@ -14,7 +14,11 @@ class State:
     Attributes:
         step: Number of steps done.
         evaluated: Number of steps done when the test split was last measured.
-        seconds: Time spent on them, over all sittings.
+        seconds: Time that training took, over all sittings: from asking for a batch to the outcome
+            of the step. What builds the graph, once a sitting, is in it; evaluations, checkpoints
+            and the start are not.
+        steady_seconds: That of the calls which did not have to build the graph.
+        steps_of_steady_seconds: Number of steps that these took.
         best_accuracy: Best test accuracy so far, in [0, 1].
         best_step: Where it was reached.
         loss_sum: Training loss, summed over the examples since the last evaluation.
@@ -27,9 +31,18 @@ class State:
     step: int = 0
     evaluated: int = 0
     seconds: float = 0.0
+    steady_seconds: float = 0.0
+    steps_of_steady_seconds: int = 0
     best_accuracy: float = 0.0
     best_step: int = 0
     loss_sum: float = 0.0
     correct: int = 0
     examples: int = 0
     skipped: int = 0
+
+    @property
+    def steps_per_second(self) -> float:
+        """The pace of training: that of calls which build no graph, if there was one."""
+        if self.steps_of_steady_seconds:
+            return self.steps_of_steady_seconds / self.steady_seconds
+        return self.step / self.seconds

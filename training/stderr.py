@@ -6,10 +6,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+SHOWN = 10_000  # bytes
+
 
 @contextlib.contextmanager
 def held_stderr(telling: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Holds back what is written to stderr, by C++ code too; shows it if an exception passes.
+    """Holds back what is written to stderr, by C++ code too; shows its end if an exception passes.
 
     TensorFlow 2.21 announces oneDNN while it is imported, whatever `TF_CPP_MIN_LOG_LEVEL` says.
 
@@ -26,7 +28,7 @@ def held_stderr(telling: tuple[type[Exception], ...] = ()) -> Iterator[None]:
             raise
         except BaseException:
             os.dup2(stderr, 2)
-            held.seek(0)
+            held.seek(max(0, os.fstat(held.fileno()).st_size - SHOWN))
             os.write(2, held.read())
             raise
         finally:

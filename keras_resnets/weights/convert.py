@@ -13,7 +13,6 @@ from keras_resnets.arguments import check_choice
 from keras_resnets.models import build_model
 from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.preprocessing import Preprocessing, set_preprocessing
-from keras_resnets.preprocessing.fit import fit_preprocessing
 from keras_resnets.weights.families.hugging_face import HUGGING_FACE
 from keras_resnets.weights.hugging_face_config import follow_config
 from keras_resnets.weights.matching import match
@@ -180,21 +179,11 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes)
     if preprocessing is None:
-<<<<<<< HEAD
-        usual = usual_preprocessing or _published_preprocessing(checkpoint, notes)
-        # Of another number of channels it says nothing.
-        if usual and shapes["stem_conv/conv/kernel"][2] == len(usual.mean):
-            preprocessing = fit_preprocessing(usual, model)
+        preprocessing, more = usual_preprocessing_for(model, checkpoint, usual_preprocessing)
+        notes += more
     set_preprocessing(model, preprocessing)  # raises before anything is loaded
     for path, value in values:
         variables[path].assign(value)
-=======
-        preprocessing, more = usual_preprocessing_for(model, checkpoint, usual_preprocessing)
-        notes += more
-    for path, value in values:
-        variables[path].assign(value)
-    set_preprocessing(model, preprocessing)
->>>>>>> w/weights
     for note in notes:
         warnings.warn(f"{model.name}: {note}.", stacklevel=_levels_in_package() + 1)
 

@@ -1,10 +1,7 @@
 """What a converted model's images are to go through, as far as that is known."""
 
-import dataclasses
-
-import keras
-
 from keras_resnets.preprocessing import Preprocessing
+from keras_resnets.preprocessing.fit import fit_preprocessing
 from keras_resnets.weights.matching import STEM
 from keras_resnets.weights.recognition import Checkpoint
 
@@ -29,7 +26,10 @@ def usual_preprocessing_for(
         if notes:
             return None, notes
         usual = checkpoint.family.preprocessing
-    return _fitting(usual, model), []
+    [kernel] = [weight for weight in model.weights if weight.path == STEM]
+    if kernel.shape[2] != len(usual.mean):  # of another number of channels it says nothing
+        return None, []
+    return fit_preprocessing(usual, model), []
 
 
 def _differences(checkpoint):
@@ -46,18 +46,3 @@ def _differences(checkpoint):
         for field, value in family.published.items()
         if present.get(field, value) != value
     ][:1]
-
-
-def _fitting(preprocessing, model):
-    """Returns a preprocessing for the size of a model's images, or `None`."""
-    [kernel] = [weight for weight in model.weights if weight.path == STEM]
-    if kernel.shape[2] != len(preprocessing.mean):
-        return None
-    shape = list(model.input_shape[1:])
-    if keras.config.image_data_format() == "channels_first":
-        shape = shape[1:] + shape[:1]
-    height, width = shape[:2]
-    if height is None or width is None or (height, width) == (preprocessing.crop,) * 2:
-        return preprocessing
-    resize = round(preprocessing.resize * max(height, width) / preprocessing.crop)
-    return dataclasses.replace(preprocessing, resize=resize, crop=(height, width))

@@ -1,12 +1,14 @@
 """Wherever a run is killed, asked to stop or fails to write, it ends as if nothing had been."""
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
 import resource
 import signal
 
+import keras
 import numpy as np
 import pytest
 from rich.console import Console
@@ -20,8 +22,9 @@ from tests.training.pretended_learner import (
     pretend,  # noqa: F401
 )
 from training.checkpoint import latest_checkpoint
+from training.recipe import Data
 from training.run import run
-from training.state import Diverged
+from training.state import Diverged, State
 
 pytestmark = pytest.mark.usefixtures("pretend")
 
@@ -182,6 +185,65 @@ def test_steps_per_call_must_not_be_negative(tmp_path, steps_per_call):
     assert not (tmp_path / "run").exists()
 
 
+def test_channels_first_is_refused_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
+    with pytest.raises(ValueError, match=r"keras\.json\. Received: .*='channels_first'"):
+        train(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_environment_says_how_keras_is_set(tmp_path):
+    train(tmp_path)
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["image_data_format"] == "channels_last"
+    assert environment["floatx"] == "float32"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_what_cannot_begin_leaves_nothing(tmp_path, monkeypatch, exists):
+    folder = tmp_path / "run"
+    if exists:
+        folder.mkdir()
+
+    def missing(*arguments):
+        raise ValueError("no such data set")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.run.open_source", missing)
+        with pytest.raises(ValueError, match="no such data set"):
+            train(folder)
+    assert [*tmp_path.iterdir()] == ([folder] if exists else [])
+    assert not exists or not [*folder.iterdir()]
+
+
+def test_the_pace_is_that_without_the_first_call_of_each_sitting(tmp_path, monkeypatch):
+    """The first call builds the graph: here it takes 100 s, and each other one half a second."""
+    now, sittings = 0.0, []
+
+    def at(what, step):
+        nonlocal now
+        if what in ("start", "resume"):
+            sittings.append(0)
+        if what == "train":
+            now += 0.5 if sittings[-1] else 100.0
+            sittings[-1] += 1
+        if (what, step) == ("train", 4) and len(sittings) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    monkeypatch.setattr(PretendedLearner, "at", staticmethod(at))
+    assert train(tmp_path) == 143
+    assert train(tmp_path) == 0
+    assert sittings == [4, 3]
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["seconds"] == 2 * 100 + 5 * 0.5
+    assert result["images_per_second"] == 10 / 0.5
+
+
+def test_where_each_call_built_the_graph_the_pace_is_over_all():
+    assert State(step=6, seconds=3.0).steps_per_second == 2.0
+
+
 def test_a_stop_costs_no_handler(tmp_path):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     train(tmp_path / "run")
@@ -232,13 +294,70 @@ def test_a_full_disk_is_named_and_the_last_checkpoint_stays(whole, tmp_path, mon
     assert error.value.errno == errno.ENOSPC
     assert not (folder / "result.json").exists()
     last = latest_checkpoint(folder / "checkpoints")[0]
-    assert last.step == (2 if name == "metrics.jsonl" else 7)
+    assert last.step == (3 if name == "metrics.jsonl" else 7)
     assert train(folder) == 0
     assert outcome(folder) == whole
 
 
+@pytest.mark.parametrize("step", [3, 6, 7])
+def test_what_fails_while_it_measures_costs_no_step(whole, tmp_path, monkeypatch, step):
+    """An image of the test split cannot be read, say, until somebody repairs it."""
+    folder, seen = tmp_path / "run", []
+
+    def at(what, now):
+        seen.append((what, now))
+        if (what, now) == ("evaluate", step):
+            raise OSError("b/001.jpg cannot be read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretendedLearner, "at", staticmethod(at))
+        for _ in range(2):
+            with pytest.raises(OSError, match="001"):
+                train(folder)
+    assert latest_checkpoint(folder / "checkpoints")[0].step == step
+    assert [now for what, now in seen if what == "train"] == [*range(1, step + 1)]  # once each
+    assert train(folder) == 0
+    assert outcome(folder) == whole
+
+
+@pytest.mark.parametrize(
+    "line", ["3", "null", "[1]", '"text"', "{}", '{"step": null}', '{"step": "3"}', '{"ste', "\0\0"]
+)
+def test_a_damaged_line_of_the_metrics_is_taken_out(whole, tmp_path, monkeypatch, line):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", stopped_while(np.savez))
+        assert train(folder) == 143
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write(f"{line}\n")
+    assert train(folder) == 0
+    assert outcome(folder) == whole
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("on_bad_image", ["error", "skip"])
+def test_what_decoders_say_is_shown_unless_bad_images_are_skipped_or_a_run_fails(
+    tmp_path, monkeypatch, capfd, on_bad_image, fails
+):
+    data = Data(source="folder:any", image_size=8, on_bad_image=on_bad_image)
+
+    def at(what, step):
+        if what == "train":
+            os.write(2, b"x" * 5000 + f" complaint {step}\n".encode())
+        if fails and (what, step) == ("train", 7):
+            raise OSError("our own error")
+
+    monkeypatch.setattr(PretendedLearner, "at", staticmethod(at))
+    recipe = dataclasses.replace(RECIPE, data=data)
+    with pytest.raises(OSError, match="our own") if fails else contextlib.nullcontext():
+        assert train(tmp_path, recipe) == 0
+    shown = capfd.readouterr().err
+    assert ("complaint 1\n" in shown) == (on_bad_image == "error")
+    assert ("complaint 7\n" in shown) == (on_bad_image == "error" or fails)
+
+
 @pytest.mark.parametrize("shows", [True, False])
-@pytest.mark.parametrize(("step", "saved"), [(1, 0), (2, 0), (3, 2), (4, 2), (5, 4), (7, 6)])
+@pytest.mark.parametrize(("step", "saved"), [(1, 0), (2, 0), (3, 2), (4, 3), (5, 4), (7, 6)])
 def test_what_is_not_finite_is_named_and_gets_into_no_file(
     tmp_path, monkeypatch, step, saved, shows
 ):
@@ -266,7 +385,7 @@ def test_steps_that_half_precision_leaves_out_for_ever_end_the_run(tmp_path, mon
     scales = iter([2.0**-9, 2.0**-9, 2.0**-9, 2.0**-11])
     monkeypatch.setattr(PretendedLearner, "loss_scale", property(lambda learner: next(scales)))
     with pytest.raises(
-        Diverged, match=r"^Step 4 of 7: a gradient.* The checkpoint of step 2 stays"
+        Diverged, match=r"^Step 4 of 7: a gradient.* The checkpoint of step 3 stays"
     ):
         train(tmp_path)
 

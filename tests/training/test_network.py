@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 import keras_resnets
+from training.data.normalization import resized_mean
 from training.initial_weights import classes_in, describe_initial_weights
-from training.network import build_network
-from training.recipe import Data, Model, Recipe
+from training.network import build_network, serving_model
+from training.recipe import Data, Evaluation, Model, Recipe
 
 
 def network(path="", classes=3, name="resnet20"):
@@ -92,3 +93,36 @@ def test_a_model_without_a_classifier_has_no_classes(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     model.save(tmp_path / "other.keras")
     assert classes_in(str(tmp_path / "other.keras")) is None
+
+
+@pytest.mark.parametrize("is_mean_image", [False, True])
+def test_where_the_evaluation_has_another_size_the_network_takes_both(tmp_path, is_mean_image):
+    """And the model that is handed on takes that of the evaluation, also as a SavedModel."""
+    tf = pytest.importorskip("tensorflow")
+    spec = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
+    recipe = Recipe(
+        model=Model(name="tiny", spec=spec.to_json()),
+        data=Data(image_size=16),
+        evaluation=Evaluation(image_size=24),
+    )
+    trained = build_network(recipe, classes=3, channels=3)
+    generator = np.random.default_rng(0)
+    mean, std = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.3, 0.4])
+    if is_mean_image:
+        mean = generator.uniform(0, 1, (16, 16, 3)).astype("float32")
+    pixels = generator.uniform(0, 255, (2, 24, 24, 3)).astype("float32")
+    assert trained(np.zeros((2, 16, 16, 3))).shape == (2, 3)
+    at_24 = tf.image.resize(mean, (24, 24)).numpy() if is_mean_image else mean
+    expected = keras.ops.softmax(trained((pixels / 255 - at_24) / std))
+    served = serving_model(recipe, trained, mean, std)
+    assert served.input_shape == (None, 24, 24, 3)
+    np.testing.assert_allclose(served(pixels), expected, atol=1e-5)
+    served.export(tmp_path / "saved", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    np.testing.assert_allclose(loaded.serve(pixels), expected, atol=1e-5)
+
+
+def test_a_mean_image_of_the_same_size_stays_as_it_is():
+    image = np.random.default_rng(0).uniform(0, 1, (16, 16, 3)).astype("float32")
+    assert resized_mean(image, 16) is image
+    np.testing.assert_allclose(resized_mean(np.full((8, 8, 3), 0.25, "float32"), 16), 0.25)

@@ -10,7 +10,7 @@ from training.optimizers import CoupledSGD, build_optimizer, is_norm_or_bias
 from training.recipe import Optimizer, Recipe
 from training.schedules import constant
 
-SHAPES = {"kernel": (3, 4), "gamma": (4,), "bias": (4,)}
+SHAPES = {"kernel": (3, 4), "gamma": (4,), "bias": (4,), "convolution": (3, 3, 2, 4)}
 STEPS = 12
 
 

@@ -174,6 +174,16 @@ def test_whole_numbers_and_lists_become_what_is_annotated():
         ),
         (
             Recipe,
+            {"model": Model(name="resnet18"), "data": Data(image_size=31)},
+            "`data.image_size` must be at least 32, the stride of this network",
+        ),
+        (
+            Recipe,
+            {"data": Data(image_size=4), "evaluation": Evaluation(image_size=3)},
+            "`evaluation.image_size` must be at least 4, the stride of this network",
+        ),
+        (
+            Recipe,
             {"data": GREY, "augmentation": Augmentation(pca_noise=0.1)},
             "which is that of grey images",
         ),

@@ -44,7 +44,7 @@ def outcome(run_dir):
     """What a run comes to, with all variables at its end, without what a clock decides."""
     result = {name: value for name, value in result_of(run_dir).items() if "second" not in name}
     last, messages = latest_checkpoint(run_dir / "checkpoints")
-    state = {name: value for name, value in last.facts["state"].items() if name != "seconds"}
+    state = {name: value for name, value in last.facts["state"].items() if "second" not in name}
     hashes = {
         name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in last.arrays.items()
     }

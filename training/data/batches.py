@@ -7,7 +7,7 @@ from training.data.augment import augmented, augmented_batch, is_batchwise
 from training.data.bad_images import skipping_bad
 from training.data.finishing import finished
 from training.data.mixing import mixes
-from training.data.normalization import normalization, normalized
+from training.data.normalization import normalization, normalized, resized_mean
 from training.data.order import example_at, example_seed
 from training.data.pipeline import mapped, parallel, prefetched, share_of
 from training.data.source import ArraySource, Source
@@ -158,10 +158,9 @@ def evaluation_batches(
             "Received: mean_and_std=None"
         )
     mean, std = mean_and_std or normalization(source, recipe)
-    image_size = recipe.evaluation.image_size or recipe.data.image_size
+    image_size = recipe.test_image_size
     crop_ratio = recipe.evaluation.crop_ratio
-    if mean.ndim == 3 and mean.shape[0] != image_size:
-        mean = tf.image.resize(mean, (image_size, image_size)).numpy()
+    mean = resized_mean(mean, image_size)
 
     def view(image):
         viewed = ten_views if ten_crop else central_view

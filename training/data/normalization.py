@@ -75,6 +75,21 @@ def moved_mean(mean: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) ->
     return moved(mean[tf.newaxis], seeds, augmentation.padding, augmentation.flip)
 
 
+def resized_mean(mean: np.ndarray, image_size: int) -> np.ndarray:
+    """Returns what is subtracted from images of a size; a mean image of another is resized.
+
+    Args:
+        mean: As `normalization` returns it.
+        image_size: Height and width of the images, in pixels.
+
+    Returns:
+        float32 of shape `(channels,)`, or `(image_size, image_size, channels)`.
+    """
+    if mean.ndim == 1 or mean.shape[0] == image_size:
+        return mean
+    return tf.image.resize(mean, (image_size, image_size)).numpy()
+
+
 def mean_image(source: Source, data: Data) -> np.ndarray:
     """Averages the images of a source, pixel by pixel.
 
