@@ -135,10 +135,12 @@ def _size(folder):
 def _check_model(model):
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    # A subclass of `keras.Model` has no such attributes.
+    inputs, outputs = getattr(model, "inputs", ()), getattr(model, "outputs", ())
+    if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(
-            "`model` must have one input and one output. "
-            f"Received: {model.name!r} with {len(model.inputs)} and {len(model.outputs)}"
+            "`model` must be functional, with one input and one output. "
+            f"Received: {model.name!r} with {len(inputs)} and {len(outputs)}"
         )
     if keras.backend.backend() != "tensorflow":
         raise ValueError(

@@ -101,7 +101,7 @@ def _check_classifier(model):
     if not inputs or len(inputs) != 1 or len(shapes) != 1 or len(shapes[0]) != 2:
         raise ValueError(
             "`model` must be a classifier, with one input and one row of scores an image. "
-            f"Received: {model.name!r} with outputs of shape {', '.join(map(str, shapes))}"
+            f"Received: {model.name!r} with outputs of the shapes {shapes}"
         )
 
 

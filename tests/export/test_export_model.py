@@ -237,3 +237,9 @@ def test_what_is_no_model(tmp_path, model):
         export_model("model.keras", tmp_path)
     with pytest.raises(ValueError, match="one input and one output"):
         export_model(keras.Model(model.input, [model.output, model.output]), tmp_path)
+
+    class Subclass(keras.Model):
+        pass
+
+    with pytest.raises(ValueError, match="must be functional"):
+        export_model(Subclass(), tmp_path)

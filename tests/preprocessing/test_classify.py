@@ -146,10 +146,10 @@ def test_what_is_no_classifier_is_refused(model):
     image = np.zeros((16, 16, 3), "uint8")
     features = model.get_layer("stage1_block1").output
     for outputs, shapes in [
-        (features, r"\(None, 16, 16, 3\)"),
-        ({"a": features, "b": model.output}, r"\(None, 16, 16, 3\), \(None, 3\)"),
+        (features, r"\[\(None, 16, 16, 3\)\]"),
+        ({"a": features, "b": model.output}, r"\[\(None, 16, 16, 3\), \(None, 3\)\]"),
     ]:
-        with pytest.raises(ValueError, match=f"must be a classifier.* of shape {shapes}"):
+        with pytest.raises(ValueError, match=f"must be a classifier.* the shapes {shapes}"):
             classify(keras.Model(model.input, outputs), image, class_names=NAMES)
 
 
