@@ -25,9 +25,10 @@ CONVOLUTIONAL = ("shortcut_only", "exclusive")
 class ShortcutGate(CompositeLayer):
     """Weighs a shortcut, as in section 3.1 of He et al., 2016.
 
-    [Identity Mappings in Deep Residual Networks](https://arxiv.org/abs/1603.05027) shows that each
-    of these does worse than the identity, for each hinders what passes through all the blocks.
-    Called, the layer gives the weighed shortcut; `weigh` gives both terms of the sum.
+    [Identity Mappings in Deep Residual Networks](https://arxiv.org/abs/1603.05027) shows that
+    constants, gates and dropout do worse than the identity in a ResNet-110, for each hinders what
+    passes through all the blocks. The two learned weights, `"scalar"` and `"channel"`, are not in
+    the paper. Called, the layer gives the weighed shortcut; `weigh` gives both terms of the sum.
 
     Args:
         gate: What is done.

@@ -125,11 +125,12 @@ def _answer(outcome):
     worse = outcome.every_seed("ReLU, 1 a block", "ReLU, 2 a block", test_error)
     identity = outcome.computed["merged"]["identity"]
     return (
-        "Before its activation, a block over one layer is g((W + I) x + b): a single layer. Merged "
-        f"into one kernel it gives the same outputs to {identity:.0e}, and a projection W_r is the "
-        "same with W + W_r: one matrix learned as two. Trained at equal depth, width and cost with "
-        f"ReLU, blocks of one, two and three layers ended with {_errors(outcome, 'ReLU')} test "
-        f"error; one layer was worse than two for {worse[0]} of {worse[1]} seeds. With sigmoid "
+        "In inference, before its activation, a block over one layer is (W + I) x + b: a single "
+        f"layer. Merged into one kernel it gives the same outputs to {identity:.0e}, and a "
+        "projection W_r is the same with W + W_r: one matrix learned as two. Trained at equal "
+        "depth, width and cost with ReLU, blocks of one, two and three layers ended with "
+        f"{_errors(outcome, 'ReLU')} test error; one layer was worse than two for {worse[0]} of "
+        f"{worse[1]} seeds. With sigmoid "
         f"they ended with {_errors(outcome, 'sigmoid')}; without activation, where blocks of every "
         f"depth are linear, with {_errors(outcome, 'none')}."
     )

@@ -14,7 +14,7 @@ from training.recipe_files import recipe_to_toml
 from training.run_directory import describe_environment
 from training.studies.catalogue import STUDIES
 from training.studies.page import load_outcomes, save_outcome, write_index, write_page
-from training.studies.study import Budget, Outcome, Study, Trial
+from training.studies.study import Budget, Outcome, Study
 from training.studies.trials import Stopped, run_trials
 
 
@@ -53,7 +53,11 @@ def study_command(
             f"`NAME` must be one of {', '.join(STUDIES)}.{nearest(name, STUDIES)} "
             f"Received: {name!r}"
         )
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"`output` must be a folder. Received: output={str(output)!r}")
     if render:
+        if not output.is_dir():
+            raise ValueError(f"`output` must hold outcomes to render. Received: {str(output)!r}")
         chosen = [STUDIES[name]] if name else [*STUDIES.values()]
         pages = [write_page(each, output) for each in chosen if name or load_outcomes(each, output)]
         pages.append(write_index([*STUDIES.values()], output))
@@ -92,7 +96,9 @@ def conduct(
     data_dir: Path | None,
     console: Console,
 ) -> Outcome:
-    """Runs a study to its end, writes its numbers after every trial, and returns them.
+    """Runs a study to its end, writes its numbers, and returns them.
+
+    What a stopped study has trained is in the runs' folders, and an outcome there stays as it was.
 
     Args:
         study: The study.
@@ -104,8 +110,17 @@ def conduct(
 
     Raises:
         Stopped: If a signal stopped it.
+        ValueError: If `output` holds an outcome of more seeds, which this one would replace.
     """
     recipes = study.contenders(budget)
+    seeds = seeds or study.seeds[budget]
+    for present in load_outcomes(study, output):
+        if present.budget == budget and len(present.seeds) > seeds:
+            raise ValueError(
+                f"`seeds` must not be fewer than those of the outcome in `output`, "
+                f"{len(present.seeds)}: take another folder. Received: seeds={seeds}, "
+                f"output={str(output)!r}"
+            )
     outcome = Outcome(
         study=study.name,
         budget=budget,
@@ -114,14 +129,8 @@ def conduct(
         computed=study.compute(budget) if study.compute else {},
         environment=describe_environment(tf.distribute.get_strategy()),
     )
-    trials: list[Trial] = []
-    for trial in run_trials(
-        study, recipes, seeds or study.seeds[budget], output / "runs", data_dir, console
-    ):
-        trials.append(trial)
-        in_order = sorted(trials, key=lambda trial: [*recipes].index(trial.label))
-        outcome = dataclasses.replace(outcome, trials=in_order)
-        save_outcome(outcome, output)
-    if not recipes:
-        save_outcome(outcome, output)
+    trials = run_trials(study, recipes, seeds, output / "runs", data_dir, console)
+    in_order = sorted(trials, key=lambda trial: [*recipes].index(trial.label))
+    outcome = dataclasses.replace(outcome, trials=in_order)
+    save_outcome(outcome, output)
     return outcome

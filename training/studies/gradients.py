@@ -115,28 +115,26 @@ def _answer(outcome, initial, deep):
     moved = {
         kind: min(min(_inner(trial)) for trial in outcome.of(f"{kind} {deep}")) for kind in KINDS
     }
-    grown = {kind: _growth(initial[f"{kind} {deep}"]) for kind in KINDS}
-    bare = {kind: _growth(initial[f"{kind} {deep}, no batch norm"]) for kind in KINDS}
+    shallow = DEPTHS[outcome.budget][0]
+    normed = {kind: _by_depth(initial, kind, shallow, deep, "") for kind in KINDS}
+    bare = {kind: _by_depth(initial, kind, shallow, deep, ", no batch norm") for kind in KINDS}
     return (
         f"The layers inside a block are trained: of the {deep}-layer residual network, no kernel "
         f"in a block moved by less than {moved['residual']:.1%} of its initial norm (plain: "
-        f"{moved['plain']:.1%}). At initialization, on the way from the last block's kernels back "
-        f"to the first's, the gradient's norm changes by a factor of {grown['plain']:.3g} in the "
-        f"plain network and of {grown['residual']:.3g} in the residual one"
-        + (
-            ": with batch norm it does not vanish in the plain network, it grows"
-            if grown["plain"] > 2
-            else ""
-        )
-        + f". Without batch norm in the blocks the factors are {bare['plain']:.3g} and "
-        f"{bare['residual']:.3g}."
+        f"{moved['plain']:.1%}). At initialization the median gradient norm of the kernels is, at "
+        f"{deep} layers, {normed['plain']:.2g} times what it is at {shallow} in the plain network "
+        f"and {normed['residual']:.2g} times in the residual one: with batch norm they do not "
+        f"vanish. Without batch norm in the blocks it is {bare['plain']:.2g} times in the plain "
+        f"network and {bare['residual']:.2g} times in the residual one."
     )
 
 
-def _growth(norms):
-    """Returns the norm at the first kernel of a block over that at the last one."""
-    inner = [value for path, value in norms.items() if "_block" in path]
-    return inner[0] / inner[-1]
+def _by_depth(norms, kind, shallow, deep, suffix):
+    """Returns the median norm in the deep network over that in the shallow one."""
+    return float(
+        np.median([*norms[f"{kind} {deep}{suffix}"].values()])
+        / np.median([*norms[f"{kind} {shallow}{suffix}"].values()])
+    )
 
 
 def _extremes(norms):

@@ -1,5 +1,7 @@
 """What studies read off trials, and the plots and tables that several of them have."""
 
+import math
+
 import numpy as np
 
 from keras_resnets.analysis.plot_style import legend, line_style, panels
@@ -22,8 +24,9 @@ def test_error(trial):
 
 
 def milliseconds_a_step(trial):
-    """Time of a training step."""
-    return 1000 * trial.result["seconds"] / trial.result["steps"]
+    """Time of a training step, after the first evaluation: before it, graphs are made."""
+    first, last = trial.metrics[0], trial.metrics[-1]
+    return 1000 * (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
 
 
 def observed(trial, what):
@@ -92,14 +95,26 @@ def draw_errors(outcome):
     return figure
 
 
-def ranking(outcome):
-    """Says which contenders ended with the least and the greatest mean test error."""
-    means = {label: np.mean(outcome.values(label, test_error)) for label in outcome.labels}
-    best, *_, worst = sorted(means, key=lambda label: means[label])
-    return (
-        f"The least mean test error has “{best}” with {means[best]:.1%}, the greatest "
-        f"“{worst}” with {means[worst]:.1%}."
-    )
+def beside(outcome, reference):
+    """Says which contenders' test errors lie above or below all those of a reference."""
+    errors = {label: outcome.values(label, test_error) for label in outcome.labels}
+    worse = [label for label in errors if min(errors[label]) > max(errors[reference])]
+    better = [label for label in errors if max(errors[label]) < min(errors[reference])]
+    sentences = [f"“{reference}” ended with a test error of {np.mean(errors[reference]):.1%}."]
+    for word, labels in (("Worse", worse), ("Better", better)):
+        if labels:
+            named = ", ".join(f"“{label}” ({np.mean(errors[label]):.1%})" for label in labels)
+            sentences.append(f"{word} for every pair of seeds: {named}.")
+    seeds = len(errors[reference])
+    if worse or better:
+        chance = 2 / math.comb(2 * seeds, seeds)
+        sentences.append(f"By chance alone, {chance:.0%} of comparisons would come out so.")
+    rest = len(errors) - 1 - len(worse) - len(better)
+    if rest:
+        which = "None of the others" if rest == len(errors) - 1 else f"The other {rest}"
+        can = "can" if rest == len(errors) - 1 else "cannot"
+        sentences.append(f"{which} {can} be told from it by {seeds} seeds.")
+    return " ".join(sentences)
 
 
 CURVES_CAPTION = "Training loss and test error while training; bands span the seeds."

@@ -1,12 +1,17 @@
 """Outcomes, what is read off them, and the pages that are made of them."""
 
+import dataclasses
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from training.recipe_files import recipe_to_toml
 from training.studies.catalogue import STUDIES
+from training.studies.command import conduct
 from training.studies.page import load_outcomes, save_outcome, write_index, write_page
+from training.studies.reading import beside
 from training.studies.recipes import cifar_spec, study_recipe
 from training.studies.study import Outcome, Report, Study, Trial, spread
 from training.studies.trials import run_name
@@ -132,3 +137,30 @@ def test_a_one_layer_block_is_one_convolution():
 def test_outcomes_are_plain_json(tmp_path):
     path = save_outcome(outcome(trial("a", 0, 1.0)), tmp_path)
     assert json.loads(path.read_text())["computed"] == {"answer": 42}
+
+
+def test_fewer_seeds_do_not_replace_more(tmp_path):
+    present = outcome(trial("a", 0, 1.0), trial("a", 1, 3.0))
+    save_outcome(present, tmp_path)
+    study = dataclasses.replace(tiny_study([]), contenders=lambda budget: {})
+    with pytest.raises(ValueError, match=r"outcome in `output`, 2: .* Received: seeds=1"):
+        conduct(study, "quick", tmp_path, 1, None, Console(file=io.StringIO()))
+    assert load_outcomes(study, tmp_path) == [present]
+
+
+def test_contenders_are_told_apart_where_no_seeds_overlap():
+    errors = {"a": (0.1, 0.2), "b": (0.3, 0.4), "c": (0.0, 0.05), "d": (0.15, 0.5)}
+    trials = [
+        Trial(label, seed, [{"test_accuracy": 1 - error}], {}, {})
+        for label, values in errors.items()
+        for seed, error in enumerate(values)
+    ]
+    # Of the six ways to order two and two seeds, two separate them.
+    assert beside(outcome(*trials), "a") == (
+        "“a” ended with a test error of 15.0%. Worse for every pair of seeds: “b” (35.0%). Better "
+        "for every pair of seeds: “c” (2.5%). By chance alone, 33% of comparisons would come out "
+        "so. The other 1 cannot be told from it by 2 seeds."
+    )
+    assert beside(outcome(*(each for each in trials if each.label in "ad")), "a") == (
+        "“a” ended with a test error of 15.0%. None of the others can be told from it by 2 seeds."
+    )
