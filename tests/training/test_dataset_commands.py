@@ -85,7 +85,7 @@ def test_of_many_classes_the_smallest_are_shown(tmp_path, capfd):
 
 def test_data_draws_a_sheet_of_the_recipe_as_it_was_changed(folder, tmp_path, capfd):
     sheet = tmp_path / "sheet.png"
-    line = ["finetune", "--data.source", f"folder:{folder}", "--data.image-size", "24"]
+    line = ["finetune", "--data.source", f"folder:{folder}", "--data.image-size", "32"]
     line += ["--sheet", str(sheet), "--images", "2", "--versions", "3"]
     assert tyro.cli(data_command(line), prog="data", args=line) == 0
     printed = capfd.readouterr().out
@@ -97,7 +97,7 @@ def test_data_draws_a_sheet_of_the_recipe_as_it_was_changed(folder, tmp_path, ca
 def test_a_sheet_names_the_image_that_cannot_be_read(folder, tmp_path, capfd):
     bad = folder / "train" / "b" / "001.jpg"
     bad.write_bytes(bad.read_bytes()[:-200])
-    line = ["data", "finetune", "--data.source", f"folder:{folder}", "--data.image-size", "24"]
+    line = ["data", "finetune", "--data.source", f"folder:{folder}", "--data.image-size", "32"]
     assert main([*line, "--sheet", str(tmp_path / "sheet.png")]) == 1
     assert capfd.readouterr().err == f"error: {bad} cannot be read: the JPEG file is cut off.\n"
 
