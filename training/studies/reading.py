@@ -87,11 +87,14 @@ def draw_errors(outcome):
         errors = [100 * value for value in outcome.values(label, test_error)]
         style = line_style(index)
         axes.barh(index, np.mean(errors), color=style["color"], alpha=0.35)
-        axes.plot(errors, [index] * len(errors), "o", color=style["color"], markersize=5)
+        # Seeds stand a little apart, for some have the same error.
+        places = index + np.linspace(-0.15, 0.15, len(errors)) if len(errors) > 1 else [index]
+        axes.plot(errors, places, "o", color=style["color"], markersize=5, clip_on=False)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlabel("test error (%)")
     axes.set_xlim(left=0)
+    axes.locator_params(axis="x", integer=False)
     return figure
 
 
