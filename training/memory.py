@@ -14,9 +14,9 @@ def keep_freed_memory() -> bool:
 
     glibc otherwise hands blocks of 32 MB and more back to the system as soon as they are freed, and
     smaller ones under a rule that adapts to what the program frees first. Which way that goes
-    depends on chance; where a step's activations go back, each step has the system clear some
-    300 MB again for a ResNet-50 and batches of 16, which takes 6 % of its core time. What the
-    process needs at its peak it needs either way, but it keeps it until it ends.
+    depends on chance; where a step's activations go back, the system has to clear as much again in
+    each step, which shows in the benchmark of a ResNet-50. What the process needs at its peak it
+    needs either way, but it keeps it until it ends.
 
     Returns:
         Whether the allocator could be told: it could not on another system or C library.

@@ -182,7 +182,7 @@ def test_a_folder_that_was_not_published_is_not_replaced(run_dir, folder, tmp_pa
     assert not (published / "old.txt").exists()
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", "/root", "x y", "a]", "é"])
+@pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", "/up", "x y", "a]", "é"])
 def test_a_name_leads_nowhere_else_and_needs_no_escapes_in_a_link(
     run_dir, tmp_path, monkeypatch, name
 ):
