@@ -56,7 +56,7 @@ def contenders(budget):
     return recipes
 
 
-def compute(budget):
+def compute(budget, images):
     """The cost, which is asserted to be the same; and one-layer blocks against one convolution."""
     models = [
         with_blocks(build_model(_spec(budget, depth, "relu")), StackedBlock, depth=depth)
@@ -103,6 +103,7 @@ def report(outcome):
     merged = outcome.computed["merged"]
     return Report(
         answer=_answer(outcome),
+        details=_details(outcome),
         limits=(
             f"{SHORT_RUNS} All networks have the same convolutions and the same cost; those with "
             "deeper blocks have fewer additions and activations after them."
@@ -125,14 +126,20 @@ def _answer(outcome):
     worse = outcome.every_seed("ReLU, 1 a block", "ReLU, 2 a block", test_error)
     identity = outcome.computed["merged"]["identity"]
     return (
-        "In inference, before its activation, a block over one layer is (W + I) x + b: a single "
-        f"layer. Merged into one kernel it gives the same outputs to {identity:.0e}, and a "
-        "projection W_r is the same with W + W_r: one matrix learned as two. Trained at equal "
-        "depth, width and cost with ReLU, blocks of one, two and three layers ended with "
+        "In inference and before its activation, a block over one layer is a single layer, (W + I) "
+        f"x + b: merged into one kernel, it gives the same outputs to {identity:.0e}. Trained at "
+        "equal depth, width and cost with ReLU, blocks of one, two and three layers ended with "
         f"{_errors(outcome, 'ReLU')} test error; one layer was worse than two for {worse[0]} of "
-        f"{worse[1]} seeds. With sigmoid "
-        f"they ended with {_errors(outcome, 'sigmoid')}; without activation, where blocks of every "
-        f"depth are linear, with {_errors(outcome, 'none')}."
+        f"{worse[1]} seeds."
+    )
+
+
+def _details(outcome):
+    return (
+        "A block of one layer that projects, W x + W_r x, is merged likewise, into W + W_r: one "
+        f"matrix learned as two. With sigmoid the blocks ended with {_errors(outcome, 'sigmoid')}; "
+        "without activation, where blocks of every depth are linear, with "
+        f"{_errors(outcome, 'none')}."
     )
 
 

@@ -15,7 +15,7 @@ from training.run_directory import describe_environment
 from training.studies.catalogue import STUDIES
 from training.studies.page import load_outcomes, save_outcome, write_index, write_page
 from training.studies.study import Budget, Outcome, Study
-from training.studies.trials import Stopped, run_trials
+from training.studies.trials import Stopped, run_trials, study_images
 
 
 def study_command(
@@ -43,6 +43,7 @@ def study_command(
     """
     console = Console(highlight=False)
     if list:
+        _check_unused("--list", NAME=name, quick=quick, seeds=seeds, render=render)
         table = Table("study", "question", box=None)
         for each in STUDIES.values():
             table.add_row(each.name, each.title)
@@ -56,6 +57,7 @@ def study_command(
     if output.exists() and not output.is_dir():
         raise ValueError(f"`output` must be a folder. Received: output={str(output)!r}")
     if render:
+        _check_unused("--render", quick=quick, seeds=seeds, data_dir=data_dir)
         if not output.is_dir():
             raise ValueError(f"`output` must hold outcomes to render. Received: {str(output)!r}")
         chosen = [STUDIES[name]] if name else [*STUDIES.values()]
@@ -83,9 +85,17 @@ def study_command(
             table.add_row(*row)
         console.print(table)
         console.print()
-    console.print(report.answer, markup=False)
+    console.print(report.answer, report.details, markup=False)
     console.print(f"Wrote {page}", soft_wrap=True)
     return 0
+
+
+def _check_unused(option, **arguments):
+    for name, value in arguments.items():
+        if value:
+            raise ValueError(
+                f"`{name}` has no effect with {option}: leave it out. Received: {name}={value!r}"
+            )
 
 
 def conduct(
@@ -126,7 +136,7 @@ def conduct(
         budget=budget,
         recipes={label: recipe_to_toml(recipe) for label, recipe in recipes.items()},
         trials=[],
-        computed=study.compute(budget) if study.compute else {},
+        computed=study.compute(budget, _images(recipes, data_dir)) if study.compute else {},
         environment=describe_environment(tf.distribute.get_strategy()),
     )
     trials = run_trials(study, recipes, seeds, output / "runs", data_dir, console)
@@ -134,3 +144,8 @@ def conduct(
     outcome = dataclasses.replace(outcome, trials=in_order)
     save_outcome(outcome, output)
     return outcome
+
+
+def _images(recipes, data_dir):
+    """Returns the images of the contenders, which all have the same."""
+    return study_images(next(iter(recipes.values())), data_dir)

@@ -24,12 +24,12 @@ from training.studies.reading import (
 from training.studies.recipes import cifar_spec, study_recipe
 from training.studies.study import Report, Study, spread
 
-DEPTHS = {"quick": (8, 32), "full": (20, 56)}
+DEPTHS = {"quick": (8, 32), "full": (20, 32, 56)}
 KINDS = {"plain": None, "residual": "A"}
 
 
 def twins(budget):
-    """A shallow and a deep network, plain and residual: twins of exactly the same cost."""
+    """Networks of each depth, plain and residual: twins of exactly the same cost."""
     return {
         f"{kind} {depth}": study_recipe(budget, cifar_spec(depth, shortcut=shortcut))
         for depth in DEPTHS[budget]
@@ -37,7 +37,7 @@ def twins(budget):
     }
 
 
-def costs(budget):
+def costs(budget, images):
     """Costs of the twins for 32×32×3 and 10 classes, which are asserted to be the same."""
     found = {}
     for depth in DEPTHS[budget]:
@@ -68,6 +68,7 @@ def report(outcome):
     header = ["network", "parameters at 32×32×3", *ERROR_HEADER, "least gradient norm of a kernel"]
     return Report(
         answer=_answer(outcome),
+        details=_gradients(outcome),
         limits=(
             "Few epochs, in which a deep network is far from trained; the paper's runs last 64,000 "
             "steps of 128 images. Training loss and error are averages over the steps before the "
@@ -85,11 +86,21 @@ def report(outcome):
 
 
 def _answer(outcome):
-    shallow, deep = DEPTHS[outcome.budget]
+    shallow, *_, deep = DEPTHS[outcome.budget]
     plain, residual = (
         outcome.every_seed(f"{kind} {deep}", f"{kind} {shallow}", train_loss) for kind in KINDS
     )
     both = outcome.every_seed(f"plain {deep}", f"residual {deep}", train_loss)
+    return (
+        f"With {deep} instead of {shallow} layers, the plain network ended with a higher training "
+        f"loss for {plain[0]} of {plain[1]} seeds, the residual one for {residual[0]} of "
+        f"{residual[1]}. At {deep} layers the plain network, of exactly the same cost, ended above "
+        f"its residual twin for {both[0]} of {both[1]}."
+    )
+
+
+def _gradients(outcome):
+    deep = DEPTHS[outcome.budget][-1]
     begin, end = (
         np.divide(
             *(
@@ -100,13 +111,11 @@ def _answer(outcome):
         for at in (0, -1)
     )
     return (
-        f"With {deep} instead of {shallow} layers, the plain network ended with a higher training "
-        f"loss for {plain[0]} of {plain[1]} seeds, the residual one for {residual[0]} of "
-        f"{residual[1]}. At {deep} layers the plain network, of exactly the same cost, ended above "
-        f"its residual twin for {both[0]} of {both[1]}. The least gradient norm of any kernel of "
-        f"the plain network was {begin:.2g} times that of its twin at the first evaluation, and "
-        f"{end:.2g} times in the end, when the twin had less left to learn: gradients that vanish "
-        "would be smaller by orders of magnitude."
+        f"Is it vanishing gradients? The least gradient norm of any kernel of the plain network of "
+        f"{deep} layers was {begin:.2g} times that of its twin at the first evaluation, and "
+        f"{end:.2g} times in the end, when the two had not the same left to learn: gradients that "
+        "vanish would be smaller by orders of magnitude. The study of [gradients](gradients.md) "
+        "looks at every layer."
     )
 
 

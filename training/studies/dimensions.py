@@ -33,7 +33,7 @@ def contenders(budget):
     }
 
 
-def compute(budget):
+def compute(budget, images):
     """Shapes and costs where they differ, for 32×32×3; and what adding them as they are gives."""
     transitions = []
     model = build_model(cifar_spec(DEPTH, shortcut="B"))
@@ -79,11 +79,12 @@ def report(outcome):
     first = outcome.computed["transitions"][0]
     return Report(
         answer=(
-            f"Where a stage begins, x is {_shape(first['x'])} and F(x) {_shape(first['F(x)'])}; "
-            f"added as they are, Keras says: “{outcome.computed['error']}” So x is subsampled and "
-            "padded with channels of zeros, which costs nothing, or projected by a strided 1×1 "
-            f"convolution, here with {first['parameters']:,} parameters. {beside(outcome, padded)}"
+            f"Where a stage begins, x is {_shape(first['x'])} and F(x) {_shape(first['F(x)'])}, "
+            "so x is subsampled and padded with channels of zeros, which costs nothing, or "
+            f"projected by a strided 1×1 convolution, here with {first['parameters']:,} "
+            f"parameters. {beside(outcome, padded)}"
         ),
+        details=f"Where they are added as they are, Keras says: “{outcome.computed['error']}”",
         limits=SHORT_RUNS,
         tables={
             "Where the shapes differ, in ResNet-20 for 32×32×3: parameters and multiply-adds that "

@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_resnets import build_model, with_blocks
 from keras_resnets.analysis import gradient_norms, plot_gradient_norms, plot_update_ratios
-from training.data.bundled import digits
+from keras_resnets.analysis.plot_style import legend, line_style, log_scale, panels
 from training.studies.degradation import DEPTHS, KINDS, twins
 from training.studies.reading import SHORT_RUNS, mean_by_key, observed
 from training.studies.recipes import cifar_spec
@@ -16,16 +16,15 @@ INITIAL_SEEDS = 3
 EXAMPLES = 128
 
 
-def initial_norms(budget):
-    """Gradient norms at initialization, with and without batch norm, on the digits.
+def initial_norms(budget, images):
+    """Gradient norms at initialization, with and without batch norm.
 
     Returns:
         `{network: {kernel: mean over the seeds}}`. Without batch norm in the blocks, the stem
         keeps its own.
     """
-    source = digits("train")
-    pixels = source.images[:EXAMPLES].astype(np.float32)
-    data = (pixels - pixels.mean()) / pixels.std(), source.labels[:EXAMPLES]
+    pixels, labels = (each[:EXAMPLES] for each in images.train)
+    data = (pixels - pixels.mean()) / pixels.std(), labels
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     found = {}
     for depth in DEPTHS[budget]:
@@ -82,18 +81,24 @@ def report(outcome):
         "least ‖w − w₀‖ / ‖w₀‖ in a block",
         "median",
     ]
-    deep = DEPTHS[outcome.budget][1]
+    deep = DEPTHS[outcome.budget][-1]
     return Report(
         answer=_answer(outcome, initial, deep),
         limits=(
-            f"{SHORT_RUNS} The networks without batch norm are measured at initialization only, on "
-            "the digits: some of them do not train at these learning rates. Their stem keeps its "
-            "batch norm."
+            f"{SHORT_RUNS} The networks without batch norm are measured at initialization only: "
+            "some of them do not train at these learning rates. Their stem keeps its batch norm. "
+            f"Norms are of {EXAMPLES} images at initialization and of 256 while training, without "
+            "augmentation."
         ),
         tables={
             "Norms of the gradients of the kernels, and how far the kernels moved:": (header, rows)
         },
         figures={
+            "training": (
+                _draw_training(outcome),
+                "Gradient norms while training: the median kernel, and a band from the least to "
+                "the greatest kernel (means over the seeds).",
+            ),
             "trained": (
                 plot_gradient_norms(norms),
                 "Gradient norm of each kernel at the end of training (mean over the seeds).",
@@ -121,11 +126,10 @@ def _answer(outcome, initial, deep):
     return (
         f"The layers inside a block are trained: of the {deep}-layer residual network, no kernel "
         f"in a block moved by less than {moved['residual']:.1%} of its initial norm (plain: "
-        f"{moved['plain']:.1%}). At initialization the median gradient norm of the kernels is, at "
-        f"{deep} layers, {normed['plain']:.2g} times what it is at {shallow} in the plain network "
-        f"and {normed['residual']:.2g} times in the residual one: with batch norm they do not "
-        f"vanish. Without batch norm in the blocks it is {bare['plain']:.2g} times in the plain "
-        f"network and {bare['residual']:.2g} times in the residual one."
+        f"{moved['plain']:.1%}). At initialization the median gradient norm of the plain network's "
+        f"kernels is, at {deep} layers, {normed['plain']:.2g} times what it is at {shallow} with "
+        f"batch norm, and {bare['plain']:.2g} times without it (residual: {normed['residual']:.2g} "
+        f"and {bare['residual']:.2g})."
     )
 
 
@@ -135,6 +139,29 @@ def _by_depth(norms, kind, shallow, deep, suffix):
         np.median([*norms[f"{kind} {deep}{suffix}"].values()])
         / np.median([*norms[f"{kind} {shallow}{suffix}"].values()])
     )
+
+
+def _draw_training(outcome):
+    figure, (axes,) = panels(1)
+    for index, label in enumerate(outcome.labels):
+        trials = outcome.of(label)
+        steps = [entry["step"] for entry in trials[0].metrics]
+        norms = [
+            [
+                [read([*entry["observed"]["gradient_norms"].values()]) for entry in trial.metrics]
+                for trial in trials
+            ]
+            for read in (np.median, min, max)
+        ]
+        median, least, greatest = np.mean(norms, axis=1)
+        style = line_style(index)
+        axes.plot(steps, median, label=label, **style)
+        axes.fill_between(steps, least, greatest, color=style["color"], alpha=0.1)
+    log_scale(axes)
+    axes.set_xlabel("training steps")
+    axes.set_ylabel("norm of the gradient")
+    legend(axes)
+    return figure
 
 
 def _extremes(norms):

@@ -6,6 +6,12 @@ from keras_resnets.analysis import remove_blocks, reorder_blocks
 from keras_resnets.analysis.plot_style import legend, line_style, panels
 from keras_resnets.layers import ResidualBlock
 from training.studies.degradation import DEPTHS, twins
+from training.studies.first_steps import (
+    FIRST_SEEDS,
+    describe_first_steps,
+    draw_first_steps,
+    first_losses,
+)
 from training.studies.reading import SHORT_RUNS
 from training.studies.recipes import cifar_spec, study_recipe
 from training.studies.study import Report, Study, spread
@@ -19,14 +25,14 @@ SPARED = 0.01  # a point of the error
 
 def contenders(budget):
     """The deep twins of the study of degradation, and one whose blocks begin as the identity."""
-    deep = DEPTHS[budget][1]
+    deep = DEPTHS[budget][-1]
     recipes = {label: each for label, each in twins(budget).items() if label.endswith(f" {deep}")}
     zero = cifar_spec(deep, zero_init_residual=True)
     return {**recipes, f"residual {deep}, γ = 0": study_recipe(budget, zero)}
 
 
 def measure(model, images):
-    """Error of the network, without each of its blocks, without several, and with some swapped.
+    """Error of the network, without each block, without several, with some swapped or shuffled.
 
     Only blocks that keep the shape are touched, so that the plain network is treated alike.
     """
@@ -57,7 +63,22 @@ def measure(model, images):
         "without": {name: error(remove_blocks(model, [name])) for name in kept},
         "removed": removed,
         "swapped": swapped,
+        "shuffled": [error(_shuffled(model, blocks, kept, generator)) for _ in range(DRAWS)],
     }
+
+
+def _shuffled(model, blocks, kept, generator):
+    """Puts the blocks of each stage that keep the shape into a random order."""
+    places: dict[tuple, list[int]] = {}
+    for place, block in enumerate(blocks):
+        if block.name in kept:
+            places.setdefault(block.output.shape, []).append(place)
+    order = [block.name for block in blocks]
+    for alike in places.values():
+        names = [order[place] for place in generator.permutation(alike)]
+        for place, name in zip(alike, names, strict=True):
+            order[place] = name
+    return reorder_blocks(model, order)
 
 
 def _swapped(model, blocks, kept, count, generator):
@@ -78,7 +99,7 @@ def _swapped(model, blocks, kept, count, generator):
 def report(outcome):
     """What the page shows."""
     header = ["network", "whole", "without one block", "without the worst", "without 3"]
-    header += ["without 5", "4 pairs swapped"]
+    header += ["without 5", "4 pairs swapped", "stages shuffled"]
     rows = []
     for label in outcome.labels:
         trials = outcome.of(label)
@@ -92,15 +113,20 @@ def report(outcome):
                     spread([_drawn(trial, what, count) for trial in trials], 1, percent=True)
                     for what, count in (("removed", "3"), ("removed", "5"), ("swapped", "4"))
                 ),
+                spread([np.mean(trial.measured["shuffled"]) for trial in trials], 1, percent=True),
             ]
         )
     return Report(
         answer=_answer(outcome),
+        details=describe_first_steps(outcome),
         limits=(
-            f"{SHORT_RUNS} Only blocks that keep the shape are removed or swapped: each of them by "
-            f"itself, and {DRAWS} draws of every other number, the same for all networks. Measured "
-            f"on {EXAMPLES} test images at most, in inference, with the batch norm's statistics of "
-            "the whole network."
+            f"{SHORT_RUNS} Only blocks that keep the shape are removed, swapped with a neighbour "
+            f"or shuffled within their stage: each is removed by itself, and there are {DRAWS} "
+            "draws of everything else, the same for all networks. Measured on "
+            f"{EXAMPLES} test images at most, in inference, with the batch norm's statistics of "
+            f"the whole network. The first steps are {FIRST_SEEDS} seeds of plain gradient descent "
+            "on the first 500 training images, at the recipe's peak learning rate and without "
+            "warm-up."
         ),
         tables={
             "Test error % after the lesion, mean ± standard deviation over the seeds:": (
@@ -115,15 +141,16 @@ def report(outcome):
                 "and the choices of blocks.",
             ),
             "start": (
-                _draw_start(outcome),
-                "Training loss while training: does it help that blocks begin as the identity?",
+                draw_first_steps(outcome),
+                "Training loss at the first steps: does it help that blocks begin as the identity? "
+                "Bands span the seeds.",
             ),
         },
     )
 
 
 def _answer(outcome):
-    plain, residual, zero = outcome.labels
+    plain, residual, _ = outcome.labels
     harm = {
         label: float(
             np.mean([_mean(t, "without") - t.measured["whole"] for t in outcome.of(label)])
@@ -141,18 +168,12 @@ def _answer(outcome):
         ]
         for label in outcome.labels
     }
-    first = {
-        label: np.mean([trial.metrics[0]["train_loss"] for trial in outcome.of(label)])
-        for label in (residual, zero)
-    }
     return (
         f"Without one block the residual network's test error grew by {100 * harm[residual]:.1f} "
         f"points on average, the plain twin's by {100 * harm[plain]:.1f}; the plain one suffered "
         f"more for {less[0]} of {less[1]} seeds. Leaving one out cost less than a point for "
         f"{np.mean(spared[residual]):.0%} of the residual network's blocks, and for "
-        f"{np.mean(spared[plain]):.0%} of the plain one's. Where the blocks began as the identity "
-        f"(γ = 0), the training loss up to the first evaluation was {first[zero]:.3f} instead of "
-        f"{first[residual]:.3f}."
+        f"{np.mean(spared[plain]):.0%} of the plain one's."
     )
 
 
@@ -196,19 +217,6 @@ def _errors(trial, count):
     return trial.measured["removed"][str(count)]
 
 
-def _draw_start(outcome):
-    figure, (axes,) = panels(1)
-    for index, label in enumerate(outcome.labels):
-        trials = outcome.of(label)
-        epochs = [entry["epoch"] for entry in trials[0].metrics]
-        losses = [[entry["train_loss"] for entry in trial.metrics] for trial in trials]
-        axes.plot(epochs, np.mean(losses, axis=0), label=label, **line_style(index))
-    axes.set_xlabel("epochs")
-    axes.set_ylabel("training loss (nats)")
-    legend(axes)
-    return figure
-
-
 STUDY = Study(
     name="lesion",
     title="Can a block do nearly nothing, and be left out?",
@@ -222,5 +230,6 @@ begins at 0 ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 5.1
 """,
     contenders=contenders,
     measure=measure,
+    compute=first_losses,
     report=report,
 )

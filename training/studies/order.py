@@ -58,7 +58,7 @@ def contenders(budget):
     }
 
 
-def compute(budget):
+def compute(budget, images):
     """Costs for 32×32×3 and 10 classes."""
     found = {}
     for label, (order, _, _) in CONTENDERS.items():

@@ -57,6 +57,8 @@ def write_page(study: Study, folder: Path) -> Path:
     for outcome in outcomes:
         report = study.report(outcome)
         parts += _section(study, outcome, report, folder)
+    if all(outcome.budget == "quick" for outcome in outcomes):
+        parts.append(FULL_BUDGET)
     path = folder / f"{study.name}.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
@@ -94,25 +96,21 @@ are made from the runs' JSON files, which lie beside the pages.
 """
 
 
-FULL_BUDGET = (
-    " The full study, without `--quick`, would show whether this holds for photographs: it "
-    "trains on CIFAR-10's 50,000, and deeper networks where depth is the question."
-)
+FULL_BUDGET = """\
+The full study, without `--quick`, would show whether this holds for photographs: it trains on
+CIFAR-10's 50,000, and deeper networks where depth is the question."""
 
 
 def _section(study: Study, outcome: Outcome, report: Report, folder: Path) -> list[str]:
     heading = {"full": "On CIFAR-10", "quick": "Quick: on the digits"}[outcome.budget]
-    parts = [f"## {heading}", report.answer]
+    parts = [f"## {heading}", report.answer, *filter(None, [report.details])]
     for name, (figure, caption) in report.figures.items():
         picture = _picture(study, outcome, name)
         figure.savefig(folder / picture, dpi=110)
         parts.append(f"![{caption}]({picture})\n\n*{caption}*")
     for caption, (header, rows) in report.tables.items():
         parts.append(f"{caption}\n\n{_table(header, rows)}")
-    limits = f"**Limits.** {report.limits}"
-    if outcome.budget == "quick":
-        limits += FULL_BUDGET
-    parts += [limits, _what_was_run(outcome)]
+    parts += [f"**Limits.** {report.limits}", _what_was_run(outcome)]
     parts.append(f"```sh\n{_command(study, outcome)}\n```")
     return parts
 
@@ -129,7 +127,9 @@ def _picture(study, outcome, name):
 
 def _command(study, outcome):
     quick = " --quick" if outcome.budget == "quick" else ""
-    return f"python -m training study {study.name} --output docs/studies{quick}"
+    present, usual = len(outcome.seeds), study.seeds[outcome.budget]
+    seeds = f" --seeds {present}" if present != usual else ""
+    return f"python -m training study {study.name} --output docs/studies{quick}{seeds}"
 
 
 def _what_was_run(outcome: Outcome) -> str:

@@ -56,27 +56,29 @@ def mean_by_key(dictionaries):
     }
 
 
-def draw_curves(outcome, labels=None):
-    """Draws training loss and test error over the epochs: means, and bands that span the seeds."""
-    figure, (loss, error) = panels(2, share_x=True)
-    for index, label in enumerate(labels or outcome.labels):
-        trials = outcome.of(label)
-        epochs = [entry["epoch"] for entry in trials[0].metrics]
-        for axes, read in (
-            (loss, lambda entry: entry["train_loss"]),
-            (error, lambda entry: 100 * (1 - entry["test_accuracy"])),
-        ):
-            values = np.array([[read(entry) for entry in trial.metrics] for trial in trials])
-            style = line_style(index)
-            axes.plot(epochs, values.mean(axis=0), label=label, **style)
-            axes.fill_between(
-                epochs, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.15
-            )
-    loss.set_ylabel("training loss (nats)")
-    error.set_ylabel("test error (%)")
-    error.set_xlabel("epochs")
-    legend(loss)
+def draw_curves(outcome):
+    """Draws training and test error over the steps, as the paper's figure 6 does."""
+    figure, (train, test) = panels(2, share_x=True)
+    for axes, name in ((train, "train"), (test, "test")):
+        draw_lines(axes, outcome, lambda entry, key=f"{name}_accuracy": 100 * (1 - entry[key]))
+        axes.set_ylabel(f"{name}{'ing' if name == 'train' else ''} error (%)")
+        axes.set_ylim(bottom=0)
+    test.set_xlabel("training steps")
+    legend(train)
     return figure
+
+
+def draw_lines(axes, outcome, read):
+    """Draws a number of every evaluation over the steps: means, and bands that span the seeds."""
+    for index, label in enumerate(outcome.labels):
+        trials = outcome.of(label)
+        steps = [entry["step"] for entry in trials[0].metrics]
+        values = np.array([[read(entry) for entry in trial.metrics] for trial in trials])
+        style = line_style(index)
+        axes.plot(steps, values.mean(axis=0), label=label, **style)
+        axes.fill_between(
+            steps, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.15
+        )
 
 
 def draw_errors(outcome):
@@ -101,26 +103,34 @@ def draw_errors(outcome):
 def beside(outcome, reference):
     """Says which contenders' test errors lie above or below all those of a reference."""
     errors = {label: outcome.values(label, test_error) for label in outcome.labels}
-    worse = [label for label in errors if min(errors[label]) > max(errors[reference])]
-    better = [label for label in errors if max(errors[label]) < min(errors[reference])]
-    sentences = [f"“{reference}” ended with a test error of {np.mean(errors[reference]):.1%}."]
-    for word, labels in (("Worse", worse), ("Better", better)):
-        if labels:
-            named = ", ".join(f"“{label}” ({np.mean(errors[label]):.1%})" for label in labels)
-            sentences.append(f"{word} for every pair of seeds: {named}.")
-    seeds = len(errors[reference])
-    if worse or better:
-        chance = 2 / math.comb(2 * seeds, seeds)
-        sentences.append(f"By chance alone, {chance:.0%} of comparisons would come out so.")
-    rest = len(errors) - 1 - len(worse) - len(better)
+    own = errors.pop(reference)
+    seeds = min(len(own), *map(len, errors.values()))
+    parts = [f"“{reference}” ended with a test error of {np.mean(own):.1%}"]
+    if seeds == 1:
+        parts += [_named(errors), "one seed cannot tell them apart"]
+        return "; ".join(parts) + "."
+    worse = {label: values for label, values in errors.items() if min(values) > max(own)}
+    better = {label: values for label, values in errors.items() if max(values) < min(own)}
+    chance = f" ({2 / math.comb(2 * seeds, seeds):.0%} of comparisons come out so by chance alone)"
+    for word, found in (("worse", worse), ("better", better)):
+        if found:
+            parts.append(f"{word} for every pair of seeds: {_named(found)}{chance}")
+            chance = ""
+    rest = len(errors) - len(worse) - len(better)
     if rest:
-        which = "None of the others" if rest == len(errors) - 1 else f"The other {rest}"
-        can = "can" if rest == len(errors) - 1 else "cannot"
-        sentences.append(f"{which} {can} be told from it by {seeds} seeds.")
-    return " ".join(sentences)
+        which = "none of the others can" if rest == len(errors) else f"the other {rest} cannot"
+        parts.append(f"{which} be told from it by {seeds} seeds")
+    return "; ".join(parts) + "."
 
 
-CURVES_CAPTION = "Training loss and test error while training; bands span the seeds."
+def _named(errors):
+    return ", ".join(f"“{label}” ({np.mean(values):.1%})" for label, values in errors.items())
+
+
+CURVES_CAPTION = (
+    "Training error (over the steps since the last evaluation, with augmentation) and test error "
+    "while training; bands span the seeds."
+)
 ERRORS_CAPTION = "Test error: a mark for every seed, a bar for their mean."
 END_CAPTION = "At the end of training, mean ± standard deviation over the seeds:"
 SHORT_RUNS = (

@@ -1,15 +1,18 @@
 """How strongly do layers respond, and how much does a block add?"""
 
+import keras
 import numpy as np
 
+from keras_resnets import build_model
 from keras_resnets.analysis import (
     layer_responses,
     plot_layer_responses,
     plot_shortcut_balance,
     shortcut_balance,
 )
-from training.studies.degradation import DEPTHS, twins
+from training.studies.degradation import DEPTHS, KINDS, twins
 from training.studies.reading import SHORT_RUNS, mean_by_key
+from training.studies.recipes import cifar_spec
 from training.studies.study import Report, Study, spread
 
 EXAMPLES = 256
@@ -17,11 +20,47 @@ EXAMPLES = 256
 
 def measure(model, images):
     """Responses of all 3×3 layers, and the balance of branch and shortcut where there is one."""
-    pixels = images.test[0][:EXAMPLES]
-    measured = {"responses": layer_responses(model, pixels)}
+    return _measure(model, images.test[0][:EXAMPLES])
+
+
+def _measure(model, x):
+    measured = {"responses": layer_responses(model, x)}
     if any(getattr(layer, "shortcut", None) for layer in model.layers):
-        measured["balance"] = shortcut_balance(model, pixels)
+        measured["balance"] = shortcut_balance(model, x)
     return measured
+
+
+def initial(budget, images):
+    """What `measure` gives for networks that have learned nothing, by label.
+
+    Their batch norm has the statistics of the very images, as training would soon give it: with
+    those that it begins with, it would not normalize.
+    """
+    pixels = images.test[0][:EXAMPLES]
+    pixels = (pixels - pixels.mean()) / pixels.std()
+    found = {}
+    for depth in DEPTHS[budget]:
+        for kind, shortcut in KINDS.items():
+            keras.utils.set_random_seed(0)
+            model = build_model(cifar_spec(depth, shortcut=shortcut), input_shape=pixels.shape[1:])
+            _take_statistics(model, pixels)
+            found[f"{kind} {depth}"] = _measure(model, pixels)
+    return found
+
+
+def _take_statistics(model, x):
+    """Sets the moving statistics of every batch norm to those of one batch."""
+    norms = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    model(x, training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def report(outcome):
@@ -38,13 +77,30 @@ def report(outcome):
         row = [label, spread(outcome.values(label, _mean_response), 3), "", "", ""]
         if label in residual:
             trials = outcome.of(label)
-            row[2] = spread([float(np.mean(_of(trial, "branch_to_shortcut"))) for trial in trials])
-            row[3] = spread([float(np.min(_of(trial, "branch_to_shortcut"))) for trial in trials])
-            row[4] = spread([float(np.mean(_of(trial, "cosine"))) for trial in trials])
+            row[2] = spread([_mean(_ratios(trial.measured)) for trial in trials])
+            row[3] = spread([min(_ratios(trial.measured)) for trial in trials])
+            row[4] = spread([_mean(_cosines(trial.measured)) for trial in trials])
         rows.append(row)
+    for label in residual:
+        before = outcome.computed[label]
+        ratios = _ratios(before)
+        rows.append(
+            [
+                f"{label}, not trained",
+                f"{_mean(before['responses'].values()):.3f}",
+                f"{_mean(ratios):.2f}",
+                f"{min(ratios):.2f}",
+                f"{_mean(_cosines(before)):.2f}",
+            ]
+        )
+        balances[f"{label}, not trained"] = before["balance"]
     return Report(
         answer=_answer(outcome),
-        limits=f"{SHORT_RUNS} Measured on {EXAMPLES} test images, in inference.",
+        details=_details(outcome),
+        limits=(
+            f"{SHORT_RUNS} Measured on {EXAMPLES} test images, in inference; the networks that are "
+            "not trained, of one seed, with the batch norm's statistics of these images."
+        ),
         tables={"Mean ± standard deviation over the seeds:": (header, rows)},
         figures={
             "responses": (
@@ -62,29 +118,49 @@ def report(outcome):
 
 
 def _answer(outcome):
-    shallow, deep = DEPTHS[outcome.budget]
+    shallow, *_, deep = DEPTHS[outcome.budget]
     less = outcome.every_seed(f"plain {deep}", f"residual {deep}", _mean_response)
     deeper = outcome.every_seed(f"residual {shallow}", f"residual {deep}", _mean_response)
-    trials = outcome.of(f"residual {deep}")
-    ratio = float(np.mean([np.mean(_of(trial, "branch_to_shortcut")) for trial in trials]))
-    least = float(np.min([np.min(_of(trial, "branch_to_shortcut")) for trial in trials]))
-    cosine = float(np.mean([np.mean(_of(trial, "cosine")) for trial in trials]))
+    ratios = [_ratios(trial.measured) for trial in outcome.of(f"residual {deep}")]
     return (
-        f"The residual network of {deep} layers responded less than its plain twin for {less[0]} "
-        f"of {less[1]} seeds, and less than the residual one of {shallow} layers for {deeper[0]} "
-        f"of {deeper[1]}. A block does not learn zero: ‖F(x)‖ was on average {ratio:.2f} times "
-        f"what passed it, and in no block less than {least:.2f} times. The mean cosine between "
-        f"the two was {cosine:.2f}."
+        f"A block does not learn zero: in the residual network of {deep} layers, ‖F(x)‖ was on "
+        f"average {np.mean(ratios):.2f} times what passed it, and in no block less than "
+        f"{np.min(ratios):.2f} times. That network responded less than its plain twin for "
+        f"{less[0]} of {less[1]} seeds, and less than the residual one of {shallow} layers for "
+        f"{deeper[0]} of {deeper[1]}."
+    )
+
+
+def _details(outcome):
+    deep = f"residual {DEPTHS[outcome.budget][-1]}"
+    before = outcome.computed[deep]
+    ratio = np.mean([_ratios(trial.measured) for trial in outcome.of(deep)])
+    cosine = _mean([_mean(_cosines(trial.measured)) for trial in outcome.of(deep)])
+    return (
+        f"Blocks that have learned nothing add about as much as batch norm lets them: ‖F(x)‖ was "
+        f"then {_mean(_ratios(before)):.2f} times what passed it, and after training {ratio:.2f} "
+        f"times. The mean cosine between the two went from {_mean(_cosines(before)):.2f} to "
+        f"{cosine:.2f} (1 would be a copy of x, −1 its opposite, and 0 something else)."
     )
 
 
 def _mean_response(trial):
-    return float(np.mean([*trial.measured["responses"].values()]))
+    return _mean(trial.measured["responses"].values())
 
 
-def _of(trial, measure):
-    values = [block[measure] for block in trial.measured["balance"].values()]
-    return [value for value in values if value is not None]
+def _ratios(measured):
+    """Returns ‖F(x)‖ / ‖s(x)‖ of each block."""
+    return [block["branch_to_shortcut"] for block in measured["balance"].values()]
+
+
+def _cosines(measured):
+    """Returns the cosine of F(x) and s(x) in each block where it is defined."""
+    cosines = [block["cosine"] for block in measured["balance"].values()]
+    return [cosine for cosine in cosines if cosine is not None]
+
+
+def _mean(values):
+    return float(np.mean([*values]))
 
 
 def _mean_balance(trials):
@@ -108,5 +184,6 @@ angle between the two.
 """,
     contenders=twins,
     measure=measure,
+    compute=initial,
     report=report,
 )

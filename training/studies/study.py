@@ -24,7 +24,8 @@ class Study:
             once.
         measure: From a finished run's network and the study's images to JSON values. The network
             goes from pixels of 0 to 255 to probabilities. `None` if the run's own metrics do.
-        compute: From a budget to JSON values that need no training. `None` if there are none.
+        compute: From a budget and the study's images to JSON values that need none of the runs.
+            `None` if there are none.
         report: From an outcome to what the page shows. It reads the outcome alone, so that pages
             can be made again without the runs.
         seeds: How many seeds each budget has at least.
@@ -36,13 +37,13 @@ class Study:
     contenders: Callable[[Budget], dict[str, Recipe]]
     report: Callable[["Outcome"], "Report"]
     measure: Callable[[Any, "Images"], dict[str, Any]] | None = None
-    compute: Callable[[Budget], dict[str, Any]] | None = None
+    compute: Callable[[Budget, "Images"], dict[str, Any]] | None = None
     seeds: Mapping[Budget, int] = dataclasses.field(default_factory=lambda: {"quick": 3, "full": 3})
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """What finished networks are measured on.
+    """What networks are measured on.
 
     Attributes:
         train: The first examples of the training split: pixels, float32
@@ -82,7 +83,7 @@ class Outcome:
         budget: `"quick"` or `"full"`.
         recipes: The contenders' recipes as TOML, by label.
         trials: The runs, contender by contender and seed by seed.
-        computed: What needed no training.
+        computed: What needed none of the runs.
         environment: Versions, threads and devices.
     """
 
@@ -131,13 +132,16 @@ class Report:
         answer: What the data support, in one or two sentences.
         limits: What they do not show.
         tables: Header and rows of each table, by caption.
-        figures: Matplotlib figures by file name (without ending), each with its caption.
+        figures: Matplotlib figures by file name (without ending), each with its caption. The
+            first stands beside the answer in the index.
+        details: What else the data show, in a paragraph; empty if nothing.
     """
 
     answer: str
     limits: str
     tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]]
     figures: Mapping[str, tuple[Any, str]]
+    details: str = ""
 
 
 def spread(values: Sequence[float], digits: int = 2, percent: bool = False) -> str:

@@ -4,18 +4,22 @@ import dataclasses
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from keras_resnets import build_model
 from training.recipe_files import recipe_to_toml
+from training.studies import lesion
 from training.studies.catalogue import STUDIES
-from training.studies.command import conduct
+from training.studies.command import conduct, study_command
 from training.studies.page import load_outcomes, save_outcome, write_index, write_page
 from training.studies.reading import beside
 from training.studies.recipes import cifar_spec, study_recipe
-from training.studies.study import Outcome, Report, Study, Trial, spread
+from training.studies.study import Images, Outcome, Report, Study, Trial, spread
 from training.studies.trials import run_name
 
+NO_IMAGES = None  # costs need none
 ENVIRONMENT = {"versions": {"tensorflow": "2.21.0", "keras": "3.15.1"}, "cores": 2}
 
 
@@ -41,7 +45,8 @@ def tiny_study(seen):
     def report(given):
         seen.append(given)
         rows = [[label, spread(given.values(label, loss_of), 1)] for label in given.labels]
-        return Report("Forty-two.", "None.", {"Losses:": (["network", "loss"], rows)}, {})
+        tables = {"Losses:": (["network", "loss"], rows)}
+        return Report("Forty-two.", "None.", tables, {}, details="Six by nine.")
 
     return Study(
         name="tiny", title="What is it?", background="Known.", contenders=dict, report=report
@@ -78,10 +83,19 @@ def test_the_page_is_made_of_the_json_alone(tmp_path):
     assert load_outcomes(study, tmp_path) == [found]
     page = write_page(study, tmp_path).read_text()
     assert seen == [found]
-    for part in ("# What is it?", "Forty-two.", "| a | 2.0 ± 1.4 |", "60 s of steps", "--quick"):
+    for part in (
+        "# What is it?",
+        "Forty-two.",
+        "Six by nine.",
+        "| a | 2.0 ± 1.4 |",
+        "60 s of steps",
+        "--quick",
+    ):
         assert part in page
     write_index([study], tmp_path)
-    assert "[tiny](tiny.md)" in (tmp_path / "index.md").read_text()
+    index = (tmp_path / "index.md").read_text()
+    assert "Forty-two. ([tiny](tiny.md))" in index
+    assert "Six by nine." not in index
 
 
 def test_a_page_without_an_outcome_is_refused(tmp_path):
@@ -104,19 +118,19 @@ def test_the_contenders_differ_in_their_network_alone(name, budget):
 
 
 def test_the_twins_cost_what_the_paper_s_do():
-    costs = STUDIES["degradation"].compute("full")
+    costs = STUDIES["degradation"].compute("full", NO_IMAGES)
     assert costs["20"] == {"parameters": 269_722, "macs": 40_551_040}
     assert costs["56"]["parameters"] == 853_018
 
 
 def test_the_shortcut_options_cost_what_was_computed_by_hand():
-    costs = [*STUDIES["shortcuts"].compute("quick").values()]
+    costs = [*STUDIES["shortcuts"].compute("quick", NO_IMAGES).values()]
     assert [cost["parameters"] for cost in costs] == [269_722, 272_474, 283_962]
     assert [cost["projections"] for cost in costs] == [0, 2, 9]
 
 
 def test_the_projections_where_shapes_differ():
-    found = STUDIES["dimensions"].compute("quick")
+    found = STUDIES["dimensions"].compute("quick", NO_IMAGES)
     assert [each["block"] for each in found["transitions"]] == ["stage2_block1", "stage3_block1"]
     # Weights, γ and β; and the weights times 16 · 16 or 8 · 8 positions.
     assert [each["parameters"] for each in found["transitions"]] == [
@@ -129,7 +143,7 @@ def test_the_projections_where_shapes_differ():
 
 
 def test_a_one_layer_block_is_one_convolution():
-    merged = STUDIES["block-depth"].compute("quick")["merged"]
+    merged = STUDIES["block-depth"].compute("quick", NO_IMAGES)["merged"]
     assert set(merged) == {"identity", "projection"}
     assert max(merged.values()) < 1e-12  # in double precision
 
@@ -157,10 +171,72 @@ def test_contenders_are_told_apart_where_no_seeds_overlap():
     ]
     # Of the six ways to order two and two seeds, two separate them.
     assert beside(outcome(*trials), "a") == (
-        "“a” ended with a test error of 15.0%. Worse for every pair of seeds: “b” (35.0%). Better "
-        "for every pair of seeds: “c” (2.5%). By chance alone, 33% of comparisons would come out "
-        "so. The other 1 cannot be told from it by 2 seeds."
+        "“a” ended with a test error of 15.0%; worse for every pair of seeds: “b” (35.0%) (33% of "
+        "comparisons come out so by chance alone); better for every pair of seeds: “c” (2.5%); the "
+        "other 1 cannot be told from it by 2 seeds."
     )
     assert beside(outcome(*(each for each in trials if each.label in "ad")), "a") == (
-        "“a” ended with a test error of 15.0%. None of the others can be told from it by 2 seeds."
+        "“a” ended with a test error of 15.0%; none of the others can be told from it by 2 seeds."
     )
+    assert beside(outcome(*(each for each in trials if each.seed == 0)), "a") == (
+        "“a” ended with a test error of 10.0%; “b” (30.0%), “c” (0.0%), “d” (15.0%); one seed "
+        "cannot tell them apart."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "gates", "list": True}, "`NAME` has no effect with --list: .* NAME='gates'"),
+        ({"list": True, "render": True}, "`render` has no effect with --list"),
+        ({"name": "gates", "render": True, "quick": True}, "`quick` has no effect with --render"),
+        ({"render": True, "seeds": 2}, "`seeds` has no effect with --render: .* seeds=2"),
+    ],
+)
+def test_arguments_without_effect_are_refused(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        study_command(output=tmp_path, **arguments)
+
+
+def test_batch_norm_with_a_batch_s_own_statistics_responds_with_one():
+    images = Images(*([(np.random.default_rng(0).uniform(0, 255, (64, 8, 8, 1)), None)] * 2))
+    found = STUDIES["responses"].compute("quick", images)
+    assert list(found) == ["plain 8", "residual 8", "plain 32", "residual 32"]
+    for measured in found.values():
+        # γ is 1, so that each channel has the standard deviation 1.
+        assert [*measured["responses"].values()] == pytest.approx(
+            [1.0] * len(measured["responses"]), abs=1e-3
+        )
+    # So has each branch's output, which is then the same size in all blocks of a stage, while what
+    # passes it grows with each sum.
+    ratios = [b["branch_to_shortcut"] for b in found["residual 32"]["balance"].values()]
+    assert ratios[1] > ratios[4] > 0.2
+
+
+def test_blocks_are_shuffled_within_their_stage():
+    model = build_model(cifar_spec(20), input_shape=(8, 8, 1))
+
+    class Reversing:
+        """In the generator's place."""
+
+        def permutation(self, places):
+            return places[::-1]
+
+    blocks = [layer for layer in model.layers if "_block" in layer.name]
+    names = [block.name for block in blocks]
+    kept = [b.name for b in blocks if b.input.shape == b.output.shape]
+    shuffled = lesion._shuffled(model, blocks, kept, Reversing())
+    came_from = {
+        place: next(name for name in names if _have_same_weights(shuffled, place, model, name))
+        for place in names
+    }
+    assert [*came_from.values()] == [
+        *("stage1_block3", "stage1_block2", "stage1_block1"),
+        *("stage2_block1", "stage2_block3", "stage2_block2"),
+        *("stage3_block1", "stage3_block3", "stage3_block2"),
+    ]
+
+
+def _have_same_weights(one, place, other, name):
+    pair = one.get_layer(place).get_weights(), other.get_layer(name).get_weights()
+    return all(a.shape == b.shape and (a == b).all() for a, b in zip(*pair, strict=True))
