@@ -1,4 +1,4 @@
-"""Describes a network: its layers by stage, its cost, what it eats, how it departs from the paper.
+"""Describes a network: its layers and their cost, what it eats, how it departs from the paper.
 
 For a file, or for a network by its name. Of a network by its name, the weights are new ones.
 """
@@ -8,9 +8,10 @@ import textwrap
 
 import keras
 
-from keras_resnets.analysis import count_parameters, explain, summarize
+from keras_resnets.analysis import count_parameters, explain, layer_costs, summarize
 from keras_resnets.arguments import check_positive_int
 from keras_resnets.cli.open_model import HELP, open_model
+from keras_resnets.cli.table import format_table
 from keras_resnets.models import model_spec
 from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.preprocessing import model_preprocessing
@@ -26,6 +27,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--size", type=int, help="the image's height and width, for a model that takes any"
     )
+    parser.add_argument(
+        "--layers", action="store_true", help="list every layer with weights, not the stages alone"
+    )
 
 
 def run(arguments):
@@ -38,6 +42,7 @@ def run(arguments):
     explanation = explain(model)
     paragraphs = [
         f"{model.name}: {_structure(model)}",
+        *([_layers(model, shape)] if arguments.layers else []),
         str(summarize(model, shape)),
         f"{count.total:,} parameters with the statistics of batch normalization.",
         _filled(f"Preprocessing: {_preprocessing(model)}"),
@@ -54,6 +59,14 @@ def _structure(model):
     shortcut = "no shortcuts" if spec.shortcut is None else f"shortcuts of option {spec.shortcut}"
     repeats = ", ".join(str(count) for count in spec.repeats)
     return f"{spec.depth} layers, {repeats} {spec.block} blocks, {shortcut}."
+
+
+def _layers(model, shape):
+    rows = [("layer", "output", "parameters", "multiply-adds")]
+    for cost in layer_costs(model, shape):
+        size = "×".join(str(length) for length in cost.output_shape[1:])
+        rows.append((cost.name, size, f"{cost.parameters:,}", f"{cost.macs:,}"))
+    return format_table(rows, "<>>>")
 
 
 def _image_shape(model, size):

@@ -87,6 +87,15 @@ def test_describe_a_network_by_its_name(capsys):
     assert "Preprocessing: none is noted" in printed
 
 
+def test_describe_every_layer(capsys):
+    assert main(["describe", "resnet20", "--layers"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["stem_conv/conv", "32×32×16", "432", "442,368"] in lines  # 3·3·3·16 · 32·32
+    assert ["predictions", "10", "650", "640"] in lines  # 64·10 + 10
+    convolutions = [line for line in lines if line and line[0].endswith("/conv")]
+    assert len(convolutions) == 19  # 20 weight layers with the classifier
+
+
 def test_describe_a_file(converted, capsys):
     assert main(["describe", str(converted)]) == 0
     printed = capsys.readouterr().out
