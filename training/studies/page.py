@@ -90,9 +90,16 @@ def write_index(studies: Sequence[Study], folder: Path) -> Path:
 
 
 INDEX_HEAD = """\
-Each question is answered by runs that one command repeats. `--quick` takes minutes on two cores and
-scikit-learn's digits; without it the runs are on CIFAR-10. Tables, plots and the answers' numbers
-are made from the runs' JSON files, which lie beside the pages.
+Each question is answered by runs that one command repeats. With `--quick` they are of small
+networks on scikit-learn's digits and take minutes on two cores; without it they are on CIFAR-10
+and take hours there. Every run is a folder in `runs`, named for its network, its seed and its
+recipe: studies share those that they have in common, and a study that was stopped goes on where
+it was. `--seeds` trains each network with more seeds, or fewer. Tables, plots and the answers'
+numbers are made from the JSON files that lie beside the pages, by every run of a study and by
+`--render`.
+
+`python -m training study --list` lists the questions. The measurements themselves are functions
+of `keras_resnets.analysis`, for any network of the zoo.
 """
 
 
