@@ -16,9 +16,9 @@ from training.studies.reading import SHORT_RUNS
 from training.studies.recipes import cifar_spec, study_recipe
 from training.studies.study import Report, Study, spread
 
-DRAWS = 3
+DRAWS = 5  # of everything but one block removed
 COUNTS = (2, 3, 5, 8)  # of one, every block has its turn
-SWAPS = (1, 2, 4)
+SWAPS = 4
 EXAMPLES = 500
 SPARED = 0.01  # a point of the error
 
@@ -46,23 +46,18 @@ def measure(model, images):
     blocks = [layer for layer in model.layers if isinstance(layer, ResidualBlock)]
     kept = [block.name for block in blocks if block.input.shape == block.output.shape]
     generator = np.random.default_rng(0)
+    # Each draw takes out one block after another, so that more removed blocks hold the fewer.
+    draws = [list(generator.permutation(kept)) for _ in range(DRAWS)]
     removed = {
-        str(count): [
-            error(remove_blocks(model, list(generator.choice(kept, count, replace=False))))
-            for _ in range(DRAWS)
-        ]
+        str(count): [error(remove_blocks(model, draw[:count])) for draw in draws]
         for count in COUNTS
         if count <= len(kept)
-    }
-    swapped = {
-        str(count): [error(_swapped(model, blocks, kept, count, generator)) for _ in range(DRAWS)]
-        for count in SWAPS
     }
     return {
         "whole": error(model),
         "without": {name: error(remove_blocks(model, [name])) for name in kept},
         "removed": removed,
-        "swapped": swapped,
+        "swapped": [error(_swapped(model, blocks, kept, generator)) for _ in range(DRAWS)],
         "shuffled": [error(_shuffled(model, blocks, kept, generator)) for _ in range(DRAWS)],
     }
 
@@ -81,7 +76,7 @@ def _shuffled(model, blocks, kept, generator):
     return reorder_blocks(model, order)
 
 
-def _swapped(model, blocks, kept, count, generator):
+def _swapped(model, blocks, kept, generator):
     """Swaps pairs of neighbouring blocks of the same shape."""
     order = [block.name for block in blocks]
     pairs = [
@@ -91,7 +86,7 @@ def _swapped(model, blocks, kept, count, generator):
         and order[place + 1] in kept
         and blocks[place].output.shape == blocks[place + 1].output.shape
     ]
-    for place in generator.choice(pairs, count, replace=False):
+    for place in generator.choice(pairs, SWAPS, replace=False):
         order[place], order[place + 1] = order[place + 1], order[place]
     return reorder_blocks(model, order)
 
@@ -99,7 +94,7 @@ def _swapped(model, blocks, kept, count, generator):
 def report(outcome):
     """What the page shows."""
     header = ["network", "whole", "without one block", "without the worst", "without 3"]
-    header += ["without 5", "4 pairs swapped", "stages shuffled"]
+    header += ["without 5", f"{SWAPS} pairs swapped", "stages shuffled"]
     rows = []
     for label in outcome.labels:
         trials = outcome.of(label)
@@ -110,10 +105,14 @@ def report(outcome):
                 spread([_mean(trial, "without") for trial in trials], 1, percent=True),
                 spread([max(_values(trial, "without")) for trial in trials], 1, percent=True),
                 *(
-                    spread([_drawn(trial, what, count) for trial in trials], 1, percent=True)
-                    for what, count in (("removed", "3"), ("removed", "5"), ("swapped", "4"))
+                    spread([np.mean(drawn(trial.measured)) for trial in trials], 1, percent=True)
+                    for drawn in (
+                        lambda measured: measured["removed"]["3"],
+                        lambda measured: measured["removed"]["5"],
+                        lambda measured: measured["swapped"],
+                        lambda measured: measured["shuffled"],
+                    )
                 ),
-                spread([np.mean(trial.measured["shuffled"]) for trial in trials], 1, percent=True),
             ]
         )
     return Report(
@@ -183,10 +182,6 @@ def _values(trial, what):
 
 def _mean(trial, what):
     return float(np.mean(_values(trial, what)))
-
-
-def _drawn(trial, what, count):
-    return float(np.mean(trial.measured[what][count]))
 
 
 def _draw_removed(outcome):
