@@ -338,13 +338,15 @@ def test_predict_a_model_without_preprocessing(tmp_path, image, capsys):
 def test_a_network_s_name_beside_a_file_of_other_options_is_one_line_for_this_command(
     tmp_path, image, capsys
 ):
-    path = tmp_path / "both.keras"
-    model = keras_resnets.ResNet20(zero_pad="both")
-    model.save(path)
-    keras_resnets.to_torch_state_dict(model, tmp_path / "both.safetensors", "akamaster")
-    for file in (path, tmp_path / "both.safetensors"):
+    path = tmp_path / "projections.safetensors"
+    keras_resnets.to_torch_state_dict(keras_resnets.ResNet20(shortcut="B"), path, "akamaster")
+    keras_resnets.ResNet20(zero_pad="both").save(tmp_path / "both.keras")
+    for file, contradiction in (
+        (tmp_path / "both.keras", "zero_pad='both', not zero_pad='end'"),
+        (path, "shortcut='B', not shortcut='A'"),
+    ):
         line = fails(capsys, "predict", image, "--model", "resnet20", "--weights", file)
-        assert "network has zero_pad='both', not zero_pad='end'" in line
+        assert f"network has {contradiction}" in line
         assert f"in place of the name. Received: 'resnet20' and --weights {file}" in line
 
 
