@@ -329,6 +329,58 @@ def test_what_predict_refuses_is_one_line(
     assert re.search(message, line), line
 
 
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Models of two outputs, of a feature map and of two inputs, upon a network of ten classes."""
+    folder = tmp_path_factory.mktemp("several")
+    net = keras_resnets.ResNet20()
+    keras_resnets.set_preprocessing(net, Preprocessing.imagenet(32, 32))
+    features = net.get_layer("stage3_block3").output
+    keras.Model(net.input, [net.output, features], name="two").save(folder / "two.keras")
+    keras.Model(net.input, features, name="map").save(folder / "map.keras")
+    more = keras.Input((4,))
+    outputs = keras.layers.Concatenate()([net(net.input), more])
+    keras.Model([net.input, more], outputs, name="pair").save(folder / "pair.keras")
+    return folder
+
+
+@pytest.mark.parametrize("names", [[], ["--class-names", "cifar10"]])
+@pytest.mark.parametrize(
+    ("name", "received"),
+    [
+        ("two", "'two' with 1 input and outputs of the shapes [(None, 10), (None, 8, 8, 64)]"),
+        ("map", "'map' with 1 input and outputs of the shapes [(None, 8, 8, 64)]"),
+        ("pair", "'pair' with 2 inputs and outputs of the shapes [(None, 14)]"),
+    ],
+)
+def test_what_is_no_classifier_predicts_nothing(several, image, capsys, name, received, names):
+    wanted = "`model` must be a classifier, with one input and one row of scores an image. Received"
+    model = several / f"{name}.keras"
+    line = fails(capsys, "predict", image, "--model", model, *names)
+    assert line == f"keras-resnets: error: {wanted}: {received}"
+    if names:
+        assert fails(capsys, "export", model, "out", *names) == line
+
+
+def test_what_has_several_inputs_or_outputs_is_converted_and_one_line_elsewhere(
+    several, tmp_path, capsys
+):
+    for name, sizes in (
+        ("two", "images 32×32×3 to 10 and 8×8×64 numbers"),
+        ("pair", "images 32×32×3 and 4 to 14 numbers"),
+    ):
+        assert main(["convert", str(several / f"{name}.keras"), str(tmp_path / "c.keras")]) == 0
+        assert capsys.readouterr().out == f"Wrote {tmp_path / 'c.keras'}: {name}, from {sizes}.\n"
+        (tmp_path / "c.keras").unlink()
+    line = fails(capsys, "describe", several / "pair.keras")
+    assert "one input, a batch of images. Received: 'pair' with inputs of the shapes" in line
+
+
+def test_export_says_what_is_compared_by_default(capsys):
+    assert main(["export", "--help"]) == 0
+    assert "(default: images of random discs" in " ".join(capsys.readouterr().out.split())
+
+
 def test_predict_a_model_without_preprocessing(tmp_path, image, capsys):
     keras_resnets.ResNet20().save(tmp_path / "silent.keras")
     line = fails(capsys, "predict", image, "--model", tmp_path / "silent.keras")
