@@ -17,9 +17,9 @@ ORDER += ["weights", "export", "cli", "__main__"]
 # A factory's `weights=` takes other libraries' files, presets and preprocessing too: all that
 # turns back.
 TURNS_BACK = {
-    ("models/weights_file.py", "keras_resnets.preprocessing.file_preprocessing"),
-    ("models/weights_file.py", "keras_resnets.weights.foreign_file"),
-    ("models/weights_file.py", "keras_resnets.weights.preset_weights"),
+    ("models/open_weights.py", "keras_resnets.preprocessing.file_preprocessing"),
+    ("models/open_weights.py", "keras_resnets.weights.foreign_file"),
+    ("models/open_weights.py", "keras_resnets.weights.preset_weights"),
 }
 
 

@@ -1,7 +1,5 @@
 """Weights to begin with, from a file whose classes may be others."""
 
-import contextlib
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import keras
 
 from keras_resnets.files import WeightsFileError
 from keras_resnets.files.hdf5 import read_hdf5
+from keras_resnets.files.keras_archive import WEIGHTS, member_size, unpack_member
 from keras_resnets.models.weights_file import load_weights_file
 
 CLASSIFIER = "predictions"
@@ -63,13 +62,12 @@ def classes_in(path: str) -> int | None:
         path: As for `load_initial_weights`.
     """
     try:
-        with contextlib.ExitStack() as stack:
-            source: Any = path
-            if Path(path).suffix == ".keras":
-                archive = stack.enter_context(zipfile.ZipFile(path))
-                source = stack.enter_context(archive.open("model.weights.h5"))
-            return _outputs(stack.enter_context(read_hdf5(source, most_bytes=0)))
-    except (OSError, KeyError, zipfile.BadZipFile, WeightsFileError):
+        source: Any = path
+        if Path(path).suffix == ".keras":
+            source = unpack_member(path, WEIGHTS, most_bytes=member_size(path, WEIGHTS))
+        with read_hdf5(source, most_bytes=0) as root:
+            return _outputs(root)
+    except (OSError, KeyError, WeightsFileError):
         return None
 
 

@@ -79,7 +79,7 @@ def run(arguments):
     print(_machine())
     results = []
     for source, model in zip(arguments.models, models, strict=True):
-        print(f"\n{source}, {'×'.join(map(str, model.input_shape[1:]))}\n", flush=True)
+        print(f"\n{source}, {'×'.join(map(str, model.inputs[0].shape[1:]))}\n", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             timings = export.time_formats(
                 model,

@@ -74,12 +74,19 @@ def run(arguments):
         to_torch_state_dict(model, dest, arguments.family or "torchvision")
     else:
         _save(model, dest)
-    shape = "×".join("any" if size is None else str(size) for size in model.input_shape[1:])
-    print(f"Wrote {dest}: {model.name}, from images {shape} to {model.output_shape[-1]} numbers.")
+    images, numbers = _sizes(model.inputs), _sizes(model.outputs)
+    print(f"Wrote {dest}: {model.name}, from images {images} to {numbers} numbers.")
     if dest.name.endswith(".weights.h5"):
         notes += _options_lost(model)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+
+
+def _sizes(tensors):
+    return " and ".join(
+        "×".join("any" if size is None else str(size) for size in tensor.shape[1:])
+        for tensor in tensors
+    )
 
 
 def _options_lost(model):

@@ -71,7 +71,13 @@ def _layers(model, shape):
 
 def _image_shape(model, size):
     """Returns the image's shape, with the usual size where the model leaves it open."""
-    shape = list(model.input_shape[1:])
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4:
+        raise ValueError(
+            "The model must have one input, a batch of images. "
+            f"Received: {model.name!r} with inputs of the shapes {shapes}"
+        )
+    shape = list(shapes[0][1:])
     is_last = keras.config.image_data_format() == "channels_last"
     for axis in (0, 1) if is_last else (1, 2):
         if size is not None and shape[axis] not in (None, size):

@@ -9,6 +9,7 @@ from keras_resnets.cli.class_names import HELP as CLASS_NAMES_HELP
 from keras_resnets.cli.class_names import read_class_names
 from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.cli.table import format_table
+from keras_resnets.preprocessing.classes import number_of_classes
 
 
 def add_arguments(parser):
@@ -28,7 +29,8 @@ def add_arguments(parser):
         "--images",
         nargs="+",
         metavar="IMAGE",
-        help="image files to compare on; litert_int8 takes its ranges from them",
+        help="image files to compare on (default: images of random discs, which a trained model "
+        "knows as little as noise); litert_int8 needs them, to take its ranges from",
     )
 
 
@@ -38,7 +40,7 @@ def run(arguments):
     model = open_model(arguments.model, arguments.weights)
     names = arguments.class_names
     if names is not None:
-        names = read_class_names(names, model.output_shape[-1])
+        names = read_class_names(names, number_of_classes(model))
     try:
         report = export.export_model(
             model,

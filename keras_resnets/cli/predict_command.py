@@ -9,6 +9,7 @@ from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.cli.table import bar, format_table
 from keras_resnets.models import list_models
 from keras_resnets.preprocessing import classify, model_preprocessing
+from keras_resnets.preprocessing.classes import number_of_classes
 from keras_resnets.preprocessing.fit import image_size
 from keras_resnets.preprocessing.model import preprocesses_itself
 
@@ -42,8 +43,8 @@ def run(arguments):
             f"preset as --weights. Received: --model {arguments.model}"
         )
     model = open_model(arguments.model, arguments.weights)
+    classes = number_of_classes(model)
     _check_preprocessing(model, arguments)
-    classes = model.output_shape[-1]
     names = read_class_names(arguments.class_names, classes)
     top = min(TOP, classes) if arguments.top is None else arguments.top
     answers = classify(model, arguments.images, top=top, class_names=names)

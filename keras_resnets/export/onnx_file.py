@@ -12,7 +12,13 @@ def write_onnx(served, folder):
     path = folder / "model.onnx"
     signature = [served.input_spec("tensor")]
     function = tf.function(served.tensor, input_signature=signature)
-    tf2onnx.convert.from_function(function, signature, opset=OPSET, output_path=str(path))
+    tf2onnx.convert.from_function(
+        function,
+        signature,
+        opset=OPSET,
+        custom_rewriter=[_pad_within_max_pools],
+        output_path=str(path),
+    )
     return path
 
 
@@ -27,3 +33,32 @@ def open_onnx(path):
         return {"outputs": outputs}
 
     return {"tensor": run}
+
+
+def _pad_within_max_pools(graph, operations):
+    """Gives the padding before a `SymmetricMaxPooling2D`'s pooling to the pooling itself.
+
+    ONNX has no padding with mirrored edges, and tf2onnx makes some ten operations of it, on the
+    largest feature map of the network: on a CPU, a tenth of ResNet-50's time. ONNX's pooling has a
+    padding that never wins, which gives the same: each mirrored pixel is in its window anyway.
+
+    Args:
+        graph: A graph of tf2onnx, of operations that are still TensorFlow's.
+        operations: Its nodes.
+
+    Returns:
+        The nodes; tf2onnx leaves out those that nothing needs any more.
+    """
+    for pool in operations:
+        if pool.type != "MaxPool" or pool.get_attr_value("padding") != b"VALID":
+            continue
+        pad = pool.inputs[0]
+        if pad.type != "MirrorPad" or pad.get_attr_value("mode") != b"SYMMETRIC":
+            continue
+        paddings = pad.inputs[1].get_tensor_value(as_list=True)
+        sizes = pool.get_attr_value("ksize")
+        if all(2 * max(pair) < size for pair, size in zip(paddings, sizes, strict=True)):
+            pool.set_attr("padding", "EXPLICIT")
+            pool.set_attr("explicit_paddings", [each for pair in paddings for each in pair])
+            graph.replace_input(pool, pool.input[0], pad.input[0], 0)
+    return graph.get_nodes()

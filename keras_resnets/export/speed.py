@@ -68,11 +68,13 @@ def time_formats(model, formats, batches=(1, 16), rounds=20, peers=None):
     """
     rounds = check_positive_int("rounds", rounds)
     batches = [check_positive_int("batches", batch) for batch in batches]
-    shape = model.input_shape[1:]
-    if None in shape:
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    if len(shapes) != 1 or None in shapes[0]:
         raise ValueError(
-            f"`model` must take images of a known size. Received: {model.name!r} with {shape}"
+            "`model` must have one input, of images of a known size. "
+            f"Received: {model.name!r} with inputs of the shapes {shapes}"
         )
+    [shape] = shapes
     rng = np.random.default_rng(0)
     images = rng.standard_normal((max([*batches, 32]), *shape)).astype("float32")
     runners: dict[str, Runner] = {"keras": _runner(model.predict_on_batch)}

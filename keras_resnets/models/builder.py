@@ -46,7 +46,10 @@ def build_model(
             which are downloaded once. A `.weights.h5` file does not say which options without
             arrays (`zero_pad`, `stride_on`, `activation`, …) its network has: give them as they
             were. A `.keras` file does, and another network's is refused; the model takes over
-            the preprocessing that it notes.
+            the preprocessing that it notes. Of another library's checkpoint the model takes the
+            options that are at their default in the spec and of which the checkpoint leaves no
+            choice (`shortcut`, `zero_pad`, `stride_on`), with a warning; one that was set
+            otherwise is refused.
         input_tensor: A Keras tensor to use as the image; what comes before it becomes part of
             the model.
         input_shape: The image's shape without the batch, in `keras.config.image_data_format()`:
@@ -84,23 +87,23 @@ def build_model(
     check_name("name", name)
     check_choice("pooling", pooling, (None, "avg", "max"))
     _check_head(include_top, pooling, classes, classifier_activation)
-    if weights is not None:
-        # Reading files takes a third of what the package imports, and most models read none.
-        from keras_resnets.models.weights_file import check_weights, load_weights
-
-        weights = check_weights(weights, spec)
     if classes is None:
         classes = DEFAULT_CLASSES[spec.stem]
     classes = check_positive_int("classes", classes)
-
     image, inputs = model_inputs(spec, input_tensor, input_shape, include_top)
+    if weights is not None:
+        # Reading files takes a third of what the package imports, and most models read none.
+        from keras_resnets.models.open_weights import open_weights
+
+        spec, load_weights = open_weights(weights, spec, name or "model")
+
     x = _stem(image, spec)
     x = _stages(x, spec)
     x = _head(x, include_top, pooling, classes, classifier_activation)
     model = keras.Model(inputs, x, name=name)
 
     if weights is not None:
-        load_weights(model, weights)
+        load_weights(model)
     return model
 
 

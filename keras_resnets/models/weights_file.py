@@ -18,57 +18,6 @@ FOREIGN_SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
 SLACK = 2**28
 
 
-def check_weights(weights, spec):
-    """Returns the path of a weights file, or the preset that a text without its suffix names.
-
-    Raises:
-        ValueError: If there is no such file, or it is of another kind; or there is no such preset
-            for the network of this spec.
-        TypeError: If `weights` is not a path.
-    """
-    if isinstance(weights, str) and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
-        from keras_resnets.weights.preset_weights import find_preset
-
-        return find_preset(weights, spec)
-    return check_weights_path(weights)
-
-
-def load_weights(model, path):
-    """Loads a file of Keras, a checkpoint of another library, or a preset.
-
-    Args:
-        model: A built functional model.
-        path: Path of the file, whose name tells which of the two it is; or a preset.
-
-    The model then carries the preprocessing that a `.keras` file notes, or a foreign file's usual
-    one, for the size of its own images.
-
-    Raises:
-        WeightsFileError: As `load_weights_file`, and where `keras_resnets.convert_weights` raises
-            an error.
-        OptionError: If the file's network has other options than the model.
-        ValueError, TypeError: As `load_weights_file`.
-        OSError: If a preset cannot be downloaded.
-    """
-    if not isinstance(path, (str, os.PathLike)):
-        from keras_resnets.weights.preset_weights import load_preset
-
-        load_preset(model, path)
-        return
-    # The one place that turns back in the order of imports: preprocessing and other libraries'
-    # weights are the concern of packages above, and most models never need them.
-    if Path(path).name.endswith(SUFFIXES):
-        load_weights_file(model, path)
-        if Path(path).name.endswith(".keras"):
-            from keras_resnets.preprocessing.file_preprocessing import take_over_preprocessing
-
-            take_over_preprocessing(model, path)
-        return
-    from keras_resnets.weights.foreign_file import load_foreign_file
-
-    load_foreign_file(model, path)
-
-
 def load_weights_file(model, path):
     """Loads a `.weights.h5` or `.keras` file after checking that it fits the model.
 

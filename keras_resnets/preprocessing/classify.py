@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_resnets.arguments import check_positive_int
+from keras_resnets.preprocessing.classes import number_of_classes
 from keras_resnets.preprocessing.decode_image import decode_image
 from keras_resnets.preprocessing.grey_levels import check_grey_levels
 from keras_resnets.preprocessing.logits import ends_in_logits
@@ -48,9 +49,8 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
     """
     batch_size = check_positive_int("batch_size", batch_size)
     prepare = _preparation(model)
-    _check_classifier(model)
+    classes = number_of_classes(model)
     channels = model.input_shape[3 if _is_channels_last() else 1]
-    classes = model.output_shape[-1]
     if class_names is None and classes != 1000:
         raise ValueError(
             "`class_names` must name the classes of a model that has not ImageNet's 1000. "
@@ -93,16 +93,6 @@ def _preparation(model):
         return prepared if _is_channels_last() else np.moveaxis(prepared, -1, 1)
 
     return prepare
-
-
-def _check_classifier(model):
-    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
-    shapes = [tuple(output.shape) for output in outputs or ()]
-    if not inputs or len(inputs) != 1 or len(shapes) != 1 or len(shapes[0]) != 2:
-        raise ValueError(
-            "`model` must be a classifier, with one input and one row of scores an image. "
-            f"Received: {model.name!r} with outputs of the shapes {shapes}"
-        )
 
 
 def _is_channels_last():

@@ -2,9 +2,6 @@
 
 import dataclasses
 import os
-import sys
-import types
-import warnings
 from pathlib import Path
 
 import keras
@@ -19,6 +16,7 @@ from keras_resnets.weights.matching import match
 from keras_resnets.weights.model_check import check_model
 from keras_resnets.weights.recognition import Checkpoint, recognize
 from keras_resnets.weights.source import source_arrays
+from keras_resnets.weights.user_warning import warn_user
 from keras_resnets.weights.usual_preprocessing import usual_preprocessing_for
 
 
@@ -185,16 +183,4 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
     for path, value in values:
         variables[path].assign(value)
     for note in notes:
-        warnings.warn(f"{model.name}: {note}.", stacklevel=_levels_in_package() + 1)
-
-
-def _levels_in_package():
-    """Returns how many callers, from this function's on, are this package's own.
-
-    A factory comes here by more of them than `convert_weights`; both warn at the user's line.
-    """
-    levels = 0
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("keras_resnets"):
-        levels, frame = levels + 1, frame.f_back
-    return levels
+        warn_user(f"{model.name}: {note}.")

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import pytest
 
 from keras_resnets.cli import main
@@ -53,6 +54,13 @@ def test_the_table_compares_with_the_fastest_that_is_exact(monkeypatch, capsys, 
         ["10.0", "5.0", "1.00", "20.0", "10.0", "1.00"],
         ["5.0", "2.5", "0.50", "10.0", "5.0", "0.50"],
     ]
+
+
+def test_a_model_of_two_inputs_is_not_timed():
+    inputs = [keras.Input((4,)), keras.Input((4,))]
+    pair = keras.Model(inputs, keras.layers.Add()(inputs), name="pair")
+    with pytest.raises(ValueError, match=r"one input.*'pair' with .* \[\(4,\), \(4,\)\]"):
+        time_formats(pair, ())
 
 
 @requires_tensorflow

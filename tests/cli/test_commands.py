@@ -338,6 +338,58 @@ def test_what_predict_refuses_is_one_line(
     assert re.search(message, line), line
 
 
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Models of two outputs, of a feature map and of two inputs, upon a network of ten classes."""
+    folder = tmp_path_factory.mktemp("several")
+    net = keras_resnets.ResNet20()
+    keras_resnets.set_preprocessing(net, Preprocessing.imagenet(32, 32))
+    features = net.get_layer("stage3_block3").output
+    keras.Model(net.input, [net.output, features], name="two").save(folder / "two.keras")
+    keras.Model(net.input, features, name="map").save(folder / "map.keras")
+    more = keras.Input((4,))
+    outputs = keras.layers.Concatenate()([net(net.input), more])
+    keras.Model([net.input, more], outputs, name="pair").save(folder / "pair.keras")
+    return folder
+
+
+@pytest.mark.parametrize("names", [[], ["--class-names", "cifar10"]])
+@pytest.mark.parametrize(
+    ("name", "received"),
+    [
+        ("two", "'two' with 1 input and outputs of the shapes [(None, 10), (None, 8, 8, 64)]"),
+        ("map", "'map' with 1 input and outputs of the shapes [(None, 8, 8, 64)]"),
+        ("pair", "'pair' with 2 inputs and outputs of the shapes [(None, 14)]"),
+    ],
+)
+def test_what_is_no_classifier_predicts_nothing(several, image, capsys, name, received, names):
+    wanted = "`model` must be a classifier, with one input and one row of scores an image. Received"
+    model = several / f"{name}.keras"
+    line = fails(capsys, "predict", image, "--model", model, *names)
+    assert line == f"keras-resnets: error: {wanted}: {received}"
+    if names:
+        assert fails(capsys, "export", model, "out", *names) == line
+
+
+def test_what_has_several_inputs_or_outputs_is_converted_and_one_line_elsewhere(
+    several, tmp_path, capsys
+):
+    for name, sizes in (
+        ("two", "images 32×32×3 to 10 and 8×8×64 numbers"),
+        ("pair", "images 32×32×3 and 4 to 14 numbers"),
+    ):
+        assert main(["convert", str(several / f"{name}.keras"), str(tmp_path / "c.keras")]) == 0
+        assert capsys.readouterr().out == f"Wrote {tmp_path / 'c.keras'}: {name}, from {sizes}.\n"
+        (tmp_path / "c.keras").unlink()
+    line = fails(capsys, "describe", several / "pair.keras")
+    assert "one input, a batch of images. Received: 'pair' with inputs of the shapes" in line
+
+
+def test_export_says_what_is_compared_by_default(capsys):
+    assert main(["export", "--help"]) == 0
+    assert "(default: images of random discs" in " ".join(capsys.readouterr().out.split())
+
+
 def test_predict_a_model_without_preprocessing(tmp_path, image, capsys):
     keras_resnets.ResNet20().save(tmp_path / "silent.keras")
     line = fails(capsys, "predict", image, "--model", tmp_path / "silent.keras")
@@ -347,13 +399,15 @@ def test_predict_a_model_without_preprocessing(tmp_path, image, capsys):
 def test_a_network_s_name_beside_a_file_of_other_options_is_one_line_for_this_command(
     tmp_path, image, capsys
 ):
-    path = tmp_path / "both.keras"
-    model = keras_resnets.ResNet20(zero_pad="both")
-    model.save(path)
-    keras_resnets.to_torch_state_dict(model, tmp_path / "both.safetensors", "akamaster")
-    for file in (path, tmp_path / "both.safetensors"):
+    path = tmp_path / "projections.safetensors"
+    keras_resnets.to_torch_state_dict(keras_resnets.ResNet20(shortcut="B"), path, "akamaster")
+    keras_resnets.ResNet20(zero_pad="both").save(tmp_path / "both.keras")
+    for file, contradiction in (
+        (tmp_path / "both.keras", "zero_pad='both', not zero_pad='end'"),
+        (path, "shortcut='B', not shortcut='A'"),
+    ):
         line = fails(capsys, "predict", image, "--model", "resnet20", "--weights", file)
-        assert "network has zero_pad='both', not zero_pad='end'" in line
+        assert f"network has {contradiction}" in line
         assert f"in place of the name. Received: 'resnet20' and --weights {file}" in line
 
 

@@ -1,5 +1,7 @@
 """The network as it is trained and handed on, and the weights it begins with."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -39,6 +41,16 @@ def by_layer(model):
 
 def test_the_number_of_classes_is_read_from_the_file(file):
     assert classes_in(str(file)) == 7
+
+
+def test_an_archive_that_unpacks_to_far_more_is_not_unpacked(trained, tmp_path):
+    trained.save_weights(tmp_path / "model.weights.h5")
+    weights = (tmp_path / "model.weights.h5").read_bytes()
+    for zeros, classes in ((0, 7), (2**26, None)):
+        path = tmp_path / f"{zeros}.keras"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("model.weights.h5", weights + bytes(zeros))
+        assert classes_in(str(path)) == classes
 
 
 def test_with_other_classes_the_backbone_is_the_files_and_the_classifier_begins_anew(file, trained):

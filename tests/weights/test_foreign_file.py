@@ -1,4 +1,6 @@
-"""A factory's `weights` of another library: the options that it must be given, and what fails."""
+"""A factory's `weights` of another library: whose options the model has, and what fails."""
+
+import dataclasses
 
 import keras
 import numpy as np
@@ -6,9 +8,10 @@ import pytest
 from safetensors.numpy import save_file
 
 import keras_resnets
-from keras_resnets import ResNetSpec, build_model, model_preprocessing
+from keras_resnets import ResNetSpec, build_model, model_preprocessing, model_spec
 from keras_resnets.files import WeightsFileError
 from keras_resnets.models.option_error import OptionError
+from keras_resnets.weights import convert
 from tests.weights.states import random_state, torchvision_entries
 
 AKAMASTER = ResNetSpec(
@@ -36,29 +39,63 @@ def fails(spec, path):
     return raised.value
 
 
-def test_a_cifar_repository_s_file_says_what_to_pass_and_then_loads(akamaster):
+@pytest.mark.filterwarnings("ignore:net. no preprocessing is noted")
+def test_options_at_their_default_give_way_to_the_file_s(akamaster):
     path, model = akamaster
-    spec = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 6), stem="cifar", shortcut="A")
-    error = fails(spec, path)
+    by_default = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 6), stem="cifar")
+    with pytest.warns(UserWarning, match="is the file's") as caught:
+        loaded = build(by_default, weights=path)
+    notes = [warning for warning in caught if "the file's" in str(warning.message)]
+    assert [str(note.message) for note in notes] == [
+        "net: shortcut is the file's, 'A', not 'B'.",
+        "net: zero_pad is the file's, 'both', not 'end'.",
+    ]
+    assert {note.filename for note in notes} == {__file__}
+    assert model_spec(loaded) == AKAMASTER
+    for after, before in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+def test_options_as_in_the_file_need_no_note(akamaster, recwarn):
+    loaded = build(AKAMASTER, weights=akamaster[0])
+    assert model_preprocessing(loaded) is None
+    assert [str(warning.message)[:33] for warning in recwarn] == [
+        "net: no preprocessing is noted, f"
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:net. no preprocessing is noted")
+def test_the_file_is_read_once(akamaster, monkeypatch):
+    reads = []
+    read = convert.source_arrays
+    monkeypatch.setattr(convert, "source_arrays", lambda path: reads.append(path) or read(path))
+    with pytest.warns(UserWarning, match="zero_pad"):
+        build(dataclasses.replace(AKAMASTER, zero_pad="end"), weights=akamaster[0])
+    assert reads == [akamaster[0]]
+
+
+def test_an_option_that_was_set_otherwise_says_what_to_pass(tmp_path):
+    """Option B under akamaster's names; option A is not the default of a spec."""
+    path = tmp_path / "net.safetensors"
+    of_option_b = dataclasses.replace(AKAMASTER, shortcut="B", zero_pad="end")
+    keras_resnets.to_torch_state_dict(build(of_option_b), path, "akamaster")
+    error = fails(dataclasses.replace(AKAMASTER, zero_pad="end"), path)
     assert isinstance(error, OptionError)
     assert str(error) == (
         "`weights` must be of a network with the options of 'net', and the file's has "
-        "zero_pad='both': pass zero_pad='both', or open the file with "
-        f"`keras_resnets.convert_weights`. Received: weights={str(path)!r}, zero_pad='end'"
+        "shortcut='B': pass shortcut='B', or open the file with "
+        f"`keras_resnets.convert_weights`. Received: weights={str(path)!r}, shortcut='A'"
     )
-    with pytest.warns(UserWarning, match="no preprocessing is noted"):
-        loaded = build(AKAMASTER, weights=path)
-    for after, before in zip(loaded.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(after, before)
-    assert model_preprocessing(loaded) is None
 
 
 @pytest.mark.parametrize(
     ("options", "advice"),
     [
-        ({"shortcut": "B"}, "has shortcut='A': pass shortcut='A', or open"),
+        ({"shortcut": "C"}, "has shortcut='A': pass shortcut='A', or open"),
         ({"shortcut": None}, "has shortcut='A': open"),  # plain factories have no such argument
         ({"repeats": (1, 3)}, r"has repeats=(1, 2): open"),
+        ({"stem": "imagenet"}, "has stem='cifar': pass stem='cifar', or open"),  # a default, too
+        ({"widths": (4, 8)}, "has widths=(4, 6): open"),
         ({"zero_pad": "both", "activation": "elu"}, "has activation='relu': pass"),
     ],
 )
@@ -76,11 +113,19 @@ def test_only_what_the_family_fixes_is_compared(tmp_path):
     assert build(spec, weights=tmp_path / "net.safetensors").count_params() > 0
 
 
-def test_keras_applications_has_the_stride_on_the_first_convolution(tmp_path):
-    path = tmp_path / "resnet50.h5"
+@pytest.fixture(scope="module")
+def keras_applications(tmp_path_factory):
+    """A file of its ResNet-50 without the top."""
+    path = tmp_path_factory.mktemp("applications") / "resnet50.h5"
     keras.applications.ResNet50(weights=None, include_top=False).save(path)
-    with pytest.raises(OptionError, match=r"has stride_on='1x1': pass stride_on='1x1', or"):
-        keras_resnets.ResNet50(include_top=False, weights=path)
+    return path
+
+
+def test_keras_applications_has_the_stride_on_the_first_convolution(keras_applications):
+    with pytest.warns(UserWarning, match=r"resnet50: stride_on is the file's, '1x1', not '3x3'\."):
+        model = keras_resnets.ResNet50(include_top=False, weights=keras_applications)
+    assert model_spec(model).stride_on == "1x1"
+    assert model_preprocessing(model) == keras_resnets.Preprocessing.imagenet_caffe()
 
 
 def test_arrays_that_do_not_fit_are_listed_beside_the_path(akamaster, tmp_path):

@@ -30,7 +30,8 @@ def test_the_logits_are_the_original_s(name, depth, accuracy):
 
 def test_a_factory_takes_the_file():
     path = DATA / "torch_cifar" / "resnet20-12fca82f.th"
-    model = keras_resnets.ResNet20(weights=path, zero_pad="both")
+    with pytest.warns(UserWarning, match="resnet20: zero_pad is the file's, 'both', not 'end'"):
+        model = keras_resnets.ResNet20(weights=path)
     for weight, converted in zip(model.weights, convert_weights(path).weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), converted.numpy(), err_msg=weight.path)
 
@@ -38,4 +39,4 @@ def test_a_factory_takes_the_file():
 def test_a_factory_names_what_another_network_lacks():
     path = DATA / "torch_cifar" / "resnet20-12fca82f.th"
     with pytest.raises(ValueError, match=r"has repeats=\(3, 3, 3\).*repeats=\(5, 5, 5\)"):
-        keras_resnets.ResNet32(weights=path, zero_pad="both")
+        keras_resnets.ResNet32(weights=path)
