@@ -7,6 +7,7 @@ import keras_resnets
 from keras_resnets import fuse_batch_norm, plain_twin, with_blocks
 from keras_resnets.analysis import explain
 from keras_resnets.layers import BasicBlock, GatedBlock, OrderedBlock, StackedBlock
+from keras_resnets.layers.ordered_block import ORDERS
 from tests.models.once import once
 
 pytestmark = once
@@ -119,9 +120,7 @@ def test_pre_activation_without_an_end_is_noticed(order):
     assert deviation.consequence.endswith('with position="last".')
 
 
-@pytest.mark.parametrize(
-    "order", ["norm_after_addition", "activation_before_addition", "full_pre_activation"]
-)
+@pytest.mark.parametrize("order", ORDERS)
 def test_without_sums_the_orders_are_one(order):
     twin = plain_twin(resnet20(OrderedBlock, order=order, **FIRST, **LAST))
     assert explain(twin).deviations == ()
