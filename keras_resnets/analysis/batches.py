@@ -1,5 +1,6 @@
 """The data of a diagnostic: arrays, or batches of any kind, as one stream of batches."""
 
+import keras
 import numpy as np
 
 BATCH_SIZE = 128
@@ -14,8 +15,8 @@ def image_batches(data):
             batches of 128.
 
     Raises:
-        TypeError: If `data` is none of these.
-        ValueError: If there is no image.
+        TypeError: If `data` is none of these, or not of numbers.
+        ValueError: If there is no image, or a batch is not of four dimensions.
     """
     for images, _ in _pairs(data):
         yield images
@@ -37,7 +38,7 @@ def _pairs(data):
         data = _cut(*_pair(data))
     elif hasattr(data, "shape"):
         data = _cut(_pair(data)[0], None)
-    elif not hasattr(data, "__iter__"):
+    elif isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__"):
         raise TypeError(
             "`data` must be an array of images, a pair (images, labels), or an iterable of "
             f"batches. Received: data={data!r}"
@@ -62,20 +63,32 @@ def _pair(batch):
                 f"Received: a {type(batch).__name__} of {len(batch)}"
             )
         images, labels = batch
-    images = np.asarray(images)
+    images = _array("Images", images)
     if images.ndim != 4:
         raise ValueError(
             "Images must come as a batch of four dimensions. "
             f"Received: an array of shape {images.shape}"
         )
     if labels is not None:
-        labels = np.asarray(labels)
-        if len(labels) != len(images):
+        labels = _array("Labels", labels)
+        count = len(labels) if labels.ndim else "no list of"
+        if count != len(images):
             raise ValueError(
-                "Each image needs one label. "
-                f"Received: {len(images)} images and {len(labels)} labels"
+                f"Each image needs one label. Received: {len(images)} images and {count} labels"
             )
     return images, labels
+
+
+def _array(what, values):
+    """Returns an array, a tensor or a nested list of numbers as a NumPy array."""
+    try:
+        values = keras.ops.convert_to_numpy(values) if keras.ops.is_tensor(values) else values
+        values = np.asarray(values)
+    except (TypeError, ValueError) as error:  # a list of lists of several lengths
+        raise TypeError(f"{what} must be arrays of numbers. Received: {values!r}") from error
+    if values.dtype.kind in "USMmO":
+        raise TypeError(f"{what} must be arrays of numbers. Received: values of {values.dtype}")
+    return values
 
 
 def _cut(images, labels):

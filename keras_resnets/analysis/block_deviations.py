@@ -2,59 +2,60 @@
 
 import keras
 
+from keras_resnets.analysis.block_steps import kernel_sizes
+from keras_resnets.analysis.branch_deviations import BASIC, BOTTLENECK, branch_deviations
 from keras_resnets.analysis.deviation import Deviation, name_of
-from keras_resnets.layers import BasicBlock, BottleneckBlock, ResidualBlock
 
-# The networks of tables 1 and 6 and of figure 6: block, repeats and widths.
+# The networks of tables 1 and 6 and of figure 6: the kernels of a block, repeats and widths.
 IMAGENET_WIDTHS, CIFAR_WIDTHS = (64, 128, 256, 512), (16, 32, 64)
 RESIDUAL = {
-    *((BasicBlock, repeats, IMAGENET_WIDTHS) for repeats in ((2, 2, 2, 2), (3, 4, 6, 3))),
+    *((BASIC, repeats, IMAGENET_WIDTHS) for repeats in ((2, 2, 2, 2), (3, 4, 6, 3))),
     *(
-        (BottleneckBlock, repeats, IMAGENET_WIDTHS)
+        (BOTTLENECK, repeats, IMAGENET_WIDTHS)
         for repeats in ((3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3))
     ),
-    *((BasicBlock, (n, n, n), CIFAR_WIDTHS) for n in (3, 5, 7, 9, 18, 200)),
+    *((BASIC, (n, n, n), CIFAR_WIDTHS) for n in (3, 5, 7, 9, 18, 200)),
 }
+# Of plain networks, which are chains, the number of 3×3 layers in each stage, and the widths.
 PLAIN = {
-    *((BasicBlock, repeats, IMAGENET_WIDTHS) for repeats in ((2, 2, 2, 2), (3, 4, 6, 3))),
-    *((BasicBlock, (n, n, n), CIFAR_WIDTHS) for n in (3, 5, 7, 9, 18)),
+    *((layers, IMAGENET_WIDTHS) for layers in ((4, 4, 4, 4), (6, 8, 12, 6))),
+    *(((2 * n, 2 * n, 2 * n), CIFAR_WIDTHS) for n in (3, 5, 7, 9, 18)),
 }
 
 
 def block_deviations(stages):
     """Yields each `Deviation` of the blocks of a network, given stage by stage."""
     yield from _of_architecture(stages)
-    yield from _of_blocks(stages)
+    yield from branch_deviations([block for stage in stages for block in stage])
+    yield from _of_strides_and_activations(stages)
     yield from _of_shortcuts(stages)
     yield from _of_regularization(stages)
     yield from _of_dilation(stages)
 
 
 def _of_architecture(stages):
-    kind, repeats, widths = _architecture(stages)
+    kernels, repeats, widths = _architecture(stages)
     is_plain = stages[0][0].shortcut is None
-    if kind in (BasicBlock, BottleneckBlock) and (kind, repeats, widths) not in (
-        PLAIN if is_plain else RESIDUAL
-    ):
+    if is_plain:
+        is_of_the_paper = (_layers(stages), widths) in PLAIN
+    else:
+        # A branch of other layers is a point of its own, and there is no depth to compare with.
+        is_of_the_paper = (kernels, repeats, widths) in RESIDUAL or kernels not in (
+            BASIC,
+            BOTTLENECK,
+        )
+    if not is_of_the_paper:
         yield Deviation(
             "depth and width",
             "only the networks of its tables 1 and 6 and of figure 6",
-            f"{'plain' if is_plain else 'residual'} {kind.__name__}s, repeats {repeats} with "
-            f"widths {widths}",
+            f"{'plain' if is_plain else 'residual'} {type(stages[0][0]).__name__}s, repeats "
+            f"{repeats} with widths {widths}",
             "The paper has no result to compare with.",
         )
 
 
-def _of_blocks(stages):
+def _of_strides_and_activations(stages):
     blocks = [block for stage in stages for block in stage]
-    for kind in dict.fromkeys(type(block) for block in blocks):
-        if kind not in (BasicBlock, BottleneckBlock):
-            yield Deviation(
-                "block",
-                "two 3×3 convolutions, or a bottleneck",
-                _describe(next(block for block in blocks if type(block) is kind)),
-                "Another function is learned: the class says which, and what is known of it.",
-            )
     if any(block.strides > 1 and getattr(block, "stride_on", "") == "3x3" for block in blocks):
         yield Deviation(
             "stride of a bottleneck",
@@ -65,20 +66,21 @@ def _of_blocks(stages):
             "other without loss.",
         )
     for activation in dict.fromkeys(block.activation for block in blocks):
-        if activation is not keras.activations.relu:
-            yield Deviation(
-                "activation",
-                "ReLU",
-                name_of(activation),
-                "The initialization keeps the variance for ReLU, and weights trained with one "
-                "activation do not serve another.",
-            )
+        if activation is keras.activations.relu:
+            continue
+        consequence = (
+            "The initialization keeps the variance for ReLU, and weights trained with one "
+            "activation do not serve another."
+        )
+        if activation is keras.activations.linear:
+            consequence = "In inference a branch is a linear map, however many layers it has."
+        yield Deviation("activation", "ReLU", name_of(activation), consequence)
 
 
 def _of_shortcuts(stages):
-    kind, repeats, widths = _architecture(stages)
-    allowed = {"B"} if kind is BottleneckBlock else {"A"}
-    if (kind, repeats, widths) == (BasicBlock, (3, 4, 6, 3), IMAGENET_WIDTHS):
+    kernels, repeats, widths = _architecture(stages)
+    allowed = {"B"} if kernels == BOTTLENECK else {"A"}
+    if (kernels, repeats, widths) == (BASIC, (3, 4, 6, 3), IMAGENET_WIDTHS):
         allowed = {"A", "B", "C"}  # table 3 compares them
     consequences = {
         "A": "No shortcut has weights; where the shape changes, the new channels hold no part of "
@@ -100,7 +102,7 @@ def _of_shortcuts(stages):
 
 def _of_regularization(stages):
     blocks = [block for stage in stages for block in stage]
-    if any(block.zero_init_residual for block in blocks):
+    if any(block.zero_init_residual and not block.folded for block in blocks):
         yield Deviation(
             "first γ of a branch's last normalization",
             "1",
@@ -129,14 +131,16 @@ def _of_dilation(stages):
         )
 
 
-def _describe(block):
-    """Returns a block's class, with the options that are its own."""
-    own = block.get_config().keys() - ResidualBlock.get_config(block).keys()
-    options = [f"{name}={getattr(block, name)!r}" for name in sorted(own)]
-    return f"{type(block).__name__} with {', '.join(options)}" if own else type(block).__name__
-
-
 def _architecture(stages):
+    """Returns the kernels of a block, or `None` if blocks differ, and repeats and widths."""
+    kernels = {kernel_sizes(block) for blocks in stages for block in blocks}
     repeats = tuple(len(blocks) for blocks in stages)
     widths = tuple(blocks[0].filters for blocks in stages)
-    return type(stages[0][0]), repeats, widths
+    return (kernels.pop() if len(kernels) == 1 else None), repeats, widths
+
+
+def _layers(stages):
+    """Returns the number of layers of each stage of a plain network, `None` if not all are 3×3."""
+    sizes = [[size for block in blocks for size in kernel_sizes(block)] for blocks in stages]
+    is_3x3 = all(size == (3, 3) for stage in sizes for size in stage)
+    return tuple(len(stage) for stage in sizes) if is_3x3 else None

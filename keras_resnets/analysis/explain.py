@@ -5,7 +5,7 @@ import dataclasses
 from keras_resnets.analysis.block_deviations import block_deviations
 from keras_resnets.analysis.deviation import Deviation
 from keras_resnets.analysis.frame_deviations import frame_deviations
-from keras_resnets.analysis.layer_inputs import residual_blocks
+from keras_resnets.analysis.layer_inputs import block_model
 from keras_resnets.models.model_spec import stage_blocks
 
 
@@ -36,14 +36,16 @@ def explain(model):
     The model's layers are read, not its name: input, stem, blocks, normalization and head.
 
     Args:
-        model: A functional model of this package, residual or plain.
+        model: A functional model of this package, residual or plain. Of one that stands within
+            another model, it alone is read.
 
     Returns:
         An `Explanation`, whose `deviations` are data and whose text is for reading.
 
     Raises:
-        TypeError: If `model` is not a functional model.
-        ValueError: If it has no blocks named `stage1_block1` and so on.
+        TypeError: If `model` is neither a functional model nor a `keras.Sequential`.
+        ValueError: If it has no blocks named `stage1_block1` and so on, or has them in several
+            places.
 
     Example:
 
@@ -52,7 +54,7 @@ def explain(model):
     >>> [each.what for each in keras_resnets.analysis.explain(keras_resnets.ResNet50()).deviations]
     ['stride of a bottleneck']
     """
-    residual_blocks(model)  # raises if the model is not functional
+    model = block_model(model)
     stages = stage_blocks(model)
     deviations = (*block_deviations(stages), *frame_deviations(model, stages))
     return Explanation(model.name, deviations)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_resnets.analysis.block_steps import kernel_sizes
 from keras_resnets.analysis.deviation import Deviation, name_of
 from keras_resnets.layers import ConvNorm
 
@@ -12,6 +13,7 @@ def frame_deviations(model, stages):
     """Yields each `Deviation` of input, stem, normalization, first weights and head."""
     yield from _of_input(model, stages)
     yield from _of_stem(model, stages)
+    yield from _of_folding(model, stages)
     yield from _of_normalization(model)
     yield from _of_initialization(model)
     yield from _of_head(model, stages)
@@ -20,13 +22,22 @@ def frame_deviations(model, stages):
 def _of_input(model, stages):
     size = {"imagenet": 224, "cifar": 32}.get(_data_set(stages))
     shape = tuple(model.input_shape[1:])
-    if size and sorted(shape, key=str) != sorted((size, size, 3), key=str):
+    is_last = stages[0][0].data_format == "channels_last"
+    *area, channels = shape if is_last else (*shape[1:], shape[0])
+    consequences = []
+    if size and area != [size, size]:
+        consequences.append(
+            "The multiply-adds grow with the area, and weights trained at another size see objects "
+            "at another scale."
+        )
+    if size and channels != 3:
+        consequences.append("The first kernel has another shape, and weights for RGB do not fit.")
+    if consequences:
         yield Deviation(
             "input",
             f"{size}×{size} in RGB",
             "×".join("any" if length is None else str(length) for length in shape),
-            "The multiply-adds grow with the area, and weights trained at another size see objects "
-            "at another scale.",
+            " ".join(consequences),
         )
 
 
@@ -38,6 +49,25 @@ def _of_stem(model, stages):
         if stem == "imagenet":
             factor = "four times lower and narrower, for a sixteenth of the multiply-adds"
         yield Deviation("stem", STEMS[expected], STEMS[stem], f"Every feature map is {factor}.")
+
+
+def _of_folding(model, stages):
+    if any(layer.folded for layer in model._flatten_layers() if isinstance(layer, ConvNorm)):
+        consequence = (
+            "The answers in inference are the same; in training, nothing normalizes there any more."
+        )
+        kernels = [kernel_sizes(block) for blocks in stages for block in blocks]
+        if any(len(sizes) == 1 for sizes in kernels):
+            consequence += (
+                " A shortcut beside a single convolution is folded in as well, so that a block "
+                "that had one looks like a plain one."
+            )
+        yield Deviation(
+            "normalization",
+            "batch normalization after each convolution",
+            "folded into the convolutions, as `fuse_batch_norm` does",
+            consequence,
+        )
 
 
 def _of_normalization(model):

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_resnets.analysis.batches import labelled_batches
 from keras_resnets.analysis.gradients import gradient_function
+from keras_resnets.analysis.trainable_paths import trainable_paths
 
 
 def gradient_norms(model, data, loss):
@@ -14,7 +15,8 @@ def gradient_norms(model, data, loss):
     gradients are not what makes deep plain networks hard to train; this is the measurement.
 
     The model runs as in training, with the statistics of the batch and with drop path, and is left
-    as it was. The loss is the mean over a batch, without regularization.
+    as it was. The loss is the mean over a batch, without regularization; only a `keras.losses.Loss`
+    that reduces in another way, such as `reduction="sum"`, is taken as it is.
 
     Args:
         model: A built `keras.Model`, with any of Keras's backends.
@@ -28,8 +30,8 @@ def gradient_norms(model, data, loss):
 
     Raises:
         TypeError: If `model` is not a Keras model, or `data` no images.
-        ValueError: If `loss` is not known, nothing is to be trained, or labels or images are
-            missing.
+        ValueError: If `loss` is not known, the model is not built, has nothing to train or several
+            weights of one path, or labels or images are missing.
 
     Example:
 
@@ -40,17 +42,12 @@ def gradient_norms(model, data, loss):
     >>> len(norms) == len(model.trainable_weights)
     True
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
-    loss = keras.losses.get(loss)
-    if loss is None:
-        raise ValueError("`loss` must be a loss or its name. Received: loss=None")
-    if not model.trainable_weights:
+    paths = trainable_paths(model)
+    gradients_of = gradient_function(model, one_loss(loss))
+    if not paths:
         raise ValueError(
             f"`model` must have weights to train. Received: {model.name!r} with none, or all frozen"
         )
-    gradients_of = gradient_function(model, loss)
-    paths = [weight.path for weight in model.trainable_weights]
     norms = np.array(
         [
             [_norm(gradient) for gradient in gradients_of(images, labels)]
@@ -58,6 +55,20 @@ def gradient_norms(model, data, loss):
         ]
     )
     return dict(zip(paths, norms.mean(axis=0).tolist(), strict=True))
+
+
+def one_loss(loss):
+    """Returns the function or the `keras.losses.Loss` that `loss` stands for, or raises."""
+    try:
+        found = None if isinstance(loss, type) else keras.losses.get(loss)
+    except (TypeError, ValueError):
+        found = None
+    if found is None:
+        raise ValueError(
+            "`loss` must be one loss: a name in `keras.losses`, a function, or a "
+            f"`keras.losses.Loss`. Received: loss={loss!r}"
+        )
+    return found
 
 
 def _norm(gradient):

@@ -22,6 +22,9 @@ def gradient_function(model, loss):
         outputs = model(images, training=True)
         return keras.ops.mean(loss(labels, outputs))
 
+    # A subclassed model does not say of what type its input is.
+    inputs = getattr(model, "inputs", None)
+    dtype = inputs[0].dtype if inputs else keras.config.floatx()
     create = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
     compute = create(loss_of, model)
 
@@ -29,7 +32,7 @@ def gradient_function(model, loss):
         states = [(variable, _copy(variable)) for variable in model.non_trainable_variables]
         try:
             return compute(
-                keras.ops.convert_to_tensor(images, dtype=model.inputs[0].dtype),
+                keras.ops.convert_to_tensor(images, dtype=dtype),
                 keras.ops.convert_to_tensor(labels),
             )
         finally:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_resnets.analysis.batches import image_batches
-from keras_resnets.analysis.layer_inputs import input_probe, residual_blocks
+from keras_resnets.analysis.layer_inputs import block_model, input_probe
 from keras_resnets.layers import ConvNorm, ResidualBlock
 
 
@@ -18,17 +18,20 @@ def layer_responses(model, data):
     block with full pre-activation) is measured at its own output.
 
     Args:
-        model: A functional model of this package, residual or plain.
+        model: A functional model of this package, residual or plain, or one that holds it.
         data: Images as the model takes them: an array, a pair `(images, labels)`, or an iterable
             of batches of either.
 
     Returns:
-        `{name: standard deviation}` from the input on, where a name is a path in the model such as
-        `"stage1_block1/conv2"`. Figure 7's lower panel is `sorted(…, reverse=True)` of the values.
+        `{name: standard deviation}` from the input on, where a name is a path in the model that has
+        the blocks, such as `"stage1_block1/conv2"`. Figure 7's lower panel is
+        `sorted(…, reverse=True)` of the values.
 
     Raises:
-        TypeError: If `model` is not a functional model, or `data` no images.
-        ValueError: If the model has no blocks of this package, or there are no images.
+        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, or `data` no
+            images.
+        ValueError: If the model has no blocks of this package, or has them in several places; if
+            there are no images, or they are of another shape than the model takes.
 
     Example:
 
@@ -37,8 +40,9 @@ def layer_responses(model, data):
     >>> len(responses), list(responses)[:2]  # the first convolution, and 2 a block
     (19, ['stem_conv', 'stage1_block1/conv1'])
     """
-    residual_blocks(model)  # raises if there are none
-    layers = [layer for layer in model.layers if isinstance(layer, (ConvNorm, ResidualBlock))]
+    layers = [
+        layer for layer in block_model(model).layers if isinstance(layer, (ConvNorm, ResidualBlock))
+    ]
     probe = input_probe(model, layers)
     moments: dict[str, _Moments] = {}
     for images in image_batches(data):

@@ -1,5 +1,7 @@
 """The diagnostics as plots, several models or moments in one."""
 
+import numbers
+
 from keras_resnets.analysis.plot_style import legend, line_style, log_scale, panels
 
 
@@ -14,7 +16,7 @@ def plot_layer_responses(responses):
 
     Raises:
         TypeError: If `responses` is not of that form.
-        ValueError: If it is empty.
+        ValueError: If it is empty, or a line has nothing to draw.
         ModuleNotFoundError: If Matplotlib is not installed.
 
     Example:
@@ -24,7 +26,7 @@ def plot_layer_responses(responses):
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['standard deviation', 'standard deviation']
     """
-    _check_lines("responses", responses)
+    _check_lines("responses", responses, _is_number)
     figure, (in_order, by_size) = panels(2)
     for index, (label, line) in enumerate(responses.items()):
         values = list(line.values())
@@ -59,7 +61,7 @@ def plot_shortcut_balance(balances):
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['‖F(x)‖ / ‖s(x)‖', 'cosine of F(x) and s(x)']
     """
-    _check_lines("balances", balances)
+    _check_lines("balances", balances, _is_balance)
     figure, (ratio, cosine) = panels(2, share_x=True)
     for index, (label, line) in enumerate(balances.items()):
         numbers = range(1, len(line) + 1)
@@ -121,10 +123,19 @@ def plot_update_ratios(ratios):
 
 
 def _plot_kernels(name, lines, quantity):
-    _check_lines(name, lines)
+    _check_lines(name, lines, _is_number_or_none)
+    kernels = {
+        label: [_or_gap(value) for path, value in line.items() if path.endswith("kernel")]
+        for label, line in lines.items()
+    }
+    for label, values in kernels.items():
+        if not values:
+            raise ValueError(
+                "Each line must have kernels to draw, with paths that end in 'kernel'. "
+                f"Received: {label!r} with {', '.join(lines[label])}"
+            )
     figure, (axes,) = panels(1)
-    for index, (label, line) in enumerate(lines.items()):
-        values = [_or_gap(value) for path, value in line.items() if path.endswith("/kernel")]
+    for index, (label, values) in enumerate(kernels.items()):
         axes.plot(range(1, len(values) + 1), values, label=label, **line_style(index))
     log_scale(axes)
     axes.set_xlabel("layer with a kernel, from the input on")
@@ -137,8 +148,11 @@ def _or_gap(value):
     return float("nan") if value is None else value
 
 
-def _check_lines(name, lines):
-    form = f"`{name}` must map each line's label to what the diagnostic gave."
+def _check_lines(name, lines, is_value):
+    form = (
+        f"`{name}` must map each line's label to what the diagnostic gave, as in "
+        '{"ResNet-20": …}.'
+    )
     if not isinstance(lines, dict):
         raise TypeError(f"{form} Received: {name}={lines!r}")
     if not lines:
@@ -146,3 +160,23 @@ def _check_lines(name, lines):
     for label, line in lines.items():
         if not isinstance(line, dict):
             raise TypeError(f"{form} Received: {label!r} with {line!r}")
+        if not line:
+            raise ValueError(f"{form} Received: {label!r} with nothing")
+        for key, value in line.items():
+            if not isinstance(key, str) or not is_value(value):
+                raise TypeError(f"{form} Received: {label!r} with {key!r}: {value!r}")
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_number_or_none(value):
+    return value is None or _is_number(value)
+
+
+def _is_balance(value):
+    return isinstance(value, dict) and all(
+        measure in value and _is_number_or_none(value[measure])
+        for measure in ("branch_to_shortcut", "cosine")
+    )

@@ -1,11 +1,13 @@
 """Diagnostics during `fit`."""
 
 import json
+import os
 from pathlib import Path
 
 import keras
 
-from keras_resnets.analysis.gradient_norms import gradient_norms
+from keras_resnets.analysis.batches import image_batches, labelled_batches
+from keras_resnets.analysis.gradient_norms import gradient_norms, one_loss
 from keras_resnets.analysis.layer_responses import layer_responses
 from keras_resnets.analysis.shortcut_balance import shortcut_balance
 from keras_resnets.analysis.update_ratios import snapshot, update_ratios
@@ -21,19 +23,28 @@ class RecordDiagnostics(keras.callbacks.Callback):
     each diagnostic under its name. `"update_ratios"` compare with the time before, and so are
     missing from the first. All of it is plain numbers, lists and strings, ready for JSON.
 
+    A second `fit` of the same model that goes on where the first ended, with `initial_epoch`, goes
+    on with the records. Any other begins anew, for which `path` must be another.
+
     Args:
         data: A few images and labels, always the same, as the diagnostics take them: a pair of
             arrays or an iterable of batches that can be gone through again. May be images alone
-            where neither the gradients nor the loss are asked for.
+            where the gradients are not asked for.
         diagnostics: Names among `"layer_responses"`, `"shortcut_balance"` (not for plain
-            networks), `"gradient_norms"` and `"update_ratios"`.
+            networks), `"gradient_norms"` and `"update_ratios"`, each once.
         loss: Loss for the gradients; `None` takes the one that the model is compiled with.
-        every: Number of epochs between two records.
-        path: A JSON file that is written anew at each record, or `None`.
+        every: Number of epochs between two records; a multiple of it is an epoch to record.
+        path: A JSON file that is written anew at each record, or `None`. It must not be there yet,
+            and its folder must.
 
     Raises:
-        ValueError: If a name is not known, `every` is not positive, or `loss` has no effect.
-        TypeError: If `diagnostics` is a string or `every` not an integer.
+        ValueError: If a name is not known or comes twice, there is none, `every` is not positive,
+            `loss` is not known or has no effect, or `data` has no images or no labels where they
+            are needed.
+        TypeError: If `diagnostics` is no list, `every` no integer, `path` no path, or `data` is of
+            another type or can be gone through once only.
+        FileExistsError: If `path` is there already, also when a `fit` begins anew.
+        FileNotFoundError: If the folder of `path` is not there.
 
     Example:
 
@@ -48,30 +59,50 @@ class RecordDiagnostics(keras.callbacks.Callback):
 
     def __init__(self, data, diagnostics=DIAGNOSTICS, loss=None, every=1, path=None):
         super().__init__()
-        if isinstance(diagnostics, str):
-            raise TypeError(
-                f"`diagnostics` must be a list of names. Received: diagnostics={diagnostics!r}"
-            )
-        self.data = data
-        self.diagnostics = [check_choice("diagnostics", name, DIAGNOSTICS) for name in diagnostics]
+        self.diagnostics = _check_diagnostics(diagnostics)
         if loss is not None and "gradient_norms" not in self.diagnostics:
             raise ValueError(
                 "`loss` belongs to 'gradient_norms'. "
                 f"Received: loss={loss!r}, diagnostics={diagnostics!r}"
             )
-        self.loss = loss
+        self.loss = loss if loss is None else one_loss(loss)
+        self.data = _check_data(data, needs_labels="gradient_norms" in self.diagnostics)
         self.every = check_positive_int("every", every)
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else _check_path(path)
         self.records: list[dict] = []
+        self._recorded_model = None
         self._before = None
+        self._begins = False
 
     def on_train_begin(self, logs=None):
-        self.records, self._before = [], None
-        self._record(epoch=0)
+        self._begins = True
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if not self._begins:
+            return
+        self._begins = False
+        if self._goes_on(epoch):
+            if epoch == self.records[-1]["epoch"]:
+                return
+        else:
+            if self.records and self.path is not None:
+                _check_path(self.path)
+            self.records, self._before = [], None
+            self._recorded_model = self.model
+        self._record(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0:
             self._record(epoch + 1)
+
+    def _goes_on(self, epoch):
+        """Whether a `fit` that begins with an epoch continues what was recorded."""
+        return (
+            epoch > 0
+            and bool(self.records)
+            and self.model is self._recorded_model
+            and epoch >= self.records[-1]["epoch"]
+        )
 
     def _record(self, epoch):
         record = {"epoch": epoch}
@@ -90,3 +121,39 @@ class RecordDiagnostics(keras.callbacks.Callback):
         self.records.append(record)
         if self.path is not None:
             self.path.write_text(json.dumps(self.records), encoding="utf-8")
+
+
+def _check_diagnostics(names):
+    if isinstance(names, (str, dict)) or not hasattr(names, "__iter__"):
+        raise TypeError(f"`diagnostics` must be a list of names. Received: diagnostics={names!r}")
+    names = [check_choice("diagnostics", name, DIAGNOSTICS) for name in names]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            "`diagnostics` must name at least one diagnostic, and each once. "
+            f"Received: diagnostics={names!r}"
+        )
+    return names
+
+
+def _check_data(data, needs_labels):
+    if hasattr(data, "__next__"):
+        raise TypeError(
+            "`data` must be something that can be gone through again, such as a pair of arrays or "
+            f"a list of batches. Received: data={data!r}"
+        )
+    # One batch shows whether there are images, and labels with them.
+    next((labelled_batches if needs_labels else image_batches)(data))
+    return data
+
+
+def _check_path(path):
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`path` must be None or a path. Received: path={path!r}")
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(
+            f"`path` must not be there yet, so that no record is lost. Received: path={str(path)!r}"
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder of `path` must be there. Received: path={str(path)!r}")
+    return path

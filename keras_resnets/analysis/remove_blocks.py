@@ -2,7 +2,9 @@
 
 import keras
 
-from keras_resnets.analysis.layer_inputs import residual_blocks
+from keras_resnets.analysis.edited_copy import copy_layer, edited_copy
+from keras_resnets.analysis.layer_inputs import block_model, input_of, residual_blocks
+from keras_resnets.arguments import check_name, nearest
 
 
 def remove_blocks(model, names, name=None):
@@ -14,16 +16,18 @@ def remove_blocks(model, names, name=None):
     ([Veit et al., 2016](https://arxiv.org/abs/1605.06431), do this to ResNet-110 and to VGG).
 
     Args:
-        model: A functional model of this package.
+        model: A functional model of this package, or one that holds it.
         names: The names of the blocks, such as `["stage1_block2"]`; none are allowed.
-        name: Name of the new model; by default that of `model`.
+        name: Name of the new model, not empty and without a "/"; by default that of `model`.
 
     Returns:
         A new functional model with copies of the weights that remain.
 
     Raises:
-        TypeError: If `model` is not a functional model, or `names` not a list of names.
-        ValueError: If the model has no such block, or a plain block changes the shape.
+        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, `names` not a
+            list of names, or `name` no string.
+        ValueError: If the model has no such block, has its blocks in several places, or a plain
+            block changes the shape; if the name is not allowed.
 
     Example:
 
@@ -32,18 +36,65 @@ def remove_blocks(model, names, name=None):
     >>> len(model.weights) - len(lesioned.weights)  # two times two convolutions with their norms
     20
     """
+    check_name("name", name)
     blocks = {block.name: block for block in residual_blocks(model)}
     removed = _names("names", names, blocks)
     for block in (blocks[name] for name in removed):
-        if block.shortcut is None and (
-            block.strides > 1 or block.input.shape != block.output.shape
-        ):
+        before, after = _shapes(block, block_model(model))
+        if block.shortcut is None and (block.strides > 1 or before != after):
             raise ValueError(
                 "A plain block that changes the shape cannot be removed: nothing fits its input "
-                f"to what follows. Received: {block.name!r}, from {block.input.shape} to "
-                f"{block.output.shape}"
+                f"to what follows. Received: {block.name!r}, from {before} to {after}"
             )
 
+    return edited_copy(model, lambda inner: _without(inner, removed), name)
+
+
+def reorder_blocks(model, order, name=None):
+    """Returns the network with its blocks in another order.
+
+    A block can only stand where another took input of the same shape to output of the same shape.
+
+    Args:
+        model: A functional model of this package, or one that holds it.
+        order: The names of all its blocks, in the order in which they are to stand.
+        name: Name of the new model, not empty and without a "/"; by default that of `model`.
+
+    Returns:
+        A new functional model with copies of the weights. Its blocks are named for their place, so
+        that it is a model like any other of this package.
+
+    Raises:
+        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, `order` not a
+            list of names, or `name` no string.
+        ValueError: If the model has its blocks in several places, `order` does not name each block
+            once, or the shapes do not fit; if the name is not allowed.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet20()
+    >>> names = [layer.name for layer in model.layers if "block" in layer.name]
+    >>> names[1], names[2] = names[2], names[1]  # the second and third block of stage 1
+    >>> keras_resnets.analysis.reorder_blocks(model, names).count_params() == model.count_params()
+    True
+    """
+    check_name("name", name)
+    blocks = {block.name: block for block in residual_blocks(model)}
+    order = _names("order", order, blocks)
+    if len(order) != len(blocks):
+        missing = [name for name in blocks if name not in order]
+        raise ValueError(
+            f"`order` must name every block. Received: order without {', '.join(missing)}"
+        )
+    source_of = {place: blocks[name] for place, name in zip(blocks, order, strict=True)}
+    for place, source in source_of.items():
+        _check_fits(source, blocks[place], block_model(model))
+
+    return edited_copy(model, lambda inner: _reordered(inner, source_of), name)
+
+
+def _without(model, removed):
+    blocks = {block.name: block for block in residual_blocks(model)}
     copies = []  # (copy, original)
 
     def clone(layer):
@@ -68,73 +119,36 @@ def remove_blocks(model, names, name=None):
         return activation(x)
 
     lesioned = keras.models.clone_model(model, clone_function=clone, call_function=call)
-    lesioned.name = name or model.name
     for copy, original in copies:
         if isinstance(original, keras.layers.Layer):
-            copy.set_weights(original.get_weights())
+            copy_layer(original, copy)
     return lesioned
 
 
-def reorder_blocks(model, order, name=None):
-    """Returns the network with its blocks in another order.
-
-    A block can only stand where another took input of the same shape to output of the same shape.
-
-    Args:
-        model: A functional model of this package.
-        order: The names of all its blocks, in the order in which they are to stand.
-        name: Name of the new model; by default that of `model`.
-
-    Returns:
-        A new functional model with copies of the weights. Its blocks are named for their place, so
-        that it is a model like any other of this package.
-
-    Raises:
-        TypeError: If `model` is not a functional model, or `order` not a list of names.
-        ValueError: If `order` does not name each block once, or the shapes do not fit.
-
-    Example:
-
-    >>> model = keras_resnets.ResNet20()
-    >>> names = [layer.name for layer in model.layers if "block" in layer.name]
-    >>> names[1], names[2] = names[2], names[1]  # the second and third block of stage 1
-    >>> keras_resnets.analysis.reorder_blocks(model, names).count_params() == model.count_params()
-    True
-    """
-    blocks = {block.name: block for block in residual_blocks(model)}
-    order = _names("order", order, blocks)
-    if len(order) != len(blocks):
-        missing = [name for name in blocks if name not in order]
-        raise ValueError(
-            f"`order` must name every block. Received: order without {', '.join(missing)}"
-        )
-    source_of = {place: blocks[name] for place, name in zip(blocks, order, strict=True)}
-    for place, source in source_of.items():
-        _check_fits(source, blocks[place])
-
+def _reordered(model, source_of):
     def clone(layer):
         source = source_of.get(layer.name, layer)
         return type(source).from_config({**source.get_config(), "name": layer.name})
 
     reordered = keras.models.clone_model(model, clone_function=clone)
-    reordered.name = name or model.name
-    for layer in reordered.layers:
-        source = source_of.get(layer.name) or model.get_layer(layer.name)
-        layer.set_weights(source.get_weights())
+    for layer in (layer for layer in reordered.layers if layer.weights):
+        copy_layer(source_of.get(layer.name) or model.get_layer(layer.name), layer)
     return reordered
 
 
 def _names(argument, names, blocks):
     """Returns a list of names of blocks, or raises."""
-    if isinstance(names, str) or not hasattr(names, "__iter__"):
-        raise TypeError(
-            f"`{argument}` must be a list of names of blocks. Received: {argument}={names!r}"
-        )
+    form = f"`{argument}` must be a list of names of blocks."
+    if isinstance(names, (str, dict)) or not hasattr(names, "__iter__"):
+        raise TypeError(f"{form} Received: {argument}={names!r}")
     names = list(names)
     for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{form} Received: {name!r} among them")
         if name not in blocks:
             raise ValueError(
-                f"`{argument}` must be names among {', '.join(blocks)}. Received: {name!r}"
+                f"`{argument}` must be names among {', '.join(blocks)}."
+                f"{nearest(name, blocks)} Received: {name!r}"
             )
     if len(set(names)) < len(names):
         raise ValueError(
@@ -143,11 +157,17 @@ def _names(argument, names, blocks):
     return names
 
 
-def _check_fits(block, replaced):
-    shapes = [(each.input.shape[1:], each.output.shape[1:]) for each in (block, replaced)]
+def _check_fits(block, replaced, model):
+    shapes = [_shapes(each, model) for each in (block, replaced)]
     if shapes[0] != shapes[1] or block.strides != replaced.strides:
         raise ValueError(
             "A block can stand only where another has the same shapes and stride. Received: "
-            f"{block.name!r}, from {shapes[0][0]} to {shapes[0][1]}, in the place of "
-            f"{replaced.name!r}, from {shapes[1][0]} to {shapes[1][1]}"
+            f"{block.name!r}, from {shapes[0][0][1:]} to {shapes[0][1][1:]}, in the place of "
+            f"{replaced.name!r}, from {shapes[1][0][1:]} to {shapes[1][1][1:]}"
         )
+
+
+def _shapes(block, model):
+    """Returns the shapes that a block of a model takes and puts out, the batch first."""
+    shape = tuple(input_of(block, model).shape)
+    return shape, tuple(block.compute_output_shape(shape))

@@ -15,7 +15,7 @@ def shortcut_balance(model, data):
     in inference. Where a gate weighs the terms, they are taken as they are added.
 
     Args:
-        model: A functional model of this package with shortcuts.
+        model: A functional model of this package with shortcuts, or one that holds it.
         data: Images as the model takes them: an array, a pair `(images, labels)`, or an iterable
             of batches of either.
 
@@ -30,9 +30,11 @@ def shortcut_balance(model, data):
         A number is `None` if it is not defined for any image, because a norm is 0.
 
     Raises:
-        TypeError: If `model` is not a functional model, or `data` no images.
-        ValueError: If the model has no blocks of this package, or plain ones; if there are no
+        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, or `data` no
             images.
+        ValueError: If the model has no blocks of this package, or plain ones, or has them in
+            several places; if there are no images, or they are of another shape than the model
+            takes.
 
     Example:
 

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_resnets.analysis.trainable_paths import trainable_paths
+
 
 def snapshot(model):
     """Returns a copy of a model's trainable weights, for `update_ratios`.
@@ -15,6 +17,7 @@ def snapshot(model):
 
     Raises:
         TypeError: If `model` is not a Keras model.
+        ValueError: If it is not built, or has several weights of one path.
 
     Example:
 
@@ -22,11 +25,9 @@ def snapshot(model):
     >>> weights["stem_conv/conv/kernel"].shape
     (3, 3, 3, 16)
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
     return {
-        weight.path: np.array(keras.ops.convert_to_numpy(weight.value))
-        for weight in model.trainable_weights
+        path: np.array(keras.ops.convert_to_numpy(weight.value))
+        for path, weight in zip(trainable_paths(model), model.trainable_weights, strict=True)
     }
 
 
@@ -44,6 +45,7 @@ def update_ratios(before, after):
         `{path: ratio}` from the input on; `None` for a weight that was all zeros, as β is at first.
 
     Raises:
+        TypeError: If one is not a dictionary of NumPy arrays of numbers.
         ValueError: If the snapshots are of different weights.
 
     Example:
@@ -52,6 +54,8 @@ def update_ratios(before, after):
     >>> keras_resnets.analysis.update_ratios(before, {"kernel": np.array([3.0, 5.0])})
     {'kernel': 0.2}
     """
+    _check_snapshot("before", before)
+    _check_snapshot("after", after)
     _check_same_weights(before, after)
     ratios = {}
     for path, old in before.items():
@@ -59,6 +63,16 @@ def update_ratios(before, after):
         change = np.linalg.norm(after[path].astype("float64") - old)
         ratios[path] = float(change / size) if size else None
     return ratios
+
+
+def _check_snapshot(name, snapshot):
+    form = f"`{name}` must be what `snapshot` gave: a dictionary of NumPy arrays of numbers."
+    if not isinstance(snapshot, dict):
+        raise TypeError(f"{form} Received: {name}={snapshot!r}")
+    for path, value in snapshot.items():
+        # Kinds of text, bytes, dates and objects; Keras's 16-bit types are of kind V.
+        if not isinstance(value, np.ndarray) or value.dtype.kind in "USMmO":
+            raise TypeError(f"{form} Received: {path!r} with {value!r}")
 
 
 def _check_same_weights(before, after):

@@ -61,6 +61,8 @@ def fuse_batch_norm(model, name=None):
 def _folded(layer):
     """Returns a new layer of the same configuration, folded if it can be."""
     config = layer.get_config()
+    if isinstance(layer, ResidualBlock) and not _has_normalized_convolution(layer):
+        return type(layer).from_config(config)
     if isinstance(layer, (ConvNorm, ProjectionShortcut, ResidualBlock)):
         # What is frozen may be the normalizations, which have gone.
         config |= {"folded": True, "frozen": ()}
@@ -68,6 +70,10 @@ def _folded(layer):
         config |= {"shortcut": None, "zero_pad": "end"}
         config |= {"zero_init_residual": False, "drop_path_rate": 0.0}
     return type(layer).from_config(config)
+
+
+def _has_normalized_convolution(block):
+    return any(isinstance(layer, ConvNorm) for layer in block._flatten_layers())
 
 
 def _has_one_convolution(layer):

@@ -11,9 +11,14 @@ def copy_image_statistics(model, copy):
         copy: A model of the same layers, whichever blocks they are.
     """
     for layer, its_copy in zip(model.layers, copy.layers, strict=True):
-        if isinstance(layer, keras.Model):
-            copy_image_statistics(layer, its_copy)
-        elif isinstance(layer, keras.layers.Normalization):
-            statistics = {}
-            layer.save_own_variables(statistics)
-            its_copy.load_own_variables(statistics)
+        copy_statistics(layer, its_copy)
+
+
+def copy_statistics(layer, copy):
+    """Does the same for one layer, which may be a model."""
+    if isinstance(layer, keras.Model):
+        copy_image_statistics(layer, copy)
+    elif isinstance(layer, keras.layers.Normalization):
+        statistics = {}
+        layer.save_own_variables(statistics)
+        copy.load_own_variables(statistics)

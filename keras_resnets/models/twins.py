@@ -24,8 +24,22 @@ def plain_twin(model_or_spec, name=None):
     """Returns the plain twin of a model or of a spec.
 
     The twin has the same branches, stem and head, and adds nothing to them. With option A, whose
-    shortcuts have no weights, it has exactly the same cost; otherwise it lacks the projections.
+    shortcuts have no weights, it has exactly the same cost, and
+    `keras_resnets.analysis.assert_same_cost` holds; otherwise it lacks the projections, and what a
+    gate has.
     What only makes sense beside a shortcut (`zero_init_residual`, `drop_path_rate`) is left off.
+
+    The blocks keep their classes and their other options:
+
+    - `GatedBlock` loses its gate with the shortcut that it weighs, and its F is whole again.
+      The costs are equal for `"constant"` and `"dropout"`, which have no weights; the twin lacks
+      the learned numbers of `"scalar"` and `"channel"`, and the 1×1 convolutions of
+      `"shortcut_only"` and `"exclusive"`.
+    - `OrderedBlock` keeps its order and position, and the norm and activation after a sum stand
+      after its branch. A chain has no sums to come before or after, so all orders give one network
+      where the ends are as `position` makes them.
+    - `StackedBlock` keeps its number of layers; blocks of one are a chain of plain layers.
+
     Its weights are new, so none is frozen, whichever were in the model; what a
     `keras.layers.Normalization` has learnt about the images is no weight, and is carried over.
 

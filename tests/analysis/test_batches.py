@@ -1,5 +1,6 @@
 """Arrays, pairs and iterables as one stream of batches."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -48,6 +49,14 @@ def test_a_dataset_is_an_iterable_of_batches():
         (X[0], ValueError, r"four dimensions. Received: an array of shape \(1, 1, 1\)"),
         ((X, Y[:5]), ValueError, "200 images and 5 labels"),
         ((X, Y, Y), ValueError, "Received: a tuple of 3"),
+        ((X, 3), ValueError, "200 images and no list of labels"),
+        ("images", TypeError, "Received: data='images'"),
+        ({"images": X}, TypeError, "Received: data={"),
+        (X.astype(str), TypeError, "arrays of numbers. Received: values of <U"),
+        ((X, Y.astype(str)), TypeError, "Labels must be arrays of numbers"),
+        ([([[1.0], [2.0, 3.0]], [0, 1])], TypeError, "Images must be arrays of numbers"),
+        (list(X), ValueError, r"an array of shape \(1, 1, 1\)"),
+        (iter([]), ValueError, "at least one image"),
     ],
 )
 def test_other_data_are_refused(data, error, message):
@@ -59,3 +68,16 @@ def test_other_data_are_refused(data, error, message):
 def test_missing_labels_are_named():
     with pytest.raises(ValueError, match="must have labels"):
         list(labelled_batches(X))
+
+
+@once
+def test_a_generator_is_gone_through_once():
+    batches = (batch for batch in (X[:3], X[3:5]))
+    np.testing.assert_array_equal(np.concatenate(list(image_batches(batches))), X[:5])
+    with pytest.raises(ValueError, match="at least one image"):
+        list(image_batches(batches))
+
+
+def test_a_backend_s_own_tensors_are_images():
+    (batch,) = image_batches(keras.ops.convert_to_tensor(X[:5]))
+    np.testing.assert_array_equal(batch, X[:5])

@@ -14,6 +14,7 @@ from keras_resnets.analysis import (
     layer_costs,
     summarize,
 )
+from tests.models.once import once
 
 SPEC = ResNetSpec(block="bottleneck", repeats=(1, 2), widths=(4, 6), shortcut="B")
 # 7×7 convolution of 3 channels at 16×24 with 4 filters
@@ -44,6 +45,7 @@ def test_a_network_by_hand():
     assert count_parameters(model) == (trainable, trainable + 2 * channels)
 
 
+@once
 def test_the_layers_add_up():
     model = network()
     costs = layer_costs(model)
@@ -52,6 +54,7 @@ def test_the_layers_add_up():
     assert len({cost.name for cost in costs}) == len(costs)
 
 
+@once
 def test_dilation_costs_multiply_adds():
     """The last stage works at 8×12 instead of 4×6."""
     spec = dataclasses.replace(SPEC, output_stride=4)
@@ -68,12 +71,14 @@ def test_an_open_size(shape):
     assert model.input_shape == (None, None, None, 3)
 
 
+@once
 @pytest.mark.parametrize("shape", [32, "32", (32.0, 48, 3), (0, 48, 3), (-32, 48, 3)])
 def test_a_bad_size_is_named(shape):
     with pytest.raises((TypeError, ValueError), match=r"`input_shape`.*input_shape="):
         count_macs(network(input_shape=(None, None, 3)), shape)
 
 
+@once
 def test_channels_first():
     keras.config.set_image_data_format("channels_first")
     assert count_macs(network(input_shape=(3, 32, 48))) == STEM + STAGE1 + STAGE2 + HEAD
@@ -81,6 +86,7 @@ def test_channels_first():
     assert count_macs(model, (3, 32, 48)) == STEM + STAGE1 + STAGE2 + HEAD
 
 
+@once
 def test_images_that_are_prepared_first():
     inputs = keras.Input((32, 48, 1))
     x = keras.layers.Conv2D(3, 1, name="colours")(keras.layers.Rescaling(1 / 255)(inputs))
@@ -93,6 +99,7 @@ def test_images_that_are_prepared_first():
     assert rows[-1].output_shape == (5,)
 
 
+@once
 def test_a_network_within_a_network():
     backbone = network(input_shape=(None, None, 3), include_top=False, classes=None)
     inputs = keras.Input((32, 48, 3))
@@ -117,6 +124,7 @@ def test_a_layer_used_twice_works_twice():
     assert count_macs(model) == 2 * 36
 
 
+@once
 def test_a_layer_used_at_two_sizes():
     """As a detector's head that all levels share."""
     inputs = keras.Input((8, 8, 2))
@@ -126,6 +134,7 @@ def test_a_layer_used_at_two_sizes():
     assert count_macs(model) == (64 + 16) * 36
 
 
+@once
 def test_a_layer_with_two_inputs_is_named():
     inputs = keras.Input((8, 4))
     x = keras.layers.MultiHeadAttention(2, 4, name="attention")(inputs, inputs)
@@ -133,6 +142,7 @@ def test_a_layer_with_two_inputs_is_named():
         count_macs(keras.Model(inputs, x))
 
 
+@once
 @pytest.mark.parametrize(
     "layer",
     [
@@ -150,6 +160,7 @@ def test_a_layer_of_unknown_cost_is_named(layer):
         count_macs(model)
 
 
+@once
 def test_a_subclassed_model_is_refused():
     class Net(keras.Model):
         def call(self, x):
@@ -160,6 +171,7 @@ def test_a_subclassed_model_is_refused():
             count_macs(model)
 
 
+@once
 def test_two_inputs_are_refused():
     a, b = keras.Input((4,)), keras.Input((4,))
     model = keras.Model([a, b], keras.layers.Dense(2)(keras.layers.Add()([a, b])), name="net")
@@ -167,6 +179,7 @@ def test_two_inputs_are_refused():
         count_macs(model)
 
 
+@once
 def test_statistics_are_no_parameters():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Normalization()])
     assert count_parameters(model).trainable == 0
@@ -174,6 +187,7 @@ def test_statistics_are_no_parameters():
     assert count_parameters(model).trainable == 2 * 6
 
 
+@once
 def test_seeds_are_no_parameters():
     plain, dropping = (
         build_model(dataclasses.replace(SPEC, drop_path_rate=rate), classes=5)
@@ -183,6 +197,7 @@ def test_seeds_are_no_parameters():
     assert_same_cost(plain, dropping)
 
 
+@once
 @pytest.mark.parametrize("bn", ["inference", "train"])
 def test_a_frozen_backbone_counts_the_same(bn):
     model = network()
@@ -191,6 +206,7 @@ def test_a_frozen_backbone_counts_the_same(bn):
     assert (count_parameters(model), count_macs(model), str(summarize(model))) == expected
 
 
+@once
 def test_assert_same_cost_checks_its_arguments():
     model = network()
     with pytest.raises(TypeError, match=r"`a` must be a keras\.Model.*a='net'"):
@@ -199,6 +215,7 @@ def test_assert_same_cost_checks_its_arguments():
         assert_same_cost(model, None)
 
 
+@once
 def test_a_model_without_multiply_adds_has_a_table():
     model = keras.Sequential([keras.Input((6,)), keras.layers.BatchNormalization()])
     assert [row.macs for row in summarize(model).rows] == [0]

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnets.analysis import gradient_norms
+from keras_resnets.analysis import gradient_norms, snapshot
 from tests.analysis.networks import images, labels, tiny_model
 from tests.gradients import value_and_gradients
 from tests.models.once import once
@@ -33,7 +33,7 @@ def test_a_linear_classifier_s_gradient_is_the_one_on_paper():
     )
 
 
-@pytest.mark.parametrize("shortcut", ["B", None])
+@pytest.mark.parametrize("shortcut", ["B", pytest.param(None, marks=once)])
 def test_every_weight_has_the_norm_of_its_gradient(shortcut):
     model = tiny_model(shortcut=shortcut)
     x, y = images(), labels()
@@ -54,6 +54,7 @@ def test_every_weight_has_the_norm_of_its_gradient(shortcut):
         np.testing.assert_array_equal(old, new)
 
 
+@once
 def test_over_batches_the_norms_are_averaged():
     model, x, y = tiny_model(), images(6), labels(6)
     parts = [gradient_norms(model, (x[part], y[part]), LOSS) for part in (np.s_[:3], np.s_[3:])]
@@ -81,12 +82,59 @@ def test_a_frozen_model_has_no_gradients():
 
 
 @once
+def test_a_loss_that_sums_has_gradients_that_grow_with_the_batch():
+    model, data = tiny_model(), (images(), labels())
+    mean = gradient_norms(model, data, LOSS)
+    for reduction, factor in (("sum", 5), ("sum_over_batch_size", 1), (None, 1)):
+        loss = keras.losses.SparseCategoricalCrossentropy(reduction=reduction)
+        found = gradient_norms(model, data, loss)
+        assert list(found.values()) == pytest.approx(
+            [factor * norm for norm in mean.values()], rel=1e-3, abs=1e-6
+        )
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.network = tiny_model()
+
+    def call(self, x, training=None):
+        return self.network(x, training=training)
+
+
+@once
+def test_a_subclassed_model_has_gradients_once_it_is_built():
+    model = Subclassed()
+    with pytest.raises(ValueError, match="must be built"):
+        gradient_norms(model, (images(), labels()), LOSS)
+    model(images())
+    expected = gradient_norms(model.network, (images(), labels()), LOSS)
+    found = gradient_norms(model, (images(), labels()), LOSS)
+    assert list(found.values()) == pytest.approx(list(expected.values()), rel=1e-3, abs=1e-6)
+
+
+@once
+def test_weights_of_one_path_are_not_mixed_up():
+    x = keras.Input((6, 6, 3))
+    model = keras.Model(x, keras.layers.Add()([tiny_model()(x), tiny_model("bottleneck")(x)]))
+    with pytest.raises(
+        ValueError, match="23 paths more than once, such as 'stem_conv/conv/kernel'"
+    ):
+        gradient_norms(model, (images(), labels()), LOSS)
+    with pytest.raises(ValueError, match="paths of their own"):
+        snapshot(model)
+
+
+@once
 @pytest.mark.parametrize(
     ("model", "loss", "error", "message"),
     [
         (None, LOSS, TypeError, "Received: model=None"),
         (tiny_model, None, ValueError, "Received: loss=None"),
-        (tiny_model, "nonsense", ValueError, "nonsense"),
+        (tiny_model, "nonsense", ValueError, "one loss.*loss='nonsense'"),
+        (tiny_model, [LOSS], ValueError, r"one loss.*loss=\['sparse"),
+        (tiny_model, {"predictions": LOSS}, ValueError, "one loss.*loss={"),
+        (tiny_model, keras.losses.MeanSquaredError, ValueError, "one loss.*loss=<class"),
     ],
 )
 def test_other_arguments_are_refused(model, loss, error, message):

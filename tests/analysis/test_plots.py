@@ -76,7 +76,29 @@ def test_other_values_are_refused(plot):
 
 
 @pytest.mark.parametrize("plot", PLOTS)
+@pytest.mark.parametrize("value", ["text", [1.0], True, {"cosine": 1.0}])
+def test_a_line_holds_what_its_diagnostic_gives(plot, value):
+    with pytest.raises(TypeError, match="Received: 'model' with 'x/kernel': "):
+        plot({"model": {"x/kernel": value}})
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_a_line_without_values_is_refused(plot):
+    with pytest.raises(ValueError, match="Received: 'model' with nothing"):
+        plot({"model": {}})
+
+
+@pytest.mark.parametrize("plot", [plot_gradient_norms, plot_update_ratios])
+def test_a_line_without_kernels_is_refused(plot):
+    with pytest.raises(ValueError, match="Received: 'model' with norm/gamma, norm/beta"):
+        plot({"model": {"norm/gamma": 1.0, "norm/beta": None}})
+
+
+@pytest.mark.parametrize("plot", PLOTS)
 def test_without_matplotlib_the_error_says_what_to_install(plot, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    line = {"x/kernel": {"branch_to_shortcut": 1.0, "cosine": None}}
+    if plot is not plot_shortcut_balance:
+        line = {"x/kernel": 1.0}
     with pytest.raises(ModuleNotFoundError, match=r"pip install matplotlib.*`train` or `docs`"):
-        plot({"model": {}})
+        plot({"model": line})

@@ -60,16 +60,82 @@ def test_every_second_epoch():
     assert "update_ratios" not in record.records[0]
 
 
+def fitted(record, model=None, **options):
+    model = model or tiny_model()
+    model.compile("sgd", LOSS)
+    model.fit(images(), labels(), verbose=0, callbacks=[record], **options)
+    return model
+
+
+def epochs(record):
+    return [entry["epoch"] for entry in record.records]
+
+
+@once
+def test_the_first_record_is_of_the_first_epoch_s_beginning():
+    record = RecordDiagnostics(images(), ["update_ratios"], every=2)
+    fitted(record, epochs=6, initial_epoch=3)
+    assert epochs(record) == [3, 4, 6]
+    assert "update_ratios" not in record.records[0]
+
+
+@once
+def test_a_fit_that_goes_on_goes_on_with_the_records(tmp_path):
+    path = tmp_path / "records.json"
+    record = RecordDiagnostics(images(), ["update_ratios"], path=path, every=2)
+    model = fitted(record, epochs=3)
+    before = snapshot(model)
+    fitted(record, model, epochs=4, initial_epoch=3)
+    assert epochs(record) == [0, 2, 3, 4]
+    assert record.records[-1]["update_ratios"] == update_ratios(before, snapshot(model))
+    assert json.loads(path.read_text(encoding="utf-8")) == record.records
+    fitted(record, model, epochs=6, initial_epoch=4)
+    assert epochs(record) == [0, 2, 3, 4, 6]
+
+
+@once
+def test_a_fit_that_begins_anew_overwrites_no_file(tmp_path):
+    path = tmp_path / "records.json"
+    record = RecordDiagnostics(images(), ["layer_responses"], path=path)
+    model = fitted(record)
+    kept = path.read_bytes()
+    for again, options in ((model, {}), (tiny_model(), {"initial_epoch": 1, "epochs": 2})):
+        with pytest.raises(FileExistsError, match=r"no record is lost.*records\.json"):
+            fitted(record, again, **options)
+    assert path.read_bytes() == kept
+    with pytest.raises(FileExistsError, match=r"path='.*records\.json'"):
+        RecordDiagnostics(images(), ["layer_responses"], path=path)
+
+
+@once
+def test_without_a_file_a_second_fit_begins_anew():
+    record = RecordDiagnostics(images(), ["layer_responses"])
+    model = fitted(record, epochs=2)
+    fitted(record, model)
+    assert epochs(record) == [0, 1]
+
+
 @once
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
         ({"diagnostics": ["responses"]}, ValueError, "diagnostics='responses'"),
         ({"diagnostics": "layer_responses"}, TypeError, "a list of names"),
+        ({"diagnostics": None}, TypeError, "a list of names.*diagnostics=None"),
+        ({"diagnostics": []}, ValueError, "at least one"),
+        ({"diagnostics": ["update_ratios"] * 2}, ValueError, "each once"),
         ({"diagnostics": ["layer_responses"], "loss": LOSS}, ValueError, "belongs to"),
+        ({"data": (images(), labels()), "loss": "nonsense"}, ValueError, "loss='nonsense'"),
         ({"every": 0}, ValueError, "every=0"),
+        ({"path": 3}, TypeError, "path=3"),
+        ({"path": "nowhere/records.json"}, FileNotFoundError, "folder of `path`.*nowhere"),
+        ({"path": "."}, FileExistsError, "path='.'"),
+        ({"data": None}, TypeError, "data=None"),
+        ({"data": iter([images()])}, TypeError, "gone through again"),
+        ({"data": images(0)}, ValueError, "at least one image"),
+        ({"diagnostics": ["gradient_norms"]}, ValueError, "must have labels"),
     ],
 )
 def test_other_arguments_are_refused(options, error, message):
     with pytest.raises(error, match=message):
-        RecordDiagnostics(images(), **options)
+        RecordDiagnostics(**{"data": images(), "diagnostics": ["layer_responses"], **options})

@@ -129,6 +129,16 @@ def test_reordered_blocks_run_in_their_new_order(shortcut):
     [
         (lambda m: remove_blocks(m, "stage1_block1"), TypeError, "names='stage1_block1'"),
         (lambda m: remove_blocks(m, ["nowhere"]), ValueError, "Received: 'nowhere'"),
+        (lambda m: remove_blocks(m, ["stem_conv"]), ValueError, "Received: 'stem_conv'"),
+        (lambda m: remove_blocks(m, ["stage1_blok1"]), ValueError, "mean 'stage1_block1'"),
+        (lambda m: remove_blocks(m, [1]), TypeError, "Received: 1 among them"),
+        (lambda m: remove_blocks(m, [NAMES]), TypeError, "Received: \\['stage1_block1'"),
+        (lambda m: remove_blocks(m, m.layers[3:4]), TypeError, "Received: <BasicBlock"),
+        (lambda m: remove_blocks(m, None), TypeError, "names=None"),
+        (lambda m: remove_blocks(m, {NAMES[0]: 1}), TypeError, "names={"),
+        (lambda m: remove_blocks(m, [], name=3), TypeError, "name=3"),
+        (lambda m: reorder_blocks(m, NAMES, name="a/b"), ValueError, "name='a/b'"),
+        (lambda m: reorder_blocks(m, [1, 2, 3]), TypeError, "Received: 1 among them"),
         (lambda m: remove_blocks(m, NAMES[:1] * 2), ValueError, "once at most"),
         (lambda m: reorder_blocks(m, NAMES[:2]), ValueError, "without stage2_block2"),
         (
@@ -142,3 +152,18 @@ def test_reordered_blocks_run_in_their_new_order(shortcut):
 def test_impossible_lesions_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(tiny_model())
+
+
+@once
+def test_a_block_that_stands_in_two_models_is_lesioned_in_one():
+    model = tiny_model(shortcut=None)
+    x = keras.Input((12, 12, 3))
+    y = x
+    for layer in model.layers[1:]:
+        y = layer(y)
+    found = remove_blocks(keras.Model(x, y), ["stage2_block2"])
+    np.testing.assert_allclose(
+        numpy(found(np.ones((1, 12, 12, 3)))),
+        by_hand(model, ["stage2_block2"], np.ones((1, 12, 12, 3))),
+        rtol=1e-5,
+    )

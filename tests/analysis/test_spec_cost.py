@@ -9,6 +9,9 @@ from keras_resnets import VARIANTS, ResNetSpec
 from keras_resnets.analysis import count_macs, count_parameters
 from keras_resnets.analysis.spec_cost import spec_cost
 from tests import facts
+from tests.models.once import once
+
+pytestmark = once
 
 
 @pytest.mark.parametrize(("name", "shortcut"), facts.IMAGENET)

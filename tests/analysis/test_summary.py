@@ -4,6 +4,9 @@ import pytest
 
 import keras_resnets
 from keras_resnets.analysis import count_macs, count_parameters, summarize
+from tests.models.once import once
+
+pytestmark = once
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """How far weights move."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -34,5 +35,29 @@ def test_of_a_weight_that_was_zero_there_is_no_ratio():
 def test_snapshots_of_other_weights_are_refused():
     with pytest.raises(ValueError, match=r"'b' with the shapes absent and \(3,\)"):
         update_ratios({"a": np.ones(2)}, {"a": np.ones(2), "b": np.ones(3)})
+    with pytest.raises(ValueError, match=r"'a' with the shapes \(2,\) and absent"):
+        update_ratios({"a": np.ones(2)}, {"b": np.ones(2)})
+    with pytest.raises(ValueError, match=r"'a' with the shapes \(2,\) and \(1, 2\)"):
+        update_ratios({"a": np.ones(2)}, {"a": np.ones((1, 2))})
+
+
+@pytest.mark.parametrize("value", [3, [1.0, 2.0], 1.0, None, np.array("x"), np.array([None])])
+def test_what_is_no_snapshot_is_refused(value):
+    weights = {"a": np.ones(2)}
+    with pytest.raises(
+        TypeError, match=r"`before` must be what `snapshot` gave.*Received: 'a' with"
+    ):
+        update_ratios({"a": value}, weights)
+    with pytest.raises(TypeError, match=r"`after` must be what `snapshot` gave.*Received: after="):
+        update_ratios(weights, value)
+
+
+def test_a_snapshot_needs_the_weights_of_a_model():
     with pytest.raises(TypeError, match="Received: model=3"):
         snapshot(3)
+    with pytest.raises(ValueError, match="must be built"):
+        snapshot(keras.Sequential([keras.layers.Dense(2)]))
+
+
+def test_what_went_from_zero_to_zero_has_no_ratio_either():
+    assert update_ratios({"beta": np.zeros(2)}, {"beta": np.zeros(2)}) == {"beta": None}

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets import ResNetSpec, build_model, model_spec, plain_twin
+from keras_resnets import ResNetSpec, build_model, model_spec, plain_twin, with_blocks
 from keras_resnets.analysis import assert_same_cost, count_macs, count_parameters
+from keras_resnets.layers import GatedBlock, OrderedBlock, StackedBlock
+from keras_resnets.layers.ordered_block import ORDERS
 from tests.layer_checks import numpy
 from tests.models.once import once
 
@@ -273,3 +275,64 @@ class TestErrors:
     def test_a_spec_has_no_name(self):
         with pytest.raises(ValueError, match="name='twin'"):
             plain_twin(BASIC, name="twin")
+
+
+GATE_COSTS = {  # by hand, for blocks of 4, 8 and 8 channels at 6×6, 3×3 and 3×3
+    "constant": (0, 0),
+    "dropout": (0, 0),
+    "scalar": (3, 0),
+    "channel": (4 + 8 + 8, 0),
+    "shortcut_only": (4 * 5 + 2 * 8 * 9, 36 * 16 + 2 * 9 * 64),
+    "exclusive": (4 * 5 + 2 * 8 * 9, 36 * 16 + 2 * 9 * 64),
+}
+
+
+@once
+@pytest.mark.parametrize("gate", GATE_COSTS)
+def test_a_gate_goes_with_its_shortcut(gate):
+    spec = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 8), stem="cifar", shortcut="A")
+    basic = build_model(spec, input_shape=(6, 6, 3))
+    model = with_blocks(basic, GatedBlock, gate=gate)
+    twin = plain_twin(model)
+    parameters, macs = GATE_COSTS[gate]
+    assert count_parameters(model).trainable - count_parameters(twin).trainable == parameters
+    assert count_macs(model) - count_macs(twin) == macs
+    assert_same_cost(twin, basic)
+    if gate in ("constant", "dropout"):
+        assert_same_cost(model, twin)
+
+
+@once
+@pytest.mark.parametrize(
+    ("block", "options"),
+    [
+        *((StackedBlock, {"depth": depth}) for depth in (1, 3)),
+        *((OrderedBlock, {"order": order}) for order in ORDERS),
+    ],
+)
+def test_the_other_blocks_have_twins_of_the_same_cost(block, options):
+    spec = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 8), stem="cifar", shortcut="A")
+    model = with_blocks(build_model(spec, input_shape=(6, 6, 3)), block, **options)
+    twin = plain_twin(model)
+    assert_same_cost(model, twin)
+    for name, value in options.items():
+        assert getattr(twin.get_layer("stage2_block1"), name) == value
+
+
+@once
+def test_without_sums_all_orders_are_one_network():
+    spec = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 8), stem="cifar", shortcut="A")
+    model = build_model(spec, input_shape=(6, 6, 3), classes=3)
+    ends = {"first": {"position": "first"}, "last": {"position": "last"}}
+    x = np.random.default_rng(0).standard_normal((2, 6, 6, 3))
+    answers = []
+    for order in ORDERS:
+        twin = plain_twin(with_blocks(model, OrderedBlock, order=order, **ends))
+        rng = np.random.default_rng(1)
+        for weight in twin.weights:
+            if weight.path.endswith("kernel"):
+                weight.assign(rng.standard_normal(weight.shape) / 3)
+        answers.append(numpy(twin(x)))
+    assert answers[0].std() > 0.01
+    for answer in answers[1:]:
+        np.testing.assert_allclose(answer, answers[0], rtol=1e-4)

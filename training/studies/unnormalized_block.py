@@ -8,17 +8,28 @@ from keras_resnets.layers.conv_norm import he_normal
 
 @keras.saving.register_keras_serializable(package="training")
 class UnnormalizedBlock(ResidualBlock):
-    """A residual block of two 3×3 convolutions with biases, and nothing that normalizes.
+    """A residual block of two 3×3 convolutions with biases, and nothing that normalizes F.
 
-    Arguments, shapes and errors are those of `keras_resnets.layers.ResidualBlock`, without
-    `zero_init_residual`, for there is no γ; the output has `filters` channels.
+    Arguments, shapes and errors are those of `keras_resnets.layers.ResidualBlock`, but for what
+    needs a normalization: `zero_init_residual` a γ, and `folded` something to fold. A projection
+    (options B and C) keeps its own normalization, which can be folded. The output has `filters`
+    channels.
     """
 
-    def create_branch(self):
+    def __init__(self, filters, *args, **kwargs):
+        super().__init__(filters, *args, **kwargs)
         if self.zero_init_residual:
             raise ValueError(
-                "`zero_init_residual` needs a normalization. Received: zero_init_residual=True"
+                "`zero_init_residual` needs a normalization, whose γ begins at 0. "
+                "Received: zero_init_residual=True"
             )
+        if self.folded and self.shortcut in ("A", None):
+            raise ValueError(
+                "`folded` needs a normalization to fold, and this block has none but a "
+                f"projection's. Received: folded=True, shortcut={self.shortcut!r}"
+            )
+
+    def create_branch(self):
         return [
             keras.layers.ZeroPadding2D(
                 self.first_dilation,

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.layer_checks import check_layer
+import keras_resnets
+from keras_resnets import fuse_batch_norm, plain_twin, with_blocks
+from keras_resnets.analysis import assert_same_cost, explain
+from tests.analysis.networks import images, tiny_model
+from tests.layer_checks import check_layer, numpy, randomize
 from training.studies.unnormalized_block import UnnormalizedBlock
 
 
@@ -35,6 +39,49 @@ def _centre():
     return kernel
 
 
-def test_there_is_no_gamma_to_begin_at_zero():
-    with pytest.raises(ValueError, match="needs a normalization"):
-        UnnormalizedBlock(4, zero_init_residual=True).build((None, 8, 8, 4))
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"zero_init_residual": True}, "needs a normalization.*zero_init_residual=True"),
+        ({"folded": True, "shortcut": "A"}, "has none but a projection's.*folded=True"),
+        ({"folded": True, "shortcut": None}, "has none but a projection's.*folded=True"),
+    ],
+)
+def test_what_needs_a_normalization_is_refused_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        UnnormalizedBlock(4, **options)
+
+
+def test_a_network_that_begins_as_its_shortcuts_cannot_lose_its_normalization():
+    model = tiny_model(shortcut="A", zero_init_residual=True)
+    # Keras makes a TypeError of what a configuration's class raises.
+    with pytest.raises(TypeError, match="needs a normalization"):
+        with_blocks(model, UnnormalizedBlock)
+    assert with_blocks(model, UnnormalizedBlock, zero_init_residual=False)
+
+
+@pytest.mark.parametrize("shortcut", ["A", "B", None])
+def test_what_normalizations_there_are_can_be_fused(shortcut):
+    model = with_blocks(tiny_model(shortcut=shortcut), UnnormalizedBlock)
+    for layer in model.layers:
+        randomize(layer)
+    fused = fuse_batch_norm(model)
+    np.testing.assert_allclose(numpy(fused(images())), numpy(model(images())), atol=1e-5)
+    # Left are the kernels and biases of the stem, of six convolutions, of the classifier, and with
+    # option B, of the projection of the second block.
+    assert len(fused.weights) == 2 * (1 + 6 + 1 + (shortcut == "B"))
+
+
+def test_the_twin_costs_the_same():
+    model = with_blocks(tiny_model(shortcut="A"), UnnormalizedBlock)
+    assert_same_cost(model, plain_twin(model))
+
+
+def test_explain_reads_that_nothing_normalizes():
+    model = with_blocks(keras_resnets.ResNet20(), UnnormalizedBlock)
+    (deviation,) = explain(model).deviations
+    assert deviation.what == "normalization"
+    assert deviation.here == "none in the branches of the blocks"
+    assert deviation.consequence.startswith("Each sum adds to the variance")
+    (deviation,) = explain(plain_twin(model)).deviations
+    assert deviation.consequence.startswith("Signals and gradients keep their size only")
