@@ -40,7 +40,7 @@ class Model:
 
     name: str = "resnet20"
     spec: str = ""
-    block: Literal["", "StackedBlock", "GatedBlock", "OrderedBlock"] = ""
+    block: Literal["", "StackedBlock", "GatedBlock", "OrderedBlock", "UnnormalizedBlock"] = ""
     block_options: str = "{}"
     shortcut: Literal["default", "A", "B", "C"] = "default"
     stride_on: Literal["3x3", "1x1"] = "3x3"

@@ -11,6 +11,7 @@ from keras_resnets.layers.residual_block import ResidualBlock
 from keras_resnets.layers.shortcut_gate import ShortcutGate
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut
 from keras_resnets.layers.stacked_block import StackedBlock
+from keras_resnets.layers.unnormalized_block import UnnormalizedBlock
 
 __all__ = [
     "BasicBlock",
@@ -25,4 +26,5 @@ __all__ = [
     "ShortcutGate",
     "StackedBlock",
     "SymmetricMaxPooling2D",
+    "UnnormalizedBlock",
 ]

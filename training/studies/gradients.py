@@ -1,19 +1,42 @@
 """Where do gradients vanish, and are the layers inside a block trained?"""
 
+import dataclasses
+
 import keras
 import numpy as np
 
 from keras_resnets import build_model, with_blocks
 from keras_resnets.analysis import gradient_norms, plot_gradient_norms, plot_update_ratios
 from keras_resnets.analysis.plot_style import legend, line_style, log_scale, panels
+from keras_resnets.layers import UnnormalizedBlock
+from training.studies import observer
 from training.studies.degradation import DEPTHS, KINDS, twins
-from training.studies.reading import SHORT_RUNS, mean_by_key, observed
+from training.studies.reading import SHORT_RUNS, mean_by_key, observed, train_loss
 from training.studies.recipes import cifar_spec
 from training.studies.study import Report, Study, spread
-from training.studies.unnormalized_block import UnnormalizedBlock
 
 INITIAL_SEEDS = 3
 EXAMPLES = 128
+WITHOUT = ", no batch norm"
+# With 0.01, the deep residual network without batch norm diverges at once.
+SMALL_RATE = 0.001
+
+
+def contenders(budget):
+    """The twins of the study of degradation; in the quick study, without batch norm too."""
+    recipes = twins(budget)
+    if budget == "full":
+        return recipes
+    return recipes | {
+        f"{label}{WITHOUT}": dataclasses.replace(
+            recipe,
+            model=dataclasses.replace(
+                recipe.model, name=f"{recipe.model.name}-bare", block="UnnormalizedBlock"
+            ),
+            optimizer=dataclasses.replace(recipe.optimizer, learning_rate=SMALL_RATE),
+        )
+        for label, recipe in recipes.items()
+    }
 
 
 def initial_norms(budget, images):
@@ -42,7 +65,7 @@ def initial_norms(budget, images):
                         model = with_blocks(model, UnnormalizedBlock)
                     by_path = gradient_norms(model, data, loss)
                     norms.append({k: v for k, v in by_path.items() if k.endswith("kernel")})
-                label = f"{kind} {depth}{'' if is_normalized else ', no batch norm'}"
+                label = f"{kind} {depth}{'' if is_normalized else WITHOUT}"
                 found[label] = mean_by_key(norms)
     return found
 
@@ -64,11 +87,12 @@ def report(outcome):
             *_extremes(norms[label]),
             spread([min(_inner(trial)) for trial in outcome.of(label)], 3),
             spread([float(np.median(_inner(trial))) for trial in outcome.of(label)], 3),
+            spread(outcome.values(label, train_loss), 3),
         ]
         for label in outcome.labels
     ]
     rows += [
-        [label, *_extremes(initial[label]), "", "", "", ""]
+        [label, *_extremes(initial[label]), "", "", "", "", ""]
         for label in initial
         if label not in outcome.labels
     ]
@@ -80,15 +104,16 @@ def report(outcome):
         "greatest ÷ least",
         "least ‖w − w₀‖ / ‖w₀‖ in a block",
         "median",
+        "training loss",
     ]
     deep = DEPTHS[outcome.budget][-1]
     return Report(
         answer=_answer(outcome, initial, deep),
+        details=_without_batch_norm(outcome, deep),
         limits=(
-            f"{SHORT_RUNS} The networks without batch norm are measured at initialization only: "
-            "some of them do not train at these learning rates. Their stem keeps its batch norm. "
-            f"Norms are of {EXAMPLES} images at initialization and of 256 while training, without "
-            "augmentation."
+            f"{SHORT_RUNS} The networks without batch norm are {_how_bare_ones_run(outcome)}; "
+            f"their stem keeps its own. Norms are of {EXAMPLES} images at initialization and of "
+            f"{observer.EXAMPLES} while training, without augmentation."
         ),
         tables={
             "Norms of the gradients of the kernels, and how far the kernels moved:": (header, rows)
@@ -122,7 +147,7 @@ def _answer(outcome, initial, deep):
     }
     shallow = DEPTHS[outcome.budget][0]
     normed = {kind: _by_depth(initial, kind, shallow, deep, "") for kind in KINDS}
-    bare = {kind: _by_depth(initial, kind, shallow, deep, ", no batch norm") for kind in KINDS}
+    bare = {kind: _by_depth(initial, kind, shallow, deep, WITHOUT) for kind in KINDS}
     return (
         f"The layers inside a block are trained: of the {deep}-layer residual network, no kernel "
         f"in a block moved by less than {moved['residual']:.1%} of its initial norm (plain: "
@@ -131,6 +156,30 @@ def _answer(outcome, initial, deep):
         f"batch norm, and {bare['plain']:.2g} times without it (residual: {normed['residual']:.2g} "
         f"and {bare['residual']:.2g})."
     )
+
+
+def _without_batch_norm(outcome, deep):
+    losses = {
+        kind: outcome.values(f"{kind} {deep}{WITHOUT}", train_loss)
+        for kind in KINDS
+        if f"{kind} {deep}{WITHOUT}" in outcome.labels
+    }
+    if not losses:
+        return ""
+    return (
+        f"Trained without batch norm in its blocks, the plain network of {deep} layers ended with "
+        f"a training loss of {np.mean(losses['plain']):.3f} (a guess among ten classes has "
+        f"{np.log(10):.3f}), its residual twin with {np.mean(losses['residual']):.3f}."
+    )
+
+
+def _how_bare_ones_run(outcome):
+    if any(label.endswith(WITHOUT) for label in outcome.labels):
+        return (
+            f"trained with a learning rate of {SMALL_RATE:g}, for with 0.01 the deep residual one "
+            "diverges"
+        )
+    return "measured at initialization only"
 
 
 def _by_depth(norms, kind, shallow, deep, suffix):
@@ -185,7 +234,7 @@ networks work because gradients vanish in plain ones, or that the skipped layers
 unlikely to be the cause, for batch normalization keeps the signals' variances. Measured here: the
 norm of the loss's gradient with respect to each kernel, and how far each kernel has moved.
 """,
-    contenders=twins,
+    contenders=contenders,
     compute=initial_norms,
     report=report,
 )

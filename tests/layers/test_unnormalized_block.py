@@ -6,9 +6,9 @@ import pytest
 import keras_resnets
 from keras_resnets import fuse_batch_norm, plain_twin, with_blocks
 from keras_resnets.analysis import assert_same_cost, explain
+from keras_resnets.layers import UnnormalizedBlock
 from tests.analysis.networks import images, tiny_model
 from tests.layer_checks import check_layer, numpy, randomize
-from training.studies.unnormalized_block import UnnormalizedBlock
 
 
 def test_layer(tmp_path):

@@ -2,18 +2,31 @@
 
 import keras
 
-from keras_resnets.layers import ResidualBlock
 from keras_resnets.layers.conv_norm import he_normal
+from keras_resnets.layers.residual_block import ResidualBlock
 
 
-@keras.saving.register_keras_serializable(package="training")
+@keras.saving.register_keras_serializable(package="keras_resnets")
 class UnnormalizedBlock(ResidualBlock):
     """A residual block of two 3×3 convolutions with biases, and nothing that normalizes F.
+
+    F(x) = W₂ * relu(W₁ * x + b₁) + b₂: the block of He et al., 2015, without its batch
+    normalization, to see what that does for the gradients
+    ([Ioffe & Szegedy, 2015](https://arxiv.org/abs/1502.03167)). Each sum adds to the variance of
+    what passes, so that a deep network of such blocks needs small learning rates.
 
     Arguments, shapes and errors are those of `keras_resnets.layers.ResidualBlock`, but for what
     needs a normalization: `zero_init_residual` a γ, and `folded` something to fold. A projection
     (options B and C) keeps its own normalization, which can be folded. The output has `filters`
     channels.
+
+    Example:
+
+    >>> block = keras_resnets.layers.UnnormalizedBlock(16)
+    >>> block(np.ones((1, 8, 8, 16))).shape == (1, 8, 8, 16)
+    True
+    >>> [weight.name for weight in block.conv1.weights]
+    ['kernel', 'bias']
     """
 
     def __init__(self, filters, *args, **kwargs):
