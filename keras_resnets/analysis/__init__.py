@@ -12,6 +12,7 @@ from keras_resnets.analysis.layer_responses import layer_responses
 from keras_resnets.analysis.plots import (
     plot_gradient_norms,
     plot_layer_responses,
+    plot_lesions,
     plot_shortcut_balance,
     plot_update_ratios,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "merge_one_layer_block",
     "plot_gradient_norms",
     "plot_layer_responses",
+    "plot_lesions",
     "plot_shortcut_balance",
     "plot_update_ratios",
     "remove_blocks",

@@ -122,6 +122,37 @@ def plot_update_ratios(ratios):
     return _plot_kernels("ratios", ratios, "‖Δw‖ / ‖w‖")
 
 
+def plot_lesions(errors):
+    """Draws a model's error without each of its blocks, as `remove_blocks` allows to measure it.
+
+    Args:
+        errors: `{label: {block: error}}`, a line each, with errors in [0, 1] and blocks from the
+            input on.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+
+    Example:
+
+    >>> figure = keras_resnets.analysis.plot_lesions({"ResNet-20": {"stage1_block2": 0.1}})
+    >>> figure.axes[0].get_ylabel()
+    'error (%)'
+    """
+    _check_lines("errors", errors, _is_number)
+    figure, (axes,) = panels(1)
+    for index, (label, line) in enumerate(errors.items()):
+        percent = [100 * value for value in line.values()]
+        axes.plot(range(1, len(percent) + 1), percent, label=label, **line_style(index))
+    axes.set_xlabel("block that is left out, from the input on")
+    axes.set_ylabel("error (%)")
+    axes.set_ylim(bottom=0)
+    legend(axes)
+    return figure
+
+
 def _plot_kernels(name, lines, quantity):
     _check_lines(name, lines, _is_number_or_none)
     kernels = {

@@ -8,12 +8,19 @@ import pytest
 from keras_resnets.analysis import (
     plot_gradient_norms,
     plot_layer_responses,
+    plot_lesions,
     plot_shortcut_balance,
     plot_update_ratios,
 )
 from tests.models.once import once
 
-PLOTS = [plot_layer_responses, plot_shortcut_balance, plot_gradient_norms, plot_update_ratios]
+PLOTS = [
+    plot_layer_responses,
+    plot_shortcut_balance,
+    plot_gradient_norms,
+    plot_update_ratios,
+    plot_lesions,
+]
 pytestmark = once
 
 
@@ -45,6 +52,11 @@ def test_a_balance_has_a_gap_where_no_number_is_defined():
     first, second = drawn(cosine)["model"]
     assert first == -0.25
     assert math.isnan(second)
+
+
+def test_errors_are_drawn_in_percent():
+    (axes,) = plot_lesions({"plain": {"b1": 0.9, "b2": 0.5}, "residual": {"b1": 0.1}}).axes
+    assert drawn(axes) == {"plain": [90, 50], "residual": [10]}
 
 
 @pytest.mark.parametrize("plot", [plot_gradient_norms, plot_update_ratios])

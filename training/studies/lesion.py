@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_resnets.analysis import remove_blocks, reorder_blocks
+from keras_resnets.analysis import plot_lesions, remove_blocks, reorder_blocks
 from keras_resnets.analysis.plot_style import legend, line_style, panels
 from keras_resnets.layers import ResidualBlock
 from training.studies.degradation import DEPTHS, twins
@@ -12,7 +12,7 @@ from training.studies.first_steps import (
     draw_first_steps,
     first_losses,
 )
-from training.studies.reading import SHORT_RUNS
+from training.studies.reading import SHORT_RUNS, mean_by_key
 from training.studies.recipes import cifar_spec, study_recipe
 from training.studies.study import Report, Study, spread
 
@@ -138,6 +138,15 @@ def report(outcome):
                 _draw_removed(outcome),
                 "Test error against the number of blocks removed, mean and range over the seeds "
                 "and the choices of blocks.",
+            ),
+            "without": (
+                plot_lesions(
+                    {
+                        label: mean_by_key([t.measured["without"] for t in outcome.of(label)])
+                        for label in outcome.labels
+                    }
+                ),
+                "Test error without each of the blocks that keep the shape (mean over the seeds).",
             ),
             "start": (
                 draw_first_steps(outcome),
