@@ -118,6 +118,8 @@ def _section(study: Study, outcome: Outcome, report: Report, folder: Path) -> li
     for caption, (header, rows) in report.tables.items():
         parts.append(f"{caption}\n\n{_table(header, rows)}")
     parts += [f"**Limits.** {report.limits}", _what_was_run(outcome)]
+    if outcome.budget == "full" and outcome.trials:
+        parts.append(_what_is_missing(study, outcome))
     parts.append(f"```sh\n{_command(study, outcome)}\n```")
     return parts
 
@@ -155,6 +157,18 @@ def _what_was_run(outcome: Outcome) -> str:
         f"all, on {outcome.environment['cores']} CPU cores with TensorFlow "
         f"{versions['tensorflow']} and Keras {versions['keras']}. The recipes, field by field, "
         f"are in [{outcome.budget}.json]({outcome.study}/{outcome.budget}.json)."
+    )
+
+
+def _what_is_missing(study: Study, outcome: Outcome) -> str:
+    """Says what a larger budget would add."""
+    length = tomllib.loads(next(iter(outcome.recipes.values())))["length"]
+    present, usual = len(outcome.seeds), study.seeds["full"]
+    seeds = f"{usual} seeds instead of {present}, without which nothing is known of the spread; "
+    return (
+        f"**What a full budget would add.** {seeds if present < usual else ''}the paper's 64,000 "
+        f"steps of 128 images instead of {length}, at the end of which ResNet-20 has 8.75 % and "
+        "ResNet-56 6.97 % test error; and a depth of 110."
     )
 
 

@@ -98,6 +98,14 @@ def test_the_page_is_made_of_the_json_alone(tmp_path):
     assert "Six by nine." not in index
 
 
+def test_a_full_page_says_what_is_missing(tmp_path):
+    save_outcome(dataclasses.replace(outcome(trial("a", 0, 1.0)), budget="full"), tmp_path)
+    page = write_page(tiny_study([]), tmp_path).read_text()
+    assert "would add.** 3 seeds instead of 1" in page
+    assert "instead of 12 epochs" in page
+    assert "The full study, without" not in page
+
+
 def test_a_page_without_an_outcome_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must hold an outcome of the study 'tiny'"):
         write_page(tiny_study([]), tmp_path)
