@@ -6,25 +6,27 @@ import numpy as np
 BATCH_SIZE = 128
 
 
-def image_batches(data):
+def image_batches(data, shape=None):
     """Yields the batches of images of `data`, with or without labels, as NumPy arrays.
 
     Args:
         data: An array of images; a pair `(images, labels)`; or an iterable of batches, each of
             which is one or the other, such as a `tf.data.Dataset` or a list. Arrays are cut into
             batches of 128.
+        shape: The shape that a batch must have, with `None` for lengths that are open; `None`
+            leaves all open.
 
     Raises:
         TypeError: If `data` is none of these, or not of numbers.
-        ValueError: If there is no image, or a batch is not of four dimensions.
+        ValueError: If there is no image, or a batch is of another shape.
     """
-    for images, _ in _pairs(data):
+    for images, _ in _pairs(data, shape):
         yield images
 
 
-def labelled_batches(data):
+def labelled_batches(data, shape=None):
     """Yields `(images, labels)`, as `image_batches` does, and raises where labels are missing."""
-    for images, labels in _pairs(data):
+    for images, labels in _pairs(data, shape):
         if labels is None:
             raise ValueError(
                 "`data` must have labels: a pair (images, labels), or an iterable of such pairs. "
@@ -33,7 +35,7 @@ def labelled_batches(data):
         yield images, labels
 
 
-def _pairs(data):
+def _pairs(data, shape):
     if isinstance(data, tuple):
         data = _cut(*_pair(data))
     elif hasattr(data, "shape"):
@@ -48,6 +50,7 @@ def _pairs(data):
         images, labels = _pair(batch)
         if len(images):
             empty = False
+            _check_shape(images, shape)
             yield images, labels
     if empty:
         raise ValueError("`data` must hold at least one image. Received: none")
@@ -89,6 +92,17 @@ def _array(what, values):
     if values.dtype.kind in "USMmO":
         raise TypeError(f"{what} must be arrays of numbers. Received: values of {values.dtype}")
     return values
+
+
+def _check_shape(images, shape):
+    if shape is not None and not (
+        len(shape) == images.ndim
+        and all(wanted in (None, n) for wanted, n in zip(shape, images.shape, strict=True))
+    ):
+        raise ValueError(
+            f"Images must be of the shape that the model takes, {tuple(shape)}. "
+            f"Received: an array of shape {images.shape}"
+        )
 
 
 def _cut(images, labels):

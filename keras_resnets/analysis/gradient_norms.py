@@ -31,7 +31,7 @@ def gradient_norms(model, data, loss):
     Raises:
         TypeError: If `model` is not a Keras model, or `data` no images.
         ValueError: If `loss` is not known, the model is not built, has nothing to train or several
-            weights of one path, or labels or images are missing.
+            weights of one path, or labels or images are missing or of another shape.
 
     Example:
 
@@ -48,10 +48,12 @@ def gradient_norms(model, data, loss):
         raise ValueError(
             f"`model` must have weights to train. Received: {model.name!r} with none, or all frozen"
         )
+    inputs = getattr(model, "inputs", None)  # a subclassed model does not say what it takes
+    shape = inputs[0].shape if inputs else None
     norms = np.array(
         [
             [_norm(gradient) for gradient in gradients_of(images, labels)]
-            for images, labels in labelled_batches(data)
+            for images, labels in labelled_batches(data, shape)
         ]
     )
     return dict(zip(paths, norms.mean(axis=0).tolist(), strict=True))

@@ -81,9 +81,11 @@ def input_probe(model, layers):
     """
     model = as_functional(model)
     inner = model_with_blocks(model)
-    if inner is not None:
-        return keras.Model(model.input, input_probe(inner, layers)(input_of(inner, model)))
-    return keras.Model(model.input, {layer.name: input_of(layer, model) for layer in layers})
+    if inner is None:
+        outputs = {layer.name: input_of(layer, model) for layer in layers}
+    else:
+        outputs = input_probe(inner, layers)(input_of(inner, model))
+    return keras.Model(model.input, outputs)
 
 
 def input_of(layer, model):

@@ -45,7 +45,7 @@ def layer_responses(model, data):
     ]
     probe = input_probe(model, layers)
     moments: dict[str, _Moments] = {}
-    for images in image_batches(data):
+    for images in image_batches(data, probe.inputs[0].shape):
         inputs = probe(images, training=False)
         for layer in layers:
             for name, response in _responses(layer, inputs[layer.name]):

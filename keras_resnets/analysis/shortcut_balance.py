@@ -52,7 +52,7 @@ def shortcut_balance(model, data):
         )
     probe = input_probe(model, blocks)
     found: dict[str, dict[str, list]] = {block.name: {} for block in blocks}
-    for images in image_batches(data):
+    for images in image_batches(data, probe.inputs[0].shape):
         inputs = probe(images, training=False)
         for block in blocks:
             for measure, values in _balance(block, inputs[block.name]).items():

@@ -81,3 +81,11 @@ def test_a_generator_is_gone_through_once():
 def test_a_backend_s_own_tensors_are_images():
     (batch,) = image_batches(keras.ops.convert_to_tensor(X[:5]))
     np.testing.assert_array_equal(batch, X[:5])
+
+
+@once
+def test_a_batch_has_the_shape_that_is_asked_for():
+    assert len(list(image_batches(X, (None, 1, 1, 1)))) == 2
+    for shape in ((None, 2, 1, 1), (None, 1)):
+        with pytest.raises(ValueError, match=r"that the model takes.*shape \(128, 1, 1, 1\)"):
+            list(image_batches(X, shape))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets.analysis import layer_responses
+from keras_resnets.analysis import gradient_norms, layer_responses, shortcut_balance
 from tests.analysis.networks import images, tiny_model, weights_of
 from tests.models.once import once
 from tests.reference import WeightedLayers, relu, zero_padded
@@ -87,3 +87,23 @@ def test_what_cannot_be_measured_is_refused():
     x = keras.Input((6, 6, 3))
     with pytest.raises(ValueError, match="must have blocks of this package"):
         layer_responses(keras.Model(x, keras.layers.Flatten()(x)), images())
+
+
+@once
+@pytest.mark.parametrize("shape", [(5, 6, 3), (6, 6, 1)])
+def test_images_of_another_shape_are_refused_with_both_shapes(shape):
+    message = rf"\(None, 6, 6, 3\). Received: .* \(2, {shape[0]}, 6, {shape[2]}\)"
+    for diagnostic in (
+        layer_responses,
+        shortcut_balance,
+        lambda model, data: gradient_norms(model, (data, np.zeros(2)), "mse"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            diagnostic(tiny_model(), np.zeros((2, *shape)))
+
+
+@once
+def test_batches_of_a_generator_are_measured_together():
+    model, x = tiny_model(), images(4)
+    expected = layer_responses(model, x)
+    assert layer_responses(model, (x[[n]] for n in range(4))) == pytest.approx(expected, rel=1e-5)
