@@ -9,7 +9,7 @@ pytest.importorskip("tyro")
 from tests.subprocesses import run_module
 from training.recipe_files import list_recipes
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")
