@@ -2,22 +2,16 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 
-from keras_resnets import build_model, with_blocks
-from keras_resnets.analysis import gradient_norms, plot_gradient_norms, plot_update_ratios
+from keras_resnets.analysis import plot_gradient_norms, plot_update_ratios
 from keras_resnets.analysis.plot_style import legend, line_style, log_scale, panels
-from keras_resnets.layers import UnnormalizedBlock
 from training.studies import observer
 from training.studies.degradation import DEPTHS, KINDS, twins
+from training.studies.initial_gradients import EXAMPLES, WITHOUT, initial_norms
 from training.studies.reading import SHORT_RUNS, mean_by_key, observed, train_loss
-from training.studies.recipes import cifar_spec
 from training.studies.study import Report, Study, spread
 
-INITIAL_SEEDS = 3
-EXAMPLES = 128
-WITHOUT = ", no batch norm"
 # With 0.01, the deep residual network without batch norm diverges at once.
 SMALL_RATE = 0.001
 
@@ -37,37 +31,6 @@ def contenders(budget):
         )
         for label, recipe in recipes.items()
     }
-
-
-def initial_norms(budget, images):
-    """Gradient norms at initialization, with and without batch norm.
-
-    Returns:
-        `{network: {kernel: mean over the seeds}}`. Without batch norm in the blocks, the stem
-        keeps its own.
-    """
-    pixels, labels = (each[:EXAMPLES] for each in images.train)
-    data = (pixels - pixels.mean()) / pixels.std(), labels
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    found = {}
-    for depth in DEPTHS[budget]:
-        for kind, shortcut in KINDS.items():
-            for is_normalized in (True, False):
-                norms = []
-                for seed in range(INITIAL_SEEDS):
-                    keras.utils.set_random_seed(seed)
-                    model = build_model(
-                        cifar_spec(depth, shortcut=shortcut),
-                        input_shape=pixels.shape[1:],
-                        classifier_activation=None,
-                    )
-                    if not is_normalized:
-                        model = with_blocks(model, UnnormalizedBlock)
-                    by_path = gradient_norms(model, data, loss)
-                    norms.append({k: v for k, v in by_path.items() if k.endswith("kernel")})
-                label = f"{kind} {depth}{'' if is_normalized else WITHOUT}"
-                found[label] = mean_by_key(norms)
-    return found
 
 
 def report(outcome):
@@ -122,10 +85,10 @@ def report(outcome):
             "training": (
                 _draw_training(outcome),
                 "Gradient norms while training: the median kernel, and a band from the least to "
-                "the greatest kernel (means over the seeds).",
+                "the greatest (means over the seeds).",
             ),
             "trained": (
-                plot_gradient_norms(norms),
+                plot_gradient_norms(_normalized(norms)),
                 "Gradient norm of each kernel at the end of training (mean over the seeds).",
             ),
             "initial": (
@@ -134,7 +97,7 @@ def report(outcome):
                 "batch norm.",
             ),
             "distance": (
-                plot_update_ratios(distances),
+                plot_update_ratios(_normalized(distances)),
                 "How far each kernel moved from where it began, relative to its norm.",
             ),
         },
@@ -190,26 +153,37 @@ def _by_depth(norms, kind, shallow, deep, suffix):
     )
 
 
+def _normalized(by_label):
+    """Leaves out the networks without batch norm."""
+    return {label: line for label, line in by_label.items() if not label.endswith(WITHOUT)}
+
+
 def _draw_training(outcome):
-    figure, (axes,) = panels(1)
-    for index, label in enumerate(outcome.labels):
-        trials = outcome.of(label)
-        steps = [entry["step"] for entry in trials[0].metrics]
-        norms = [
-            [
-                [read([*entry["observed"]["gradient_norms"].values()]) for entry in trial.metrics]
-                for trial in trials
+    groups = [
+        [label for label in outcome.labels if label.endswith(WITHOUT) is is_bare]
+        for is_bare in (False, True)
+    ]
+    groups = [group for group in groups if group]
+    figure, all_axes = panels(len(groups), share_x=True)
+    for axes, group in zip(all_axes, groups, strict=True):
+        for index, label in enumerate(group):
+            trials = outcome.of(label)
+            steps = [entry["step"] for entry in trials[0].metrics]
+            norms = [
+                [
+                    [read([*entry["observed"]["gradient_norms"].values()]) for entry in t.metrics]
+                    for t in trials
+                ]
+                for read in (np.median, min, max)
             ]
-            for read in (np.median, min, max)
-        ]
-        median, least, greatest = np.mean(norms, axis=1)
-        style = line_style(index)
-        axes.plot(steps, median, label=label, **style)
-        axes.fill_between(steps, least, greatest, color=style["color"], alpha=0.1)
-    log_scale(axes)
-    axes.set_xlabel("training steps")
-    axes.set_ylabel("norm of the gradient")
-    legend(axes)
+            median, least, greatest = np.mean(norms, axis=1)
+            style = line_style(index)
+            axes.plot(steps, median, label=label, **style)
+            axes.fill_between(steps, least, greatest, color=style["color"], alpha=0.1)
+        log_scale(axes)
+        axes.set_ylabel("norm of the gradient")
+        legend(axes)
+    all_axes[-1].set_xlabel("training steps")
     return figure
 
 
