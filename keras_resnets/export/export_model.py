@@ -9,6 +9,7 @@ from keras_resnets.export.formats import FORMATS, check_packages
 from keras_resnets.export.model_card import write_model_card
 from keras_resnets.export.parity import Parity
 from keras_resnets.export.report import ExportedFile, ExportReport
+from keras_resnets.export.resizing import check_resizing
 from keras_resnets.export.samples import Samples
 from keras_resnets.export.served_model import SIGNATURES, ServedModel
 from keras_resnets.export.version_folder import choose_version, written_aside
@@ -62,8 +63,8 @@ def export_model(
 
     Raises:
         keras_resnets.export.parity.ParityError: If a file does not answer as the model does.
-        ValueError: If an argument is not allowed, the model lacks what a signature needs, or the
-            backend is not TensorFlow.
+        ValueError: If an argument is not allowed, the model lacks what a signature needs or does
+            what a format has no operation for, or the backend is not TensorFlow.
         FileExistsError: If there is this version already.
         ModuleNotFoundError: If a format needs a package that is not installed.
 
@@ -91,6 +92,7 @@ def export_model(
             "The format 'litert_int8' needs `images` to take the ranges of the activations from. "
             f"Received: formats={formats!r}, images=None"
         )
+    check_resizing(model, formats)
     check_packages(formats)
     folder = choose_version(Path(path), version)
     if "saved_model" not in formats:

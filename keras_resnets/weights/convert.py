@@ -37,7 +37,10 @@ def convert_weights(
     used exactly once; only torch's `num_batches_tracked` is left out. What no array tells is the
     bottleneck's stride: 3×3 ("v1.5") for the families that come from torch, as torchvision, timm
     and Hugging Face have it by default; 1×1 for `keras.applications`. The `config.json` beside a
-    file of Hugging Face tells it, and more; it is followed, or refused.
+    file of Hugging Face tells it, and more; it is followed, or refused. Where there is none, and of
+    a mapping, a Hugging Face network is taken to have transformers' defaults, without a warning: of
+    one with `downsample_in_bottleneck=True`, pass `stride_on="1x1"`; one with another
+    `hidden_act`, or `downsample_in_first_stage=True`, would answer wrongly.
 
     Args:
         source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a

@@ -1,15 +1,20 @@
 """What no array of a Hugging Face network tells: its `config.json` is followed, or refused."""
 
+import dataclasses
 import json
 import os
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import keras_resnets
 from keras_resnets import convert_weights, model_spec, to_torch_state_dict
 from tests.weights.peers import import_torch, import_torchvision, randomize
 
+SPEC_1X1 = keras_resnets.ResNetSpec(
+    block="bottleneck", repeats=(1, 1), widths=(4, 8), stride_on="1x1"
+)
 SIZE = {"input_shape": (None, None, 3)}
 
 
@@ -63,9 +68,26 @@ def test_a_model_or_an_argument_that_contradicts_it_is_refused(saved):
     path = saved(downsample_in_bottleneck=True)
     with pytest.raises(ValueError, match=r"stride_on='1x1'\. Received: .*'3x3'"):
         convert_weights(path, stride_on="3x3", **SIZE)
-    spec = keras_resnets.ResNetSpec(block="bottleneck", repeats=(1, 1), widths=(4, 8))
-    with pytest.raises(ValueError, match=r"has stride_on='1x1'.* Received: .*'3x3'"):
-        keras_resnets.build_model(spec, classes=3, weights=path)
+    path = saved(downsample_in_bottleneck=False)
+    with pytest.raises(ValueError, match=r"has stride_on='3x3'.* Received: .*'1x1'"):
+        keras_resnets.build_model(SPEC_1X1, classes=3, weights=path)
+
+
+def test_a_factory_s_default_gives_way_to_it(saved):
+    path = saved(downsample_in_bottleneck=True)
+    spec = dataclasses.replace(SPEC_1X1, stride_on="3x3")
+    with pytest.warns(UserWarning, match="net: stride_on is the file's, '1x1', not '3x3'"):
+        model = keras_resnets.build_model(spec, classes=3, weights=path, name="net")
+    assert model_spec(model) == SPEC_1X1
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_without_it_the_stride_is_taken_for_transformers_default(saved):
+    path = saved()
+    path.with_name("config.json").unlink()
+    for source in (path, load_file(path)):
+        assert model_spec(convert_weights(source, **SIZE)).stride_on == "3x3"
+        assert model_spec(convert_weights(source, stride_on="1x1", **SIZE)) == SPEC_1X1
 
 
 @pytest.mark.parametrize(
