@@ -30,8 +30,8 @@ def export_model(
 
     Every file is loaded again and compared with the model at batches of 1, 2, 3, 7 and 32; if one
     differs by more than 1e-5 (relative to the largest output, where that exceeds 1; 1e-2 for models
-    that compute in 16 bits), there is an error and nothing is left at `path`. `docs/serving.md`
-    says how to call them, and which to choose.
+    that compute in float16, 8e-2 in bfloat16), there is an error and nothing is left at `path`.
+    `docs/serving.md` says how to call them, and which to choose.
 
     All of an export lies in one numbered folder, `<path>/1`, which appears whole: the SavedModel
     (`saved_model.pb` and its variables), `model.onnx`, `model.tflite`, `model_int8.tflite`,
@@ -98,7 +98,7 @@ def export_model(
         signatures = ("tensor",)
 
     original = ServedModel(model, class_names, top, signatures)
-    if original.is_half and formats != ("saved_model",):
+    if original.half and formats != ("saved_model",):
         raise ValueError(
             "A model that computes in 16 bits has the format 'saved_model' alone; for "
             "others, build it under the dtype policy 'float32' and load its weights. "

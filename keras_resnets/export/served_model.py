@@ -41,7 +41,8 @@ class ServedModel:
         self.preprocessing = model_preprocessing(model)
         self.prepares = self.preprocesses_itself or self.preprocessing is not None
         types = {layer.compute_dtype for layer in model._flatten_layers()}
-        self.is_half = bool(types & {"float16", "bfloat16"})
+        # The coarsest of the 16-bit types that it computes in, if any.
+        self.half = next((each for each in ("bfloat16", "float16") if each in types), None)
         self.class_names = _class_names(model, class_names)
         if self.preprocessing is not None and not self.preprocesses_itself:
             self._check_sizes()
