@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 BATCHES = (1, 2, 3, 7, 32)
-# By what the model computes in. Of 16 bits, about ten steps of the type at 1, which are 2⁻¹⁰ and 2⁻⁷:
-# folding rounds each kernel anew, once a layer.
+# By what the model computes in. Of 16 bits, about ten steps of the type at 1, which are 2⁻¹⁰ and
+# 2⁻⁷: folding rounds each kernel anew.
 TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 8e-2}
 
 

@@ -62,6 +62,9 @@ def decode_predictions(preds, top=5, class_names=None):
             f"{' of ImageNet' if class_names is None else ''}. "
             f"Received: preds.shape={scores.shape}"
         )
+    if scores.dtype.kind not in "iuf" and scores.dtype.name != "bfloat16":
+        raise ValueError(f"`preds` must be numbers. Received: preds.dtype={scores.dtype}")
+    scores = scores.astype("float64")  # the least of integers has no opposite of its type
     if np.isnan(scores).any():
         raise ValueError("`preds` must be numbers. Received: NaN among them")
     # Stable, so that equal scores keep the order of the classes.
