@@ -3,6 +3,7 @@
 import keras
 
 from keras_resnets.analysis.layer_inputs import residual_blocks
+from keras_resnets.models.copy_layer import copy_layer
 
 
 def remove_blocks(model, names, name=None):
@@ -50,7 +51,7 @@ def remove_blocks(model, names, name=None):
         if layer.name in removed:
             # Not `keras.layers.Identity`, which cannot be saved when it has a dtype policy.
             return keras.layers.Activation("linear", dtype=layer.dtype_policy, name=layer.name)
-        copies.append((type(layer).from_config(layer.get_config()), layer))
+        copies.append((copy_layer(layer), layer))
         return copies[-1][0]
 
     def call(layer, *args, **kwargs):
@@ -59,8 +60,7 @@ def remove_blocks(model, names, name=None):
             return x
         block = blocks[layer.name]
         for part in block.bypass_layers():
-            config = {**part.get_config(), "name": f"{block.name}_{part.name}"}
-            copies.append((type(part).from_config(config), part))
+            copies.append((copy_layer(part, name=f"{block.name}_{part.name}"), part))
             x = copies[-1][0](x)
         activation = keras.layers.Activation(
             block.output_activation, dtype=block.dtype_policy, name=f"{block.name}_activation"
@@ -113,8 +113,7 @@ def reorder_blocks(model, order, name=None):
         _check_fits(source, blocks[place])
 
     def clone(layer):
-        source = source_of.get(layer.name, layer)
-        return type(source).from_config({**source.get_config(), "name": layer.name})
+        return copy_layer(source_of.get(layer.name, layer), name=layer.name)
 
     reordered = keras.models.clone_model(model, clone_function=clone)
     reordered.name = name or model.name

@@ -135,8 +135,8 @@ def _size(folder):
 def _check_model(model):
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
-    # A subclass of `keras.Model` has no such attributes.
-    inputs, outputs = getattr(model, "inputs", ()), getattr(model, "outputs", ())
+    # A subclass of `keras.Model` has no such attributes, or `None`.
+    inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(
             "`model` must be functional, with one input and one output. "

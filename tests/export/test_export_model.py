@@ -241,5 +241,6 @@ def test_what_is_no_model(tmp_path, model):
     class Subclass(keras.Model):
         pass
 
-    with pytest.raises(ValueError, match="must be functional"):
-        export_model(Subclass(), tmp_path)
+    for other in (Subclass(), keras.Sequential([keras.layers.Flatten()])):
+        with pytest.raises(ValueError, match="must be functional"):
+            export_model(other, tmp_path)
