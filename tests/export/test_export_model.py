@@ -1,6 +1,8 @@
 """What is refused, and that nothing is left after an error."""
 
+import concurrent.futures
 import functools
+import signal
 
 import keras
 import numpy as np
@@ -111,6 +113,45 @@ def test_after_an_error_the_folder_is_as_it_was(is_there, tmp_path):
     with pytest.raises(KeyboardInterrupt), written_aside(folder / "1"):
         raise KeyboardInterrupt
     assert files_below(tmp_path) == (["m"] if is_there else [])
+
+
+def test_being_terminated_leaves_nothing_either(tmp_path):
+    def listening():
+        return signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+
+    def export_and_stop():
+        with written_aside(tmp_path / "m" / "1") as unfinished:
+            (unfinished / "file").write_text("half")
+            assert listening()  # else the signal would end this process
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as stop:
+        export_and_stop()
+    assert stop.value.code == 128 + 15
+    assert files_below(tmp_path) == []
+    assert not listening()
+
+
+def test_who_listens_for_termination_is_left_alone(tmp_path):
+    heard = []
+    signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with written_aside(tmp_path / "m" / "1"):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert heard == [signal.SIGTERM]
+    assert files_below(tmp_path) == ["m", "m/1"]
+
+
+def test_another_thread_which_may_set_no_handler_can_export_too(tmp_path):
+    def export():
+        with written_aside(tmp_path / "1"):
+            pass
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        threads.submit(export).result()
+    assert files_below(tmp_path) == ["1"]
 
 
 @needs_tensorflow
