@@ -62,8 +62,8 @@ def export_model(
 
     Raises:
         keras_resnets.export.parity.ParityError: If a file does not answer as the model does.
-        ValueError: If an argument is not allowed, the model lacks what a signature needs, or the
-            backend is not TensorFlow.
+        ValueError: If an argument is not allowed, the model lacks what a signature needs, what it
+            would give as scores are no probabilities, or the backend is not TensorFlow.
         FileExistsError: If there is this version already.
         ModuleNotFoundError: If a format needs a package that is not installed.
 

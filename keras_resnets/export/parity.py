@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_resnets.preprocessing.logits import check_probabilities
+
 BATCHES = (1, 2, 3, 7, 32)
 # By what the model computes in. Of 16 bits, about ten steps of the type at 1, which are 2⁻¹⁰ and
 # 2⁻⁷: folding rounds each kernel anew.
@@ -62,6 +64,8 @@ class Parity:
             inputs = self._samples.inputs(signature)
             outputs = getattr(self._served, signature)(inputs)
             arrays = {key: keras.ops.convert_to_numpy(value) for key, value in outputs.items()}
+            if "scores" in arrays:
+                check_probabilities(self._served.model, arrays["scores"])
             self._expected[signature] = inputs, arrays
         return self._expected[signature]
 

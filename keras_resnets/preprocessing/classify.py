@@ -9,7 +9,7 @@ from keras_resnets.arguments import check_positive_int
 from keras_resnets.preprocessing.classes import number_of_classes
 from keras_resnets.preprocessing.decode_image import decode_image
 from keras_resnets.preprocessing.grey_levels import check_grey_levels
-from keras_resnets.preprocessing.logits import ends_in_logits
+from keras_resnets.preprocessing.logits import check_probabilities, ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
 from keras_resnets.preprocessing.predictions import decode_predictions
 from keras_resnets.preprocessing.prepare_images import prepare_images
@@ -30,11 +30,13 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
 
     Returns:
         For each image a list of `top` times `Prediction(class_id, name, score)`. The scores are
-        probabilities: if the model ends in logits, their softmax.
+        probabilities: if the model ends in logits, their softmax. Logits are known by the layer
+        that gives them; those that something else has changed are refused by their values.
 
     Raises:
-        ValueError: If the model is no classifier or does not say what it eats, its classes have no
-            names, a file is not an image, or an array does not hold grey levels 0 to 255.
+        ValueError: If the model is no classifier or does not say what it eats, its answers are no
+            probabilities, its classes have no names, a file is not an image, or an array does not
+            hold grey levels 0 to 255.
         FileNotFoundError: If there is no such file.
         TypeError: If an image is neither a path nor an array.
 
@@ -141,5 +143,7 @@ def _pixels(image, index, channels):
 def _predict(model, batch):
     scores = model.predict_on_batch(np.concatenate(batch))
     if ends_in_logits(model):
-        scores = keras.ops.softmax(scores.astype("float32"))
-    return list(keras.ops.convert_to_numpy(scores))
+        scores = keras.ops.convert_to_numpy(keras.ops.softmax(scores.astype("float32")))
+    else:
+        check_probabilities(model, scores)
+    return list(scores)

@@ -28,3 +28,13 @@ def test_16_bits_may_differ_by_what_their_mantissa_rounds(half, passes, fails):
     assert parity.check("onnx", off_by(passes)) == pytest.approx(passes)
     with pytest.raises(ParityError, match=f"a difference of {fails:.2g}"):
         parity.check("onnx", off_by(fails))
+
+
+def test_what_a_signature_calls_scores_must_be_probabilities():
+    inputs = np.linspace(-1, 2, 64).reshape(32, 2)
+    served = SimpleNamespace(
+        half=None, image=lambda batch: {"scores": batch}, model=SimpleNamespace(name="changed")
+    )
+    parity = Parity(served, SimpleNamespace(inputs=lambda signature: inputs))
+    with pytest.raises(ValueError, match=r"let a softmax follow.*'changed', .* from -1 to 2$"):
+        parity.check("saved_model", {"image": lambda batch: {"scores": batch}})
