@@ -1,10 +1,11 @@
 """A model, exported, loaded again, and compared."""
 
+import os
 from pathlib import Path
 
 import keras
 
-from keras_resnets.arguments import check_bool, check_choice, check_positive_int
+from keras_resnets.arguments import check_bool, check_positive_int
 from keras_resnets.export.formats import FORMATS, check_packages
 from keras_resnets.export.model_card import write_model_card
 from keras_resnets.export.parity import Parity
@@ -64,6 +65,7 @@ def export_model(
         keras_resnets.export.parity.ParityError: If a file does not answer as the model does.
         ValueError: If an argument is not allowed, the model lacks what a signature needs, what it
             would give as scores are no probabilities, or the backend is not TensorFlow.
+        TypeError: If an argument is of another type.
         FileExistsError: If there is this version already.
         ModuleNotFoundError: If a format needs a package that is not installed.
 
@@ -82,6 +84,8 @@ def export_model(
     True
     """
     _check_model(model)
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`path` must be the path of a folder. Received: path={path!r}")
     formats = _choices("formats", formats, FORMATS)
     signatures = _choices("signatures", signatures, SIGNATURES)
     top = check_positive_int("top", top)
@@ -159,9 +163,11 @@ def _check_no_signatures(formats, signatures):
 
 
 def _choices(name, values, allowed):
-    if isinstance(values, str) or not values or len(set(values)) != len(values):
+    allowed = tuple(allowed)
+    is_tuple = isinstance(values, (tuple, list)) and len(values) > 0
+    if not is_tuple or any(value not in allowed or values.count(value) > 1 for value in values):
         raise ValueError(
-            f"`{name}` must be a tuple of one or more of {', '.join(map(repr, allowed))}. "
-            f"Received: {name}={values!r}"
+            f"`{name}` must be a tuple of one or more of {', '.join(map(repr, allowed))}, each "
+            f"once. Received: {name}={values!r}"
         )
-    return tuple(check_choice(name, value, allowed) for value in values)
+    return tuple(values)

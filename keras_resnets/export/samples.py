@@ -74,7 +74,8 @@ class Samples:
                 "`images` must be an array of floats, as the model reads them, where the model "
                 f"does not say what it eats. Received: model={self._served.model.name!r}"
             )
-        if isinstance(images, (str, os.PathLike)) or not len(images):
+        is_list = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0)
+        if not is_list or not len(images):
             raise ValueError(
                 f"`images` must be a list of one image or more. Received: images={images!r}"
             )

@@ -8,7 +8,7 @@ from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.models.model_spec import stage_blocks
 from keras_resnets.preprocessing.logits import ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
-from keras_resnets.preprocessing.predictions import imagenet_classes
+from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes
 from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size
 
 SIGNATURES = ("serving_default", "image", "tensor", "features")
@@ -169,7 +169,7 @@ def _class_names(model, class_names):
     classes = model.output_shape[-1]
     if class_names is None:
         return [name for _, name in imagenet_classes()] if classes == 1000 else None
-    names = [str(name) for name in class_names]
+    names = check_class_names(class_names)
     if len(names) != classes:
         raise ValueError(
             f"`class_names` must name each of the {classes} classes. Received: {len(names)} names"

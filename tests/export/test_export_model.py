@@ -158,16 +158,26 @@ def test_another_thread_which_may_set_no_handler_can_export_too(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": ("tflite",)}, "`formats` must be one of 'saved_model', 'onnx', 'litert'"),
+        (
+            {"formats": ("tflite",)},
+            r"`formats` must be a tuple of one or more of 'saved_model', .*formats=\('tflite',\)",
+        ),
+        ({"formats": 3}, r"must be a tuple of one or more.*formats=3"),
+        ({"formats": [["onnx"]]}, r"must be a tuple of one or more.*formats=\[\['onnx'\]\]"),
         ({"formats": "onnx"}, "must be a tuple of one or more"),
         ({"formats": ()}, "must be a tuple of one or more"),
         ({"signatures": ("image", "image")}, "must be a tuple of one or more"),
-        ({"signatures": ("serve",)}, "`signatures` must be one of 'serving_default', 'image'"),
+        (
+            {"signatures": ("serve",)},
+            r"`signatures` must be a tuple of .* 'serving_default', .*signatures=\('serve',\)",
+        ),
         ({"class_names": None}, "need `class_names`"),
         ({"class_names": "abc"}, "must name each of the 6 classes. Received: 3"),
         ({"class_names": [*NAMES[:5], "two\nlines"]}, r"of one line each.*'two\\nlines'"),
         ({"top": 7}, "`top` must be at most 6"),
         ({"images": []}, "a list of one image or more"),
+        ({"images": 5}, "a list of one image or more.*images=5"),
+        ({"images": np.uint8(5)}, "a list of one image or more"),
         (
             {"images": [np.zeros((20, 20, 3), "uint8"), np.zeros((1, 101, 3), "uint8")]},
             r"^An image must be at most 100 times .*\(1, 1, 101, 3\) of image 1$",
@@ -276,6 +286,11 @@ def test_another_backend_is_told_what_to_do(model, tmp_path):
 def test_what_is_no_model(tmp_path, model):
     with pytest.raises(TypeError, match=r"must be a keras\.Model"):
         export_model("model.keras", tmp_path)
+    if BACKEND == "tensorflow":
+        with pytest.raises(TypeError, match=r"`path` must be the path of a folder.*path=None"):
+            export_model(model, None)
+        with pytest.raises(TypeError, match=r"`class_names` must be a list.*class_names=7"):
+            export_model(model, tmp_path, class_names=7)
     with pytest.raises(ValueError, match="one input and one output"):
         export_model(keras.Model(model.input, [model.output, model.output]), tmp_path)
 

@@ -67,6 +67,12 @@ def test_integers_are_in_their_order_too(kind, scores):
     ]
 
 
+@pytest.mark.parametrize("names", [3, {"a", "b"}, {0: "a", 1: "b"}])
+def test_names_without_an_order_are_refused(names):
+    with pytest.raises(TypeError, match="`class_names` must be a list of names in the order"):
+        decode_predictions(np.eye(2), top=1, class_names=names)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
