@@ -5,11 +5,12 @@ from typing import Any
 import keras
 
 from keras_resnets.export.image_files import decode_image_file
+from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.models.model_spec import stage_blocks
 from keras_resnets.preprocessing.logits import ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
 from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes
-from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size
+from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size, spatial_axes
 
 SIGNATURES = ("serving_default", "image", "tensor", "features")
 NEED_PREPROCESSING = ("serving_default", "image")
@@ -36,7 +37,7 @@ class ServedModel:
         self.signatures = signatures
         self.top = top
         self._is_channels_last = keras.config.image_data_format() == "channels_last"
-        self.channels = model.input_shape[3 if self._is_channels_last else 1]
+        self.channels = model.input_shape[channel_axis(keras.config.image_data_format())]
         self.preprocesses_itself = preprocesses_itself(model)
         self.preprocessing = model_preprocessing(model)
         self.prepares = self.preprocesses_itself or self.preprocessing is not None
@@ -116,9 +117,8 @@ class ServedModel:
 
     def _check_sizes(self):
         prepared = prepared_size(self.preprocessing, None, None)
-        wanted = (
-            self.model.input_shape[1:3] if self._is_channels_last else self.model.input_shape[2:]
-        )
+        axes = spatial_axes(keras.config.image_data_format())
+        wanted = [self.model.input_shape[axis] for axis in axes]
         if any(None not in (a, b) and a != b for a, b in zip(prepared, wanted, strict=True)):
             raise ValueError(
                 "The preprocessing of `model` must end in the size that the model takes. Received: "

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_resnets.arguments import check_positive_int
+from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.classes import number_of_classes
 from keras_resnets.preprocessing.decode_image import decode_image
 from keras_resnets.preprocessing.grey_levels import check_grey_levels
@@ -52,7 +53,7 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
     batch_size = check_positive_int("batch_size", batch_size)
     prepare = _preparation(model)
     classes = number_of_classes(model)
-    channels = model.input_shape[3 if _is_channels_last() else 1]
+    channels = model.input_shape[channel_axis(keras.config.image_data_format())]
     if class_names is None and classes != 1000:
         raise ValueError(
             "`class_names` must name the classes of a model that has not ImageNet's 1000. "
@@ -92,13 +93,9 @@ def _preparation(model):
     def prepare(pixels):
         prepared = prepare_images(pixels, preprocessing, "channels_last")
         prepared = keras.ops.convert_to_numpy(prepared)
-        return prepared if _is_channels_last() else np.moveaxis(prepared, -1, 1)
+        return np.moveaxis(prepared, -1, channel_axis(keras.config.image_data_format()))
 
     return prepare
-
-
-def _is_channels_last():
-    return keras.config.image_data_format() == "channels_last"
 
 
 def _as_list(images):
