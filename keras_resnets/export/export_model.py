@@ -43,7 +43,8 @@ def export_model(
         model: A model of the zoo, or one built upon it, with one input and one output.
         path: A folder; it need not exist.
         formats: `"saved_model"`, `"onnx"`, `"litert"`, `"litert_int8"` (8 bits, ranges taken from
-            `images`) and `"openvino"`, any of them.
+            `images`) and `"openvino"`, any of them; the first alone for a model that computes in
+            16 or 64 bits.
         signatures: Ways to call the SavedModel. `"serving_default"` takes JPEG and PNG files and
             `"image"` a batch of `uint8` images of any size; both answer with scores and the names
             of the best classes. `"tensor"` takes what the model reads and gives what it puts out,
@@ -102,11 +103,11 @@ def export_model(
         signatures = ("tensor",)
 
     original = ServedModel(model, class_names, top, signatures)
-    if original.half and formats != ("saved_model",):
+    if original.precision != "float32" and formats != ("saved_model",):
         raise ValueError(
-            "A model that computes in 16 bits has the format 'saved_model' alone; for "
+            "A model that computes in 16 or 64 bits has the format 'saved_model' alone; for "
             "others, build it under the dtype policy 'float32' and load its weights. "
-            f"Received: formats={formats!r}"
+            f"Received: formats={formats!r}, a model in {original.precision}"
         )
     samples = Samples(original, images)
     parity = Parity(original, samples)

@@ -8,7 +8,7 @@ from keras_resnets.preprocessing.logits import check_probabilities
 BATCHES = (1, 2, 3, 7, 32)
 # By what the model computes in. Of 16 bits, about ten steps of the type at 1, which are 2⁻¹⁰ and
 # 2⁻⁷: folding rounds each kernel anew.
-TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 8e-2}
+TOLERANCES = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-2, "bfloat16": 8e-2}
 
 
 class ParityError(Exception):
@@ -27,7 +27,7 @@ class Parity:
         self._served = served
         self._samples = samples
         self._expected: dict = {}
-        self.tolerance = TOLERANCES[served.half or "float32"]
+        self.tolerance = TOLERANCES[served.precision]
 
     def check(self, name, runners):
         """Returns the largest difference, over all signatures and batch sizes.

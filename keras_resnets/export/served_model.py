@@ -42,8 +42,9 @@ class ServedModel:
         self.preprocessing = model_preprocessing(model)
         self.prepares = self.preprocesses_itself or self.preprocessing is not None
         types = {layer.compute_dtype for layer in model._flatten_layers()}
-        # The coarsest of the 16-bit types that it computes in, if any.
-        self.half = next((each for each in ("bfloat16", "float16") if each in types), None)
+        # The coarsest of the 16-bit types that it computes in, if any; else the finest.
+        known = ("bfloat16", "float16", "float64")
+        self.precision = next((each for each in known if each in types), "float32")
         self.class_names = _class_names(model, class_names)
         if self.preprocessing is not None and not self.preprocesses_itself:
             self._check_sizes()

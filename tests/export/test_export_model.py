@@ -253,6 +253,16 @@ def test_16_bits_have_a_saved_model_alone(tmp_path, monkeypatch):
 
 
 @needs_tensorflow
+def test_64_bits_have_a_saved_model_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: "here")
+    keras.config.set_dtype_policy("float64")
+    model = classifier()
+    with pytest.raises(ValueError, match=r"in 16 or 64 bits.*formats=\('onnx',\), .* in float64"):
+        export_model(model, tmp_path / "m", formats=("onnx",), class_names=NAMES)
+    assert files_below(tmp_path) == []
+
+
+@needs_tensorflow
 def test_features_need_blocks_of_ours(tmp_path, model):
     inner = keras_resnets.plain_twin(model)
     keras_resnets.set_preprocessing(inner, keras_resnets.model_preprocessing(model))

@@ -9,17 +9,18 @@ from keras_resnets.export.parity import Parity, ParityError
 
 
 @pytest.mark.parametrize(
-    ("half", "passes", "fails"),
+    ("precision", "passes", "fails"),
     [
-        (None, 0.9e-5, 1.1e-5),
+        ("float64", 0.9e-5, 1.1e-5),
+        ("float32", 0.9e-5, 1.1e-5),
         # Ten steps of the type at 1: 10 · 2⁻¹⁰ and 10 · 2⁻⁷.
         ("float16", 0.008, 0.012),
         ("bfloat16", 0.07, 0.09),
     ],
 )
-def test_16_bits_may_differ_by_what_their_mantissa_rounds(half, passes, fails):
+def test_16_bits_may_differ_by_what_their_mantissa_rounds(precision, passes, fails):
     inputs = np.linspace(0, 1, 64).reshape(32, 2)
-    served = SimpleNamespace(half=half, tensor=lambda batch: {"outputs": batch})
+    served = SimpleNamespace(precision=precision, tensor=lambda batch: {"outputs": batch})
     parity = Parity(served, SimpleNamespace(inputs=lambda signature: inputs))
 
     def off_by(error):
@@ -33,7 +34,9 @@ def test_16_bits_may_differ_by_what_their_mantissa_rounds(half, passes, fails):
 def test_what_a_signature_calls_scores_must_be_probabilities():
     inputs = np.linspace(-1, 2, 64).reshape(32, 2)
     served = SimpleNamespace(
-        half=None, image=lambda batch: {"scores": batch}, model=SimpleNamespace(name="changed")
+        precision="float32",
+        image=lambda batch: {"scores": batch},
+        model=SimpleNamespace(name="changed"),
     )
     parity = Parity(served, SimpleNamespace(inputs=lambda signature: inputs))
     with pytest.raises(ValueError, match=r"let a softmax follow.*'changed', .* from -1 to 2$"):
