@@ -19,6 +19,7 @@ from tests.subprocesses import ROOT
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Builds what takes a while.
 SLOW = {"keras_resnets.models.cifar", "keras_resnets.models.plain", "keras_resnets.models.resnet"}
+CHECKPOINT = ROOT.parent / "shared" / "data" / "torch_cifar" / "resnet20-12fca82f.th"
 PACKAGES = {"docs/serving.md": ("ai_edge_litert", "onnxruntime", "tf2onnx")}
 MODULES = [
     pytest.param(module.name, marks=pytest.mark.slow if module.name in SLOW else ())
@@ -61,12 +62,18 @@ def test_every_public_name_has_an_example(name):
         "docs/converting.md",
         "docs/preprocessing.md",
         pytest.param("docs/serving.md", marks=pytest.mark.peers),
+        pytest.param(
+            "docs/weights.md",
+            marks=pytest.mark.skipif(not CHECKPOINT.exists(), reason="the checkpoint is not here"),
+        ),
     ],
 )
 def test_the_snippets_of_a_page_print_what_stands_below_them(page, tmp_path, monkeypatch):
     for package in PACKAGES.get(page, ()):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
+    if CHECKPOINT.exists():
+        (tmp_path / CHECKPOINT.name).symlink_to(CHECKPOINT)
     text = (ROOT / page).read_text(encoding="utf-8")
     namespace: dict = {}
     printed, end, ran = None, None, 0

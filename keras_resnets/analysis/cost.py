@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, ShortcutGate
+from keras_resnets.models.copy_layer import copy_layer
 
 # Weights that follow the data and not a gradient, in batch normalization and `Normalization`.
 STATISTICS = {
@@ -256,7 +257,8 @@ def with_known_shapes(model, input_shape):
             f"`input_shape` must fit the input of {model.name!r}, and be known. "
             f"Received: input_shape={input_shape}, model.input_shape={model.input_shape}"
         )
-    return keras.models.clone_model(model, input_tensors=keras.Input(wanted))
+    inputs = keras.Input(wanted)
+    return keras.models.clone_model(model, input_tensors=inputs, clone_function=copy_layer)
 
 
 def _check_input_shape(shape):

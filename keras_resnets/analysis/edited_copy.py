@@ -3,6 +3,7 @@
 import keras
 
 from keras_resnets.analysis.layer_inputs import as_functional, model_with_blocks
+from keras_resnets.models.copy_layer import copy_layer
 from keras_resnets.models.image_statistics import copy_statistics
 
 
@@ -31,17 +32,17 @@ def edited_copy(model, edit, name=None):
         inner_copy = edited_copy(inner, edit)
 
         def clone(layer):
-            return inner_copy if layer is inner else type(layer).from_config(layer.get_config())
+            return inner_copy if layer is inner else copy_layer(layer)
 
         copy = keras.models.clone_model(model, clone_function=clone)
         for layer in model.layers:
             if layer.weights and layer is not inner:
-                copy_layer(layer, copy.get_layer(layer.name))
+                copy_state(layer, copy.get_layer(layer.name))
     copy.name = model.name if name is None else name
     return copy
 
 
-def copy_layer(layer, copy):
+def copy_state(layer, copy):
     """Copies the weights of a layer, and what it has learnt about the images, to its clone."""
     copy.set_weights(layer.get_weights())
     copy_statistics(layer, copy)

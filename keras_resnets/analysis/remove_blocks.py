@@ -2,9 +2,10 @@
 
 import keras
 
-from keras_resnets.analysis.edited_copy import copy_layer, edited_copy
+from keras_resnets.analysis.edited_copy import copy_state, edited_copy
 from keras_resnets.analysis.layer_inputs import block_model, input_of, residual_blocks
 from keras_resnets.arguments import check_name, nearest
+from keras_resnets.models.copy_layer import copy_layer
 
 
 def remove_blocks(model, names, name=None):
@@ -101,7 +102,7 @@ def _without(model, removed):
         if layer.name in removed:
             # Not `keras.layers.Identity`, which cannot be saved when it has a dtype policy.
             return keras.layers.Activation("linear", dtype=layer.dtype_policy, name=layer.name)
-        copies.append((type(layer).from_config(layer.get_config()), layer))
+        copies.append((copy_layer(layer), layer))
         return copies[-1][0]
 
     def call(layer, *args, **kwargs):
@@ -110,8 +111,7 @@ def _without(model, removed):
             return x
         block = blocks[layer.name]
         for part in block.bypass_layers():
-            config = {**part.get_config(), "name": f"{block.name}_{part.name}"}
-            copies.append((type(part).from_config(config), part))
+            copies.append((copy_layer(part, name=f"{block.name}_{part.name}"), part))
             x = copies[-1][0](x)
         activation = keras.layers.Activation(
             block.output_activation, dtype=block.dtype_policy, name=f"{block.name}_activation"
@@ -121,18 +121,17 @@ def _without(model, removed):
     lesioned = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for copy, original in copies:
         if isinstance(original, keras.layers.Layer):
-            copy_layer(original, copy)
+            copy_state(original, copy)
     return lesioned
 
 
 def _reordered(model, source_of):
     def clone(layer):
-        source = source_of.get(layer.name, layer)
-        return type(source).from_config({**source.get_config(), "name": layer.name})
+        return copy_layer(source_of.get(layer.name, layer), name=layer.name)
 
     reordered = keras.models.clone_model(model, clone_function=clone)
     for layer in (layer for layer in reordered.layers if layer.weights):
-        copy_layer(source_of.get(layer.name) or model.get_layer(layer.name), layer)
+        copy_state(source_of.get(layer.name) or model.get_layer(layer.name), layer)
     return reordered
 
 

@@ -76,10 +76,8 @@ def run(arguments):
             f"`--json` must name a file in an existing folder. Received: {arguments.json!r}"
         )
     models = [open_model(source) for source in arguments.models]
-    print(_machine())
-    results = []
+    results: list = []
     for source, model in zip(arguments.models, models, strict=True):
-        print(f"\n{source}, {'×'.join(map(str, model.inputs[0].shape[1:]))}\n", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             timings = export.time_formats(
                 model,
@@ -88,7 +86,10 @@ def run(arguments):
                 arguments.rounds,
                 _peers(source.lower(), model, Path(folder)),
             )
-        print(format_table(_rows(timings), "<" + ">>>" * len(set(arguments.batches))))
+        if not results:  # only now it is sure that nothing was wrong with the arguments
+            print(_machine())
+        print(f"\n{source}, {'×'.join(map(str, model.inputs[0].shape[1:]))}\n")
+        print(format_table(_rows(timings), "<" + ">>>" * len(set(arguments.batches))), flush=True)
         results += [{"model": source, **timing._asdict()} for timing in timings]
     if arguments.json:
         text = json.dumps({"measured_on": _machine(), "timings": results}, indent=1)

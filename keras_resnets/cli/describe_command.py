@@ -16,6 +16,7 @@ from keras_resnets.models import model_spec
 from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.preprocessing import model_preprocessing
 from keras_resnets.preprocessing.model import preprocesses_itself
+from keras_resnets.preprocessing.prepare_images import spatial_axes
 
 WIDTH = 80
 
@@ -77,9 +78,8 @@ def _image_shape(model, size):
             "The model must have one input, a batch of images. "
             f"Received: {model.name!r} with inputs of the shapes {shapes}"
         )
-    shape = list(shapes[0][1:])
-    is_last = keras.config.image_data_format() == "channels_last"
-    for axis in (0, 1) if is_last else (1, 2):
+    [shape] = map(list, shapes)
+    for axis in spatial_axes(keras.config.image_data_format()):
         if size is not None and shape[axis] not in (None, size):
             raise ValueError(
                 f"`--size` belongs to a model that takes images of any size; this one takes "
@@ -90,7 +90,7 @@ def _image_shape(model, size):
             shape[axis] = (
                 DEFAULT_SIZES["imagenet" if has_pool else "cifar"] if size is None else size
             )
-    return tuple(shape)
+    return tuple(shape[1:])
 
 
 def _preprocessing(model):

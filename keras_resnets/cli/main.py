@@ -14,6 +14,7 @@ from keras_resnets.cli import (
     list_command,
     predict_command,
 )
+from keras_resnets.cli.plain_characters import plain_where_needed
 from keras_resnets.command_start import without_chatter
 
 COMMANDS = {
@@ -45,12 +46,13 @@ def main(arguments=None) -> int:
     0
     """
     parser = _parser()
-    try:
-        parsed = parser.parse_args(arguments)
-    except SystemExit as stop:  # argparse has written the line, or the help
-        return int(stop.code or 0)
-    with without_chatter():
-        return _run(parsed)
+    with plain_where_needed():
+        try:
+            parsed = parser.parse_args(arguments)
+        except SystemExit as stop:  # argparse has written the line, or the help
+            return int(stop.code or 0)
+        with without_chatter():
+            return _run(parsed)
 
 
 def _run(parsed):

@@ -1,10 +1,11 @@
 """A model, exported, loaded again, and compared."""
 
+import os
 from pathlib import Path
 
 import keras
 
-from keras_resnets.arguments import check_bool, check_choice, check_positive_int
+from keras_resnets.arguments import check_bool, check_positive_int
 from keras_resnets.export.formats import FORMATS, check_packages
 from keras_resnets.export.model_card import write_model_card
 from keras_resnets.export.parity import Parity
@@ -31,8 +32,8 @@ def export_model(
 
     Every file is loaded again and compared with the model at batches of 1, 2, 3, 7 and 32; if one
     differs by more than 1e-5 (relative to the largest output, where that exceeds 1; 1e-2 for models
-    that compute in 16 bits), there is an error and nothing is left at `path`. `docs/serving.md`
-    says how to call them, and which to choose.
+    that compute in float16, 8e-2 in bfloat16), there is an error and nothing is left at `path`.
+    `docs/serving.md` says how to call them, and which to choose.
 
     All of an export lies in one numbered folder, `<path>/1`, which appears whole: the SavedModel
     (`saved_model.pb` and its variables), `model.onnx`, `model.tflite`, `model_int8.tflite`,
@@ -43,7 +44,8 @@ def export_model(
         model: A model of the zoo, or one built upon it, with one input and one output.
         path: A folder; it need not exist.
         formats: `"saved_model"`, `"onnx"`, `"litert"`, `"litert_int8"` (8 bits, ranges taken from
-            `images`) and `"openvino"`, any of them.
+            `images`) and `"openvino"`, any of them; the first alone for a model that computes in
+            16 or 64 bits.
         signatures: Ways to call the SavedModel. `"serving_default"` takes JPEG and PNG files and
             `"image"` a batch of `uint8` images of any size; both answer with scores and the names
             of the best classes. `"tensor"` takes what the model reads and gives what it puts out,
@@ -64,7 +66,9 @@ def export_model(
     Raises:
         keras_resnets.export.parity.ParityError: If a file does not answer as the model does.
         ValueError: If an argument is not allowed, the model lacks what a signature needs or does
-            what a format has no operation for, or the backend is not TensorFlow.
+            what a format has no operation for, what it would give as scores are no probabilities,
+            or the backend is not TensorFlow.
+        TypeError: If an argument is of another type.
         FileExistsError: If there is this version already.
         ModuleNotFoundError: If a format needs a package that is not installed.
 
@@ -83,6 +87,8 @@ def export_model(
     True
     """
     _check_model(model)
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`path` must be the path of a folder. Received: path={path!r}")
     formats = _choices("formats", formats, FORMATS)
     signatures = _choices("signatures", signatures, SIGNATURES)
     top = check_positive_int("top", top)
@@ -100,11 +106,11 @@ def export_model(
         signatures = ("tensor",)
 
     original = ServedModel(model, class_names, top, signatures)
-    if original.is_half and formats != ("saved_model",):
+    if original.precision != "float32" and formats != ("saved_model",):
         raise ValueError(
-            "A model that computes in 16 bits has the format 'saved_model' alone; for "
+            "A model that computes in 16 or 64 bits has the format 'saved_model' alone; for "
             "others, build it under the dtype policy 'float32' and load its weights. "
-            f"Received: formats={formats!r}"
+            f"Received: formats={formats!r}, a model in {original.precision}"
         )
     samples = Samples(original, images)
     parity = Parity(original, samples)
@@ -137,8 +143,8 @@ def _size(folder):
 def _check_model(model):
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
-    # A subclass of `keras.Model` has no such attributes.
-    inputs, outputs = getattr(model, "inputs", ()), getattr(model, "outputs", ())
+    # A subclass of `keras.Model` has no such attributes, or `None`.
+    inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(
             "`model` must be functional, with one input and one output. "
@@ -161,9 +167,11 @@ def _check_no_signatures(formats, signatures):
 
 
 def _choices(name, values, allowed):
-    if isinstance(values, str) or not values or len(set(values)) != len(values):
+    allowed = tuple(allowed)
+    is_tuple = isinstance(values, (tuple, list)) and len(values) > 0
+    if not is_tuple or any(value not in allowed or values.count(value) > 1 for value in values):
         raise ValueError(
-            f"`{name}` must be a tuple of one or more of {', '.join(map(repr, allowed))}. "
-            f"Received: {name}={values!r}"
+            f"`{name}` must be a tuple of one or more of {', '.join(map(repr, allowed))}, each "
+            f"once. Received: {name}={values!r}"
         )
-    return tuple(check_choice(name, value, allowed) for value in values)
+    return tuple(values)

@@ -12,7 +12,7 @@ DESCRIPTIONS = {
         "`scores`, `top_scores`, `top_classes`, `top_names`",
     ),
     "image": (
-        "`images`: RGB, `uint8 (batch, height, width, channels)`, of any size",
+        "`images`: {colours}, `uint8 (batch, height, width, channels)`, of any size",
         "`scores`, `top_scores`, `top_classes`, `top_names`",
     ),
     "tensor": ("`inputs`: prepared as below, `float32`", "`outputs`: what the model puts out"),
@@ -52,9 +52,10 @@ def _head(served):
 
 def _signatures(served):
     lines = ["## Signatures", "", "| signature | takes | gives |", "|-|-|-|"]
+    colours = {1: "grey", 3: "RGB"}.get(served.channels, f"{served.channels} channels")
     for name in served.signatures:
         takes, gives = DESCRIPTIONS[name]
-        lines.append(f"| `{name}` | {takes} | {gives} |")
+        lines.append(f"| `{name}` | {takes.format(colours=colours)} | {gives} |")
     return [*lines, "", "All but the SavedModel have the signature `tensor` alone.", ""]
 
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.export.random_images import random_images
+from keras_resnets.layers.feature_map import channel_axis
+from keras_resnets.preprocessing.prepare_images import spatial_axes
 
 COUNT = 32
 # Of the random images, and of axes that a model leaves open.
@@ -74,7 +76,8 @@ class Samples:
                 "`images` must be an array of floats, as the model reads them, where the model "
                 f"does not say what it eats. Received: model={self._served.model.name!r}"
             )
-        if isinstance(images, (str, os.PathLike)) or not len(images):
+        is_list = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) > 0
+        if not is_list or not len(images):
             raise ValueError(
                 f"`images` must be a list of one image or more. Received: images={images!r}"
             )
@@ -125,10 +128,10 @@ def _cycled(inputs):
 
 def _random_tensors(served):
     """Returns inputs of mean 0 and deviation 1, as most preprocessings make them."""
-    height, width = (size or SIZE[0] for size in served.model.input_shape[_spatial()])
+    height, width = (size or SIZE[0] for size in _known_size(served.model))
     images = random_images(COUNT, height, width, served.channels).astype("float32")
     images = (images - images.mean()) / images.std()
-    return images if _spatial() == slice(1, 3) else np.moveaxis(images, 3, 1)
+    return np.moveaxis(images, 3, channel_axis(keras.config.image_data_format()))
 
 
 def _image_size(served):
@@ -137,10 +140,10 @@ def _image_size(served):
         return [size or 256 for size in served.model.inputs[0].shape[1:3]]
     crop = served.preprocessing.crop
     if crop is None:  # the size may go through unchanged
-        return [size or SIZE[0] for size in served.model.input_shape[_spatial()]]
+        return [size or SIZE[0] for size in _known_size(served.model)]
     return [max(size, np.max(crop)) for size in SIZE]
 
 
-def _spatial():
-    """Returns where the height and width of the model's inputs are."""
-    return slice(1, 3) if keras.config.image_data_format() == "channels_last" else slice(2, 4)
+def _known_size(model):
+    """Returns the height and width of a model's inputs; `None` for what is open."""
+    return [model.input_shape[axis] for axis in spatial_axes(keras.config.image_data_format())]

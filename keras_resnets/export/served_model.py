@@ -5,11 +5,12 @@ from typing import Any
 import keras
 
 from keras_resnets.export.image_files import decode_image_file
+from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.models.model_spec import stage_blocks
 from keras_resnets.preprocessing.logits import ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
-from keras_resnets.preprocessing.predictions import imagenet_classes
-from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size
+from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes
+from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size, spatial_axes
 
 SIGNATURES = ("serving_default", "image", "tensor", "features")
 NEED_PREPROCESSING = ("serving_default", "image")
@@ -36,12 +37,14 @@ class ServedModel:
         self.signatures = signatures
         self.top = top
         self._is_channels_last = keras.config.image_data_format() == "channels_last"
-        self.channels = model.input_shape[3 if self._is_channels_last else 1]
+        self.channels = model.input_shape[channel_axis(keras.config.image_data_format())]
         self.preprocesses_itself = preprocesses_itself(model)
         self.preprocessing = model_preprocessing(model)
         self.prepares = self.preprocesses_itself or self.preprocessing is not None
         types = {layer.compute_dtype for layer in model._flatten_layers()}
-        self.is_half = bool(types & {"float16", "bfloat16"})
+        # The coarsest of the 16-bit types that it computes in, if any; else the finest.
+        known = ("bfloat16", "float16", "float64")
+        self.precision = next((each for each in known if each in types), "float32")
         self.class_names = _class_names(model, class_names)
         if self.preprocessing is not None and not self.preprocesses_itself:
             self._check_sizes()
@@ -115,9 +118,8 @@ class ServedModel:
 
     def _check_sizes(self):
         prepared = prepared_size(self.preprocessing, None, None)
-        wanted = (
-            self.model.input_shape[1:3] if self._is_channels_last else self.model.input_shape[2:]
-        )
+        axes = spatial_axes(keras.config.image_data_format())
+        wanted = [self.model.input_shape[axis] for axis in axes]
         if any(None not in (a, b) and a != b for a, b in zip(prepared, wanted, strict=True)):
             raise ValueError(
                 "The preprocessing of `model` must end in the size that the model takes. Received: "
@@ -168,7 +170,7 @@ def _class_names(model, class_names):
     classes = model.output_shape[-1]
     if class_names is None:
         return [name for _, name in imagenet_classes()] if classes == 1000 else None
-    names = [str(name) for name in class_names]
+    names = check_class_names(class_names)
     if len(names) != classes:
         raise ValueError(
             f"`class_names` must name each of the {classes} classes. Received: {len(names)} names"

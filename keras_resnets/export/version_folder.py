@@ -1,7 +1,9 @@
 """A folder that appears whole, under the next number, or not at all."""
 
 import contextlib
+import signal
 import tempfile
+import threading
 from pathlib import Path
 
 from keras_resnets.arguments import check_positive_int
@@ -31,8 +33,8 @@ def choose_version(path, version):
 def written_aside(folder: Path):
     """Yields a folder to write into, which is then renamed to `folder`.
 
-    A server that watches the parent for new versions so never sees half of one. After an error
-    nothing is left.
+    A server that watches the parent for new versions so never sees half of one. After an error, or
+    SIGTERM where nobody else listens to it, nothing is left.
     """
     base = folder.parent
     is_new = not base.exists()
@@ -40,7 +42,10 @@ def written_aside(folder: Path):
     try:
         # Within the watched folder, which may be a file system of its own: none can be renamed
         # into another. Servers take no name for a version that is not a number.
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=base) as temporary:
+        with (
+            _terminated_by_an_exception(),
+            tempfile.TemporaryDirectory(prefix=".unfinished-", dir=base) as temporary,
+        ):
             unfinished = Path(temporary) / folder.name
             unfinished.mkdir()
             yield unfinished
@@ -50,3 +55,22 @@ def written_aside(folder: Path):
             with contextlib.suppress(OSError):  # not empty: somebody else's by now
                 base.rmdir()
         raise
+
+
+@contextlib.contextmanager
+def _terminated_by_an_exception():
+    """Has SIGTERM raise `SystemExit`, where it would end the process at once."""
+    is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def stop(number, frame):
+        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the tidying up
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,10 +1,14 @@
 """The same network for inference, its normalizations within its convolutions."""
 
+from typing import Any
+
 import keras
 
+from keras_resnets.arguments import check_functional
 from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, StackedBlock
 from keras_resnets.layers.folded_weights import folded_weights
 from keras_resnets.layers.merge_block import merge_one_layer_block
+from keras_resnets.models.copy_layer import copy_layer
 from keras_resnets.models.fine_tuning import unfreeze
 
 
@@ -44,8 +48,7 @@ def fuse_batch_norm(model, name=None):
     >>> len(model.weights), len(fused.weights)  # 19 times a kernel, γ, β, mean and variance
     (97, 40)
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    check_functional("model", model)
     if not any(isinstance(layer, ConvNorm) for layer in model._flatten_layers()):
         raise ValueError(
             "`model` must have convolutions of this package to fold a normalization into. "
@@ -60,16 +63,16 @@ def fuse_batch_norm(model, name=None):
 
 def _folded(layer):
     """Returns a new layer of the same configuration, folded if it can be."""
-    config = layer.get_config()
     if isinstance(layer, ResidualBlock) and not _has_normalized_convolution(layer):
-        return type(layer).from_config(config)
+        return copy_layer(layer)
+    changes: dict[str, Any] = {}
     if isinstance(layer, (ConvNorm, ProjectionShortcut, ResidualBlock)):
         # What is frozen may be the normalizations, which have gone.
-        config |= {"folded": True, "frozen": ()}
+        changes |= {"folded": True, "frozen": ()}
     if _has_one_convolution(layer):
-        config |= {"shortcut": None, "zero_pad": "end"}
-        config |= {"zero_init_residual": False, "drop_path_rate": 0.0}
-    return type(layer).from_config(config)
+        changes |= {"shortcut": None, "zero_pad": "end"}
+        changes |= {"zero_init_residual": False, "drop_path_rate": 0.0}
+    return copy_layer(layer, **changes)
 
 
 def _has_normalized_convolution(block):

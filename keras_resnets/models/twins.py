@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 
-from keras_resnets.arguments import check_name
+from keras_resnets.arguments import check_functional, check_name
 from keras_resnets.layers import GatedBlock, ResidualBlock
+from keras_resnets.models.copy_layer import copy_layer
 from keras_resnets.models.fine_tuning import unfreeze
 from keras_resnets.models.image_statistics import copy_image_statistics
 from keras_resnets.models.spec import ResNetSpec
@@ -72,6 +73,7 @@ def plain_twin(model_or_spec, name=None):
             "`model_or_spec` must be a keras.Model or a ResNetSpec. "
             f"Received: model_or_spec={model_or_spec!r}"
         )
+    check_functional("model_or_spec", model_or_spec)
     if not any(isinstance(layer, ResidualBlock) for layer in model_or_spec._flatten_layers()):
         raise ValueError(
             f"`model_or_spec` must contain residual blocks. Received: {model_or_spec.name!r} with "
@@ -85,10 +87,10 @@ def plain_twin(model_or_spec, name=None):
 
 
 def _without_shortcut(layer):
-    config = layer.get_config()
+    changes: dict[str, Any] = {}
     if isinstance(layer, ResidualBlock):
         # Its projection, which has gone, may be among what is frozen.
-        config |= {**WITHOUT_SHORTCUT, "frozen": ()}
+        changes |= {**WITHOUT_SHORTCUT, "frozen": ()}
     if isinstance(layer, GatedBlock):
-        config |= {"gate": None, "gate_bias": None}
-    return type(layer).from_config(config)
+        changes |= {"gate": None, "gate_bias": None}
+    return copy_layer(layer, **changes)

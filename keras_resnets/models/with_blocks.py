@@ -4,8 +4,9 @@ from typing import Any
 
 import keras
 
-from keras_resnets.arguments import check_name
+from keras_resnets.arguments import check_functional, check_name
 from keras_resnets.layers import ResidualBlock
+from keras_resnets.models.copy_layer import copy_layer
 from keras_resnets.models.fine_tuning import unfreeze
 from keras_resnets.models.image_statistics import copy_image_statistics
 
@@ -49,8 +50,7 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
     >>> model.count_params() == keras_resnets.ResNet20().count_params()
     True
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    check_functional("model", model)
     if not isinstance(block, type) or not issubclass(block, ResidualBlock):
         raise TypeError(f"`block` must be a class of residual blocks. Received: block={block!r}")
     check_name("name", name)
@@ -66,7 +66,7 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
 
     def clone(layer):
         if not isinstance(layer, ResidualBlock):
-            return type(layer).from_config(layer.get_config())
+            return copy_layer(layer)
         if layer.expansion != block.expansion:
             raise ValueError(
                 "The new blocks must have as many output channels a filter as the old ones. "

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 
 from keras_resnets.arguments import check_positive_int
+from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.classes import number_of_classes
 from keras_resnets.preprocessing.decode_image import decode_image
 from keras_resnets.preprocessing.grey_levels import check_grey_levels
-from keras_resnets.preprocessing.logits import ends_in_logits
+from keras_resnets.preprocessing.logits import check_probabilities, ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
 from keras_resnets.preprocessing.predictions import decode_predictions
 from keras_resnets.preprocessing.prepare_images import prepare_images
@@ -30,11 +31,13 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
 
     Returns:
         For each image a list of `top` times `Prediction(class_id, name, score)`. The scores are
-        probabilities: if the model ends in logits, their softmax.
+        probabilities: if the model ends in logits, their softmax. Logits are known by the layer
+        that gives them; those that something else has changed are refused by their values.
 
     Raises:
-        ValueError: If the model is no classifier or does not say what it eats, its classes have no
-            names, a file is not an image, or an array does not hold grey levels 0 to 255.
+        ValueError: If the model is no classifier or does not say what it eats, its answers are no
+            probabilities, its classes have no names, a file is not an image, or an array does not
+            hold grey levels 0 to 255.
         FileNotFoundError: If there is no such file.
         TypeError: If an image is neither a path nor an array.
 
@@ -50,7 +53,7 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
     batch_size = check_positive_int("batch_size", batch_size)
     prepare = _preparation(model)
     classes = number_of_classes(model)
-    channels = model.input_shape[3 if _is_channels_last() else 1]
+    channels = model.input_shape[channel_axis(keras.config.image_data_format())]
     if class_names is None and classes != 1000:
         raise ValueError(
             "`class_names` must name the classes of a model that has not ImageNet's 1000. "
@@ -90,13 +93,9 @@ def _preparation(model):
     def prepare(pixels):
         prepared = prepare_images(pixels, preprocessing, "channels_last")
         prepared = keras.ops.convert_to_numpy(prepared)
-        return prepared if _is_channels_last() else np.moveaxis(prepared, -1, 1)
+        return np.moveaxis(prepared, -1, channel_axis(keras.config.image_data_format()))
 
     return prepare
-
-
-def _is_channels_last():
-    return keras.config.image_data_format() == "channels_last"
 
 
 def _as_list(images):
@@ -141,5 +140,7 @@ def _pixels(image, index, channels):
 def _predict(model, batch):
     scores = model.predict_on_batch(np.concatenate(batch))
     if ends_in_logits(model):
-        scores = keras.ops.softmax(scores.astype("float32"))
-    return list(keras.ops.convert_to_numpy(scores))
+        scores = keras.ops.convert_to_numpy(keras.ops.softmax(scores.astype("float32")))
+    else:
+        check_probabilities(model, scores)
+    return list(scores)

@@ -4,6 +4,8 @@ import dataclasses
 
 import keras
 
+from keras_resnets.preprocessing.prepare_images import spatial_axes
+
 
 def fit_preprocessing(preprocessing, model):
     """Returns a preprocessing that ends in the size of a model's images.
@@ -54,6 +56,5 @@ def image_size(model):
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4:  # a model of several inputs, or of others
         return None
-    is_last = keras.config.image_data_format() == "channels_last"
-    size = shape[1:3] if is_last else shape[2:]
+    size = tuple(shape[axis] for axis in spatial_axes(keras.config.image_data_format()))
     return None if None in size else size

@@ -1,6 +1,8 @@
-"""Whether a model's answers are logits."""
+"""Whether a model's answers are logits, or probabilities."""
 
 import keras
+
+TOLERANCE = 0.01  # what 16 bits round
 
 
 def ends_in_logits(model):
@@ -14,6 +16,21 @@ def ends_in_logits(model):
     """
     layer = _last_layer(model)
     return getattr(layer, "activation", None) is keras.activations.linear
+
+
+def check_probabilities(model, scores):
+    """Raises if scores, taken for probabilities, cannot be such.
+
+    Args:
+        model: The model, which does not end in logits as far as `ends_in_logits` sees.
+        scores: Array of its answers.
+    """
+    if scores.size and not -TOLERANCE <= scores.min() <= scores.max() <= 1 + TOLERANCE:
+        raise ValueError(
+            "A classifier must end in logits, straight from a layer, or in probabilities: let a "
+            f"softmax follow. Received: model={model.name!r}, which gives scores from "
+            f"{scores.min():.3g} to {scores.max():.3g}"
+        )
 
 
 def _last_layer(model):
@@ -31,4 +48,10 @@ def _last_layer(model):
 def _is_identity(layer):
     if isinstance(layer, keras.layers.Activation):  # such as one that casts to float32
         return layer.activation is keras.activations.linear
-    return isinstance(layer, (keras.layers.Identity, keras.layers.Dropout))
+    same_values = (
+        keras.layers.Identity,
+        keras.layers.Dropout,
+        keras.layers.Flatten,
+        keras.layers.Reshape,
+    )
+    return isinstance(layer, same_values)

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.resources
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import keras
@@ -42,6 +43,7 @@ def decode_predictions(preds, top=5, class_names=None):
     Raises:
         ValueError: If the scores are not one row of numbers an image, or not one number a class,
             or there are less than `top` classes.
+        TypeError: If `class_names` are no names in an order.
 
     Example:
 
@@ -51,7 +53,8 @@ def decode_predictions(preds, top=5, class_names=None):
     """
     classes = imagenet_classes()
     if class_names is not None:
-        classes = tuple((str(index), str(name)) for index, name in enumerate(class_names))
+        names = check_class_names(class_names)
+        classes = tuple((str(index), name) for index, name in enumerate(names))
     top = check_positive_int("top", top)
     if top > len(classes):
         raise ValueError(f"`top` must be at most {len(classes)}, all classes. Received: top={top}")
@@ -62,6 +65,9 @@ def decode_predictions(preds, top=5, class_names=None):
             f"{' of ImageNet' if class_names is None else ''}. "
             f"Received: preds.shape={scores.shape}"
         )
+    if scores.dtype.kind not in "iuf" and scores.dtype.name != "bfloat16":
+        raise ValueError(f"`preds` must be numbers. Received: preds.dtype={scores.dtype}")
+    scores = scores.astype("float64")  # the least of integers has no opposite of its type
     if np.isnan(scores).any():
         raise ValueError("`preds` must be numbers. Received: NaN among them")
     # Stable, so that equal scores keep the order of the classes.
@@ -70,6 +76,17 @@ def decode_predictions(preds, top=5, class_names=None):
         [Prediction(classes[i][0], classes[i][1], float(row[i])) for i in indices]
         for row, indices in zip(scores, best, strict=True)
     ]
+
+
+def check_class_names(class_names) -> list[str]:
+    """Returns the names of classes as texts, or raises if they are not several in an order."""
+    without_order = (set, frozenset, Mapping)
+    if not isinstance(class_names, Iterable) or isinstance(class_names, without_order):
+        raise TypeError(
+            "`class_names` must be a list of names in the order of the classes. "
+            f"Received: class_names={class_names!r}"
+        )
+    return [str(name) for name in class_names]
 
 
 @functools.cache

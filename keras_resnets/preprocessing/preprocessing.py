@@ -110,6 +110,10 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
         """Returns what `to_dict` wrote; an unknown field is an error."""
+        if not isinstance(values, dict):
+            raise TypeError(
+                f"`values` must be a dictionary, as `to_dict` returns. Received: values={values!r}"
+            )
         known = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in known:

@@ -90,8 +90,10 @@ def test_the_figures_are_written_too(capsys, tmp_path, model_file):
 )
 def test_wrong_arguments_are_one_line(arguments, expected, capsys, model_file):
     assert main(["benchmark", model_file, *arguments]) == 2
-    [line] = capsys.readouterr().err.splitlines()
+    captured = capsys.readouterr()
+    [line] = captured.err.splitlines()
     assert expected in line
+    assert captured.out == ""
 
 
 @pytest.mark.peers

@@ -1,5 +1,6 @@
 """The command in a process of its own: what reaches the terminal, and the exit status."""
 
+import io
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from keras_resnets.cli import main
+from keras_resnets.cli.plain_characters import plain_where_needed
 from tests.subprocesses import ROOT
 
 
@@ -35,6 +37,22 @@ def test_a_reader_that_has_enough_is_no_error(monkeypatch, capsys):
         monkeypatch.setattr(sys, "stdout", stdout)
         assert main(["list"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_an_encoding_without_the_characters_shows_others_in_their_columns(monkeypatch):
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert main(["list", "resnet20"]) == 0
+    assert stdout.errors == "strict"
+    assert written.getvalue().decode("ascii").splitlines() == [
+        "model     parameters  multiply-adds  image",
+        "resnet20     269,722     40.55 MMAC  32x32x3",
+    ]
+    assert main(["predict", "--help"]) == 0
+    with plain_where_needed():
+        print("½ … é", flush=True)
+    assert written.getvalue().endswith(b"? ~ ?\n")
 
 
 START = """

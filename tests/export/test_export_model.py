@@ -1,6 +1,8 @@
 """What is refused, and that nothing is left after an error."""
 
+import concurrent.futures
 import functools
+import signal
 
 import keras
 import numpy as np
@@ -113,20 +115,69 @@ def test_after_an_error_the_folder_is_as_it_was(is_there, tmp_path):
     assert files_below(tmp_path) == (["m"] if is_there else [])
 
 
+def test_being_terminated_leaves_nothing_either(tmp_path):
+    def listening():
+        return signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+
+    def export_and_stop():
+        with written_aside(tmp_path / "m" / "1") as unfinished:
+            (unfinished / "file").write_text("half")
+            assert listening()  # else the signal would end this process
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as stop:
+        export_and_stop()
+    assert stop.value.code == 128 + 15
+    assert files_below(tmp_path) == []
+    assert not listening()
+
+
+def test_who_listens_for_termination_is_left_alone(tmp_path):
+    heard = []
+    signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with written_aside(tmp_path / "m" / "1"):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert heard == [signal.SIGTERM]
+    assert files_below(tmp_path) == ["m", "m/1"]
+
+
+def test_another_thread_which_may_set_no_handler_can_export_too(tmp_path):
+    def export():
+        with written_aside(tmp_path / "1"):
+            pass
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        threads.submit(export).result()
+    assert files_below(tmp_path) == ["1"]
+
+
 @needs_tensorflow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": ("tflite",)}, "`formats` must be one of 'saved_model', 'onnx', 'litert'"),
+        (
+            {"formats": ("tflite",)},
+            r"`formats` must be a tuple of one or more of 'saved_model', .*formats=\('tflite',\)",
+        ),
+        ({"formats": 3}, r"must be a tuple of one or more.*formats=3"),
+        ({"formats": [["onnx"]]}, r"must be a tuple of one or more.*formats=\[\['onnx'\]\]"),
         ({"formats": "onnx"}, "must be a tuple of one or more"),
         ({"formats": ()}, "must be a tuple of one or more"),
         ({"signatures": ("image", "image")}, "must be a tuple of one or more"),
-        ({"signatures": ("serve",)}, "`signatures` must be one of 'serving_default', 'image'"),
+        (
+            {"signatures": ("serve",)},
+            r"`signatures` must be a tuple of .* 'serving_default', .*signatures=\('serve',\)",
+        ),
         ({"class_names": None}, "need `class_names`"),
         ({"class_names": "abc"}, "must name each of the 6 classes. Received: 3"),
         ({"class_names": [*NAMES[:5], "two\nlines"]}, r"of one line each.*'two\\nlines'"),
         ({"top": 7}, "`top` must be at most 6"),
         ({"images": []}, "a list of one image or more"),
+        ({"images": 5}, "a list of one image or more.*images=5"),
+        ({"images": np.uint8(5)}, "a list of one image or more"),
         (
             {"images": [np.zeros((20, 20, 3), "uint8"), np.zeros((1, 101, 3), "uint8")]},
             r"^An image must be at most 100 times .*\(1, 1, 101, 3\) of image 1$",
@@ -202,6 +253,16 @@ def test_16_bits_have_a_saved_model_alone(tmp_path, monkeypatch):
 
 
 @needs_tensorflow
+def test_64_bits_have_a_saved_model_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: "here")
+    keras.config.set_dtype_policy("float64")
+    model = classifier()
+    with pytest.raises(ValueError, match=r"in 16 or 64 bits.*formats=\('onnx',\), .* in float64"):
+        export_model(model, tmp_path / "m", formats=("onnx",), class_names=NAMES)
+    assert files_below(tmp_path) == []
+
+
+@needs_tensorflow
 def test_features_need_blocks_of_ours(tmp_path, model):
     inner = keras_resnets.plain_twin(model)
     keras_resnets.set_preprocessing(inner, keras_resnets.model_preprocessing(model))
@@ -235,11 +296,17 @@ def test_another_backend_is_told_what_to_do(model, tmp_path):
 def test_what_is_no_model(tmp_path, model):
     with pytest.raises(TypeError, match=r"must be a keras\.Model"):
         export_model("model.keras", tmp_path)
+    if BACKEND == "tensorflow":
+        with pytest.raises(TypeError, match=r"`path` must be the path of a folder.*path=None"):
+            export_model(model, None)
+        with pytest.raises(TypeError, match=r"`class_names` must be a list.*class_names=7"):
+            export_model(model, tmp_path, class_names=7)
     with pytest.raises(ValueError, match="one input and one output"):
         export_model(keras.Model(model.input, [model.output, model.output]), tmp_path)
 
     class Subclass(keras.Model):
         pass
 
-    with pytest.raises(ValueError, match="must be functional"):
-        export_model(Subclass(), tmp_path)
+    for other in (Subclass(), keras.Sequential([keras.layers.Flatten()])):
+        with pytest.raises(ValueError, match="must be functional"):
+            export_model(other, tmp_path)

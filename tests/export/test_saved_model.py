@@ -124,7 +124,7 @@ def test_what_lies_in_the_folder(exported):
     text = (report.path / "preprocessing.json").read_text("utf-8")
     assert '"crop": 16' in text
     card = (report.path / "README.md").read_text("utf-8")
-    for part in [*loaded.signatures, "tiny", str(model.input_shape)]:
+    for part in [*loaded.signatures, "tiny", str(model.input_shape), "`images`: RGB, `uint8"]:
         assert part in card
     [file] = report.files
     assert file.path == report.path
@@ -163,6 +163,9 @@ def test_grey_images_of_a_model_with_its_preprocessing_in_the_graph(tmp_path, ph
     prepared = Preprocessing(resize=(16, 16), mean=0.5, std=0.25).as_layer()(pixels)
     model = classifier(shape=None, preprocessing=None, input_tensor=prepared)
     report = export_model(model, tmp_path / "m", class_names=NAMES, top=1)
+    card = (report.path / "README.md").read_text("utf-8")
+    assert "`images`: grey, `uint8 (batch," in card
+    assert "RGB" not in card
     loaded = tf.saved_model.load(report.path)
     grey = [np.asarray(Image.fromarray(image).convert("L"))[..., None] for image in photos]
     for image in grey:

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets import Preprocessing, ResNetSpec, build_model, fuse_batch_norm, with_blocks
+from keras_resnets import (
+    Preprocessing,
+    ResNetSpec,
+    build_model,
+    fuse_batch_norm,
+    plain_twin,
+    with_blocks,
+)
 from keras_resnets.analysis import count_macs, count_parameters
 from keras_resnets.layers import (
     BatchNormalization,
@@ -181,3 +188,22 @@ def test_what_has_no_convolution_of_ours_is_refused():
         fuse_batch_norm(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
     with pytest.raises(TypeError, match=r"must be a keras\.Model"):
         fuse_batch_norm(ConvNorm(1, 1))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.block = StackedBlock(2, depth=1)
+
+    def call(self, x):
+        return self.block(x)
+
+
+@once
+@pytest.mark.parametrize(
+    "function", [fuse_batch_norm, plain_twin, lambda model: with_blocks(model, StackedBlock)]
+)
+@pytest.mark.parametrize("make", [Subclassed, lambda: keras.Sequential([StackedBlock(2, depth=1)])])
+def test_what_has_no_graph_is_refused(function, make):
+    with pytest.raises(TypeError, match=r"must be a keras\.Model, functional or Sequential with"):
+        function(make())

@@ -93,12 +93,25 @@ def test_the_logits_of_a_nested_model_become_probabilities(files):
         keras.Sequential([keras.Input((16, 16, 3)), model]),
         keras.Model(inputs, float32(keras.Model(inputs, model(inputs))(inputs))),
         keras.Model(inputs, keras.layers.Softmax()(model(inputs))),  # not twice
+        keras.Model(inputs, keras.layers.Flatten()(model(inputs))),
+        keras.Model(inputs, keras.layers.Reshape((3,))(model(inputs))),
     ):
         answers = classify(outer, files, top=3, class_names=NAMES)
         for answer, wanted in zip(answers, expected, strict=True):
             assert [name for _, name, _ in answer] == [name for _, name, _ in wanted]
             scores = [score for _, _, score in wanted]
             np.testing.assert_allclose([score for _, _, score in answer], scores, rtol=1e-5)
+
+
+def test_changed_logits_are_refused(files):
+    model = colour_model(activation=None)
+    set_preprocessing(model, Preprocessing(resize=20, crop=16))
+    halved = keras.Model(model.input, model.output / 2.0, name="halved")
+    with pytest.raises(ValueError, match=r"let a softmax follow.*'halved', .* from 0 to 5$"):
+        classify(halved, files, top=3, class_names=NAMES)
+    probable = keras.Model(model.input, keras.ops.softmax(model.output / 2.0))
+    [[best]] = classify(probable, files[:1], top=1, class_names=NAMES)
+    assert best.score == pytest.approx(np.exp(5) / (np.exp(5) + 2), rel=1e-3)
 
 
 def test_a_model_with_a_preprocessing_layer_gets_the_pixels(files):

@@ -56,11 +56,32 @@ def test_tensors_and_one_s_own_names():
 
 
 @pytest.mark.parametrize(
+    ("kind", "scores"), [("uint8", [3, 255, 0]), ("int8", [3, 127, -128]), ("int64", [0, 2, -1])]
+)
+def test_integers_are_in_their_order_too(kind, scores):
+    [row] = decode_predictions(np.array([scores], kind), top=3, class_names="abc")
+    assert [(name, score) for _, name, score in row] == [
+        ("b", scores[1]),
+        ("a", scores[0]),
+        ("c", scores[2]),
+    ]
+
+
+@pytest.mark.parametrize("names", [3, {"a", "b"}, {0: "a", 1: "b"}])
+def test_names_without_an_order_are_refused(names):
+    with pytest.raises(TypeError, match="`class_names` must be a list of names in the order"):
+        decode_predictions(np.eye(2), top=1, class_names=names)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"preds": np.zeros((1, 10))}, r"\(batch, 1000\).*\(1, 10\)"),
         ({"preds": np.zeros(1000)}, r"\(batch, 1000\)"),
         ({"preds": np.full((1, 1000), np.nan)}, "NaN"),
+        ({"preds": np.eye(2, dtype=bool), "top": 1, "class_names": "ab"}, "preds.dtype=bool"),
+        ({"preds": np.eye(2, dtype=complex), "top": 1, "class_names": "ab"}, "dtype=complex"),
+        ({"preds": np.array([["x", "y"]]), "top": 1, "class_names": "ab"}, "preds.dtype=<U1"),
         ({"preds": np.zeros((1, 1000)), "top": 0}, "`top` must be a positive"),
         ({"preds": np.zeros((1, 2)), "top": 3, "class_names": "ab"}, "at most 2"),
     ],

@@ -56,3 +56,5 @@ def test_wrong_fields_are_named(fields, error, message):
 def test_an_unknown_field_of_a_dictionary_is_named():
     with pytest.raises(ValueError, match="Received: 'size'"):
         Preprocessing.from_dict({"size": 224})
+    with pytest.raises(TypeError, match=r"`values` must be a dictionary.*values=3"):
+        Preprocessing.from_dict(3)
