@@ -7,7 +7,7 @@ from typing import Annotated
 import tensorflow as tf
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from keras_resnets.arguments import nearest
 from training.recipe_files import recipe_to_toml
@@ -80,7 +80,8 @@ def study_command(
     write_index([*STUDIES.values()], output)
     report = STUDIES[name].report(outcome)
     for caption, (header, rows) in report.tables.items():
-        table = Table(*header, title=caption, title_justify="left", box=None)
+        columns = [Column(name, overflow="fold") for name in header]
+        table = Table(*columns, title=caption, title_justify="left", box=None)
         for row in rows:
             table.add_row(*row)
         console.print(table)
