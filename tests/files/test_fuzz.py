@@ -82,7 +82,7 @@ FORMATS = {
 EXTREMES = [0, 1, -1, 2**7, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**62, -(2**63)]
 SECONDS = 5  # for a file of some kilobytes, on a machine that does other things too
 ALLOWANCE = 2**18  # of bytes, beside twice the file, for the tables of the reader itself
-COUNT, SOAK_COUNT = 1_500, 5_000
+COUNT, SOAK_COUNT = 500, 5_000
 
 
 @pytest.mark.parametrize("kind", FORMATS)
