@@ -8,7 +8,10 @@ import numpy as np
 
 from keras_resnets.models import ResNetSpec
 from keras_resnets.weights.families import FAMILIES
-from keras_resnets.weights.family import Family, place
+from keras_resnets.weights.family import Family
+from keras_resnets.weights.layer_places import count_from_one
+
+MOST_BLOCKS = 1000  # ResNet-1202, the deepest that was published, has 600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +82,7 @@ def _read(family: Family, arrays) -> Checkpoint | None:
 def _read_spec(family, shapes) -> ResNetSpec | None:
     def find(template, **counts):
         """Returns the shape of a convolution's kernel as (height, width, in, out), or `None`."""
-        name = family.layers[template].format(**place(**counts))
+        name = family.layers[template].format(**count_from_one(**counts))
         shape = shapes.get(f"{name}{family.separator}{family.variables['conv']['kernel']}", ())
         if len(shape) != 4:
             return None
@@ -100,6 +103,11 @@ def _read_spec(family, shapes) -> ResNetSpec | None:
         widths.append(first[3])
     if not repeats:
         return None
+    if sum(repeats) > MOST_BLOCKS:
+        raise ValueError(
+            f"`source` must hold a network of at most {MOST_BLOCKS:,} blocks. "
+            f"Received: {sum(repeats):,}"
+        )
     options: dict[str, Any] = {"shortcut": family.shortcuts[0]}
     if options["shortcut"] == "A":
         if any(find(projection, stage=stage + 1, block=1) for stage in range(len(repeats))):
