@@ -18,13 +18,13 @@ class Place(NamedTuple):
         template: Its path, in which `{stage}`, `{block}` and `{conv}` count from 1.
         counts: What fills that in; see `count_from_one`.
         kernel: Shape of the kernel of the convolution, or of the one that a normalization follows;
-            (features, classes) of the classifier. `None` stands for what no spec says: the number
-            of the image's channels, and of classes.
+            (features, classes) of the classifier. 0 stands for what no spec says: the number of the
+            image's channels, and of classes.
     """
 
     template: str
     counts: dict[str, int]
-    kernel: tuple[int | None, ...]
+    kernel: tuple[int, ...]
 
     @property
     def path(self) -> str:
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 def layer_places(spec: ResNetSpec, include_top: bool) -> Iterator[Place]:
     """Yields all layers that have variables, in their order."""
     size = STEM_SIZES[spec.stem]
-    yield from _conv_norm("stem_conv/", {}, (size, size, None, spec.widths[0]))
+    yield from _conv_norm("stem_conv/", {}, (size, size, 0, spec.widths[0]))
     expansion = BLOCKS[spec.block].expansion
     channels = spec.widths[0]
     for stage, (repeats, width) in enumerate(zip(spec.repeats, spec.widths, strict=True), 1):
@@ -52,7 +52,7 @@ def layer_places(spec: ResNetSpec, include_top: bool) -> Iterator[Place]:
                 yield from _conv_norm(f"{at}projection/conv_norm/", here, (1, 1, channels, outputs))
             channels = outputs
     if include_top:
-        yield Place("predictions", {}, (channels, None))
+        yield Place("predictions", {}, (channels, 0))
 
 
 def variable_shapes(
@@ -67,12 +67,11 @@ def variable_shapes(
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for place in layer_places(spec, include_top=classes is not None):
-        if place.template == "predictions":
+        if place.template == "predictions" and classes is not None:
             shapes["predictions/kernel"] = (place.kernel[0], classes)
             shapes["predictions/bias"] = (classes,)
         elif place.template.endswith("/conv"):
-            kernel = (channels if size is None else size for size in place.kernel)
-            shapes[f"{place.path}/kernel"] = tuple(kernel)
+            shapes[f"{place.path}/kernel"] = tuple(size or channels for size in place.kernel)
         else:
             shapes |= {f"{place.path}/{variable}": place.kernel[-1:] for variable in NORM}
     return shapes

@@ -287,6 +287,26 @@ class TestArchives:
         self.write(tmp_path / "net.keras", bytes(10**6), zipfile.ZIP_DEFLATED)
         self.refuse(tmp_path / "net.keras", r"unpacks to 1,000,000 bytes, \d+,\d+ are allowed")
 
+    def test_a_packed_size_that_is_a_lie(self, tmp_path):
+        """Of 100 million zeros in 100 kB the directory says that they take 90 MB."""
+        path = tmp_path / "net.keras"
+        self.write(path, bytes(10**8), zipfile.ZIP_DEFLATED)
+        content = bytearray(path.read_bytes())
+        entry = content.rindex(b"PK\x01\x02")
+        content[entry + 20 : entry + 24] = (9 * 10**7).to_bytes(4, "little")
+        path.write_bytes(content)
+        tracemalloc.start()
+        self.refuse(path, "no sound archive .The archive's members must not overlap")
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+        tracemalloc.stop()
+
+    def test_damage(self, saved):
+        _, folder = saved
+        content = bytearray((folder / "net.keras").read_bytes())
+        content[content.index(b"\x89HDF") + 5000] ^= 1
+        (folder / "damaged.keras").write_bytes(content)
+        self.refuse(folder / "damaged.keras", "'model.weights.h5' is damaged")
+
     def test_a_size_that_is_a_lie(self, tmp_path):
         """The directory says 1,000 bytes; 100 million would come out."""
         path = tmp_path / "net.keras"
