@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from keras_resnets.files.errors import WeightsFileError
+from keras_resnets.files.errors import WeightsFileError, shown
 from keras_resnets.files.file_kind import file_kind
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
@@ -42,7 +42,9 @@ def named_by_layers(arrays, path):
             continue
         name = _name(key, names)
         if name in named:
-            raise WeightsFileError(f"The file must hold each array once, not {name!r} twice.", path)
+            raise WeightsFileError(
+                f"The file must hold each array once, not {shown(name)} twice.", path
+            )
         named[name] = array
     return named
 

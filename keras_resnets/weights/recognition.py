@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnets.files.errors import shown
 from keras_resnets.models import ResNetSpec
 from keras_resnets.weights.families import FAMILIES
 from keras_resnets.weights.family import Family
@@ -41,7 +42,7 @@ def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
     """
     candidates = [checkpoint for family in FAMILIES if (checkpoint := _read(family, arrays))]
     if not candidates:
-        some = ", ".join(repr(name) for name in list(arrays)[:5]) or "no arrays"
+        some = ", ".join(shown(name) for name in list(arrays)[:5]) or "no arrays"
         raise ValueError(
             "`source` must hold a residual network of one of the families "
             f"{', '.join(family.name for family in FAMILIES)}; what a model of this package saved "
@@ -72,7 +73,8 @@ def _read(family: Family, arrays) -> Checkpoint | None:
         return None
     if doubled:
         raise ValueError(
-            f"`source` must hold each array once. Received: {doubled[0]!r} and {doubled[1]!r}"
+            "`source` must hold each array once. "
+            f"Received: {shown(doubled[0])} and {shown(doubled[1])}"
         )
     head = family.layers["predictions"] + family.separator
     has_top = any(name.startswith(head) for name in canonical_arrays)
