@@ -39,7 +39,9 @@ def convert_weights(
     used exactly once; only torch's `num_batches_tracked` is left out. What no array tells is the
     bottleneck's stride: 3×3 ("v1.5") for the families that come from torch, as torchvision, timm
     and Hugging Face have it by default; 1×1 for `keras.applications`. The `config.json` beside a
-    file of Hugging Face tells it, and more; it is followed, or refused.
+    file of Hugging Face tells it, and more; it is followed, or refused. Nor does an array tell of
+    another activation than ReLU, or of blurred or averaged strides (timm's `resnetblur18`,
+    `resnetaa50`): such a network is taken for its plain namesake, and answers wrongly.
 
     Args:
         source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a

@@ -38,7 +38,8 @@ def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
     """Returns the checkpoint that the most arrays' names, and shapes, speak for.
 
     Raises:
-        ValueError: If the arrays are not those of a residual network of a known family.
+        ValueError: If the arrays are not those of a residual network of a known family, or of one
+            whose stem is wider or narrower than its first stage.
     """
     candidates = [checkpoint for family in FAMILIES if (checkpoint := _read(family, arrays))]
     if not candidates:
@@ -49,7 +50,22 @@ def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
             f"belongs in its factory's `weights`. Received: {some}"
             f"{', …' if len(arrays) > 5 else ''}"
         )
-    return max(candidates, key=_agreement)
+    checkpoint = max(candidates, key=_agreement)
+    _check_stem(checkpoint)
+    return checkpoint
+
+
+def _check_stem(checkpoint):
+    """Hugging Face's `embedding_size` allows for what would be misshapen in layer after layer."""
+    family, width = checkpoint.family, checkpoint.spec.widths[0]
+    name = family.names(checkpoint.spec, include_top=False)["stem_conv/conv/kernel"]
+    filters = checkpoint.arrays[name].shape[0 if family.torch_layout else 3]
+    if filters != width:
+        raise ValueError(
+            "`source` must hold a network whose stem has as many filters as the blocks of its "
+            "first stage are wide: there is no other here. "
+            f"Received: a stem of {filters}, blocks of {width}"
+        )
 
 
 def _agreement(checkpoint):

@@ -164,3 +164,16 @@ def test_a_factory_and_the_command_read_its_files_as_well(suffix, tmp_path):
         assert keras_resnets.model_spec(model) == keras_resnets.model_spec(expected)
         for ours, theirs in zip(model.get_weights(), expected.get_weights(), strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_of_a_fine_tuned_model_the_backbone_is_converted():
+    """As docs/converting.md says."""
+    backbone = small_original()
+    backbone = keras.Model(backbone.input, backbone.layers[-2].output, name="resnet50")
+    image = keras.Input((64, 64, 3))
+    tuned = keras.Model(image, keras.layers.Dense(3, name="head")(backbone(image)))
+    with pytest.raises(ValueError, match="surplus: 'head/kernel'"):
+        convert_weights(tuned)
+    converted = convert_weights(tuned.get_layer("resnet50"))
+    kernel = converted.get_layer("stem_conv").conv.kernel
+    np.testing.assert_array_equal(kernel, backbone.get_layer("conv1_conv").kernel)
