@@ -179,6 +179,20 @@ def test_a_renamed_layer_is_another_one(saved):
         build_model(SPEC, input_shape=SHAPE, classes=2, weights=path)
 
 
+def test_a_layer_of_the_file_alone_is_named_without_its_whole_name_and_list(saved):
+    _, folder = saved
+    path = folder / "net.weights.h5"
+    with h5py.File(path, "a") as file:
+        variables = file.create_group("layers/dense_1/vars")
+        variables.attrs["name"] = "\x1b" * 900
+        for number in range(1000):
+            variables[str(number)] = np.zeros((1, 1), "float32")
+    with pytest.raises(ValueError, match=r"differs is '\\x1b.*the model has no such") as raised:
+        build_model(SPEC, input_shape=SHAPE, classes=2, weights=path)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 1500
+
+
 def test_two_layers_of_one_name(saved):
     _, folder = saved
     path = folder / "net.weights.h5"
