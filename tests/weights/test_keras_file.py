@@ -77,6 +77,24 @@ def test_one_of_other_blocks_and_one_built_further_upon(path, rng):
     assert_the_same_answers(keras.Model(image, outputs), path, rng)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        ("float32", {"axis": None, "mean": 0.5, "variance": 0.1}),
+        ("uint8", {"axis": (1, 3), "mean": [[0.5] * 3] * 8, "variance": [[0.1] * 3] * 8}),
+        ("uint8", {}),
+        ("float32", {"mean": 0.5, "variance": 0.1, "invert": True, "dtype": "mixed_float16"}),
+    ],
+)
+def test_one_behind_a_normalization_of_any_kind(path, dtype, options):
+    image = keras.Input((8, 8, 3), dtype=dtype)
+    x = keras.layers.Normalization(**options)(image)
+    keras.Model(image, keras.layers.Conv2D(2, 3)(x)).save(path)
+    loaded, expected = load_keras_file(path), keras.saving.load_model(path)
+    images = np.arange(192).reshape(1, 8, 8, 3).astype(dtype)
+    np.testing.assert_array_equal(loaded(images), expected(images))
+
+
 def named(module, name, config=None, registered=None):
     return {
         "module": module,
