@@ -19,6 +19,7 @@ ORDER += ["weights", "export", "cli", "__main__"]
 TURNS_BACK = {
     ("models/open_weights.py", "keras_resnets.preprocessing.file_preprocessing"),
     ("models/open_weights.py", "keras_resnets.weights.foreign_file"),
+    ("models/open_weights.py", "keras_resnets.weights.keras_layers"),
     ("models/open_weights.py", "keras_resnets.weights.preset_weights"),
 }
 

@@ -16,6 +16,7 @@ from keras_resnets.cli import (
 )
 from keras_resnets.cli.plain_characters import plain_where_needed
 from keras_resnets.command_start import without_chatter
+from keras_resnets.files.errors import printable
 
 COMMANDS = {
     "list": list_command,
@@ -25,6 +26,8 @@ COMMANDS = {
     "export": export_command,
     "benchmark": benchmark_command,
 }
+# A list of arrays that do not fit may be long, and what a file says have no end.
+MOST_LETTERS = 100_000
 # What wrong arguments, files and networks raise, and a package that is not installed.
 EXPECTED = (ValueError, TypeError, OSError, ImportError)
 
@@ -104,4 +107,5 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
 
 
 def _one_line(message):
-    return " ".join(str(message).split()) or type(message).__name__
+    text = " ".join(str(message).split()) or type(message).__name__
+    return printable(text, most_letters=MOST_LETTERS)

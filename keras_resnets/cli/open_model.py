@@ -7,6 +7,7 @@ from keras_resnets.models.option_error import OptionError
 from keras_resnets.models.weights_file import FOREIGN_SUFFIXES
 from keras_resnets.weights import PRESETS, convert_weights
 from keras_resnets.weights.keras_file import load_keras_file
+from keras_resnets.weights.keras_layers import is_of_another_library
 
 HELP = "a network's name, a preset's name, or a file (.keras, .safetensors, .pth, .th, .h5 …)"
 
@@ -41,10 +42,13 @@ def open_model(source, weights=None, **converting):
         _check_unused(converting)
         return create_model(PRESETS[source].model, weights=source)
     path = Path(source)
+    of_keras = path.name.endswith((".weights.h5", ".keras"))
+    if of_keras and path.is_file() and is_of_another_library(path):
+        return convert_weights(path, **converting)
     if path.name.endswith(".weights.h5"):
         raise ValueError(
-            "A .weights.h5 file does not say of which network it is: name the network, and give "
-            f"the file as --weights. Received: {source!r}"
+            "A .weights.h5 file of this package does not say of which network it is: name the "
+            f"network, and give the file as --weights. Received: {source!r}"
         )
     if path.name.endswith(".keras") and path.is_file():
         _check_unused(converting)

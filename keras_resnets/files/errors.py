@@ -33,3 +33,9 @@ def shown(value: str) -> str:
     if len(value) > SHOWN_LETTERS:
         return f"{value[:SHOWN_LETTERS]!r}…"
     return repr(value)
+
+
+def printable(text: str, most_letters: int = 300) -> str:
+    """Escapes and cuts a message that may repeat what is in a file, without quoting it."""
+    cut = text if len(text) <= most_letters else f"{text[:most_letters]}…"
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from keras_resnets.files.errors import WeightsFileError
+from keras_resnets.files.hdf5 import MAGIC as HDF5_MAGIC
+from keras_resnets.files.keras_archive import WEIGHTS
 from keras_resnets.files.torch_stream import MAGIC
 from keras_resnets.files.zip_directory import read_directory
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ENOUGH = 512
 
 
@@ -36,7 +37,7 @@ def file_kind(path: Path) -> str:
 def _archive_kind(file, path):
     if path.suffix == ".keras":
         return "keras"
-    return "keras" if "model.weights.h5" in read_directory(file) else "torch_zip"
+    return "keras" if WEIGHTS in read_directory(file) else "torch_zip"
 
 
 def _guess(head):

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_resnets.files.elements import ElementType, read_elements
 from keras_resnets.files.errors import WeightsFileError
-from keras_resnets.files.hdf5_array import Stored, describe_array
+from keras_resnets.files.hdf5_array import NOWHERE, Stored, describe_array
 from keras_resnets.files.hdf5_bytes import Hdf5Bytes, broken
 from keras_resnets.files.hdf5_header import GROUP, LAYOUT, PLACE, fields, read_header
 from keras_resnets.files.hdf5_links import read_links
@@ -19,7 +19,6 @@ MOST_LETTERS = 500
 
 SUPERBLOCK = struct.Struct("<8sBBBxBBBxHHIQQQQ8xQ24x")
 MAGIC = b"\x89HDF\r\n\x1a\n"
-NOWHERE = 2**64 - 1
 
 
 @contextlib.contextmanager

@@ -20,6 +20,9 @@ READERS = {
     "torch_zip": read_torch_zip,
 }
 
+# Of Hugging Face; the first is read where both are there, for it takes no pickle.
+FILES_IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
+
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns the arrays of a weights file by name, without running anything that is in it.
@@ -63,7 +66,7 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         if not path.is_file():
-            raise WeightsFileError("`path` must be that of an existing file.")
+            raise WeightsFileError(f"`path` must be that of an existing file.{_advice(path)}")
         arrays = READERS[file_kind(path)](path)
         if not arrays:
             raise WeightsFileError("The file must hold at least one array.")
@@ -73,3 +76,11 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     except WeightsFileError as error:
         error.path = path
         raise
+
+
+def _advice(path):
+    """Names the file of weights in a folder, as Hugging Face's `save_pretrained` leaves one."""
+    for name in FILES_IN_FOLDERS:
+        if (path / name).is_file():
+            return f" In this folder that is {str(path / name)!r}."
+    return ""

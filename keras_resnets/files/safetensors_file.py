@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from keras_resnets.files.elements import BFLOAT16, ElementType, read_elements
-from keras_resnets.files.errors import WeightsFileError, shown
+from keras_resnets.files.errors import WeightsFileError, printable, shown
 from keras_resnets.files.shapes import check_shape
 
 # The table of a ResNet-1202 has under 1 MB. The package's own limit of 100 MB of names alone would
@@ -84,7 +84,9 @@ def _read_table(path):
                 check_shape(shape)
                 table[name] = TYPES[kind], shape
     except SafetensorError as error:
-        raise WeightsFileError(f"The safetensors file is broken ({error}).") from error
+        raise WeightsFileError(
+            f"The safetensors file is broken ({printable(str(error))})."
+        ) from error
     return table
 
 

@@ -18,6 +18,8 @@ from keras_resnets.files.shapes import check_shape
 # A file twice its size covers bfloat16 as float32; this much is for expanded tensors, which are
 # larger than what is stored of them.
 MOST_EXTRA_BYTES = 2**26
+# Each takes half a kilobyte of memory beside its elements. ResNet-1202 has 8,500.
+MOST_TENSORS = 2**16
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,12 @@ def load_tensors(
         file_bytes: Size of the file, which bounds what the arrays may come to.
 
     Raises:
-        WeightsFileError: If the arrays together would be far larger than the file.
+        WeightsFileError: If there are very many, or they would be far larger than the file.
     """
+    if len(tensors) > MOST_TENSORS:
+        raise WeightsFileError(
+            f"A file must hold at most {MOST_TENSORS:,} tensors; this one holds {len(tensors):,}."
+        )
     total = sum(tensor.loaded_bytes for tensor in tensors.values())
     if total > 2 * file_bytes + MOST_EXTRA_BYTES:
         raise WeightsFileError(

@@ -20,8 +20,8 @@ END_64 = struct.Struct("<4sQ2H2I4Q")
 LOCATOR_64 = struct.Struct("<4sIQI")
 ENTRY = struct.Struct("<4s6H3I5H2I")
 HEADER = struct.Struct("<4s5H3I2H")
-# General purpose flags: sizes follow the data, and the name is UTF-8.
-KNOWN_FLAGS = 0x0808
+# General purpose flags: how hard the compressor tried, sizes follow the data, the name is UTF-8.
+KNOWN_FLAGS = 0x080E
 IN_EXTRA = 0xFFFFFFFF
 STORED = 0
 

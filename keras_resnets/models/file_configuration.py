@@ -2,17 +2,13 @@
 
 import json
 import math
-import zipfile
 
 import keras
 
 from keras_resnets.files.errors import WeightsFileError
-from keras_resnets.files.keras_archive import unpack_member
+from keras_resnets.files.keras_archive import read_configuration
 from keras_resnets.models.option_error import OptionError
 
-CONFIGURATION = "config.json"
-# ResNet-1202's takes 1 MB.
-MOST_BYTES = 2**25
 OWN = "keras_resnets>"
 # What says how training begins or goes on, or is no part of what a layer computes of its weights.
 FREE = {
@@ -80,15 +76,12 @@ def own_layers(path):
 
 
 def _read(path):
-    with zipfile.ZipFile(path) as archive:
-        if CONFIGURATION not in archive.namelist():
-            return {}
-    text = unpack_member(path, CONFIGURATION, MOST_BYTES).read()
     try:
-        return _dictionary(json.loads(text))
-    except (ValueError, RecursionError) as error:
+        return read_configuration(path) or {}
+    except WeightsFileError as error:
         raise WeightsFileError(
-            f"A .keras file must have a configuration in JSON. Received: {str(path)!r} ({error})"
+            f"A .keras file must have a sound configuration: {error.reason}. "
+            f"Received: {str(path)!r}"
         ) from error
 
 

@@ -21,8 +21,8 @@ def open_weights(weights, spec, name):
     spec.
 
     Args:
-        weights: The path of a file of Keras or of another library, whose name tells which of the
-            two it is; or a preset's name.
+        weights: The path of a file of Keras or of another library; or a preset's name. A file
+            that Keras wrote may be of `keras.applications`: its layers' names tell.
         spec: The `ResNetSpec` that was asked for.
         name: What the model will be called, for messages.
 
@@ -45,7 +45,9 @@ def open_weights(weights, spec, name):
 
         return spec, functools.partial(load_preset, preset=find_preset(weights, spec))
     path = check_weights_path(weights)
-    if path.name.endswith(SUFFIXES):
+    from keras_resnets.weights.keras_layers import is_of_another_library
+
+    if path.name.endswith(SUFFIXES) and not is_of_another_library(path):
         return spec, functools.partial(_load_file_of_keras, path=path)
     from keras_resnets.weights.foreign_file import ForeignFile
 

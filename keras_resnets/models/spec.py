@@ -18,6 +18,7 @@ from keras_resnets.layers import BasicBlock, BottleneckBlock
 from keras_resnets.layers.residual_block import SHORTCUTS, check_shortcut_options
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": BottleneckBlock}
+CONVOLUTIONS = {"basic": 2, "bottleneck": 3}  # in a block's branch
 STEM_STRIDES = {"imagenet": 4, "cifar": 1}
 
 
@@ -111,8 +112,7 @@ class ResNetSpec:
     @property
     def depth(self) -> int:
         """Number of layers with weights as the paper counts them, without the projections."""
-        convolutions = {"basic": 2, "bottleneck": 3}[self.block]
-        return 1 + convolutions * sum(self.repeats) + 1
+        return 1 + CONVOLUTIONS[self.block] * sum(self.repeats) + 1
 
     @property
     def natural_stride(self) -> int:

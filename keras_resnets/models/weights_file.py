@@ -5,7 +5,7 @@ import os
 import reprlib
 from pathlib import Path
 
-from keras_resnets.files.errors import WeightsFileError
+from keras_resnets.files.errors import WeightsFileError, printable, shown
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
 from keras_resnets.models.file_configuration import check_configuration
@@ -94,8 +94,8 @@ def _check_same(pairs):
     if differing:
         path, expected, present = differing[0]
         raise WeightsFileError(
-            f"the first layer that differs is {path!r}: the model has {_describe(expected)}, "
-            f"the file {_describe(present)}; in all, {len(differing)} differ"
+            f"the first layer that differs is {shown(path)}: the model has {_describe(expected)}, "
+            f"the file {printable(_describe(present))}; in all, {len(differing)} differ"
         )
 
 

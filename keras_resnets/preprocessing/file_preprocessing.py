@@ -1,6 +1,6 @@
 """The preprocessing that a `.keras` file notes."""
 
-from keras_resnets.files.errors import WeightsFileError
+from keras_resnets.files.errors import WeightsFileError, printable
 from keras_resnets.models.file_configuration import own_layers
 from keras_resnets.preprocessing.fit import fit_preprocessing
 from keras_resnets.preprocessing.model import model_preprocessing, set_preprocessing
@@ -30,7 +30,7 @@ def take_over_preprocessing(model, path):
         preprocessing = Preprocessing.from_dict(noted[0])
     except (TypeError, ValueError, AttributeError) as error:
         raise WeightsFileError(
-            f"A .keras file must note a preprocessing as this package does: {error}. "
-            f"Received: weights={str(path)!r}"
+            "A .keras file must note a preprocessing as this package does: "
+            f"{printable(str(error))}. Received: weights={str(path)!r}"
         ) from error
     set_preprocessing(model, fit_preprocessing(preprocessing, model))

@@ -25,7 +25,7 @@ def fit_preprocessing(preprocessing, model):
     """
     if fits(preprocessing, model):
         return preprocessing
-    prepared, wanted = prepared_size(preprocessing), image_size(model)
+    prepared, wanted = fixed_size(preprocessing), image_size(model)
     resize = preprocessing.resize
     if isinstance(resize, int):
         resize = round(resize * max(wanted) / max(prepared))
@@ -39,12 +39,12 @@ def fit_preprocessing(preprocessing, model):
 
 def fits(preprocessing, model):
     """Whether a preprocessing ends in a size that a model takes, as far as both are known."""
-    prepared, wanted = prepared_size(preprocessing), image_size(model)
+    prepared, wanted = fixed_size(preprocessing), image_size(model)
     return None in (prepared, wanted) or prepared == wanted
 
 
-def prepared_size(preprocessing):
-    """Returns the (height, width) that images come to, or `None` where it depends on the image."""
+def fixed_size(preprocessing):
+    """Returns the (height, width) that all images come to; `None` if it depends on the image."""
     last = preprocessing.resize if preprocessing.crop is None else preprocessing.crop
     if isinstance(last, int):
         return None if preprocessing.crop is None else (last, last)

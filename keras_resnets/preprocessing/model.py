@@ -3,7 +3,7 @@
 import keras
 
 from keras_resnets.layers import ConvNorm
-from keras_resnets.preprocessing.fit import fits, image_size, prepared_size
+from keras_resnets.preprocessing.fit import fits, fixed_size, image_size
 from keras_resnets.preprocessing.layer import ImagePreprocessing
 from keras_resnets.preprocessing.preprocessing import Preprocessing
 
@@ -62,7 +62,7 @@ def set_preprocessing(model, preprocessing):
         )
     stem = stem_convolution(model)
     if preprocessing is not None and not fits(preprocessing, model):
-        (height, width), wanted = prepared_size(preprocessing), image_size(model)
+        (height, width), wanted = fixed_size(preprocessing), image_size(model)
         raise ValueError(
             "`preprocessing` must end in the size of the model's images, "
             f"{wanted[0]}×{wanted[1]} for {model.name!r}: its `crop` is to be that. Received: "

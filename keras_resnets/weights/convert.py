@@ -1,6 +1,7 @@
 """A checkpoint of another library in, the same model in Keras out."""
 
 import dataclasses
+import inspect
 import os
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.preprocessing import Preprocessing, set_preprocessing
 from keras_resnets.weights.families.hugging_face import HUGGING_FACE
 from keras_resnets.weights.hugging_face_config import follow_config
-from keras_resnets.weights.matching import match
+from keras_resnets.weights.layer_places import variable_shapes
+from keras_resnets.weights.matching import STEM, match
 from keras_resnets.weights.model_check import check_model
 from keras_resnets.weights.recognition import Checkpoint, recognize
 from keras_resnets.weights.source import source_arrays
@@ -27,7 +29,7 @@ def convert_weights(
     *,
     input_shape=None,
     stride_on=None,
-    classifier_activation=None,
+    classifier_activation="softmax",
     preprocessing=None,
     name=None,
 ):
@@ -39,8 +41,10 @@ def convert_weights(
     and Hugging Face have it by default; 1×1 for `keras.applications`. The `config.json` beside a
     file of Hugging Face tells it, and more; it is followed, or refused. Where there is none, and of
     a mapping, a Hugging Face network is taken to have transformers' defaults, without a warning: of
-    one with `downsample_in_bottleneck=True`, pass `stride_on="1x1"`; one with another
-    `hidden_act`, or `downsample_in_first_stage=True`, would answer wrongly.
+    one with `downsample_in_bottleneck=True`, pass `stride_on="1x1"`. Nor does an array tell of
+    another activation than ReLU, of `downsample_in_first_stage=True`, or of blurred or averaged
+    strides (timm's `resnetblur18`, `resnetaa50`): such a network is taken for its plain namesake,
+    and answers wrongly.
 
     Args:
         source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a
@@ -53,7 +57,7 @@ def convert_weights(
         input_shape: The image's shape without the batch, as in `build_model`. With another number
             of channels the stem's kernel is summed or repeated, with a warning.
         stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride.
-        classifier_activation: Activation of the classifier: `"softmax"` unless given.
+        classifier_activation: Activation of the classifier; `None` for logits.
         preprocessing: The `Preprocessing` that the model is to carry; by default, that of the
             family's published networks: torchvision's, or ImageNet's mean and deviation at 32×32
             for akamaster's CIFAR networks, or BGR less the mean colour for `keras.applications`.
@@ -93,8 +97,9 @@ def convert_weights(
     if model is None:
         model = _build(checkpoint, **own)
     else:
+        parameters = inspect.signature(convert_weights).parameters
         for argument, value in own.items():
-            if value is not None:
+            if value != parameters[argument].default:
                 raise ValueError(
                     f"`{argument}` belongs to model=None: a given model has its own. "
                     f"Received: {argument}={value!r}"
@@ -135,21 +140,25 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
     if stride_on is not None:
         check_choice("stride_on", stride_on, ("3x3", "1x1"))
         spec = dataclasses.replace(spec, stride_on=stride_on)
-    include_top = checkpoint.has_top or classes is not None
-    options = {}
-    if include_top:
-        options["classes"] = _source_classes(checkpoint) if classes is None else classes
-        if classifier_activation is not None:
-            options["classifier_activation"] = classifier_activation
-    elif classifier_activation is not None:
-        raise ValueError(
-            "`classifier_activation` belongs to a classifier, and the source has none. "
-            f"Received: classifier_activation={classifier_activation!r}"
-        )
+    if classes is None and checkpoint.has_top:
+        classes = _source_classes(checkpoint)
+    channels = _source_channels(checkpoint)
+    # Shapes can ask for any amount of memory in a few bytes: a network is built only of arrays
+    # that are all there.
+    match(checkpoint, spec, variable_shapes(spec, channels, classes))
+    include_top = classes is not None
     if input_shape is None:
-        input_shape = _source_shape(checkpoint, DEFAULT_SIZES[spec.stem] if include_top else None)
-    name = name or f"resnet{spec.depth}"
-    return build_model(spec, include_top, input_shape=input_shape, name=name, **options)
+        size = DEFAULT_SIZES[spec.stem] if include_top else None
+        is_first = keras.config.image_data_format() == "channels_first"
+        input_shape = (channels, size, size) if is_first else (size, size, channels)
+    return build_model(
+        spec,
+        include_top,
+        input_shape=input_shape,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name or f"resnet{spec.depth}",
+    )
 
 
 def _source_classes(checkpoint):
@@ -164,13 +173,10 @@ def _source_classes(checkpoint):
     return len(bias)
 
 
-def _source_shape(checkpoint, size):
+def _source_channels(checkpoint):
     family = checkpoint.family
-    name = family.names(checkpoint.spec, include_top=False)["stem_conv/conv/kernel"]
-    channels = checkpoint.arrays[name].shape[1 if family.torch_layout else 2]
-    if keras.config.image_data_format() == "channels_first":
-        return (channels, size, size)
-    return (size, size, channels)
+    name = family.names(checkpoint.spec, include_top=False)[STEM]
+    return checkpoint.arrays[name].shape[1 if family.torch_layout else 2]
 
 
 def _load(model, checkpoint, preprocessing, usual_preprocessing=None):

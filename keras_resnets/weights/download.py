@@ -6,13 +6,18 @@ import http
 import http.client
 import os
 import re
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from keras_resnets.files.errors import printable
 from keras_resnets.weights.download_progress import DownloadProgress
 
 TIMEOUT = 30.0  # seconds without a byte
+MOST_CONNECTIONS = 20
+# Seconds after the first broken connection, and at most; after each, twice as long as before.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 BLOCK = 2**18
 SCHEMES = ("http://", "https://")
 
@@ -37,13 +42,19 @@ def download(url, path, sha256, most_bytes):
         most_bytes: What the file may be at most; more is not even received.
 
     Raises:
-        DownloadError: If the address cannot be reached, or what comes is not the file.
+        DownloadError: If the address cannot be reached, what comes is not the file, or a folder is
+            in its place.
         ValueError: If the address is of another kind.
     """
-    _check_scheme(url)
+    _check_address(url)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
+    for place in (path, part):
+        if place.is_dir():
+            raise DownloadError(
+                f"{url} was not downloaded, for there is a folder in its place: {str(place)!r}"
+            )
     with _alone(path.with_name(f"{path.name}.lock")):
         if path.exists() and has_sha256(path, sha256):  # another process was faster
             return
@@ -53,6 +64,8 @@ def download(url, path, sha256, most_bytes):
                 part.unlink()
                 _receive_all(url, part, most_bytes)
         except (OSError, http.client.HTTPException) as error:
+            if part.exists() and not part.stat().st_size:
+                part.unlink()
             raise DownloadError(
                 f"{url} could not be downloaded ({_reason(error)}). Without a network, put the "
                 f"file at {str(path)!r}"
@@ -85,11 +98,14 @@ def _receive_all(url, part, most_bytes):
     """
     begun = part.stat().st_size if part.exists() else 0
     have = begun
-    while not _receive(url, part, most_bytes):
+    for connection in range(MOST_CONNECTIONS):
+        if _receive(url, part, most_bytes):
+            return begun > 0
         if part.stat().st_size <= have:
             raise OSError("the connection broke, and nothing more came")
         have = part.stat().st_size
-    return begun > 0
+        time.sleep(min(FIRST_PAUSE * 2**connection, LONGEST_PAUSE))
+    raise OSError(f"the connection broke {MOST_CONNECTIONS} times; what came is kept")
 
 
 def _receive(url, part, most_bytes):
@@ -159,9 +175,23 @@ def _alone(path):
     except ModuleNotFoundError:  # Windows
         yield
         return
-    with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    while True:
+        with open(path, "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_at(file, path):  # whoever was inside before has removed it
+                continue
+            try:
+                yield
+            finally:
+                path.unlink()
+            return
+
+
+def _is_at(file, path):
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -170,7 +200,7 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         allowed = SCHEMES if req.full_url.startswith("http://") else ("https://",)
         if not newurl.startswith(allowed):
-            raise OSError(f"it leads to {newurl}, which is not {' or '.join(allowed)}")
+            raise OSError(f"it leads to {printable(newurl)}, which is not {' or '.join(allowed)}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -192,13 +222,17 @@ def _opener():
 _OPENER = _opener()
 
 
-def _check_scheme(url):
-    if not str(url).startswith(SCHEMES):
-        raise ValueError(f"`url` must begin with http:// or https://. Received: url={url!r}")
+def _check_address(url):
+    if not re.fullmatch(r"https?://[!-~]+", str(url)):
+        raise ValueError(
+            "`url` must begin with http:// or https://, without spaces or letters beyond ASCII. "
+            f"Received: url={url!r}"
+        )
 
 
 def _reason(error):
     reason = getattr(error, "reason", None) if isinstance(error, urllib.error.URLError) else None
     if isinstance(error, urllib.error.HTTPError):
-        return f"the server answers {error.code} {error.reason}"
-    return reason or error or type(error).__name__
+        reason = f"the server answers {error.code} {error.reason}"
+    # The server's words may be of several lines, and say anything.
+    return printable(" ".join(str(reason or error or type(error).__name__).split()))

@@ -2,14 +2,12 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from keras_resnets.models import ResNetSpec
-from keras_resnets.models.spec import BLOCKS
 from keras_resnets.preprocessing import Preprocessing
-
-CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
+from keras_resnets.weights.layer_places import layer_places
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,8 +61,8 @@ class Family:
     def layer_names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
         """Returns the paths of all our layers that have variables, each with their name."""
         return {
-            template.format(**here): self.layers[template].format(**here)
-            for template, here in _places(spec, include_top)
+            place.path: self.layers[place.template].format(**place.counts)
+            for place in layer_places(spec, include_top)
         }
 
     def names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
@@ -92,35 +90,3 @@ class Family:
                     f"{' or '.join(repr(value) for value in allowed)}. "
                     f"Received: a model with {field}={getattr(spec, field)!r}"
                 )
-
-
-def place(**counts: int) -> dict[str, int]:
-    """Returns what fills in a template: the given counts from 1, and their other spellings."""
-    filled = dict(counts)
-    for name, count in counts.items():
-        filled[f"{name}0"] = count - 1
-    if "stage" in counts:
-        filled["paper_stage"] = counts["stage"] + 1
-    return filled
-
-
-def _places(spec: ResNetSpec, include_top: bool) -> Iterator[tuple[str, dict[str, int]]]:
-    """Yields the template of each of our layers that has variables, and what fills it in."""
-    yield "stem_conv/conv", {}
-    yield "stem_conv/norm", {}
-    expansion = BLOCKS[spec.block].expansion
-    channels = spec.widths[0]
-    for stage, (repeats, width) in enumerate(zip(spec.repeats, spec.widths, strict=True), 1):
-        for block in range(1, repeats + 1):
-            here = place(stage=stage, block=block)
-            for conv in range(1, CONVOLUTIONS[spec.block] + 1):
-                for part in ("conv", "norm"):
-                    template = f"stage{{stage}}_block{{block}}/conv{{conv}}/{part}"
-                    yield template, here | place(conv=conv)
-            changes = (stage > 1 and block == 1) or channels != width * expansion
-            if spec.shortcut == "B" and changes:
-                for part in ("conv", "norm"):
-                    yield f"stage{{stage}}_block{{block}}/projection/conv_norm/{part}", here
-            channels = width * expansion
-    if include_top:
-        yield "predictions", {}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import reprlib
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +35,7 @@ def follow_config(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
         if config.get(option, value) != value:
             raise ValueError(
                 f"`source` must have {option}={value!r} in its {NAME}: there is no other network "
-                f"here. Received: {option}={config[option]!r}"
+                f"here. Received: {option}={reprlib.repr(config[option])}"
             )
     if checkpoint.spec.block != "bottleneck":
         return checkpoint

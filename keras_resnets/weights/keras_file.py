@@ -1,20 +1,21 @@
 """A whole model out of a `.keras` file that a stranger may have made."""
 
 import copy
-import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
 
-from keras_resnets.files.errors import WeightsFileError
-from keras_resnets.files.keras_archive import CONFIGURATION, WEIGHTS, member_size, unpack_member
+from keras_resnets.files.errors import WeightsFileError, printable, shown
+from keras_resnets.files.keras_archive import WEIGHTS, member_size, read_configuration
+from keras_resnets.models.file_configuration import OWN
 from keras_resnets.models.weights_file import load_weights_file
 
-MOST_BYTES = 2**21  # ResNet-1202's takes 1 MB
 LEAST_BYTES_OF_A_WEIGHT = 2
-MOST_LETTERS = 300
+# HDF5 keeps its kernel and four arrays of its normalization, with a header each, in four groups.
+LEAST_BYTES_OF_A_CONVOLUTION = 1000
+MOST_LETTERS_OF_A_NAME = 200
 # What a network of this package, or one built further upon it, is made of. None of these runs code
 # that its configuration names or brings along, nor reads files.
 KERAS_CLASSES = {
@@ -32,7 +33,6 @@ KERAS_CLASSES = {
     "keras.regularizers": {"L1", "L1L2", "L2"},
     None: {"__keras_tensor__"},
 }
-OWN = "keras_resnets>"
 
 
 def load_keras_file(path):
@@ -62,7 +62,7 @@ def load_keras_file(path):
     """
     config = _read_config(path)
     config.pop("compile_config", None)
-    _check_classes(config, path)
+    _check_content(config, path)
     _check_size(config, path)
     model = _build(config, path)
     load_weights_file(model, path)
@@ -70,63 +70,82 @@ def load_keras_file(path):
 
 
 def _read_config(path):
-    with open(path, "rb"):  # that there is none is no error of the file
-        pass
     try:
-        config = json.loads(unpack_member(path, CONFIGURATION, MOST_BYTES).getvalue())
+        config = read_configuration(path)
     except WeightsFileError as error:
         raise _refusal(path, error.reason) from error
-    except (ValueError, RecursionError) as error:
-        raise _refusal(path, f"its configuration is no JSON ({error})") from error
-    if not isinstance(config, dict):
-        raise _refusal(path, "its configuration is no object")
+    if config is None:
+        raise _refusal(path, "it has no configuration")
     return config
 
 
-def _check_classes(config, path):
-    """Raises unless every class that a configuration names, at any depth, is allowed."""
+def _check_content(config, path):
+    """Raises unless all classes that a configuration names are allowed, and all names are plain."""
+    for value in _objects(config):
+        if "class_name" in value and not _is_allowed(value):
+            named = shown(f"{value.get('module')}.{value['class_name']}")
+            raise _refusal(path, f"it names {named}, which is not on the list of what it may")
+        name = value.get("name")
+        if isinstance(name, str) and not (
+            name.isprintable() and len(name) <= MOST_LETTERS_OF_A_NAME
+        ):
+            raise _refusal(path, f"it has a name that is long or not printable, {shown(name)}")
+
+
+def _check_size(config, path):
+    """Raises if a configuration asks for more than the file has bytes for; builds no array."""
+    # The limit is that of what the loading of the weights unpacks.
+    try:
+        size = member_size(path, WEIGHTS)
+    except WeightsFileError as error:
+        raise _refusal(path, error.reason) from error
+    # A number alone makes these; counting them one by one would take its time.
+    depths = (value.get("depth") for value in _objects(config))
+    convolutions = sum(depth for depth in depths if isinstance(depth, int) and depth > 0)
+    _check_room(path, "convolutions", convolutions, size // LEAST_BYTES_OF_A_CONVOLUTION)
+    weights = _count_weights(config, path)
+    _check_room(path, "weights", weights, size // LEAST_BYTES_OF_A_WEIGHT)
+
+
+def _check_room(path, things, count, most):
+    if count > most:
+        raise _refusal(
+            path,
+            f"its configuration asks for {count:,} {things}, of which its {WEIGHTS!r} has room "
+            f"for {most:,} at most",
+        )
+
+
+def _count_weights(config, path):
+    """Returns how many weights a model would have, without values for any."""
+    config = copy.deepcopy(config)  # Keras takes it apart
+    for value in _objects(config):
+        if value.get("class_name") == "Normalization" and isinstance(value.get("config"), dict):
+            # It makes two arrays while it is built, of the image's size along its axes. A layer
+            # with two weights of these shapes stands for it.
+            kept = {key: value["config"][key] for key in ("name", "axis") if key in value["config"]}
+            value |= {"class_name": "LayerNormalization", "config": kept}
+
+    def count():
+        with keras.StatelessScope(initialize_variables=False):
+            return sum(math.prod(weight.shape) for weight in _build(config, path).weights)
+
+    # Keras lists, thread by thread, variables that are yet to get their values. These never shall:
+    # their list ends with a thread of its own.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(count).result()
+
+
+def _objects(config):
+    """Yields all dictionaries of a configuration, at any depth."""
     pending = [config]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
-            if "class_name" in value and not _is_allowed(value):
-                named = f"{value.get('module')}.{value['class_name']}"
-                raise _refusal(path, f"it names {named}, which is not on the list of what it may")
+            yield value
             pending += value.values()
         elif isinstance(value, list):
             pending += value
-
-
-def _check_size(config, path):
-    """Raises if a configuration asks for more weights than the file has bytes for."""
-    # The limit is that of what the loading of the weights unpacks.
-    most_weights = _weights_bytes(path) // LEAST_BYTES_OF_A_WEIGHT
-    with ThreadPoolExecutor(1) as thread:
-        weights = thread.submit(_count_weights, config, path).result()
-    if weights > most_weights:
-        raise _refusal(
-            path,
-            f"its configuration asks for {weights:,} weights, of which its {WEIGHTS!r} has room "
-            f"for {most_weights:,} at most",
-        )
-
-
-def _weights_bytes(path):
-    try:
-        return member_size(path, WEIGHTS)
-    except WeightsFileError as error:
-        raise _refusal(path, error.reason) from error
-
-
-def _count_weights(config, path):
-    """Returns how many weights a model would have. Must be run in a thread that ends with it.
-
-    In Keras's stateless scope, variables have shapes and no values until the scope is left. It is
-    not left here, so that they never get any; scopes and what waits for them belong to a thread.
-    """
-    keras.StatelessScope().__enter__()
-    model = _build(copy.deepcopy(config), path)  # Keras takes it apart
-    return sum(math.prod(weight.shape) for weight in model.weights)
 
 
 def _build(config, path):
@@ -134,7 +153,7 @@ def _build(config, path):
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     except Exception as error:  # what Keras raises of a wrong configuration has no common base
         # Its errors repeat the configuration around each layer; the innermost says what is wrong.
-        reason = str(error).rpartition("Exception encountered: ")[2][:MOST_LETTERS]
+        reason = printable(str(error).rpartition("Exception encountered: ")[2])
         raise _refusal(path, f"Keras cannot build its model ({reason})") from error
     if not isinstance(model, keras.Model):
         raise _refusal(path, "it describes no model")

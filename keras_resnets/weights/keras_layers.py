@@ -4,12 +4,14 @@ import os
 import re
 from pathlib import Path
 
-from keras_resnets.files.errors import WeightsFileError
+from keras_resnets.files.errors import WeightsFileError, shown
 from keras_resnets.files.file_kind import file_kind
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
+from keras_resnets.weights.families.keras_applications import KERAS_APPLICATIONS
 
 LAYERS = "layers/"
+FIRST_LAYER = KERAS_APPLICATIONS.layers["stem_conv/conv"]
 # What Keras only numbers in a file, in its order, by the class of the layer as its key has it.
 VARIABLES = {
     "conv2d": ("kernel", "bias"),
@@ -40,9 +42,25 @@ def named_by_layers(arrays, path):
             continue
         name = _name(key, names)
         if name in named:
-            raise WeightsFileError(f"The file must hold each array once, not {name!r} twice.", path)
+            raise WeightsFileError(
+                f"The file must hold each array once, not {shown(name)} twice.", path
+            )
         named[name] = array
     return named
+
+
+def is_of_another_library(path):
+    """Whether a file of Keras holds a network of `keras.applications`, by its layers' names.
+
+    What cannot be read is not: whoever reads it as ours says what is wrong.
+
+    Args:
+        path: Path of an existing `.weights.h5` or `.keras` file.
+    """
+    try:
+        return FIRST_LAYER in _layer_names(Path(path)).values()
+    except WeightsFileError:
+        return False
 
 
 def _name(key, names):
@@ -62,10 +80,9 @@ def _layer_names(path):
         # `read_arrays` has read it whole, so its size is no matter any more.
         source = unpack_member(path, WEIGHTS, most_bytes=2 * os.path.getsize(path) + 2**26)
     with read_hdf5(source, most_bytes=0) as root:
+        layers = root.groups["layers"].groups if "layers" in root.groups else {}
         groups = {
-            key: group.groups["vars"]
-            for key, group in root.groups["layers"].groups.items()
-            if "vars" in group.groups
+            key: group.groups["vars"] for key, group in layers.items() if "vars" in group.groups
         }
         if not all("name" in group.attributes for group in groups.values() if group.arrays):
             raise WeightsFileError(

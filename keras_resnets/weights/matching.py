@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from keras_resnets.files.errors import shown
 from keras_resnets.layers import BatchNormalization
 from keras_resnets.models import ResNetSpec
 from keras_resnets.weights.problems import Problems
@@ -94,7 +95,7 @@ def _left_over(checkpoint, spec):
         *_bias_names(family, spec).values(),
         *_names_left_out(family, spec),
     }
-    return [repr(given) for name, given in checkpoint.given_names.items() if name not in known]
+    return [shown(given) for name, given in checkpoint.given_names.items() if name not in known]
 
 
 def _to_our_layout(array, path, family):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_resnets.files.errors import shown
 from keras_resnets.weights.recognition import Checkpoint
 
 
@@ -36,12 +37,13 @@ class Problems:
         if array.shape != wanted or not _is_float(array):
             # Both shapes in the file's order of axes, or they could not be compared.
             self.misshapen.append(
-                f"{given!r} is {array.dtype} {array.shape}, must be float {wanted}, {use} {path!r}"
+                f"{shown(given)} is {array.dtype} {array.shape}, must be float {wanted}, "
+                f"{use} {path!r}"
             )
         elif not _fits_float32(array):
-            self.unsound.append(f"{given!r} holds NaN or infinity, {use} {path!r}")
+            self.unsound.append(f"{shown(given)} holds NaN or infinity, {use} {path!r}")
         elif path.endswith("/moving_variance") and array.min(initial=0) < 0:
-            self.unsound.append(f"{given!r} holds a negative variance, {use} {path!r}")
+            self.unsound.append(f"{shown(given)} holds a negative variance, {use} {path!r}")
 
     def raise_if_any(self):
         """Raises one `ValueError` that lists everything."""

@@ -6,9 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnets.files.errors import shown
 from keras_resnets.models import ResNetSpec
 from keras_resnets.weights.families import FAMILIES
-from keras_resnets.weights.family import Family, place
+from keras_resnets.weights.family import Family
+from keras_resnets.weights.layer_places import count_from_one
+
+# ResNet-1202, the deepest that was published, has 600. Keras builds a model by a call within a call
+# for each, of which Python allows 1000.
+MOST_BLOCKS = 700
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,18 +40,34 @@ def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
     """Returns the checkpoint that the most arrays' names, and shapes, speak for.
 
     Raises:
-        ValueError: If the arrays are not those of a residual network of a known family.
+        ValueError: If the arrays are not those of a residual network of a known family, or of one
+            whose stem is wider or narrower than its first stage.
     """
     candidates = [checkpoint for family in FAMILIES if (checkpoint := _read(family, arrays))]
     if not candidates:
-        some = ", ".join(repr(name) for name in list(arrays)[:5]) or "no arrays"
+        some = ", ".join(shown(name) for name in list(arrays)[:5]) or "no arrays"
         raise ValueError(
             "`source` must hold a residual network of one of the families "
             f"{', '.join(family.name for family in FAMILIES)}; what a model of this package saved "
             f"belongs in its factory's `weights`. Received: {some}"
             f"{', …' if len(arrays) > 5 else ''}"
         )
-    return max(candidates, key=_agreement)
+    checkpoint = max(candidates, key=_agreement)
+    _check_stem(checkpoint)
+    return checkpoint
+
+
+def _check_stem(checkpoint):
+    """Hugging Face's `embedding_size` allows for what would be misshapen in layer after layer."""
+    family, width = checkpoint.family, checkpoint.spec.widths[0]
+    name = family.names(checkpoint.spec, include_top=False)["stem_conv/conv/kernel"]
+    filters = checkpoint.arrays[name].shape[0 if family.torch_layout else 3]
+    if filters != width:
+        raise ValueError(
+            "`source` must hold a network whose stem has as many filters as the blocks of its "
+            "first stage are wide: there is no other here. "
+            f"Received: a stem of {filters}, blocks of {width}"
+        )
 
 
 def _agreement(checkpoint):
@@ -69,7 +91,8 @@ def _read(family: Family, arrays) -> Checkpoint | None:
         return None
     if doubled:
         raise ValueError(
-            f"`source` must hold each array once. Received: {doubled[0]!r} and {doubled[1]!r}"
+            "`source` must hold each array once. "
+            f"Received: {shown(doubled[0])} and {shown(doubled[1])}"
         )
     head = family.layers["predictions"] + family.separator
     has_top = any(name.startswith(head) for name in canonical_arrays)
@@ -79,7 +102,7 @@ def _read(family: Family, arrays) -> Checkpoint | None:
 def _read_spec(family, shapes) -> ResNetSpec | None:
     def find(template, **counts):
         """Returns the shape of a convolution's kernel as (height, width, in, out), or `None`."""
-        name = family.layers[template].format(**place(**counts))
+        name = family.layers[template].format(**count_from_one(**counts))
         shape = shapes.get(f"{name}{family.separator}{family.variables['conv']['kernel']}", ())
         if len(shape) != 4:
             return None
@@ -100,6 +123,11 @@ def _read_spec(family, shapes) -> ResNetSpec | None:
         widths.append(first[3])
     if not repeats:
         return None
+    if sum(repeats) > MOST_BLOCKS:
+        raise ValueError(
+            f"`source` must hold a network of at most {MOST_BLOCKS:,} blocks. "
+            f"Received: {sum(repeats):,}"
+        )
     options: dict[str, Any] = {"shortcut": family.shortcuts[0]}
     if options["shortcut"] == "A":
         if any(find(projection, stage=stage + 1, block=1) for stage in range(len(repeats))):

@@ -19,8 +19,8 @@ def source_arrays(source):
             and with a gradient, too), or a Keras model.
 
     Raises:
-        ValueError: If the file cannot be read, or two arrays share a name.
-        FileNotFoundError: If there is no such file.
+        WeightsFileError: If there is no such file, or it cannot be read. It is a `ValueError`.
+        ValueError: If two arrays share a name.
         TypeError: If it is none of these, or a value is not an array of floats.
     """
     if isinstance(source, keras.Model):

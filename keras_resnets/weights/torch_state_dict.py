@@ -44,7 +44,10 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
     known = torch_families[check_choice("family", family, torch_families)]
     if path is not None:
         _check_path(path)
-    spec = check_model(model, known)
+    try:
+        spec = check_model(model, known)
+    except ValueError as error:
+        raise ValueError(f"{error}{_advice(model, torch_families)}") from error
     if known.name == "torchvision" and spec.stride_on == "1x1":
         raise ValueError(
             "The torchvision networks have stride_on='3x3', and would compute something else with "
@@ -108,3 +111,14 @@ def _write(path, arrays):
     finally:
         with contextlib.suppress(OSError):  # where none can be made, none can be taken away
             unfinished.unlink()
+
+
+def _advice(model, families):
+    """Names the families that have such a network, if any has."""
+    for family in families.values():
+        try:
+            check_model(model, family)
+        except (TypeError, ValueError):
+            continue
+        return f". Under the names of family={family.name!r} it can be written"
+    return ""

@@ -143,3 +143,10 @@ def test_an_error_names_the_path_and_is_a_value_error(tmp_path):
     assert caught.value.path == tmp_path / "absent.pt"
     with pytest.raises(WeightsFileError, match="existing file"):
         read_arrays(tmp_path)
+
+
+def test_of_a_folder_the_file_in_it_is_named(tmp_path):
+    """Hugging Face's `save_pretrained` writes a folder."""
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(WeightsFileError, match=r"In this folder that is '.*/model\.safetensors'"):
+        read_arrays(tmp_path)

@@ -11,7 +11,7 @@ import pytest
 import keras_resnets
 from keras_resnets import Preprocessing, ResNetSpec, build_model, model_preprocessing
 from keras_resnets.files import WeightsFileError
-from keras_resnets.models.file_configuration import MOST_BYTES
+from keras_resnets.files.keras_archive import MOST_CONFIGURATION_BYTES
 from keras_resnets.models.option_error import OptionError
 from keras_resnets.models.weights_file import load_weights_file
 
@@ -97,9 +97,9 @@ def rewritten(path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: b"{", "configuration in JSON"),
-        (lambda content: b"[" * 100_000, "configuration in JSON"),
-        (lambda content: b" " * (MOST_BYTES + 1), "unpacks to 33,554,433 bytes"),
+        (lambda content: b"{", "configuration is no JSON"),
+        (lambda content: b"[" * 100_000, "configuration is no JSON"),
+        (lambda content: b" " * (MOST_CONFIGURATION_BYTES + 1), "unpacks to 2,097,153 bytes"),
         (
             lambda content: content.replace(b'"end"', b'"%s"' % (b"x" * 1000)),
             r"zero_pad='x+\.\.\.",

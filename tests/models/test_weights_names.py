@@ -179,6 +179,20 @@ def test_a_renamed_layer_is_another_one(saved):
         build_model(SPEC, input_shape=SHAPE, classes=2, weights=path)
 
 
+def test_a_layer_of_the_file_alone_is_named_without_its_whole_name_and_list(saved):
+    _, folder = saved
+    path = folder / "net.weights.h5"
+    with h5py.File(path, "a") as file:
+        variables = file.create_group("layers/dense_1/vars")
+        variables.attrs["name"] = "\x1b" * 900
+        for number in range(1000):
+            variables[str(number)] = np.zeros((1, 1), "float32")
+    with pytest.raises(ValueError, match=r"differs is '\\x1b.*the model has no such") as raised:
+        build_model(SPEC, input_shape=SHAPE, classes=2, weights=path)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 1500
+
+
 def test_two_layers_of_one_name(saved):
     _, folder = saved
     path = folder / "net.weights.h5"
@@ -286,6 +300,26 @@ class TestArchives:
         monkeypatch.setattr("keras_resnets.models.weights_file.SLACK", 0)
         self.write(tmp_path / "net.keras", bytes(10**6), zipfile.ZIP_DEFLATED)
         self.refuse(tmp_path / "net.keras", r"unpacks to 1,000,000 bytes, \d+,\d+ are allowed")
+
+    def test_a_packed_size_that_is_a_lie(self, tmp_path):
+        """Of 100 million zeros in 100 kB the directory says that they take 90 MB."""
+        path = tmp_path / "net.keras"
+        self.write(path, bytes(10**8), zipfile.ZIP_DEFLATED)
+        content = bytearray(path.read_bytes())
+        entry = content.rindex(b"PK\x01\x02")
+        content[entry + 20 : entry + 24] = (9 * 10**7).to_bytes(4, "little")
+        path.write_bytes(content)
+        tracemalloc.start()
+        self.refuse(path, "no sound archive .The archive's members must not overlap")
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+        tracemalloc.stop()
+
+    def test_damage(self, saved):
+        _, folder = saved
+        content = bytearray((folder / "net.keras").read_bytes())
+        content[content.index(b"\x89HDF") + 5000] ^= 1
+        (folder / "damaged.keras").write_bytes(content)
+        self.refuse(folder / "damaged.keras", "'model.weights.h5' is damaged")
 
     def test_a_size_that_is_a_lie(self, tmp_path):
         """The directory says 1,000 bytes; 100 million would come out."""

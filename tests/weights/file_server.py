@@ -50,6 +50,10 @@ class FileServer:
                 if self.path == "/missing":
                     self.send_error(404)
                     return
+                if self.path == "/loud":
+                    self.send_response_only(404, "\x1b[31m" + "x" * 10_000)
+                    self.end_headers()
+                    return
                 self._send_file(wanted if serving.knows_ranges else None)
 
             def _send_file(self, wanted):

@@ -9,7 +9,7 @@ import pytest
 
 import keras_resnets
 from keras_resnets import convert_weights, model_preprocessing, model_spec
-from keras_resnets.weights import load_foreign_weights
+from keras_resnets.weights.convert import load_foreign_weights
 from tests.weights.states import random_state, torchvision_entries
 
 ENTRIES = torchvision_entries("basic", (1, 2), widths=(4, 6), classes=5)
@@ -161,6 +161,57 @@ def test_numbers_that_no_network_has_are_refused(state, name, value, message):
         convert_weights(state, model)
     for after, once in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(after, once)
+
+
+def many_blocks(state):
+    names = [f"layer1.{number}.conv1.weight" for number in range(1, 700)]
+    return state | dict.fromkeys(names, state["layer1.0.conv1.weight"])
+
+
+def vast_widths(state):
+    """Convolutions of a billion filters over no channels, in no bytes at all."""
+    return {
+        "conv1.weight": np.zeros((10**9, 0, 7, 7), "float32"),
+        "layer1.0.conv1.weight": np.zeros((10**9, 0, 3, 3), "float32"),
+        "fc.bias": state["fc.bias"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (many_blocks, r"at most 700 blocks\. Received: 702"),
+        (vast_widths, r"misshapen: 'layer1\.0\.conv1\.weight' is float32 \(1000000000, 0, 3, 3\)"),
+        (lambda state: state | {"ema": np.zeros(2)}, "surplus: 'ema'"),
+    ],
+)
+def test_nothing_is_built_of_arrays_that_are_not_all_there(state, change, message, monkeypatch):
+    def build(*arguments, **options):
+        pytest.fail("a model was built")
+
+    monkeypatch.setattr("keras_resnets.weights.convert.build_model", build)
+    with pytest.raises(ValueError, match=message):
+        convert_weights(change(state))
+
+
+def test_a_classifier_s_activation_is_what_build_model_takes_it_for(state):
+    model = convert_weights(state, classifier_activation=None, **SIZE)
+    assert model.layers[-1].activation is keras.activations.linear
+    assert convert_weights(state, **SIZE).layers[-1].activation is keras.activations.softmax
+    with pytest.raises(ValueError, match="classifier_activation` belongs to model=None"):
+        convert_weights(state, model, classifier_activation=None)
+
+
+def test_a_stem_of_other_filters_than_the_first_stage_is_named(state):
+    """Hugging Face's `embedding_size` may differ from the width of the blocks behind it."""
+    wide = torchvision_entries("basic", (1, 2), widths=(8, 6), classes=5)
+    state |= {
+        name: array
+        for name, array in random_state(wide).items()
+        if name.startswith(("conv1", "bn1"))
+    }
+    with pytest.raises(ValueError, match=r"as many filters as .*Received: a stem of 8, .* of 4"):
+        convert_weights(state)
 
 
 def test_two_arrays_of_one_name_are_refused(state):

@@ -70,6 +70,48 @@ def test_where_nothing_more_comes_it_ends_and_keeps_what_came(server, path):
     assert server.asked[-1][1] == "bytes=400000-"
 
 
+def test_a_server_that_gives_a_byte_a_connection_is_left(server, path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    server.breaks_after = [1] * 100
+    with pytest.raises(DownloadError, match="the connection broke 20 times; what came is kept"):
+        fetch(server, path)
+    assert len(server.asked) == 20
+    assert pauses[:3] == [0.1, 0.2, 0.4]
+    assert pauses[-1] == 10
+    assert part_of(path).stat().st_size == 20
+
+
+def test_what_a_server_says_is_one_line_that_no_terminal_obeys(server, path):
+    server.redirects["/circle"] = f"{server.address}/circle"
+    for name in ("/circle", "/loud"):
+        with pytest.raises(DownloadError, match="the server answers") as raised:
+            fetch(server, path, name)
+        assert str(raised.value).isprintable()
+        assert len(str(raised.value)) < 1000
+
+
+def test_a_failure_leaves_nothing_empty_behind(server, path):
+    with pytest.raises(DownloadError, match="404"):
+        fetch(server, path, "/missing")
+    assert list(path.parent.iterdir()) == []
+    fetch(server, path)
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("place", ["weights.pth", "weights.pth.part"])
+def test_a_folder_in_its_place_is_named(server, path, place):
+    (path.parent / place).mkdir(parents=True)
+    with pytest.raises(DownloadError, match=r"a folder in its place: '.*/weights.pth(.part)?'$"):
+        fetch(server, path)
+    assert server.asked == []
+
+
+def test_an_address_with_control_characters_is_no_matter_of_the_network(path):
+    with pytest.raises(ValueError, match="`url` must begin with"):
+        download("http://127.0.0.1/a\nb", path, DIGITS, 1)
+
+
 def test_a_server_without_ranges_begins_anew(server, path):
     server.knows_ranges = False
     server.breaks_after = [400_000]
@@ -118,7 +160,7 @@ def test_what_is_too_large_is_not_received(server, path, says_length):
     with pytest.raises(DownloadError, match="500,000"):
         fetch(server, path, most_bytes=500_000)
     assert not path.exists()
-    assert part_of(path).stat().st_size == 0
+    assert not part_of(path).exists()
 
 
 def test_a_redirect_is_followed_with_its_range(server, path):
@@ -156,7 +198,7 @@ def test_without_a_server_the_error_says_what_to_do(path):
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/a", "weights.pth"])
 def test_only_http_is_asked(path, url):
-    with pytest.raises(ValueError, match=r"must begin with http:// or https://. Received"):
+    with pytest.raises(ValueError, match=r"must begin with http:// or https://"):
         download(url, path, DIGITS, 2_000_000)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import keras_resnets
 from keras_resnets import convert_weights
+from keras_resnets.cli.open_model import open_model
 from keras_resnets.weights.source import source_arrays
 
 
@@ -130,3 +131,49 @@ def test_files_without_names_or_with_one_twice_are_refused(small, tmp_path):
         del file["layers/conv2d/vars"].attrs["name"]
     with pytest.raises(ValueError, match=r"must name its layers.*give the model\. Received: path="):
         convert_weights(path)
+
+
+def small_original():
+    """A bottleneck under the names of `keras.applications`; what is wired to what is no matter."""
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(2, 7, name="conv1_conv")(image)
+    x = keras.layers.BatchNormalization(name="conv1_bn")(x)
+    shapes = {0: (8, 1), 1: (2, 1), 2: (2, 3), 3: (8, 1)}
+    sums = []
+    for number, (filters, size) in shapes.items():
+        y = x if number < 2 else sums[-1]
+        y = keras.layers.Conv2D(filters, size, padding="same", name=f"conv2_block1_{number}_conv")(
+            y
+        )
+        sums.append(keras.layers.BatchNormalization(name=f"conv2_block1_{number}_bn")(y))
+    x = keras.layers.GlobalAveragePooling2D()(sums[0] + sums[-1])
+    return keras.Model(image, keras.layers.Dense(2, name="predictions")(x))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_factory_and_the_command_read_its_files_as_well(suffix, tmp_path):
+    original = small_original()
+    path = tmp_path / f"original{suffix}"
+    original.save(path) if suffix == ".keras" else original.save_weights(path)
+    expected = convert_weights(original)
+    spec = keras_resnets.ResNetSpec(block="bottleneck", repeats=(1,), widths=(2,))
+    with pytest.warns(UserWarning, match="stride_on is the file's, '1x1', not '3x3'"):
+        built = keras_resnets.build_model(spec, classes=2, weights=path)
+    opened = open_model(str(path))
+    for model in (built, opened):
+        assert keras_resnets.model_spec(model) == keras_resnets.model_spec(expected)
+        for ours, theirs in zip(model.get_weights(), expected.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_of_a_fine_tuned_model_the_backbone_is_converted():
+    """As docs/converting.md says."""
+    backbone = small_original()
+    backbone = keras.Model(backbone.input, backbone.layers[-2].output, name="resnet50")
+    image = keras.Input((64, 64, 3))
+    tuned = keras.Model(image, keras.layers.Dense(3, name="head")(backbone(image)))
+    with pytest.raises(ValueError, match="surplus: 'head/kernel'"):
+        convert_weights(tuned)
+    converted = convert_weights(tuned.get_layer("resnet50"))
+    kernel = converted.get_layer("stem_conv").conv.kernel
+    np.testing.assert_array_equal(kernel, backbone.get_layer("conv1_conv").kernel)

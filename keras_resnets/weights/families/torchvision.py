@@ -1,7 +1,8 @@
 """The names of torchvision and of timm, for ResNet-18 to ResNet-152.
 
-timm's `resnet18` to `resnet152` have torchvision's names and arithmetic; its variants with another
-stem, pooling or attention (`resnet50d`, `seresnet50`) have names of their own, which are refused.
+timm's `resnet18` to `resnet152` have torchvision's names and arithmetic. Variants of other arrays
+(`resnet50d`, `seresnet50`) are refused; those that differ in what has none (blurred or averaged
+strides as in `resnetblur18` and `resnetaa50`, another `act_layer`) look the same in a file.
 """
 
 from keras_resnets.preprocessing import Preprocessing

@@ -1,0 +1,27 @@
+"""The shapes of a network's variables, without the network."""
+
+import dataclasses
+
+import pytest
+
+from keras_resnets import ResNetSpec, build_model
+from keras_resnets.weights.layer_places import variable_shapes
+
+BASIC = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 6), stem="cifar", shortcut="A")
+BOTTLENECK = ResNetSpec(block="bottleneck", repeats=(2, 1), widths=(2, 4))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        BASIC,
+        dataclasses.replace(BASIC, shortcut="B", stem="imagenet", widths=(4, 4)),
+        BOTTLENECK,
+        dataclasses.replace(BOTTLENECK, stride_on="1x1"),
+    ],
+)
+@pytest.mark.parametrize("classes", [5, None])
+def test_they_are_those_of_the_model_that_is_built(spec, classes):
+    model = build_model(spec, classes is not None, input_shape=(16, 16, 2), classes=classes)
+    expected = {weight.path: tuple(weight.shape) for weight in model.weights}
+    assert variable_shapes(spec, 2, classes) == expected
