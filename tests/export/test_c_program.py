@@ -18,7 +18,7 @@ from tests.export.networks import NAMES, classifier
 from tests.subprocesses import ROOT
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.soak,
     pytest.mark.skipif(BACKEND != "tensorflow", reason="needs TensorFlow"),
     pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler"),
 ]
