@@ -143,10 +143,14 @@ def plot_lesions(errors):
     """
     _check_lines("errors", errors, _is_number)
     figure, (axes,) = panels(1)
+    blocks = list(dict.fromkeys(block for line in errors.values() for block in line))
     for index, (label, line) in enumerate(errors.items()):
-        percent = [100 * value for value in line.values()]
-        axes.plot(range(1, len(percent) + 1), percent, label=label, **line_style(index))
-    axes.set_xlabel("block that is left out, from the input on")
+        places = [blocks.index(block) for block in line]
+        axes.plot(
+            places, [100 * value for value in line.values()], label=label, **line_style(index)
+        )
+    axes.set_xticks(range(len(blocks)), blocks, rotation=90, fontsize="small")
+    axes.set_xlabel("block that is left out")
     axes.set_ylabel("error (%)")
     axes.set_ylim(bottom=0)
     legend(axes)

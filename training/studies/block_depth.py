@@ -123,14 +123,15 @@ def report(outcome):
 
 
 def _answer(outcome):
-    worse = outcome.every_seed("ReLU, 1 a block", "ReLU, 2 a block", test_error)
+    one, two = "ReLU, 1 a block", "ReLU, 2 a block"
+    worse, better = (outcome.every_seed(*pair, test_error) for pair in ((one, two), (two, one)))
     identity = outcome.computed["merged"]["identity"]
     return (
         "In inference and before its activation, a block over one layer is a single layer, (W + I) "
         f"x + b: merged into one kernel, it gives the same outputs to {identity:.0e}. Trained at "
         "equal depth, width and cost with ReLU, blocks of one, two and three layers ended with "
         f"{_errors(outcome, 'ReLU')} test error; one layer was worse than two for {worse[0]} of "
-        f"{worse[1]} seeds."
+        f"{worse[1]} seeds, and better for {better[0]}."
     )
 
 

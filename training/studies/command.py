@@ -59,8 +59,14 @@ def study_command(
     if render:
         _check_unused("--render", quick=quick, seeds=seeds, data_dir=data_dir)
         if not output.is_dir():
-            raise ValueError(f"`output` must hold outcomes to render. Received: {str(output)!r}")
+            raise ValueError(
+                f"`output` must be a folder with outcomes. Received: output={str(output)!r}"
+            )
         chosen = [STUDIES[name]] if name else [*STUDIES.values()]
+        if not any(load_outcomes(each, output) for each in chosen):
+            raise ValueError(
+                f"`output` must hold outcomes to render. Received: output={str(output)!r}"
+            )
         pages = [write_page(each, output) for each in chosen if name or load_outcomes(each, output)]
         pages.append(write_index([*STUDIES.values()], output))
         for page in pages:

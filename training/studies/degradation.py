@@ -9,7 +9,6 @@ from keras_resnets.analysis import (
     assert_same_cost,
     count_macs,
     count_parameters,
-    plot_gradient_norms,
 )
 from training.studies.reading import (
     CURVES_CAPTION,
@@ -17,8 +16,6 @@ from training.studies.reading import (
     ERROR_HEADER,
     draw_curves,
     error_columns,
-    mean_by_key,
-    observed,
     train_loss,
 )
 from training.studies.recipes import cifar_spec, study_recipe
@@ -57,15 +54,11 @@ def report(outcome):
             label,
             f"{outcome.computed[label.split()[1]]['parameters']:,}",
             *error_columns(outcome.of(label)),
-            spread(outcome.values(label, _least_gradient), 4),
+            spread(outcome.values(label, _median_gradient), 4),
         ]
         for label in outcome.labels
     ]
-    gradients = {
-        label: mean_by_key([observed(trial, "gradient_norms") for trial in outcome.of(label)])
-        for label in outcome.labels
-    }
-    header = ["network", "parameters at 32×32×3", *ERROR_HEADER, "least gradient norm of a kernel"]
+    header = ["network", "parameters at 32×32×3", *ERROR_HEADER, "median gradient norm"]
     return Report(
         answer=_answer(outcome),
         details=_gradients(outcome),
@@ -77,10 +70,6 @@ def report(outcome):
         tables={END_CAPTION: (header, rows)},
         figures={
             "curves": (draw_curves(outcome), CURVES_CAPTION),
-            "gradients": (
-                plot_gradient_norms(gradients),
-                "Norm of the loss's gradient for each kernel at the end of training.",
-            ),
         },
     )
 
@@ -104,23 +93,24 @@ def _gradients(outcome):
     begin, end = (
         np.divide(
             *(
-                np.mean(outcome.values(f"{kind} {deep}", functools.partial(_least_gradient, at=at)))
+                np.mean(
+                    outcome.values(f"{kind} {deep}", functools.partial(_median_gradient, at=at))
+                )
                 for kind in KINDS
             )
         )
         for at in (0, -1)
     )
     return (
-        f"Is it vanishing gradients? The least gradient norm of any kernel of the plain network of "
-        f"{deep} layers was {begin:.2g} times that of its twin at the first evaluation, and "
-        f"{end:.2g} times in the end, when the two had not the same left to learn: gradients that "
-        "vanish would be smaller by orders of magnitude. The study of [gradients](gradients.md) "
-        "looks at every layer."
+        f"Is it vanishing gradients? The median gradient norm of the plain network's kernels was, "
+        f"at {deep} layers, {begin:.2g} times that of its twin at the first evaluation and "
+        f"{end:.2g} times in the end, when the two had not the same left to learn. The study of "
+        "[gradients](gradients.md) looks at every layer, and at where training begins."
     )
 
 
-def _least_gradient(trial, at=-1):
-    return min(trial.metrics[at]["observed"]["gradient_norms"].values())
+def _median_gradient(trial, at=-1):
+    return float(np.median([*trial.metrics[at]["observed"]["gradient_norms"].values()]))
 
 
 STUDY = Study(

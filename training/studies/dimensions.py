@@ -79,10 +79,11 @@ def report(outcome):
     first = outcome.computed["transitions"][0]
     return Report(
         answer=(
-            f"Where a stage begins, x is {_shape(first['x'])} and F(x) {_shape(first['F(x)'])}, "
-            "so x is subsampled and padded with channels of zeros, which costs nothing, or "
-            f"projected by a strided 1×1 convolution, here with {first['parameters']:,} "
-            f"parameters. {beside(outcome, padded)}"
+            "Where the second stage of a ResNet-20 for 32×32 pixels begins, x is "
+            f"{_shape(first['x'])} and F(x) {_shape(first['F(x)'])}, so x is subsampled and padded "
+            "with channels of zeros, which costs nothing, or projected by a strided 1×1 "
+            f"convolution, here with {first['parameters']:,} parameters. "
+            f"{beside(outcome, padded)}"
         ),
         details=f"Where they are added as they are, Keras says: “{outcome.computed['error']}”",
         limits=SHORT_RUNS,
@@ -107,8 +108,9 @@ STUDY = Study(
     title="What happens when F(x) and x differ in shape?",
     background="""
 A sum needs two terms of one shape. Within a stage they have it, and the shortcut is x itself. Where
-a stage begins, F halves the height and the width and doubles the channels; the shortcut then has to
-follow ([He et al., 2015](https://arxiv.org/abs/1512.03385), equation 2 and section 3.3).
+a stage but the first begins, F halves the height and the width and doubles the channels; the
+shortcut then has to follow ([He et al., 2015](https://arxiv.org/abs/1512.03385), equation 2 and
+section 3.3).
 """,
     contenders=contenders,
     compute=compute,

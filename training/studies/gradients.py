@@ -9,7 +9,7 @@ from keras_resnets.analysis.plot_style import legend, line_style, log_scale, pan
 from training.studies import observer
 from training.studies.degradation import DEPTHS, KINDS, twins
 from training.studies.initial_gradients import EXAMPLES, WITHOUT, initial_norms
-from training.studies.reading import SHORT_RUNS, mean_by_key, observed, train_loss
+from training.studies.reading import SHORT_RUNS, decay_alone, mean_by_key, observed, train_loss
 from training.studies.study import Report, Study, spread
 
 # Of the networks without batch norm; with 0.1 the loss of the deep residual one is soon NaN.
@@ -48,8 +48,8 @@ def report(outcome):
             label,
             *_extremes(initial[label]),
             *_extremes(norms[label]),
-            spread([min(_inner(trial)) for trial in outcome.of(label)], 3),
-            spread([float(np.median(_inner(trial))) for trial in outcome.of(label)], 3),
+            spread([min(_inner(trial)) for trial in outcome.of(label)], percent=True),
+            spread([np.median(_inner(trial)) for trial in outcome.of(label)], percent=True),
             spread(outcome.values(label, train_loss), 3),
         ]
         for label in outcome.labels
@@ -62,11 +62,11 @@ def report(outcome):
     header = [
         "network",
         "least norm at first",
-        "greatest ÷ least",
+        "greatest ÷ least at first",
         "least norm in the end",
-        "greatest ÷ least",
-        "least ‖w − w₀‖ / ‖w₀‖ in a block",
-        "median",
+        "greatest ÷ least in the end",
+        "least ‖w − w₀‖ / ‖w₀‖ in a block, %",
+        "median, %",
         "training loss",
     ]
     deep = DEPTHS[outcome.budget][-1]
@@ -111,13 +111,15 @@ def _answer(outcome, initial, deep):
     shallow = DEPTHS[outcome.budget][0]
     normed = {kind: _by_depth(initial, kind, shallow, deep, "") for kind in KINDS}
     bare = {kind: _by_depth(initial, kind, shallow, deep, WITHOUT) for kind in KINDS}
+    growth = {kind: _growth(initial[f"{kind} {deep}"]) for kind in KINDS}
     return (
-        f"The layers inside a block are trained: of the {deep}-layer residual network, no kernel "
-        f"in a block moved by less than {moved['residual']:.1%} of its initial norm (plain: "
-        f"{moved['plain']:.1%}). At initialization the median gradient norm of the plain network's "
-        f"kernels is, at {deep} layers, {normed['plain']:.2g} times what it is at {shallow} with "
-        f"batch norm, and {bare['plain']:.2g} times without it (residual: {normed['residual']:.2g} "
-        f"and {bare['residual']:.2g})."
+        f"Every kernel in the blocks of the {deep}-layer residual network moved, the least by "
+        f"{moved['residual']:.1%} of its initial norm (plain: {moved['plain']:.1%}); weight decay "
+        f"alone makes {decay_alone(outcome):.1%}. At initialization the median gradient norm of "
+        f"the plain network's kernels is, at {deep} layers, {normed['plain']:.2g} times what it is "
+        f"at {shallow} with batch norm, where it grows {growth['plain']:.3g}-fold from the least "
+        f"kernel to the greatest (residual: {growth['residual']:.2g}-fold), and "
+        f"{bare['plain']:.2g} times without it."
     )
 
 
@@ -139,10 +141,15 @@ def _without_batch_norm(outcome, deep):
 def _how_bare_ones_run(outcome):
     if any(label.endswith(WITHOUT) for label in outcome.labels):
         return (
-            f"trained with a learning rate of {SMALL_RATE:g}, for with 0.01 the deep residual one "
-            "diverges"
+            f"trained with a peak learning rate of {SMALL_RATE:g}, and here on maps of 8×8 to 2×2 "
+            "pixels, where most of a kernel meets padding, their gradients vanish faster than they "
+            "would on larger ones"
         )
     return "measured at initialization only"
+
+
+def _growth(norms):
+    return max(norms.values()) / min(norms.values())
 
 
 def _by_depth(norms, kind, shallow, deep, suffix):
@@ -189,7 +196,7 @@ def _draw_training(outcome):
 
 def _extremes(norms):
     values = [*norms.values()]
-    return [f"{min(values):.2g}", f"{max(values) / min(values):.3g}"]
+    return [f"{min(values):.2g}", f"{_growth(norms):.3g}"]
 
 
 def _inner(trial):

@@ -27,10 +27,20 @@ def load_outcomes(study: Study, folder: Path) -> list[Outcome]:
     for budget in BUDGETS:
         path = folder / study.name / f"{budget}.json"
         if path.exists():
-            values = json.loads(path.read_text(encoding="utf-8"))
-            values["trials"] = [Trial(**trial) for trial in values["trials"]]
-            outcomes.append(Outcome(**values))
+            outcomes.append(_load(path))
     return outcomes
+
+
+def _load(path):
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        trials = [Trial(**trial) for trial in values["trials"]]
+        return Outcome(**{**values, "trials": trials})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            "An outcome must be as a study has written it; run the study again. "
+            f"Received: {str(path)!r} ({error!r})"
+        ) from error
 
 
 def write_page(study: Study, folder: Path) -> Path:
@@ -146,16 +156,19 @@ def _what_was_run(outcome: Outcome) -> str:
     if not outcome.trials:
         return "**What was run.** Nothing was trained; the numbers are computed."
     seconds = sum(trial.result["seconds"] for trial in outcome.trials)
-    recipe = tomllib.loads(next(iter(outcome.recipes.values())))
+    recipes = [tomllib.loads(recipe) for recipe in outcome.recipes.values()]
+    rates = sorted({each["optimizer"]["learning_rate"] for each in recipes}, reverse=True)
+    recipe = recipes[0]
     versions = outcome.environment["versions"]
     counts = sorted({len(outcome.of(label)) for label in outcome.labels})
     seeds = " or ".join(map(str, counts))
     return (
         f"**What was run.** {len(outcome.labels)} networks with {seeds} seed"
         f"{'s' if counts[-1] > 1 else ''} each on {_data(recipe)}, {recipe['length']} with "
-        f"batches of {recipe['batch']}, with {_optimizer(recipe)}: {_time(seconds)} of steps in "
-        f"all, on {outcome.environment['cores']} CPU cores with TensorFlow "
-        f"{versions['tensorflow']} and Keras {versions['keras']}. The recipes, field by field, "
+        f"batches of {recipe['batch']}, with {_optimizer(recipe, rates)}: {_time(seconds)} of "
+        f"steps in all, those of runs that other studies share included, on "
+        f"{outcome.environment['cores']} CPU cores with TensorFlow {versions['tensorflow']} and "
+        f"Keras {versions['keras']}. The recipes, field by field, "
         f"are in [{outcome.budget}.json]({outcome.study}/{outcome.budget}.json)."
     )
 
@@ -180,11 +193,12 @@ def _data(recipe: dict[str, Any]) -> str:
     }.get(recipe["data"]["source"], recipe["data"]["source"])
 
 
-def _optimizer(recipe: dict[str, Any]) -> str:
+def _optimizer(recipe: dict[str, Any], rates: Sequence[float]) -> str:
     optimizer, schedule = recipe["optimizer"], recipe["schedule"]
     return (
-        f"{optimizer['name'].upper()}, a peak learning rate of {optimizer['learning_rate']:g} "
-        f"({schedule['name']}) and weight decay of {optimizer['weight_decay']:g}"
+        f"{optimizer['name'].upper()} with momentum {optimizer['momentum']:g}, a peak learning "
+        f"rate of {' or '.join(f'{rate:g}' for rate in rates)} ({schedule['name']}, after "
+        f"{schedule['warmup']} of warm-up) and weight decay of {optimizer['weight_decay']:g}"
     )
 
 

@@ -1,6 +1,7 @@
 """What studies read off trials, and the plots and tables that several of them have."""
 
 import math
+import tomllib
 
 import numpy as np
 
@@ -87,11 +88,11 @@ def draw_errors(outcome):
     figure, (axes,) = panels(1)
     for index, label in enumerate(labels):
         errors = [100 * value for value in outcome.values(label, test_error)]
-        style = line_style(index)
-        axes.barh(index, np.mean(errors), color=style["color"], alpha=0.35)
+        color = line_style(0)["color"]
+        axes.barh(index, np.mean(errors), color=color, alpha=0.35)
         # Seeds stand a little apart, for some have the same error.
         places = index + np.linspace(-0.15, 0.15, len(errors)) if len(errors) > 1 else [index]
-        axes.plot(errors, places, "o", color=style["color"], markersize=5, clip_on=False)
+        axes.plot(errors, places, "o", color=color, markersize=5, clip_on=False)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlabel("test error (%)")
@@ -111,16 +112,38 @@ def beside(outcome, reference):
         return "; ".join(parts) + "."
     worse = {label: values for label, values in errors.items() if min(values) > max(own)}
     better = {label: values for label, values in errors.items() if max(values) < min(own)}
-    chance = f" ({2 / math.comb(2 * seeds, seeds):.0%} of comparisons come out so by chance alone)"
     for word, found in (("worse", worse), ("better", better)):
         if found:
-            parts.append(f"{word} for every pair of seeds: {_named(found)}{chance}")
-            chance = ""
+            parts.append(f"{word} for every pair of seeds: {_named(found)}")
     rest = len(errors) - len(worse) - len(better)
     if rest:
         which = "none of the others can" if rest == len(errors) else f"the other {rest} cannot"
         parts.append(f"{which} be told from it by {seeds} seeds")
+    if worse or better:
+        chance = 2 / math.comb(2 * seeds, seeds)
+        parts.append(
+            f"by chance alone, {chance:.0%} of such comparisons come out so, and there are "
+            f"{len(errors)}"
+        )
     return "; ".join(parts) + "."
+
+
+def order_of_means(outcome):
+    """Names the contenders from the least mean test error to the greatest."""
+    means = {label: np.mean(outcome.values(label, test_error)) for label in outcome.labels}
+    return ", ".join(f"“{label}”" for label in sorted(means, key=means.__getitem__))
+
+
+def decay_alone(outcome):
+    """Returns by which part of itself weight decay alone would have shrunk a weight, in [0, 1).
+
+    Of SGD with momentum m, a rate that falls from r like a cosine after a short linear warm-up,
+    and decay d, the steps sum to r · steps / 2, and each takes r d / (1 − m) off.
+    """
+    recipe = tomllib.loads(next(iter(outcome.recipes.values())))
+    optimizer = recipe["optimizer"]
+    rates = optimizer["learning_rate"] * outcome.trials[0].metrics[-1]["step"] / 2
+    return 1 - math.exp(-rates * optimizer["weight_decay"] / (1 - optimizer["momentum"]))
 
 
 def _named(errors):
@@ -132,7 +155,10 @@ CURVES_CAPTION = (
     "while training; bands span the seeds."
 )
 ERRORS_CAPTION = "Test error: a mark for every seed, a bar for their mean."
-END_CAPTION = "At the end of training, mean ± standard deviation over the seeds:"
+END_CAPTION = (
+    "At the end of training, mean ± standard deviation over the seeds; training loss and error are "
+    "with augmentation:"
+)
 SHORT_RUNS = (
     "The runs are short and have not converged; differences of the size of the spread over the "
     "seeds say nothing."

@@ -11,7 +11,7 @@ from keras_resnets.analysis import (
     shortcut_balance,
 )
 from training.studies.degradation import DEPTHS, KINDS, twins
-from training.studies.reading import SHORT_RUNS, mean_by_key
+from training.studies.reading import SHORT_RUNS, decay_alone, mean_by_key
 from training.studies.recipes import cifar_spec
 from training.studies.study import Report, Study, spread
 
@@ -71,10 +71,10 @@ def report(outcome):
     }
     residual = [label for label in outcome.labels if label.startswith("residual")]
     balances = {label: _mean_balance(outcome.of(label)) for label in residual}
-    header = ["network", "mean response", "mean ‖F(x)‖ / ‖s(x)‖", "least", "mean cosine"]
+    header = ["network", "median response", "mean ‖F(x)‖ / ‖s(x)‖", "least", "mean cosine"]
     rows = []
     for label in outcome.labels:
-        row = [label, spread(outcome.values(label, _mean_response), 3), "", "", ""]
+        row = [label, spread(outcome.values(label, _median_response), 3), "", "", ""]
         if label in residual:
             trials = outcome.of(label)
             row[2] = spread([_mean(_ratios(trial.measured)) for trial in trials])
@@ -87,7 +87,7 @@ def report(outcome):
         rows.append(
             [
                 f"{label}, not trained",
-                f"{_mean(before['responses'].values()):.3f}",
+                f"{np.median([*before['responses'].values()]):.3f}",
                 f"{_mean(ratios):.2f}",
                 f"{min(ratios):.2f}",
                 f"{_mean(_cosines(before)):.2f}",
@@ -110,8 +110,8 @@ def report(outcome):
             ),
             "balance": (
                 plot_shortcut_balance(balances),
-                "Size of what a block adds, relative to what passes it, and the angle between the "
-                "two.",
+                "Size of what a block adds, relative to what passes it, and the cosine of the "
+                "angle between the two.",
             ),
         },
     )
@@ -119,15 +119,15 @@ def report(outcome):
 
 def _answer(outcome):
     shallow, *_, deep = DEPTHS[outcome.budget]
-    less = outcome.every_seed(f"plain {deep}", f"residual {deep}", _mean_response)
-    deeper = outcome.every_seed(f"residual {shallow}", f"residual {deep}", _mean_response)
+    less = outcome.every_seed(f"plain {deep}", f"residual {deep}", _median_response)
+    deeper = outcome.every_seed(f"residual {shallow}", f"residual {deep}", _median_response)
     ratios = [_ratios(trial.measured) for trial in outcome.of(f"residual {deep}")]
     return (
-        f"A block does not learn zero: in the residual network of {deep} layers, ‖F(x)‖ was on "
-        f"average {np.mean(ratios):.2f} times what passed it, and in no block less than "
-        f"{np.min(ratios):.2f} times. That network responded less than its plain twin for "
-        f"{less[0]} of {less[1]} seeds, and less than the residual one of {shallow} layers for "
-        f"{deeper[0]} of {deeper[1]}."
+        f"In the residual network of {deep} layers, what a block adds, ‖F(x)‖, was on average "
+        f"{np.mean(ratios):.2f} times what passed it, and in no block less than "
+        f"{np.min(ratios):.2f} times. Its median layer responded less than that of its plain twin "
+        f"for {less[0]} of {less[1]} seeds, and less than that of the residual network of "
+        f"{shallow} layers for {deeper[0]} of {deeper[1]}."
     )
 
 
@@ -137,15 +137,18 @@ def _details(outcome):
     ratio = np.mean([_ratios(trial.measured) for trial in outcome.of(deep)])
     cosine = _mean([_mean(_cosines(trial.measured)) for trial in outcome.of(deep)])
     return (
-        f"Blocks that have learned nothing add about as much as batch norm lets them: ‖F(x)‖ was "
-        f"then {_mean(_ratios(before)):.2f} times what passed it, and after training {ratio:.2f} "
-        f"times. The mean cosine between the two went from {_mean(_cosines(before)):.2f} to "
-        f"{cosine:.2f} (1 would be a copy of x, −1 its opposite, and 0 something else)."
+        f"How much of this was learned? With untrained weights, ‖F(x)‖ was "
+        f"{_mean(_ratios(before)):.2f} times what passed it on average, and after training "
+        f"{ratio:.2f} times: batch norm gives each branch its size, while what passes grows with "
+        "each sum. A response begins at 1, for a batch norm's output has the deviation γ; weight "
+        f"decay of γ alone would bring it to {1 - decay_alone(outcome):.2f}. The mean cosine of "
+        f"F(x) and what passes went from {_mean(_cosines(before)):.2f} to {cosine:.2f} (1 would be "
+        "a copy, −1 the opposite, and 0 something else)."
     )
 
 
-def _mean_response(trial):
-    return _mean(trial.measured["responses"].values())
+def _median_response(trial):
+    return float(np.median([*trial.measured["responses"].values()]))
 
 
 def _ratios(measured):

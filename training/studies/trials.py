@@ -82,18 +82,32 @@ def run_name(recipe: Recipe) -> str:
 
 def _trial(study, label, recipe, run_dir, data_dir):
     """Reads a complete run, and measures its network unless that was done before."""
-    metrics = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    result = json.loads((run_dir / "result.json").read_text())
+    metrics = [_read(run_dir / "metrics.jsonl", line) for line in _lines(run_dir)]
+    result = _read(run_dir / "result.json")
     path = run_dir / f"{study.name}.json"
     if study.measure is None:
         measured: dict[str, Any] = {}
     elif path.exists():
-        measured = json.loads(path.read_text())
+        measured = _read(path)
     else:
         model = keras.models.load_model(run_dir / "model.keras")
         measured = study.measure(model, study_images(recipe, data_dir))
         write_json(path, measured)
     return Trial(label, recipe.seed, metrics, result, measured)
+
+
+def _lines(run_dir):
+    return (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def _read(path, text=None):
+    try:
+        return json.loads(path.read_text(encoding="utf-8") if text is None else text)
+    except ValueError as error:
+        raise ValueError(
+            "A run's folder must hold what its run has written; delete a damaged one, and it runs "
+            f"again. Received: {str(path)!r} ({error})"
+        ) from error
 
 
 def study_images(recipe: Recipe, data_dir: Path | None) -> Images:

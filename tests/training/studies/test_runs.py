@@ -9,6 +9,7 @@ from rich.console import Console
 from training.studies.catalogue import STUDIES
 from training.studies.command import conduct
 from training.studies.page import write_page
+from training.studies.reading import test_error as error_of
 from training.studies.reading import train_loss
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
@@ -79,9 +80,23 @@ def test_a_residual_network_bears_the_loss_of_a_block_and_a_plain_one_does_not(f
     # Blocks that begin as the identity leave the loss of the first step near that of a guess.
     first = {label: np.mean(losses, axis=0)[0] for label, losses in found.computed.items()}
     assert np.log(10) < first["residual 32, γ = 0"] < first["residual 32"]
+    # Then they learn more slowly.
+    last = {label: np.mean(losses, axis=0)[-1] for label, losses in found.computed.items()}
+    assert last["residual 32, γ = 0"] > last["residual 32"]
 
 
-@pytest.mark.parametrize("name", ["block-depth", "shortcuts", "gates", "order", "dimensions"])
+def test_an_exclusive_gate_that_begins_closed_harms(folder):
+    found = conducted("gates", folder)
+    # F is then multiplied by σ(−6), 0.0025.
+    assert found.every_seed("exclusive gate, bias −6", "identity", error_of) == (1, 1)
+
+
+def test_sigmoid_harms_the_networks_of_one_layer_blocks_more_than_relu(folder):
+    found = conducted("block-depth", folder)
+    assert found.every_seed("sigmoid, 1 a block", "ReLU, 1 a block", error_of) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["shortcuts", "order", "dimensions"])
 def test_the_others_run_to_their_page(name, folder):
     found = conducted(name, folder)
     assert len(found.labels) == len(STUDIES[name].contenders("quick"))

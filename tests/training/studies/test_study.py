@@ -14,7 +14,7 @@ from training.studies import lesion
 from training.studies.catalogue import STUDIES
 from training.studies.command import conduct, study_command
 from training.studies.page import load_outcomes, save_outcome, write_index, write_page
-from training.studies.reading import beside
+from training.studies.reading import beside, decay_alone, order_of_means
 from training.studies.recipes import cifar_spec, study_recipe
 from training.studies.study import Images, Outcome, Report, Study, Trial, spread
 from training.studies.trials import run_name
@@ -106,6 +106,37 @@ def test_a_full_page_says_what_is_missing(tmp_path):
     assert "The full study, without" not in page
 
 
+def test_what_weight_decay_alone_does():
+    # 0.1 · 0.5 · 5e-4 / (1 − 0.9) a step of the recipe of the digits, on average.
+    found = outcome(trial("a", 0, 1.0))
+    found.trials[0].metrics[0]["step"] = 1000
+    assert decay_alone(found) == pytest.approx(1 - np.exp(-0.25))
+
+
+def test_contenders_in_the_order_of_their_means():
+    errors = {"a": (0.1, 0.2), "b": (0.0, 0.1), "c": (0.4, 0.0)}
+    trials = [
+        Trial(label, seed, [{"test_accuracy": 1 - error}], {}, {})
+        for label, values in errors.items()
+        for seed, error in enumerate(values)
+    ]
+    assert order_of_means(outcome(*trials)) == "“b”, “a”, “c”"
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[1]", '{"trials": [{}]}'])
+def test_a_damaged_outcome_is_named(tmp_path, text):
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "quick.json").write_text(text)
+    with pytest.raises(ValueError, match=r"as a study has written it.*quick\.json"):
+        load_outcomes(tiny_study([]), tmp_path)
+
+
+def test_nothing_to_render_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="must hold outcomes to render"):
+        study_command(output=tmp_path, render=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_page_without_an_outcome_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must hold an outcome of the study 'tiny'"):
         write_page(tiny_study([]), tmp_path)
@@ -181,9 +212,9 @@ def test_contenders_are_told_apart_where_no_seeds_overlap():
     ]
     # Of the six ways to order two and two seeds, two separate them.
     assert beside(outcome(*trials), "a") == (
-        "“a” ended with a test error of 15.0%; worse for every pair of seeds: “b” (35.0%) (33% of "
-        "comparisons come out so by chance alone); better for every pair of seeds: “c” (2.5%); the "
-        "other 1 cannot be told from it by 2 seeds."
+        "“a” ended with a test error of 15.0%; worse for every pair of seeds: “b” (35.0%); better "
+        "for every pair of seeds: “c” (2.5%); the other 1 cannot be told from it by 2 seeds; by "
+        "chance alone, 33% of such comparisons come out so, and there are 3."
     )
     assert beside(outcome(*(each for each in trials if each.label in "ad")), "a") == (
         "“a” ended with a test error of 15.0%; none of the others can be told from it by 2 seeds."
