@@ -198,8 +198,13 @@ def _optimizer(recipe: dict[str, Any], rates: Sequence[float]) -> str:
     return (
         f"{optimizer['name'].upper()} with momentum {optimizer['momentum']:g}, a peak learning "
         f"rate of {' or '.join(f'{rate:g}' for rate in rates)} ({schedule['name']}, after "
-        f"{schedule['warmup']} of warm-up) and weight decay of {optimizer['weight_decay']:g}"
+        f"{_singular(schedule['warmup'])} of warm-up) and weight decay of "
+        f"{optimizer['weight_decay']:g}"
     )
+
+
+def _singular(length: str) -> str:
+    return "1 epoch" if length == "1 epochs" else length
 
 
 def _time(seconds: float) -> str:
