@@ -72,7 +72,7 @@ def report(outcome):
     deep = DEPTHS[outcome.budget][-1]
     return Report(
         answer=_answer(outcome, initial, deep),
-        details=_without_batch_norm(outcome, deep),
+        details=_beside_the_paper(initial, norms, deep) + _without_batch_norm(outcome, deep),
         limits=(
             f"{SHORT_RUNS} The networks without batch norm are {_how_bare_ones_run(outcome)}; "
             f"their stem keeps its own. Norms are of {EXAMPLES} images at initialization and of "
@@ -111,15 +111,27 @@ def _answer(outcome, initial, deep):
     shallow = DEPTHS[outcome.budget][0]
     normed = {kind: _by_depth(initial, kind, shallow, deep, "") for kind in KINDS}
     bare = {kind: _by_depth(initial, kind, shallow, deep, WITHOUT) for kind in KINDS}
-    growth = {kind: _growth(initial[f"{kind} {deep}"]) for kind in KINDS}
+    growth = {kind: _times(_growth(initial[f"{kind} {deep}"])) for kind in KINDS}
+    decay = decay_alone(outcome)
     return (
         f"Every kernel in the blocks of the {deep}-layer residual network moved, the least by "
         f"{moved['residual']:.1%} of its initial norm (plain: {moved['plain']:.1%}); weight decay "
-        f"alone makes {decay_alone(outcome):.1%}. At initialization the median gradient norm of "
+        f"alone makes {decay:.1%}, so that something else moved it by {moved['residual'] - decay:.1%} "
+        f"at least. At initialization the median gradient norm of "
         f"the plain network's kernels is, at {deep} layers, {normed['plain']:.2g} times what it is "
-        f"at {shallow} with batch norm, where it grows {growth['plain']:.3g}-fold from the least "
-        f"kernel to the greatest (residual: {growth['residual']:.2g}-fold), and "
+        f"at {shallow} with batch norm, where it grows {growth['plain']}-fold from the least "
+        f"kernel to the greatest (residual: {growth['residual']}-fold), and "
         f"{bare['plain']:.2g} times without it."
+    )
+
+
+def _beside_the_paper(initial, norms, deep):
+    label = f"plain {deep}"
+    return (
+        "He et al. write that with batch norm the gradients of plain networks have healthy norms. "
+        f"In “{label}” the least norm of a kernel's gradient is {min(initial[label].values()):.2g} "
+        f"at initialization, and the greatest {_times(_growth(initial[label]))} times that; after "
+        f"training the greatest is {_times(_growth(norms[label]))} times the least."
     )
 
 
@@ -132,7 +144,7 @@ def _without_batch_norm(outcome, deep):
     if not losses:
         return ""
     return (
-        f"Trained without batch norm in its blocks, the plain network of {deep} layers ended with "
+        f" Trained without batch norm in its blocks, the plain network of {deep} layers ended with "
         f"a training loss of {np.mean(losses['plain']):.3f} (a guess among ten classes has "
         f"{np.log(10):.3f}), its residual twin with {np.mean(losses['residual']):.3f}."
     )
@@ -196,7 +208,11 @@ def _draw_training(outcome):
 
 def _extremes(norms):
     values = [*norms.values()]
-    return [f"{min(values):.2g}", f"{_growth(norms):.3g}"]
+    return [f"{min(values):.2g}", _times(_growth(norms))]
+
+
+def _times(factor):
+    return f"{factor:,.0f}" if factor >= 100 else f"{factor:.2g}"
 
 
 def _inner(trial):
