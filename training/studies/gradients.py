@@ -116,9 +116,9 @@ def _answer(outcome, initial, deep):
     return (
         f"Every kernel in the blocks of the {deep}-layer residual network moved, the least by "
         f"{moved['residual']:.1%} of its initial norm (plain: {moved['plain']:.1%}); weight decay "
-        f"alone makes {decay:.1%}, so that something else moved it by {moved['residual'] - decay:.1%} "
-        f"at least. At initialization the median gradient norm of "
-        f"the plain network's kernels is, at {deep} layers, {normed['plain']:.2g} times what it is "
+        f"alone makes {decay:.1%}, so that something else moved it by at least "
+        f"{moved['residual'] - decay:.1%}. At initialization the median gradient norm of the plain "
+        f"network's kernels is, at {deep} layers, {normed['plain']:.2g} times what it is "
         f"at {shallow} with batch norm, where it grows {growth['plain']}-fold from the least "
         f"kernel to the greatest (residual: {growth['residual']}-fold), and "
         f"{bare['plain']:.2g} times without it."
