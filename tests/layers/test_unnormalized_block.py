@@ -30,7 +30,7 @@ def test_the_strided_convolution_is_padded_on_both_sides():
     block.conv1.kernel.assign(_centre())
     block.conv2.kernel.assign(_centre())
     # A kernel with a 1 in its centre picks every second row and column from the first on.
-    np.testing.assert_array_equal(np.asarray(block(x))[0, :, :, 0], [[0, 2], [8, 10]])
+    np.testing.assert_array_equal(numpy(block(x))[0, :, :, 0], [[0, 2], [8, 10]])
 
 
 def _centre():
