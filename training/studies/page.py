@@ -65,13 +65,23 @@ def write_page(study: Study, folder: Path) -> Path:
         )
     parts = [f"# {study.title}", study.background.strip()]
     for outcome in outcomes:
-        report = study.report(outcome)
+        report = _report(study, outcome)
         parts += _section(study, outcome, report, folder)
     if all(outcome.budget == "quick" for outcome in outcomes):
         parts.append(FULL_BUDGET)
     path = folder / f"{study.name}.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
+
+
+def _report(study: Study, outcome: Outcome) -> Report:
+    try:
+        return study.report(outcome)
+    except KeyError as error:
+        raise ValueError(
+            f"An outcome must hold what its study reads today; run {study.name!r} again. "
+            f"Received: {study.name}/{outcome.budget}.json without {error}"
+        ) from error
 
 
 def write_index(studies: Sequence[Study], folder: Path) -> Path:
@@ -82,7 +92,7 @@ def write_index(studies: Sequence[Study], folder: Path) -> Path:
         outcomes = load_outcomes(study, folder)
         if not outcomes:
             continue
-        report = study.report(outcomes[0])
+        report = _report(study, outcomes[0])
         pages.append(study.name)
         parts += [
             f"## {study.title}",

@@ -131,6 +131,16 @@ def test_a_damaged_outcome_is_named(tmp_path, text):
         load_outcomes(tiny_study([]), tmp_path)
 
 
+def test_an_outcome_of_an_older_version_is_named(tmp_path):
+    save_outcome(outcome(trial("a", 0, 1.0)), tmp_path)
+    study = dataclasses.replace(tiny_study([]), report=lambda given: given.computed["question"])
+    for write in (lambda: write_page(study, tmp_path), lambda: write_index([study], tmp_path)):
+        with pytest.raises(
+            ValueError, match=r"run 'tiny' again.*tiny/quick\.json without 'question'"
+        ):
+            write()
+
+
 def test_nothing_to_render_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must hold outcomes to render"):
         study_command(output=tmp_path, render=True)
