@@ -54,9 +54,16 @@ def _members(kind):
 
 
 def _signature(value):
-    """Returns the parameters without their annotations, which mypy checks."""
+    """Returns the parameters without their annotations, which mypy checks.
+
+    Those that are given by keyword alone have no order.
+    """
     parameters = inspect.signature(value).parameters.values()
-    return [str(parameter.replace(annotation=parameter.empty)) for parameter in parameters]
+    ordered = sorted(
+        parameters,
+        key=lambda parameter: parameter.name if parameter.kind is parameter.KEYWORD_ONLY else "",
+    )
+    return [str(parameter.replace(annotation=parameter.empty)) for parameter in ordered]
 
 
 def _layer(name):

@@ -18,7 +18,7 @@ from tests.subprocesses import ROOT
 
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Builds what takes a while.
-SLOW = {"keras_resnets.models.cifar", "keras_resnets.models.plain", "keras_resnets.models.resnet"}
+SLOW = {"keras_resnets.models.factories"}
 CHECKPOINT = ROOT.parent / "shared" / "data" / "torch_cifar" / "resnet20-12fca82f.th"
 PACKAGES = {"docs/serving.md": ("ai_edge_litert", "onnxruntime", "tf2onnx")}
 MODULES = [

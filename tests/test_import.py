@@ -12,8 +12,8 @@ PACKAGE = ROOT / "keras_resnets"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 # A part may import those before it, and itself.
-ORDER = ["command_start", "arguments", "files", "layers", "models", "analysis", "preprocessing"]
-ORDER += ["weights", "export", "cli", "__main__"]
+ORDER = ["command_start", "arguments", "files", "layers", "architecture", "models", "analysis"]
+ORDER += ["preprocessing", "weights", "export", "cli", "__main__"]
 # A factory's `weights=` takes other libraries' files, presets and preprocessing too: all that
 # turns back.
 TURNS_BACK = {

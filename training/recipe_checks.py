@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 import keras_resnets
+from keras_resnets.architecture.spec import VARIANTS
 from keras_resnets.arguments import nearest
-from keras_resnets.models.variants import VARIANTS
 from training.recipe_fields import (
     lasts,
     require,

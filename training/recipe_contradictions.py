@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_resnets import ResNetSpec
-from keras_resnets.models.variants import VARIANTS
+from keras_resnets.architecture.spec import VARIANTS
 from training.duration import parse_duration
 from training.recipe_fields import (
     lasts,

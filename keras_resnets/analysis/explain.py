@@ -6,7 +6,7 @@ from keras_resnets.analysis.block_deviations import block_deviations
 from keras_resnets.analysis.deviation import Deviation
 from keras_resnets.analysis.frame_deviations import frame_deviations
 from keras_resnets.analysis.layer_inputs import block_model
-from keras_resnets.models.model_spec import stage_blocks
+from keras_resnets.architecture.reading import stage_blocks
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,11 @@ import keras
 
 from keras_resnets.analysis.block_steps import kernel_sizes
 from keras_resnets.analysis.deviation import Deviation, name_of
+from keras_resnets.architecture.reading import stem_name
+from keras_resnets.architecture.spec import STEMS
 from keras_resnets.layers import ConvNorm
 
-STEMS = {"imagenet": "7×7 with stride 2, then max pooling", "cifar": "3×3 with stride 1"}
+STEM_NAMES = {"imagenet": "7×7 with stride 2, then max pooling", "cifar": "3×3 with stride 1"}
 
 
 def frame_deviations(model, stages):
@@ -20,7 +22,8 @@ def frame_deviations(model, stages):
 
 
 def _of_input(model, stages):
-    size = {"imagenet": 224, "cifar": 32}.get(_data_set(stages))
+    data_set = _data_set(stages)
+    size = STEMS[data_set].image_size if data_set else None
     shape = tuple(model.input_shape[1:])
     is_last = stages[0][0].data_format == "channels_last"
     *area, channels = shape if is_last else (*shape[1:], shape[0])
@@ -42,13 +45,15 @@ def _of_input(model, stages):
 
 
 def _of_stem(model, stages):
-    stem = "imagenet" if any(layer.name == "stem_pool" for layer in model.layers) else "cifar"
+    stem = stem_name(model)
     expected = _data_set(stages)
     if expected and stem != expected:
         factor = "four times higher and wider, for sixteen times the multiply-adds"
         if stem == "imagenet":
             factor = "four times lower and narrower, for a sixteenth of the multiply-adds"
-        yield Deviation("stem", STEMS[expected], STEMS[stem], f"Every feature map is {factor}.")
+        yield Deviation(
+            "stem", STEM_NAMES[expected], STEM_NAMES[stem], f"Every feature map is {factor}."
+        )
 
 
 def _of_folding(model, stages):
@@ -112,7 +117,8 @@ def _of_head(model, stages):
             "The model puts out features, or what was built upon them.",
         )
         return
-    classes = {"imagenet": 1000, "cifar": 10}.get(_data_set(stages))
+    data_set = _data_set(stages)
+    classes = STEMS[data_set].classes if data_set else None
     if classes and classifier.units != classes:
         yield Deviation(
             "classes",

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.models import list_models, model_spec
 from keras_resnets.models.weights_file import FOREIGN_SUFFIXES
@@ -19,7 +20,7 @@ from keras_resnets.weights import to_torch_state_dict
 
 SUFFIXES = (".weights.h5", ".keras", ".safetensors")
 # What shows in no array's shape, and changes what a network computes of them.
-SILENT_OPTIONS = ("zero_pad", "stride_on", "activation", "output_stride")
+SILENT_OPTIONS = [name for name, option in OPTIONS.items() if option.changes == "answers"]
 
 
 def add_arguments(parser):

@@ -9,11 +9,12 @@ import textwrap
 import keras
 
 from keras_resnets.analysis import count_parameters, explain, layer_costs, summarize
+from keras_resnets.architecture.reading import stem_name
+from keras_resnets.architecture.spec import STEMS
 from keras_resnets.arguments import check_positive_int
 from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.cli.table import format_table
 from keras_resnets.models import model_spec
-from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.preprocessing import model_preprocessing
 from keras_resnets.preprocessing.model import preprocesses_itself
 from keras_resnets.preprocessing.prepare_images import spatial_axes
@@ -86,10 +87,7 @@ def _image_shape(model, size):
                 f"{shape[axis]}. Received: --size {size}"
             )
         if shape[axis] is None:
-            has_pool = any(layer.name == "stem_pool" for layer in model.layers)
-            shape[axis] = (
-                DEFAULT_SIZES["imagenet" if has_pool else "cifar"] if size is None else size
-            )
+            shape[axis] = STEMS[stem_name(model)].image_size if size is None else size
     return tuple(shape[1:])
 
 

@@ -2,11 +2,10 @@
 
 import fnmatch
 
-from keras_resnets.analysis.spec_cost import spec_cost
+from keras_resnets.architecture.plan import make_plan
+from keras_resnets.architecture.spec import STEMS
 from keras_resnets.cli.table import format_table
 from keras_resnets.models import VARIANTS, list_models
-from keras_resnets.models.builder import DEFAULT_CLASSES
-from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.weights import PRESETS
 
 
@@ -37,8 +36,8 @@ def run(arguments):
 
 def _row(name):
     spec = VARIANTS[name]
-    size = DEFAULT_SIZES[spec.stem]
-    cost = spec_cost(spec, size, 3, DEFAULT_CLASSES[spec.stem])
+    size = STEMS[spec.stem].image_size
+    cost = make_plan(spec).cost(size, 3, STEMS[spec.stem].classes)
     is_imagenet = spec.stem == "imagenet"
     macs = f"{cost.macs / 1e9:.4f} GMAC" if is_imagenet else f"{cost.macs / 1e6:.2f} MMAC"
     return name, f"{cost.parameters:,}", macs, f"{size}×{size}×3"

@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
+from keras_resnets.architecture.reading import stage_blocks
 from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.layers.feature_map import channel_axis
-from keras_resnets.models.model_spec import stage_blocks
 from keras_resnets.preprocessing.logits import ends_in_logits
 from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
 from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes

@@ -24,6 +24,8 @@ class BasicBlock(ResidualBlock):
     'ProjectionShortcut'
     """
 
+    kernel_sizes = (3, 3)
+
     def create_branch(self):
         return [
             ConvNorm(

@@ -32,6 +32,7 @@ class BottleneckBlock(ResidualBlock):
     """
 
     expansion = 4
+    kernel_sizes = (1, 3, 1)
 
     def __init__(
         self,

@@ -212,8 +212,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
 
     def _create_shortcut(self, channels):
         filters = self.filters * self.expansion
-        is_identity = self.strides == 1 and channels == filters
-        if self.shortcut == "C" or (self.shortcut == "B" and not is_identity):
+        if needs_projection(self.shortcut, self.strides, channels, filters):
             return ProjectionShortcut(
                 filters,
                 self.strides,
@@ -245,6 +244,12 @@ class ResidualBlock(CompositeLayer, abc.ABC):
     def _build_for(self, inputs):
         if not self.built:
             self.build(tuple(inputs.shape))
+
+
+def needs_projection(shortcut, strides, channels, filters):
+    """Whether the shortcut from `channels` to `filters` channels has weights."""
+    is_identity = strides == 1 and channels == filters
+    return shortcut == "C" or (shortcut == "B" and not is_identity)
 
 
 def check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate):

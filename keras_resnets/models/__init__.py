@@ -1,19 +1,9 @@
 """Specs, the builder, and the named models."""
 
-from keras_resnets.models.builder import build_model
-from keras_resnets.models.cifar import (
-    ResNet20,
-    ResNet32,
-    ResNet44,
-    ResNet56,
-    ResNet110,
-    ResNet1202,
-)
-from keras_resnets.models.features import feature_extractor, feature_strides
-from keras_resnets.models.fine_tuning import freeze_backbone, unfreeze
-from keras_resnets.models.fuse_batch_norm import fuse_batch_norm
-from keras_resnets.models.model_spec import model_spec
-from keras_resnets.models.plain import (
+from keras_resnets.architecture.reading import model_spec
+from keras_resnets.architecture.spec import VARIANTS, ResNetSpec
+from keras_resnets.models.build_model import build_model
+from keras_resnets.models.factories import (
     PlainNet18,
     PlainNet20,
     PlainNet32,
@@ -22,12 +12,24 @@ from keras_resnets.models.plain import (
     PlainNet50,
     PlainNet56,
     PlainNet110,
+    ResNet18,
+    ResNet20,
+    ResNet32,
+    ResNet34,
+    ResNet44,
+    ResNet50,
+    ResNet56,
+    ResNet101,
+    ResNet110,
+    ResNet152,
+    ResNet1202,
+    create_model,
+    list_models,
 )
-from keras_resnets.models.registry import create_model, list_models
-from keras_resnets.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
-from keras_resnets.models.spec import ResNetSpec
+from keras_resnets.models.features import feature_extractor, feature_strides
+from keras_resnets.models.fine_tuning import freeze_backbone, unfreeze
+from keras_resnets.models.fuse_batch_norm import fuse_batch_norm
 from keras_resnets.models.twins import plain_twin
-from keras_resnets.models.variants import VARIANTS
 from keras_resnets.models.with_blocks import with_blocks
 
 __all__ = [

@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_resnets.models.model_spec import model_spec, stage_blocks
-from keras_resnets.models.spec import STEM_STRIDES
+from keras_resnets.architecture.reading import model_spec, stage_blocks
+from keras_resnets.architecture.spec import STEMS
 
 
 def feature_extractor(model):
@@ -58,7 +58,7 @@ def feature_strides(model):
     >>> keras_resnets.feature_strides(keras_resnets.ResNet18(output_stride=16))
     {'stage1': 4, 'stage2': 8, 'stage3': 16, 'stage4': 16}
     """
-    stride = STEM_STRIDES[model_spec(model).stem]
+    stride = STEMS[model_spec(model).stem].stride
     strides = {}
     for index, blocks in enumerate(stage_blocks(model), 1):
         stride *= blocks[0].strides

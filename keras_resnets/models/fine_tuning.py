@@ -2,8 +2,8 @@
 
 import keras
 
+from keras_resnets.architecture.reading import stage_blocks
 from keras_resnets.arguments import check_choice
-from keras_resnets.models.model_spec import stage_blocks
 
 
 def freeze_backbone(model, bn="inference"):

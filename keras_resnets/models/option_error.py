@@ -1,16 +1,9 @@
 """Weights of equal shapes that another network computes with."""
 
-import dataclasses
 import reprlib
 
+from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.files.errors import WeightsFileError
-from keras_resnets.models.spec import ResNetSpec
-
-ARGUMENTS = {field.name for field in dataclasses.fields(ResNetSpec)} - {
-    "block",
-    "repeats",
-    "widths",
-}
 
 
 class OptionError(WeightsFileError):
@@ -32,7 +25,7 @@ class OptionError(WeightsFileError):
         present, wanted = reprlib.repr(in_file), reprlib.repr(in_model)
         self.contradiction = f"the file's network has {option}={present}, not {option}={wanted}"
         is_plain = option == "shortcut" and in_model is None  # whose factories have no shortcuts
-        is_argument = option in ARGUMENTS and not is_plain
+        is_argument = option in OPTIONS and not is_plain
         advice = f"pass {option}={present}, or " if is_argument else ""
         super().__init__(
             f"`weights` must be of a network with the options of {model!r}, and the file's has "

@@ -5,19 +5,17 @@ from typing import Any
 
 import keras
 
+from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, ResNetSpec
 from keras_resnets.arguments import check_functional, check_name
 from keras_resnets.layers import GatedBlock, ResidualBlock
 from keras_resnets.models.copy_layer import copy_layer
 from keras_resnets.models.fine_tuning import unfreeze
 from keras_resnets.models.image_statistics import copy_image_statistics
-from keras_resnets.models.spec import ResNetSpec
 
 # What a block needs a shortcut for goes with it.
 WITHOUT_SHORTCUT: dict[str, Any] = {
     "shortcut": None,
-    "zero_pad": "end",
-    "zero_init_residual": False,
-    "drop_path_rate": 0.0,
+    **{name: DEFAULTS[name] for name, option in OPTIONS.items() if option.needs_shortcut},
 }
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import keras
 
+from keras_resnets.architecture.plan import make_plan
+from keras_resnets.architecture.spec import STEMS
 from keras_resnets.arguments import check_choice
 from keras_resnets.models import build_model
-from keras_resnets.models.inputs import DEFAULT_SIZES
 from keras_resnets.preprocessing import Preprocessing, set_preprocessing
 from keras_resnets.weights.families.hugging_face import HUGGING_FACE
 from keras_resnets.weights.hugging_face_config import follow_config
-from keras_resnets.weights.layer_places import variable_shapes
 from keras_resnets.weights.matching import STEM, match
 from keras_resnets.weights.model_check import check_model
 from keras_resnets.weights.recognition import Checkpoint, recognize
@@ -145,10 +145,10 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
     channels = _source_channels(checkpoint)
     # Shapes can ask for any amount of memory in a few bytes: a network is built only of arrays
     # that are all there.
-    match(checkpoint, spec, variable_shapes(spec, channels, classes))
+    match(checkpoint, spec, make_plan(spec).variable_shapes(channels, classes))
     include_top = classes is not None
     if input_shape is None:
-        size = DEFAULT_SIZES[spec.stem] if include_top else None
+        size = STEMS[spec.stem].image_size if include_top else None
         is_first = keras.config.image_data_format() == "channels_first"
         input_shape = (channels, size, size) if is_first else (size, size, channels)
     return build_model(

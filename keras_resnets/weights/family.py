@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from keras_resnets.models import ResNetSpec
+from keras_resnets.architecture.plan import make_plan
+from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.preprocessing import Preprocessing
-from keras_resnets.weights.layer_places import layer_places
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,10 +60,12 @@ class Family:
 
     def layer_names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
         """Returns the paths of all our layers that have variables, each with their name."""
-        return {
-            place.path: self.layers[place.template].format(**place.counts)
-            for place in layer_places(spec, include_top)
-        }
+        names = {}
+        for layer in make_plan(spec).convolutions():
+            for part in ("conv", "norm"):
+                theirs = self.layers[f"{layer.layer}/{part}"]
+                names[f"{layer.path}/{part}"] = theirs.format(**count_from_one(**layer.counts))
+        return names | ({"predictions": self.layers["predictions"]} if include_top else {})
 
     def names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
         """Returns the paths of all variables of a network, each with their name: one to one."""
@@ -90,3 +92,16 @@ class Family:
                     f"{' or '.join(repr(value) for value in allowed)}. "
                     f"Received: a model with {field}={getattr(spec, field)!r}"
                 )
+
+
+def count_from_one(**counts: int) -> dict[str, int]:
+    """Returns what fills in a family's template: the given counts and their other spellings.
+
+    `stage0`, `block0` and `conv0` count from 0; `paper_stage` from 2, as conv2_x is the first.
+    """
+    filled = dict(counts)
+    for name, count in counts.items():
+        filled[f"{name}0"] = count - 1
+    if "stage" in counts:
+        filled["paper_stage"] = counts["stage"] + 1
+    return filled

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.arguments import nearest
 from keras_resnets.models.weights_file import FOREIGN_SUFFIXES, SUFFIXES
 from keras_resnets.weights.cache import cached_file
@@ -10,7 +11,10 @@ from keras_resnets.weights.presets import PRESETS, Preset
 
 BEST = "imagenet"
 # What may differ between networks that compute the same with the same weights.
-FREE_FIELDS = ("zero_init_residual", "drop_path_rate", "output_stride")
+FREE_FIELDS = [
+    "output_stride",
+    *(name for name, option in OPTIONS.items() if option.changes == "training"),
+]
 
 
 def find_preset(name, spec):

@@ -4,8 +4,7 @@ import dataclasses
 import types
 from typing import Literal
 
-from keras_resnets.models.spec import ResNetSpec
-from keras_resnets.models.variants import VARIANTS
+from keras_resnets.architecture.spec import VARIANTS, ResNetSpec
 from keras_resnets.preprocessing import Preprocessing
 
 TORCHVISION = "https://download.pytorch.org/models/"

@@ -9,8 +9,7 @@ import numpy as np
 from keras_resnets.files.errors import shown
 from keras_resnets.models import ResNetSpec
 from keras_resnets.weights.families import FAMILIES
-from keras_resnets.weights.family import Family
-from keras_resnets.weights.layer_places import count_from_one
+from keras_resnets.weights.family import Family, count_from_one
 
 # ResNet-1202, the deepest that was published, has 600. Keras builds a model by a call within a call
 # for each, of which Python allows 1000.

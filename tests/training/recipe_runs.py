@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 
 import keras_resnets
-from keras_resnets.models.variants import VARIANTS
+from keras_resnets.architecture.spec import VARIANTS
 from tests.training.data.pictures import write_folder
 from training.checkpoint import latest_checkpoint, load_checkpoint
 from training.data.batches import evaluation_batches

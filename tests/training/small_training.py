@@ -13,7 +13,7 @@ from training.__main__ import main
 
 def use_small_resnet20():
     """Lets this process build ResNet-20 with three blocks instead of nine."""
-    from keras_resnets.models.variants import VARIANTS
+    from keras_resnets.architecture.spec import VARIANTS
 
     VARIANTS["resnet20"] = dataclasses.replace(VARIANTS["resnet20"], repeats=(1, 1, 1))
 

@@ -100,7 +100,7 @@ def test_pytorchs_twin_is_the_same_network():
 )
 def test_pytorchs_twins_cost_what_the_networks_do(model, parameters, macs):
     torch = pytest.importorskip("torch")
-    from keras_resnets.models.variants import VARIANTS
+    from keras_resnets.architecture.spec import VARIANTS
     from training.benchmark.torch_step import count_macs
     from training.benchmark.torch_twin import TorchResNet
 
@@ -113,7 +113,7 @@ def test_pytorchs_twins_cost_what_the_networks_do(model, parameters, macs):
 
 def test_pytorchs_twin_refuses_what_it_lacks():
     pytest.importorskip("torch")
-    from keras_resnets.models.variants import VARIANTS
+    from keras_resnets.architecture.spec import VARIANTS
     from training.benchmark.torch_twin import TorchResNet
 
     spec = dataclasses.replace(VARIANTS["resnet50"], stride_on="1x1")

@@ -108,18 +108,16 @@ def _backend():
 
 def _setting(model, batch, image_size, photos):
     with held_stderr():  # Keras imports its backend
+        from keras_resnets.architecture.spec import STEMS, VARIANTS
         from keras_resnets.arguments import check_choice
-        from keras_resnets.models.builder import DEFAULT_CLASSES
-        from keras_resnets.models.inputs import DEFAULT_SIZES
-        from keras_resnets.models.variants import VARIANTS
-    stem = VARIANTS[check_choice("model", model, VARIANTS)].stem
+    stem = STEMS[VARIANTS[check_choice("model", model, VARIANTS)].stem]
     if photos is not None and not photos.is_dir():
         raise ValueError(f"`photos` must be a folder. Received: photos={str(photos)!r}")
     return Setting(
         model,
         batch,
-        image_size or DEFAULT_SIZES[stem],
-        DEFAULT_CLASSES[stem],
+        image_size or stem.image_size,
+        stem.classes,
         photos=str(photos.resolve()) if photos is not None else "",
     )
 

@@ -5,7 +5,7 @@ import contextlib
 import torch
 from torch import nn
 
-from keras_resnets.models.variants import VARIANTS
+from keras_resnets.architecture.spec import VARIANTS
 from training.benchmark.examples import random_examples
 from training.benchmark.job import Job, Setting, process_peak_bytes
 from training.benchmark.torch_twin import TorchResNet

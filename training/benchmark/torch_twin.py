@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from keras_resnets import ResNetSpec
+from keras_resnets.architecture.plan import make_plan
 
 
 class TorchResNet(nn.Module):
@@ -29,51 +30,28 @@ class TorchResNet(nn.Module):
         )
         if spec != plain_spec or spec.shortcut == "C":
             raise ValueError(f"PyTorch's twin has no such options. Received: spec={spec}")
-        channels = spec.widths[0]
-        if spec.stem == "imagenet":
-            layers = [_conv_norm(3, channels, 7, 2), nn.ReLU(inplace=True)]
-            layers.append(nn.MaxPool2d(3, stride=2, padding=1))
-        else:
-            layers = [_conv_norm(3, channels, 3, 1), nn.ReLU(inplace=True)]
-        for stage, (repeats, width) in enumerate(zip(spec.repeats, spec.widths, strict=True)):
-            for index in range(repeats):
-                stride = 2 if stage > 0 and index == 0 else 1
-                layers.append(_Block(channels, width, stride, spec.block, spec.shortcut))
-                channels = width * (4 if spec.block == "bottleneck" else 1)
+        plan = make_plan(spec)
+        layers = [_conv_norm(plan.stem), nn.ReLU(inplace=True)]
+        if plan.pool_stride > 1:
+            layers.append(nn.MaxPool2d(3, stride=plan.pool_stride, padding=1))
+        layers += [_Block(block, spec.shortcut) for block in plan.blocks()]
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Linear(channels, classes)
+        self.classifier = nn.Linear(plan.features, classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.features(images).mean((2, 3)))
 
 
 class _Block(nn.Module):
-    def __init__(self, channels, width, stride, kind, shortcut):
+    def __init__(self, block, shortcut):
         super().__init__()
-        if kind == "basic":
-            filters = width
-            branch = [
-                _conv_norm(channels, width, 3, stride),
-                nn.ReLU(inplace=True),
-                _conv_norm(width, width, 3, 1),
-            ]
-        else:
-            filters = 4 * width
-            branch = [
-                _conv_norm(channels, width, 1, 1),
-                nn.ReLU(inplace=True),
-                _conv_norm(width, width, 3, stride),
-                nn.ReLU(inplace=True),
-                _conv_norm(width, filters, 1, 1),
-            ]
-        self.branch = nn.Sequential(*branch)
-        self.shortcut, self.stride, self.missing = shortcut, stride, filters - channels
-        is_identity = stride == 1 and not self.missing
-        self.projection = (
-            _conv_norm(channels, filters, 1, stride)
-            if shortcut == "B" and not is_identity
-            else None
-        )
+        layers = []
+        for convolution in block.branch:
+            layers += [_conv_norm(convolution), nn.ReLU(inplace=True)]
+        self.branch = nn.Sequential(*layers[:-1])
+        self.shortcut, self.stride = shortcut, block.arguments["strides"]
+        self.missing = block.branch[-1].outputs - block.branch[0].inputs
+        self.projection = None if block.projection is None else _conv_norm(block.projection)
 
     def forward(self, x):
         branch = self.branch(x)
@@ -87,8 +65,9 @@ class _Block(nn.Module):
         return branch.add_(x).relu_()
 
 
-def _conv_norm(channels, filters, size, stride):
+def _conv_norm(convolution):
+    _, _, size, inputs, outputs, stride = convolution
     return nn.Sequential(
-        nn.Conv2d(channels, filters, size, stride, padding=size // 2, bias=False),
-        nn.BatchNorm2d(filters),
+        nn.Conv2d(inputs or 3, outputs, size, stride, padding=size // 2, bias=False),
+        nn.BatchNorm2d(outputs),
     )

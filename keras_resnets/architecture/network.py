@@ -1,15 +1,126 @@
-"""What goes into a model: `input_tensor` and `input_shape`, as `keras.applications` has them."""
+"""From a spec to a functional model with new weights: input, stem, stages, head."""
 
 import re
 
 import keras
 import numpy as np
 
-DEFAULT_SIZES = {"imagenet": 224, "cifar": 32}
+from keras_resnets.architecture.plan import make_plan
+from keras_resnets.architecture.spec import BLOCKS, STEMS, ResNetSpec
+from keras_resnets.arguments import (
+    check_activation,
+    check_bool,
+    check_choice,
+    check_name,
+    check_positive_int,
+)
+from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
+
 NETWORK_NAMES = r"stem_(conv|activation|pool)|stage\d+_block\d+|(avg|max)_pool|predictions"
 
 
-def model_inputs(spec, input_tensor, input_shape, include_top):
+def build_network(
+    spec,
+    include_top=True,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    classifier_activation="softmax",
+    name=None,
+):
+    """Builds a model with new weights; `keras_resnets.build_model` says what the arguments are."""
+    image, inputs = check_network_arguments(
+        spec,
+        include_top,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+    )
+    x = _stem(image, spec)
+    for block in make_plan(spec).blocks():
+        x = BLOCKS[spec.block](**block.arguments, name=block.name)(x)
+    if classes is None:
+        classes = STEMS[spec.stem].classes
+    x = _head(x, include_top, pooling, classes, classifier_activation)
+    return keras.Model(inputs, x, name=name)
+
+
+def check_network_arguments(
+    spec,
+    include_top,
+    input_tensor,
+    input_shape,
+    pooling,
+    classes,
+    classifier_activation,
+    name,
+):
+    """Returns the image tensor and the model's inputs; raises if an argument has no effect."""
+    if not isinstance(spec, ResNetSpec):
+        raise TypeError(f"`spec` must be a ResNetSpec. Received: spec={spec!r}")
+    check_bool("include_top", include_top)
+    check_name("name", name)
+    check_choice("pooling", pooling, (None, "avg", "max"))
+    _check_head(include_top, pooling, classes, classifier_activation)
+    if classes is not None:
+        check_positive_int("classes", classes)
+    return _model_inputs(spec, input_tensor, input_shape, include_top)
+
+
+def _stem(x, spec):
+    stem = STEMS[spec.stem]
+    x = ConvNorm(
+        spec.widths[0], kernel_size=stem.kernel_size, strides=stem.conv_stride, name="stem_conv"
+    )(x)
+    x = keras.layers.Activation(spec.activation, name="stem_activation")(x)
+    if stem.pool_stride > 1:
+        x = SymmetricMaxPooling2D(3, strides=stem.pool_stride, name="stem_pool")(x)
+    return x
+
+
+def _head(x, include_top, pooling, classes, classifier_activation):
+    if include_top or pooling == "avg":
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    elif pooling == "max":
+        x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
+    if include_top:
+        is_half = keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16")
+        x = keras.layers.Dense(
+            classes,
+            activation=classifier_activation,
+            dtype="float32" if is_half else None,
+            name="predictions",
+        )(x)
+    return x
+
+
+def _check_head(include_top, pooling, classes, classifier_activation):
+    if include_top:
+        if pooling is not None:
+            raise ValueError(
+                "`pooling` belongs to include_top=False; the top has its own average pooling. "
+                f"Received: pooling={pooling!r}, include_top=True"
+            )
+        check_activation("classifier_activation", classifier_activation)
+        return
+    if classes is not None:
+        raise ValueError(
+            "`classes` belongs to include_top=True: without the top there is no classifier. "
+            f"Received: classes={classes!r}, include_top=False"
+        )
+    if classifier_activation != "softmax":
+        raise ValueError(
+            "`classifier_activation` belongs to include_top=True: without the top there is no "
+            f"classifier. Received: classifier_activation={classifier_activation!r}, "
+            "include_top=False"
+        )
+
+
+def _model_inputs(spec, input_tensor, input_shape, include_top):
     """Returns the image tensor that the stem reads, and the inputs of the model.
 
     Raises:
@@ -60,7 +171,7 @@ def model_inputs(spec, input_tensor, input_shape, include_top):
 
 
 def _default_shape(spec, include_top):
-    size = DEFAULT_SIZES[spec.stem] if include_top else None
+    size = STEMS[spec.stem].image_size if include_top else None
     if keras.config.image_data_format() == "channels_first":
         return (3, size, size)
     return (size, size, 3)

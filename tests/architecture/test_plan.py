@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from keras_resnets import ResNetSpec, build_model
-from keras_resnets.weights.layer_places import variable_shapes
+from keras_resnets.architecture.plan import make_plan
 
 BASIC = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 6), stem="cifar", shortcut="A")
 BOTTLENECK = ResNetSpec(block="bottleneck", repeats=(2, 1), widths=(2, 4))
@@ -24,4 +24,4 @@ BOTTLENECK = ResNetSpec(block="bottleneck", repeats=(2, 1), widths=(2, 4))
 def test_they_are_those_of_the_model_that_is_built(spec, classes):
     model = build_model(spec, classes is not None, input_shape=(16, 16, 2), classes=classes)
     expected = {weight.path: tuple(weight.shape) for weight in model.weights}
-    assert variable_shapes(spec, 2, classes) == expected
+    assert make_plan(spec).variable_shapes(2, classes) == expected

@@ -1,8 +1,9 @@
-"""An architecture's numbers, as data."""
+"""An architecture's numbers, as data: the spec, the stems, and the table of variants."""
 
 import dataclasses
 import json
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import keras
 
@@ -18,8 +19,61 @@ from keras_resnets.layers import BasicBlock, BottleneckBlock
 from keras_resnets.layers.residual_block import SHORTCUTS, check_shortcut_options
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": BottleneckBlock}
-CONVOLUTIONS = {"basic": 2, "bottleneck": 3}  # in a block's branch
-STEM_STRIDES = {"imagenet": 4, "cifar": 1}
+
+
+class Stem(NamedTuple):
+    """What stands before the first block, and the images and classes of its data set."""
+
+    kernel_size: int
+    conv_stride: int
+    pool_stride: int
+    image_size: int
+    classes: int
+
+    @property
+    def stride(self) -> int:
+        return self.conv_stride * self.pool_stride
+
+
+STEMS = {
+    "imagenet": Stem(kernel_size=7, conv_stride=2, pool_stride=2, image_size=224, classes=1000),
+    "cifar": Stem(kernel_size=3, conv_stride=1, pool_stride=1, image_size=32, classes=10),
+}
+
+
+class Option(NamedTuple):
+    """What is known about an option of a network, once for all that asks.
+
+    Attributes:
+        check: Takes the option's name and value; returns the value, or raises.
+        blocks: The blocks that take the option as an argument.
+        needs_shortcut: Whether it has no effect in a plain network.
+        changes: What differs between two networks that differ in the option: their `"arrays"`;
+            only their `"answers"`, which no file of arrays tells; or only their `"training"`.
+    """
+
+    check: Callable[[str, Any], Any]
+    blocks: tuple[str, ...] = tuple(BLOCKS)
+    needs_shortcut: bool = False
+    changes: Literal["arrays", "answers", "training"] = "answers"
+
+
+def _option(default, *arguments, **options):
+    return dataclasses.field(default=default, metadata={"option": Option(*arguments, **options)})
+
+
+def _one_of(*allowed):
+    return lambda name, value: check_choice(name, value, allowed)
+
+
+def _check_activation_name(name, activation):
+    serialized = keras.activations.serialize(check_activation(name, activation))
+    if not isinstance(serialized, str):
+        raise ValueError(
+            f"`{name}` must be a function of `keras.activations`, or its name. "
+            f"Received: {name}={activation!r}"
+        )
+    return serialized
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,14 +118,16 @@ class ResNetSpec:
     block: Literal["basic", "bottleneck"]
     repeats: tuple[int, ...]
     widths: tuple[int, ...] = (64, 128, 256, 512)
-    stem: Literal["imagenet", "cifar"] = "imagenet"
-    shortcut: Literal["A", "B", "C"] | None = "B"
-    zero_pad: Literal["end", "both"] = "end"
-    stride_on: Literal["3x3", "1x1"] = "3x3"
-    activation: str = "relu"
-    zero_init_residual: bool = False
-    drop_path_rate: float = 0.0
-    output_stride: int | None = None
+    stem: Literal["imagenet", "cifar"] = _option(
+        "imagenet", _one_of(*STEMS), blocks=(), changes="arrays"
+    )
+    shortcut: Literal["A", "B", "C"] | None = _option("B", _one_of(*SHORTCUTS), changes="arrays")
+    zero_pad: Literal["end", "both"] = _option("end", _one_of("end", "both"), needs_shortcut=True)
+    stride_on: Literal["3x3", "1x1"] = _option("3x3", _one_of("3x3", "1x1"), blocks=("bottleneck",))
+    activation: str = _option("relu", _check_activation_name)
+    zero_init_residual: bool = _option(False, check_bool, needs_shortcut=True, changes="training")
+    drop_path_rate: float = _option(0.0, check_rate, needs_shortcut=True, changes="training")
+    output_stride: int | None = _option(None, lambda name, value: value, blocks=())
 
     def __post_init__(self):
         check_choice("block", self.block, BLOCKS)
@@ -82,23 +138,19 @@ class ResNetSpec:
                 "`repeats` and `widths` must have one entry a stage. "
                 f"Received: repeats={self.repeats}, widths={self.widths}"
             )
-        check_choice("stem", self.stem, STEM_STRIDES)
-        check_choice("shortcut", self.shortcut, SHORTCUTS)
+        for name, option in OPTIONS.items():
+            self._set(name, option.check(name, getattr(self, name)))
+            is_default = getattr(self, name) == DEFAULTS[name]
+            if option.blocks and self.block not in option.blocks and not is_default:
+                raise ValueError(
+                    f"`{name}` belongs to block={' or '.join(map(repr, option.blocks))}. "
+                    f"Received: {name}={getattr(self, name)!r}, block={self.block!r}"
+                )
         if self.shortcut == "A" and sorted(self.widths) != list(self.widths):
             raise ValueError(
                 "`shortcut='A'` can add channels but not remove any: no stage may be narrower than "
                 f"the one before. Received: shortcut='A', widths={self.widths}"
             )
-        check_choice("zero_pad", self.zero_pad, ("end", "both"))
-        check_choice("stride_on", self.stride_on, ("3x3", "1x1"))
-        if self.stride_on == "1x1" and self.block != "bottleneck":
-            raise ValueError(
-                "`stride_on='1x1'` belongs to block='bottleneck': a basic block has only 3×3 "
-                f"convolutions. Received: stride_on='1x1', block={self.block!r}"
-            )
-        self._set("activation", _activation_name(self.activation))
-        check_bool("zero_init_residual", self.zero_init_residual)
-        self._set("drop_path_rate", check_rate("drop_path_rate", self.drop_path_rate))
         check_shortcut_options(
             self.shortcut, self.zero_pad, self.zero_init_residual, self.drop_path_rate
         )
@@ -112,12 +164,12 @@ class ResNetSpec:
     @property
     def depth(self) -> int:
         """Number of layers with weights as the paper counts them, without the projections."""
-        return 1 + CONVOLUTIONS[self.block] * sum(self.repeats) + 1
+        return 1 + len(BLOCKS[self.block].kernel_sizes) * sum(self.repeats) + 1
 
     @property
     def natural_stride(self) -> int:
         """Input size over that of the last feature map, undilated; also the least input size."""
-        return STEM_STRIDES[self.stem] * 2 ** (len(self.repeats) - 1)
+        return STEMS[self.stem].stride * 2 ** (len(self.repeats) - 1)
 
     @property
     def output_strides(self) -> tuple[int, ...]:
@@ -161,11 +213,47 @@ def _positive_ints(name, values):
     return tuple(check_positive_int(name, value) for value in values)
 
 
-def _activation_name(activation):
-    name = keras.activations.serialize(check_activation("activation", activation))
-    if not isinstance(name, str):
-        raise ValueError(
-            "`activation` must be a function of `keras.activations`, or its name. "
-            f"Received: activation={activation!r}"
-        )
-    return name
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(ResNetSpec)}
+OPTIONS: dict[str, Option] = {
+    field.name: field.metadata["option"]
+    for field in dataclasses.fields(ResNetSpec)
+    if "option" in field.metadata
+}
+
+
+def _imagenet(block, *repeats, shortcut="B"):
+    return ResNetSpec(block=block, repeats=repeats, shortcut=shortcut)
+
+
+def _cifar(depth, shortcut="A"):
+    """Three stages of n basic blocks each: depth 6n + 2 (He et al., 2015, section 4.2)."""
+    return ResNetSpec(
+        block="basic",
+        repeats=((depth - 2) // 6,) * 3,
+        widths=(16, 32, 64),
+        stem="cifar",
+        shortcut=shortcut,
+    )
+
+
+VARIANTS = {
+    "resnet18": _imagenet("basic", 2, 2, 2, 2),
+    "resnet34": _imagenet("basic", 3, 4, 6, 3),
+    "resnet50": _imagenet("bottleneck", 3, 4, 6, 3),
+    "resnet101": _imagenet("bottleneck", 3, 4, 23, 3),
+    "resnet152": _imagenet("bottleneck", 3, 8, 36, 3),
+    "plainnet18": _imagenet("basic", 2, 2, 2, 2, shortcut=None),
+    "plainnet34": _imagenet("basic", 3, 4, 6, 3, shortcut=None),
+    "plainnet50": _imagenet("bottleneck", 3, 4, 6, 3, shortcut=None),
+    "resnet20": _cifar(20),
+    "resnet32": _cifar(32),
+    "resnet44": _cifar(44),
+    "resnet56": _cifar(56),
+    "resnet110": _cifar(110),
+    "resnet1202": _cifar(1202),
+    "plainnet20": _cifar(20, shortcut=None),
+    "plainnet32": _cifar(32, shortcut=None),
+    "plainnet44": _cifar(44, shortcut=None),
+    "plainnet56": _cifar(56, shortcut=None),
+    "plainnet110": _cifar(110, shortcut=None),
+}

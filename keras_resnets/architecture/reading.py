@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import keras
 
+from keras_resnets.architecture.plan import make_plan
+from keras_resnets.architecture.spec import BLOCKS, OPTIONS, STEMS, ResNetSpec
 from keras_resnets.layers import ResidualBlock
-from keras_resnets.models.block_arguments import block_arguments
-from keras_resnets.models.spec import BLOCKS, STEM_STRIDES, ResNetSpec
 
 
 def model_spec(model):
@@ -39,29 +39,26 @@ def model_spec(model):
             f"A spec describes blocks of {', '.join(kind.__name__ for kind in BLOCKS.values())}. "
             f"Received: a model with {type(last).__name__}"
         )
-    layers = {layer.name for layer in model.layers}
-    stem: Literal["imagenet", "cifar"] = "imagenet" if "stem_pool" in layers else "cifar"
-    stride = STEM_STRIDES[stem]
+    stem = stem_name(model)
+    stride = STEMS[stem].stride
     for blocks in stages:
         stride *= blocks[0].strides
-    natural = STEM_STRIDES[stem] * 2 ** (len(stages) - 1)
+    natural = STEMS[stem].stride * 2 ** (len(stages) - 1)
     if stride > natural:
         raise ValueError(
             "The blocks of `model` must be those of one spec, with a stride of 2 at the start of "
             f"each stage but the first. Received: {model.name!r} with an output stride of {stride}"
         )
+    options = {
+        name: getattr(last, name) for name, option in OPTIONS.items() if names[0] in option.blocks
+    }
     spec = ResNetSpec(
         block=names[0],
         repeats=tuple(len(blocks) for blocks in stages),
         widths=tuple(blocks[0].filters for blocks in stages),
         stem=stem,
-        shortcut=last.shortcut,
-        zero_pad=last.zero_pad,
-        stride_on=getattr(last, "stride_on", "3x3"),
-        activation=keras.activations.serialize(last.activation),
-        zero_init_residual=last.zero_init_residual,
-        drop_path_rate=last.drop_path_rate,
         output_stride=stride,
+        **options,
     )
     _check_blocks(spec, stages)
     return spec
@@ -89,11 +86,16 @@ def stage_blocks(model):
     return [[blocks[block] for block in sorted(blocks)] for _, blocks in sorted(stages.items())]
 
 
+def stem_name(model) -> Literal["imagenet", "cifar"]:
+    """Returns the name of a model's stem in `STEMS`."""
+    return "imagenet" if any(layer.name == "stem_pool" for layer in model.layers) else "cifar"
+
+
 def _check_blocks(spec, stages):
     """Raises unless every block is what the spec, read off the last one, makes of it."""
-    for blocks, expected in zip(stages, block_arguments(spec), strict=True):
-        for block, arguments in zip(blocks, expected, strict=True):
-            for name, value in arguments.items():
+    for blocks, expected in zip(stages, make_plan(spec).stages, strict=True):
+        for block, planned in zip(blocks, expected, strict=True):
+            for name, value in planned.arguments.items():
                 if name == "activation":
                     value = keras.activations.get(value)
                 present = getattr(block, name, None)

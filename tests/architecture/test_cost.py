@@ -7,7 +7,7 @@ import pytest
 import keras_resnets
 from keras_resnets import VARIANTS, ResNetSpec
 from keras_resnets.analysis import count_macs, count_parameters
-from keras_resnets.analysis.spec_cost import spec_cost
+from keras_resnets.architecture.plan import make_plan
 from tests import facts
 from tests.models.once import once
 
@@ -18,7 +18,7 @@ pytestmark = once
 def test_the_imagenet_networks(name, shortcut):
     spec = dataclasses.replace(VARIANTS[name], shortcut=shortcut)
     expected = facts.IMAGENET[name, shortcut]
-    cost = spec_cost(spec, 224, 3, 1000)
+    cost = make_plan(spec).cost(224, 3, 1000)
     assert cost.parameters == expected.trainable
     digits = len(expected.macs.partition(".")[2])
     assert f"{cost.macs / 1e9:.{digits}f}" == expected.macs
@@ -26,7 +26,7 @@ def test_the_imagenet_networks(name, shortcut):
 
 @pytest.mark.parametrize("name", facts.IMAGENET_V1)
 def test_the_stride_on_the_1x1(name):
-    cost = spec_cost(dataclasses.replace(VARIANTS[name], stride_on="1x1"), 224, 3, 1000)
+    cost = make_plan(dataclasses.replace(VARIANTS[name], stride_on="1x1")).cost(224, 3, 1000)
     assert cost.parameters == facts.IMAGENET_V1[name].trainable
     assert f"{cost.macs / 1e9:.4f}" == facts.IMAGENET_V1[name].macs
 
@@ -34,7 +34,8 @@ def test_the_stride_on_the_1x1(name):
 @pytest.mark.parametrize("depth", facts.CIFAR)
 @pytest.mark.parametrize("shortcut", ["A", "B", "C"])
 def test_the_cifar_networks(depth, shortcut):
-    cost = spec_cost(dataclasses.replace(VARIANTS[f"resnet{depth}"], shortcut=shortcut), 32, 3, 10)
+    spec = dataclasses.replace(VARIANTS[f"resnet{depth}"], shortcut=shortcut)
+    cost = make_plan(spec).cost(32, 3, 10)
     assert cost.parameters == facts.CIFAR[depth]["ABC".index(shortcut)]
     if shortcut == "A":
         assert f"{cost.macs / 1e6:.2f}" == facts.CIFAR[depth][3]
@@ -53,5 +54,5 @@ def test_the_cifar_networks(depth, shortcut):
 def test_what_no_table_has_is_as_counted_on_the_layers(options, size):
     spec = ResNetSpec(repeats=(2, 1, 2), widths=(8, 12, 16), **options)
     model = keras_resnets.build_model(spec, input_shape=(size, size, 1), classes=3)
-    cost = spec_cost(spec, size, 1, 3)
+    cost = make_plan(spec).cost(size, 1, 3)
     assert cost == (count_parameters(model).trainable, count_macs(model))

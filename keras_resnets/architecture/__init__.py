@@ -1,0 +1,1 @@
+"""Networks as data, and the models that are built of it."""

@@ -1,0 +1,381 @@
+"""The named models: a factory for each row of the table of variants."""
+
+import dataclasses
+import fnmatch
+import functools
+import inspect
+import re
+import textwrap
+from typing import Any, Literal, Protocol
+
+import keras
+
+from keras_resnets.architecture.spec import OPTIONS, VARIANTS, ResNetSpec
+from keras_resnets.arguments import nearest
+from keras_resnets.models.build_model import build_model
+
+
+class ResNetFactory(Protocol):
+    """The signature of a residual network's factory, for editors and type checkers."""
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Any = None,
+        input_tensor: Any = None,
+        input_shape: tuple[int | None, ...] | None = None,
+        pooling: Literal["avg", "max"] | None = None,
+        classes: int | None = None,
+        classifier_activation: Any = "softmax",
+        name: str | None = ...,
+        *,
+        stem: Literal["imagenet", "cifar"] = ...,
+        shortcut: Literal["A", "B", "C"] = ...,
+        zero_pad: Literal["end", "both"] = ...,
+        stride_on: Literal["3x3", "1x1"] = ...,
+        activation: Any = ...,
+        zero_init_residual: bool = ...,
+        drop_path_rate: float = ...,
+        output_stride: int | None = ...,
+    ) -> keras.Model: ...
+
+
+class PlainNetFactory(Protocol):
+    """The signature of a plain network's factory, for editors and type checkers."""
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Any = None,
+        input_tensor: Any = None,
+        input_shape: tuple[int | None, ...] | None = None,
+        pooling: Literal["avg", "max"] | None = None,
+        classes: int | None = None,
+        classifier_activation: Any = "softmax",
+        name: str | None = ...,
+        *,
+        stem: Literal["imagenet", "cifar"] = ...,
+        stride_on: Literal["3x3", "1x1"] = ...,
+        activation: Any = ...,
+        output_stride: int | None = ...,
+    ) -> keras.Model: ...
+
+
+_FACTORIES: dict[str, Any] = {}
+
+
+def resnet(stub) -> ResNetFactory:
+    """Makes a stub the factory of the variant of its name, and registers it.
+
+    The signature is that of `build_model`, in the order of `keras.applications.ResNet50`, and the
+    options of the spec with the row's values as defaults. The docstring is the stub's with a line
+    for each argument.
+    """
+    return _factory(stub)
+
+
+def plainnet(stub) -> PlainNetFactory:
+    """Does the same for a plain network, which has no options of a shortcut."""
+    return _factory(stub)
+
+
+def _factory(stub):
+    key = stub.__name__.lower()
+    spec = VARIANTS[key]
+    options = [
+        name
+        for name, option in OPTIONS.items()
+        if spec.shortcut is not None or not (option.needs_shortcut or name == "shortcut")
+    ]
+    signature = _signature(spec, options, name=key)
+
+    @functools.wraps(stub)
+    def factory(*args, **kwargs):
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{stub.__name__}() {error}") from None
+        bound.apply_defaults()
+        arguments = bound.arguments
+        chosen = {option: arguments.pop(option) for option in options}
+        return build_model(dataclasses.replace(spec, **chosen), **arguments)
+
+    factory.__signature__ = signature
+    factory.__doc__ = _docstring(stub.__doc__, signature)
+    del factory.__wrapped__  # type: ignore[attr-defined]
+    _FACTORIES[key] = factory
+    return factory
+
+
+def _signature(spec, options, name):
+    _, *shared = inspect.signature(build_model).parameters.values()
+    shared[-1] = shared[-1].replace(default=name)
+    keyword_only = inspect.Parameter.KEYWORD_ONLY
+    own = [
+        inspect.Parameter(option, keyword_only, default=getattr(spec, option)) for option in options
+    ]
+    return inspect.Signature([*shared, *own])
+
+
+def _docstring(text, signature):
+    """Returns a stub's docstring with what `build_model` and the spec say of each argument."""
+    if text is None:  # Python runs without docstrings
+        return None
+    lines = _argument_lines(ResNetSpec) | _argument_lines(build_model)
+    arguments = "".join(lines[name] for name in signature.parameters)
+    summary, example, rest = text.partition("    Example:\n")
+    returns = textwrap.indent(_section(build_model, "Returns:\n", "Example:\n"), "    ")
+    return f"{summary}    Args:\n{arguments}\n    Returns:\n{returns}{example}{rest}"
+
+
+def _argument_lines(documented):
+    """Returns the lines of a docstring on each argument, by its name, as a factory indents them."""
+    section = _section(documented, "Args:\n", "\n\n")
+    entries = re.split(r"^    (?=\w+: )", section, flags=re.MULTILINE)
+    return {
+        entry.partition(":")[0]: textwrap.indent(f"    {entry.rstrip()}\n", "    ")
+        for entry in entries
+        if entry
+    }
+
+
+def _section(documented, start, end):
+    return (inspect.getdoc(documented) or "").partition(start)[2].partition(end)[0]
+
+
+@resnet
+def ResNet18():
+    """ResNet-18: 2, 2, 2, 2 basic blocks.
+
+    Table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
+    classes: 11,689,512 trainable parameters and 1.8141·10⁹ multiply-adds.
+    """
+
+
+@resnet
+def ResNet34():
+    """ResNet-34: 3, 4, 6, 3 basic blocks.
+
+    Table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
+    classes: 21,797,672 trainable parameters and 3.6638·10⁹ multiply-adds.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet34(shortcut="A", classes=10)
+    >>> model.output_shape
+    (None, 10)
+    """
+
+
+@resnet
+def ResNet50():
+    """ResNet-50: 3, 4, 6, 3 bottleneck blocks.
+
+    Table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
+    classes: 25,557,032 trainable parameters and 4.0892·10⁹ multiply-adds with the stride
+    on the 3×3 convolution ("v1.5"); the paper's network, `stride_on="1x1"`, has 3.8580·10⁹.
+    """
+
+
+@resnet
+def ResNet101():
+    """ResNet-101: 3, 4, 23, 3 bottleneck blocks.
+
+    Table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
+    classes: 44,549,160 trainable parameters and 7.8014·10⁹ multiply-adds.
+    """
+
+
+@resnet
+def ResNet152():
+    """ResNet-152: 3, 8, 36, 3 bottleneck blocks.
+
+    Table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
+    classes: 60,192,808 trainable parameters and 11.5136·10⁹ multiply-adds.
+    """
+
+
+@plainnet
+def PlainNet18():
+    """Plain-18: every convolution of `ResNet18`, and nothing is added.
+
+    Section 3.3 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
+    classes: 11,515,688 trainable parameters, exactly those of `ResNet18(shortcut="A")`.
+    """
+
+
+@plainnet
+def PlainNet34():
+    """Plain-34: every convolution of `ResNet34`, and nothing is added.
+
+    Section 3.3 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
+    classes: 21,623,848 trainable parameters, exactly those of `ResNet34(shortcut="A")`.
+
+    Example:
+
+    >>> twin = keras_resnets.PlainNet34()
+    >>> keras_resnets.model_spec(twin).shortcut is None
+    True
+    """
+
+
+@plainnet
+def PlainNet50():
+    """Plain-50: every convolution of `ResNet50`, and nothing is added.
+
+    Section 3.3 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
+    classes: 22,780,456 trainable parameters. The paper has no such network.
+    """
+
+
+@resnet
+def ResNet20():
+    """ResNet-20 for CIFAR-10: three stages of 3 basic blocks.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    269,722 trainable parameters and 40.55·10⁶ multiply-adds.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet20()
+    >>> keras_resnets.analysis.count_parameters(model).trainable
+    269722
+    """
+
+
+@resnet
+def ResNet32():
+    """ResNet-32 for CIFAR-10: three stages of 5 basic blocks.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    464,154 trainable parameters and 68.86·10⁶ multiply-adds.
+    """
+
+
+@resnet
+def ResNet44():
+    """ResNet-44 for CIFAR-10: three stages of 7 basic blocks.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    658,586 trainable parameters and 97.17·10⁶ multiply-adds.
+    """
+
+
+@resnet
+def ResNet56():
+    """ResNet-56 for CIFAR-10: three stages of 9 basic blocks.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    853,018 trainable parameters and 125.49·10⁶ multiply-adds.
+    """
+
+
+@resnet
+def ResNet110():
+    """ResNet-110 for CIFAR-10: three stages of 18 basic blocks.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    1,727,962 trainable parameters and 252.89·10⁶ multiply-adds.
+    """
+
+
+@resnet
+def ResNet1202():
+    """ResNet-1202 for CIFAR-10: three stages of 200 basic blocks.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    19,421,274 trainable parameters and 2829.24·10⁶ multiply-adds.
+    """
+
+
+@plainnet
+def PlainNet20():
+    """Plain-20 for CIFAR-10: every convolution of `ResNet20`, and nothing is added.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    the parameters and multiply-adds of `ResNet20`.
+    """
+
+
+@plainnet
+def PlainNet32():
+    """Plain-32 for CIFAR-10: every convolution of `ResNet32`, and nothing is added.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    the parameters and multiply-adds of `ResNet32`.
+    """
+
+
+@plainnet
+def PlainNet44():
+    """Plain-44 for CIFAR-10: every convolution of `ResNet44`, and nothing is added.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    the parameters and multiply-adds of `ResNet44`.
+    """
+
+
+@plainnet
+def PlainNet56():
+    """Plain-56 for CIFAR-10: every convolution of `ResNet56`, and nothing is added.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    the parameters and multiply-adds of `ResNet56`.
+    """
+
+
+@plainnet
+def PlainNet110():
+    """Plain-110 for CIFAR-10: every convolution of `ResNet110`, and nothing is added.
+
+    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
+    the parameters and multiply-adds of `ResNet110`.
+    """
+
+
+def list_models(pattern="*"):
+    """Returns the names of the models that match a shell pattern.
+
+    Args:
+        pattern: A pattern with `*`, `?` and `[…]`; case does not matter.
+
+    Returns:
+        A list of names for `create_model`: ImageNet's, then CIFAR's, each from shallow to deep.
+
+    Example:
+
+    >>> keras_resnets.list_models("plain*18")
+    ['plainnet18']
+    """
+    if not isinstance(pattern, str):
+        raise TypeError(f"`pattern` must be a string. Received: pattern={pattern!r}")
+    return fnmatch.filter(_FACTORIES, pattern.lower())
+
+
+def create_model(name, /, **arguments):
+    """Builds a model by the name of its factory, for instance from a configuration file.
+
+    Args:
+        name: A name that `list_models` gives; case does not matter.
+        **arguments: The arguments of the factory.
+
+    Returns:
+        The `keras.Model` that the factory returns.
+
+    Raises:
+        ValueError: If there is no such model; the nearest names are given.
+        TypeError: If `name` is not a string, or the factory has no such argument.
+
+    Example:
+
+    >>> keras_resnets.create_model("resnet20", classes=100).output.shape
+    (None, 100)
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"`name` must be a string. Received: name={name!r}")
+    if name.lower() not in _FACTORIES:
+        raise ValueError(
+            f"`name` must be one of {', '.join(_FACTORIES)}.{nearest(name.lower(), _FACTORIES)} "
+            f"Received: name={name!r}"
+        )
+    return _FACTORIES[name.lower()](**arguments)
