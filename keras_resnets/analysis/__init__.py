@@ -7,8 +7,7 @@ from keras_resnets.analysis.cost import (
     layer_costs,
 )
 from keras_resnets.analysis.explain import explain
-from keras_resnets.analysis.gradient_norms import gradient_norms
-from keras_resnets.analysis.layer_responses import layer_responses
+from keras_resnets.analysis.gradients import gradient_norms, snapshot, update_ratios
 from keras_resnets.analysis.plots import (
     plot_gradient_norms,
     plot_layer_responses,
@@ -18,9 +17,8 @@ from keras_resnets.analysis.plots import (
 )
 from keras_resnets.analysis.record_diagnostics import RecordDiagnostics
 from keras_resnets.analysis.remove_blocks import remove_blocks, reorder_blocks
-from keras_resnets.analysis.shortcut_balance import shortcut_balance
+from keras_resnets.analysis.responses import layer_responses, shortcut_balance
 from keras_resnets.analysis.summary import summarize
-from keras_resnets.analysis.update_ratios import snapshot, update_ratios
 from keras_resnets.layers.merge_block import merge_one_layer_block
 
 __all__ = [

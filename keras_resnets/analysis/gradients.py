@@ -1,6 +1,37 @@
-"""A model's loss and its gradients, on whichever backend Keras runs."""
+"""Gradients and updates: what reaches each weight, and how far each step moves it."""
+
+from collections import Counter
 
 import keras
+import numpy as np
+
+from keras_resnets.analysis.responses import labelled_batches
+
+
+def trainable_paths(model):
+    """Returns the path of each trainable weight, such as `"stage1_block1/conv1/conv/kernel"`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If it is not built, or has two weights of one path, as two networks of the zoo
+            within one model have.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    if not model.built:
+        raise ValueError(
+            "`model` must be built: call it on images first, or let it begin with a keras.Input. "
+            f"Received: model={model.name!r}"
+        )
+    paths = [weight.path for weight in model.trainable_weights]
+    twice = [path for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise ValueError(
+            "The weights of `model` must have paths of their own: of a model that holds several "
+            "networks, pass one of them. "
+            f"Received: {model.name!r} with {len(twice)} paths more than once, such as {twice[0]!r}"
+        )
+    return paths
 
 
 def gradient_function(model, loss):
@@ -92,3 +123,155 @@ def _torch(loss_of, model):
         return torch.autograd.grad(loss_of(images, labels), values, allow_unused=True)
 
     return compute
+
+
+def gradient_norms(model, data, loss):
+    """Measures the norm of the loss's gradient with respect to each trainable weight.
+
+    [He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.1, argue that vanishing
+    gradients are not what makes deep plain networks hard to train; this is the measurement.
+
+    The model runs as in training, with the statistics of the batch and with drop path, and is left
+    as it was. The loss is the mean over a batch, without regularization; only a `keras.losses.Loss`
+    that reduces in another way, such as `reduction="sum"`, is taken as it is.
+
+    Args:
+        model: A built `keras.Model`, with any of Keras's backends.
+        data: Images and labels: a pair of arrays, which is cut into batches of 128, or an iterable
+            of pairs.
+        loss: A loss as `compile` takes it: a name, a function, or a `keras.losses.Loss`.
+
+    Returns:
+        `{path: norm}` from the input on, where a path is the weight's, such as
+        `"stage1_block1/conv1/conv/kernel"`, and the norm is the mean of the batches' norms.
+
+    Raises:
+        TypeError: If `model` is not a Keras model, or `data` no images.
+        ValueError: If `loss` is not known, the model is not built, has nothing to train or several
+            weights of one path, or labels or images are missing or of another shape.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet20()
+    >>> data = np.random.default_rng(0).normal(size=(4, 32, 32, 3)), np.arange(4)
+    >>> loss = "sparse_categorical_crossentropy"
+    >>> norms = keras_resnets.analysis.gradients(model, data, loss)
+    >>> len(norms) == len(model.trainable_weights)
+    True
+    """
+    paths = trainable_paths(model)
+    gradients_of = gradient_function(model, one_loss(loss))
+    if not paths:
+        raise ValueError(
+            f"`model` must have weights to train. Received: {model.name!r} with none, or all frozen"
+        )
+    inputs = getattr(model, "inputs", None)  # a subclassed model does not say what it takes
+    shape = inputs[0].shape if inputs else None
+    norms = np.array(
+        [
+            [_norm(gradient) for gradient in gradients_of(images, labels)]
+            for images, labels in labelled_batches(data, shape)
+        ]
+    )
+    return dict(zip(paths, norms.mean(axis=0).tolist(), strict=True))
+
+
+def one_loss(loss):
+    """Returns the function or the `keras.losses.Loss` that `loss` stands for, or raises."""
+    try:
+        found = None if isinstance(loss, type) else keras.losses.get(loss)
+    except (TypeError, ValueError):
+        found = None
+    if found is None:
+        raise ValueError(
+            "`loss` must be one loss: a name in `keras.losses`, a function, or a "
+            f"`keras.losses.Loss`. Received: loss={loss!r}"
+        )
+    return found
+
+
+def _norm(gradient):
+    if gradient is None:
+        return 0.0
+    return float(np.linalg.norm(keras.ops.convert_to_numpy(gradient).astype("float64")))
+
+
+def snapshot(model):
+    """Returns a copy of a model's trainable weights, for `update_ratios`.
+
+    Args:
+        model: A built `keras.Model`.
+
+    Returns:
+        `{path: array}` from the input on, with paths such as `"stage1_block1/conv1/conv/kernel"`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If it is not built, or has several weights of one path.
+
+    Example:
+
+    >>> weights = keras_resnets.analysis.snapshot(keras_resnets.ResNet20())
+    >>> weights["stem_conv/conv/kernel"].shape
+    (3, 3, 3, 16)
+    """
+    return {
+        path: np.array(keras.ops.convert_to_numpy(weight.value))
+        for path, weight in zip(trainable_paths(model), model.trainable_weights, strict=True)
+    }
+
+
+def update_ratios(before, after):
+    """Compares two snapshots: ‖after − before‖ / ‖before‖ for each weight.
+
+    It answers whether the layers that a shortcut passes by are trained. Between two steps it is
+    the size of one update; over an epoch, the distance travelled.
+
+    Args:
+        before: What `snapshot` gave.
+        after: What it gave for the same model later.
+
+    Returns:
+        `{path: ratio}` from the input on; `None` for a weight that was all zeros, as β is at first.
+
+    Raises:
+        TypeError: If one is not a dictionary of NumPy arrays of numbers.
+        ValueError: If the snapshots are of different weights.
+
+    Example:
+
+    >>> before = {"kernel": np.array([3.0, 4.0])}
+    >>> keras_resnets.analysis.gradients(before, {"kernel": np.array([3.0, 5.0])})
+    {'kernel': 0.2}
+    """
+    _check_snapshot("before", before)
+    _check_snapshot("after", after)
+    _check_same_weights(before, after)
+    ratios = {}
+    for path, old in before.items():
+        size = np.linalg.norm(old.astype("float64"))
+        change = np.linalg.norm(after[path].astype("float64") - old)
+        ratios[path] = float(change / size) if size else None
+    return ratios
+
+
+def _check_snapshot(name, snapshot):
+    form = f"`{name}` must be what `snapshot` gave: a dictionary of NumPy arrays of numbers."
+    if not isinstance(snapshot, dict):
+        raise TypeError(f"{form} Received: {name}={snapshot!r}")
+    for path, value in snapshot.items():
+        # Kinds of text, bytes, dates and objects; Keras's 16-bit types are of kind V.
+        if not isinstance(value, np.ndarray) or value.dtype.kind in "USMmO":
+            raise TypeError(f"{form} Received: {path!r} with {value!r}")
+
+
+def _check_same_weights(before, after):
+    for path in dict.fromkeys([*before, *after]):
+        shapes = [
+            weights[path].shape if path in weights else "absent" for weights in (before, after)
+        ]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                "`before` and `after` must be snapshots of the same weights. "
+                f"Received: {path!r} with the shapes {shapes[0]} and {shapes[1]}"
+            )

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import keras
 
-from keras_resnets.analysis.batches import image_batches, labelled_batches
-from keras_resnets.analysis.gradient_norms import gradient_norms, one_loss
-from keras_resnets.analysis.layer_responses import layer_responses
-from keras_resnets.analysis.shortcut_balance import shortcut_balance
-from keras_resnets.analysis.update_ratios import snapshot, update_ratios
+from keras_resnets.analysis.gradients import gradient_norms, one_loss, snapshot, update_ratios
+from keras_resnets.analysis.responses import (
+    image_batches,
+    labelled_batches,
+    layer_responses,
+    shortcut_balance,
+)
 from keras_resnets.arguments import check_choice, check_positive_int
 
 DIAGNOSTICS = ("layer_responses", "shortcut_balance", "gradient_norms", "update_ratios")

@@ -89,7 +89,6 @@ def _factory(stub):
     ]
     signature = _signature(spec, options, name=key)
 
-    @functools.wraps(stub)
     def factory(*args, **kwargs):
         try:
             bound = signature.bind(*args, **kwargs)
@@ -100,8 +99,8 @@ def _factory(stub):
         chosen = {option: arguments.pop(option) for option in options}
         return build_model(dataclasses.replace(spec, **chosen), **arguments)
 
-    factory.__signature__ = signature
-    factory.__doc__ = _docstring(stub.__doc__, signature)
+    functools.update_wrapper(factory, stub).__doc__ = _docstring(stub.__doc__, signature)
+    factory.__signature__ = signature  # type: ignore[attr-defined]
     del factory.__wrapped__  # type: ignore[attr-defined]
     _FACTORIES[key] = factory
     return factory

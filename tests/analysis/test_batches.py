@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnets.analysis.batches import image_batches, labelled_batches
+from keras_resnets.analysis.responses import image_batches, labelled_batches
 from tests.backends import requires_tensorflow
 from tests.models.once import once
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_resnets import build_model
-from keras_resnets.analysis.plot_style import legend, line_style, panels
+from keras_resnets.analysis.plots import legend, line_style, panels
 from training.studies.degradation import DEPTHS, twins
 from training.studies.recipes import cifar_spec
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_resnets.analysis import plot_gradient_norms, plot_update_ratios
-from keras_resnets.analysis.plot_style import legend, line_style, log_scale, panels
+from keras_resnets.analysis.plots import legend, line_style, log_scale, panels
 from training.studies import observer
 from training.studies.degradation import DEPTHS, KINDS, twins
 from training.studies.initial_gradients import EXAMPLES, WITHOUT, initial_norms

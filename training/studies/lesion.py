@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_resnets.analysis import plot_lesions, remove_blocks, reorder_blocks
-from keras_resnets.analysis.plot_style import legend, line_style, panels
+from keras_resnets.analysis.plots import legend, line_style, panels
 from keras_resnets.layers import ResidualBlock
 from training.studies.degradation import DEPTHS, twins
 from training.studies.first_steps import (

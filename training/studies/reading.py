@@ -5,7 +5,7 @@ import tomllib
 
 import numpy as np
 
-from keras_resnets.analysis.plot_style import legend, line_style, panels
+from keras_resnets.analysis.plots import legend, line_style, panels
 from training.studies.study import spread
 
 

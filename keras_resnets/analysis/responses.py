@@ -1,0 +1,375 @@
+"""What flows forward: the layers' responses, and branch against shortcut."""
+
+import keras
+import numpy as np
+
+from keras_resnets.layers import ConvNorm, ResidualBlock
+
+BATCH_SIZE = 128
+
+
+def image_batches(data, shape=None):
+    """Yields the batches of images of `data`, with or without labels, as NumPy arrays.
+
+    Args:
+        data: An array of images; a pair `(images, labels)`; or an iterable of batches, each of
+            which is one or the other, such as a `tf.data.Dataset` or a list. Arrays are cut into
+            batches of 128.
+        shape: The shape that a batch must have, with `None` for lengths that are open; `None`
+            leaves all open.
+
+    Raises:
+        TypeError: If `data` is none of these, or not of numbers.
+        ValueError: If there is no image, or a batch is of another shape.
+    """
+    for images, _ in _pairs(data, shape):
+        yield images
+
+
+def labelled_batches(data, shape=None):
+    """Yields `(images, labels)`, as `image_batches` does, and raises where labels are missing."""
+    for images, labels in _pairs(data, shape):
+        if labels is None:
+            raise ValueError(
+                "`data` must have labels: a pair (images, labels), or an iterable of such pairs. "
+                "Received: images alone"
+            )
+        yield images, labels
+
+
+def _pairs(data, shape):
+    if isinstance(data, tuple):
+        data = _cut(*_pair(data))
+    elif hasattr(data, "shape"):
+        data = _cut(_pair(data)[0], None)
+    elif isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__"):
+        raise TypeError(
+            "`data` must be an array of images, a pair (images, labels), or an iterable of "
+            f"batches. Received: data={data!r}"
+        )
+    empty = True
+    for batch in data:
+        images, labels = _pair(batch)
+        if len(images):
+            empty = False
+            _check_shape(images, shape)
+            yield images, labels
+    if empty:
+        raise ValueError("`data` must hold at least one image. Received: none")
+
+
+def _pair(batch):
+    """Returns a batch as (images, labels), the labels `None` if it has none."""
+    images, labels = batch, None
+    if isinstance(batch, (tuple, list)):
+        if len(batch) != 2:
+            raise ValueError(
+                "A batch must be an array of images or a pair (images, labels). "
+                f"Received: a {type(batch).__name__} of {len(batch)}"
+            )
+        images, labels = batch
+    images = _array("Images", images)
+    if images.ndim != 4:
+        raise ValueError(
+            "Images must come as a batch of four dimensions. "
+            f"Received: an array of shape {images.shape}"
+        )
+    if labels is not None:
+        labels = _array("Labels", labels)
+        count = len(labels) if labels.ndim else "no list of"
+        if count != len(images):
+            raise ValueError(
+                f"Each image needs one label. Received: {len(images)} images and {count} labels"
+            )
+    return images, labels
+
+
+def _array(what, values):
+    """Returns an array, a tensor or a nested list of numbers as a NumPy array."""
+    try:
+        values = keras.ops.convert_to_numpy(values) if keras.ops.is_tensor(values) else values
+        values = np.asarray(values)
+    except (TypeError, ValueError) as error:  # a list of lists of several lengths
+        raise TypeError(f"{what} must be arrays of numbers. Received: {values!r}") from error
+    if values.dtype.kind in "USMmO":
+        raise TypeError(f"{what} must be arrays of numbers. Received: values of {values.dtype}")
+    return values
+
+
+def _check_shape(images, shape):
+    if shape is not None and not (
+        len(shape) == images.ndim
+        and all(wanted in (None, n) for wanted, n in zip(shape, images.shape, strict=True))
+    ):
+        raise ValueError(
+            f"Images must be of the shape that the model takes, {tuple(shape)}. "
+            f"Received: an array of shape {images.shape}"
+        )
+
+
+def _cut(images, labels):
+    for start in range(0, len(images), BATCH_SIZE):
+        part = slice(start, start + BATCH_SIZE)
+        yield images[part] if labels is None else (images[part], labels[part])
+
+
+def residual_blocks(model):
+    """Returns the residual and plain blocks of a model, from the input on.
+
+    Raises:
+        TypeError, ValueError: As `block_model`.
+    """
+    return [layer for layer in block_model(model).layers if isinstance(layer, ResidualBlock)]
+
+
+def block_model(model):
+    """Returns the functional model whose own layers the blocks are: `model`, or one within it.
+
+    Raises:
+        TypeError: If `model` is neither a functional model nor a `keras.Sequential`.
+        ValueError: If it has no blocks of this package, or has them in several models within it.
+    """
+    functional = as_functional(model)
+    inner = model_with_blocks(functional)
+    return functional if inner is None else block_model(inner)
+
+
+def as_functional(model):
+    """Returns a functional model, or a `keras.Sequential` as one of the same layers.
+
+    Raises:
+        TypeError: If `model` is neither.
+        ValueError: If a `keras.Sequential` does not know its input yet.
+    """
+    if isinstance(model, keras.Sequential):
+        if not model.built:
+            raise ValueError(
+                "A keras.Sequential must be built: let it begin with a keras.Input. "
+                f"Received: model={model.name!r}"
+            )
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    if not isinstance(model, keras.Model) or not hasattr(model, "_nodes_by_depth"):
+        raise TypeError(
+            "`model` must be a functional keras.Model or a keras.Sequential; of another that holds "
+            f"such a model, pass that one. Received: model={model!r}"
+        )
+    return model
+
+
+def model_with_blocks(model):
+    """Returns the layer of a functional model that is a model with blocks, `None` if it is itself.
+
+    Raises:
+        ValueError: If neither is, or several are.
+    """
+    found = [
+        layer for layer in model.layers if isinstance(layer, keras.Model) and _has_blocks(layer)
+    ]
+    has_own = any(isinstance(layer, ResidualBlock) for layer in model.layers)
+    if not found and not has_own:
+        raise ValueError(
+            "`model` must have blocks of this package among its layers, or those of a model "
+            f"within it. Received: {model.name!r} with none among {len(model.layers)} layers"
+        )
+    if len(found) + has_own > 1:
+        names = [layer.name for layer in found]
+        raise ValueError(
+            "`model` must have its blocks in one place: pass one of the models within it, such as "
+            f"`model.get_layer({names[0]!r})`. Received: {model.name!r} with "
+            f"{'blocks of its own and ' * has_own}those of {', '.join(map(repr, names))}"
+        )
+    return found[0] if found else None
+
+
+def input_probe(model, layers):
+    """Returns a model that puts out what goes into each of the given layers, by its name.
+
+    The layers are those of `block_model(model)`, and must be called once in it. They may be called
+    in other models too, which is why `layer.input` would not do.
+    """
+    model = as_functional(model)
+    inner = model_with_blocks(model)
+    if inner is None:
+        outputs = {layer.name: input_of(layer, model) for layer in layers}
+    else:
+        outputs = input_probe(inner, layers)(input_of(inner, model))
+    return keras.Model(model.input, outputs)
+
+
+def input_of(layer, model):
+    """Returns the tensor that a layer of a functional model is called with."""
+    of_model = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
+    calls = [node for node in layer._inbound_nodes if id(node) in of_model]
+    if len(calls) != 1:
+        raise ValueError(
+            f"Each layer must be called once in the model. Received: {layer.name!r}, called "
+            f"{len(calls)} times in {model.name!r}"
+        )
+    return calls[0].input_tensors[0]
+
+
+def _has_blocks(model):
+    return any(isinstance(layer, ResidualBlock) for layer in model._flatten_layers())
+
+
+def layer_responses(model, data):
+    """Measures the standard deviation of the output of each 3×3 layer.
+
+    This is figure 7 of [He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.2: the
+    output is taken after batch normalization, and before the activation or the addition. It is
+    taken in inference, with the moving statistics, and one standard deviation covers all images,
+    positions and channels. A 3×3 convolution that no normalization follows (the last one of a
+    block with full pre-activation) is measured at its own output.
+
+    Args:
+        model: A functional model of this package, residual or plain, or one that holds it.
+        data: Images as the model takes them: an array, a pair `(images, labels)`, or an iterable
+            of batches of either.
+
+    Returns:
+        `{name: standard deviation}` from the input on, where a name is a path in the model that has
+        the blocks, such as `"stage1_block1/conv2"`. Figure 7's lower panel is
+        `sorted(…, reverse=True)` of the values.
+
+    Raises:
+        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, or `data` no
+            images.
+        ValueError: If the model has no blocks of this package, or has them in several places; if
+            there are no images, or they are of another shape than the model takes.
+
+    Example:
+
+    >>> images = np.random.default_rng(0).normal(size=(2, 32, 32, 3))
+    >>> responses = keras_resnets.analysis.responses(keras_resnets.ResNet20(), images)
+    >>> len(responses), list(responses)[:2]  # the first convolution, and 2 a block
+    (19, ['stem_conv', 'stage1_block1/conv1'])
+    """
+    layers = [
+        layer for layer in block_model(model).layers if isinstance(layer, (ConvNorm, ResidualBlock))
+    ]
+    probe = input_probe(model, layers)
+    moments: dict[str, _Moments] = {}
+    for images in image_batches(data, probe.inputs[0].shape):
+        inputs = probe(images, training=False)
+        for layer in layers:
+            for name, response in _responses(layer, inputs[layer.name]):
+                moments.setdefault(name, _Moments()).add(keras.ops.convert_to_numpy(response))
+    return {name: found.standard_deviation() for name, found in moments.items()}
+
+
+def _responses(layer, x):
+    """Yields name and output of each 3×3 layer in a layer that is given `x`."""
+    if isinstance(layer, ConvNorm):
+        if layer.kernel_size == (3, 3):
+            yield layer.name, layer(x, training=False)
+        return
+    for part in layer.branch_layers():
+        x = part(x, training=False)
+        if getattr(part, "kernel_size", None) == (3, 3):
+            yield f"{layer.name}/{part.name}", x
+
+
+class _Moments:
+    """Mean and squared deviations of values that come in parts (Chan et al., 1979)."""
+
+    def __init__(self):
+        self.count, self.mean, self.squares = 0, 0.0, 0.0
+
+    def add(self, values):
+        values = values.astype("float64")
+        shift = values.mean() - self.mean
+        total = self.count + values.size
+        self.squares += np.square(values - values.mean()).sum()
+        self.squares += shift**2 * self.count * values.size / total
+        self.mean += shift * values.size / total
+        self.count = total
+
+    def standard_deviation(self):
+        return float(np.sqrt(self.squares / self.count))
+
+
+def shortcut_balance(model, data):
+    """Compares the two terms of every block's sum: F(x), and the shortcut s(x).
+
+    Does a block learn to put out zero, a small correction, or something of its own? Each number
+    is computed for each image, over all positions and channels, and averaged over the images;
+    in inference. Where a gate weighs the terms, they are taken as they are added.
+
+    Args:
+        model: A functional model of this package with shortcuts, or one that holds it.
+        data: Images as the model takes them: an array, a pair `(images, labels)`, or an iterable
+            of batches of either.
+
+    Returns:
+        `{block: {measure: number}}` from the input on, with the measures
+
+        - `"branch_to_input"`: ‖F(x)‖ / ‖x‖,
+        - `"branch_to_shortcut"`: ‖F(x)‖ / ‖s(x)‖, the same where the shortcut is the identity,
+        - `"cosine"`: that of the angle between F(x) and s(x), in [−1, 1]; negative where the block
+          takes away from what passes it.
+
+        A number is `None` if it is not defined for any image, because a norm is 0.
+
+    Raises:
+        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, or `data` no
+            images.
+        ValueError: If the model has no blocks of this package, or plain ones, or has them in
+            several places; if there are no images, or they are of another shape than the model
+            takes.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet20(zero_init_residual=True)  # each F begins at 0
+    >>> images = np.random.default_rng(0).normal(size=(2, 32, 32, 3))
+    >>> keras_resnets.analysis.responses(model, images)["stage1_block1"]
+    {'branch_to_input': 0.0, 'branch_to_shortcut': 0.0, 'cosine': None}
+    """
+    blocks = residual_blocks(model)
+    plain = [block.name for block in blocks if block.shortcut is None]
+    if plain:
+        raise ValueError(
+            "`model` must have shortcuts: a plain block has one term and no sum. "
+            f"Received: {model.name!r} with the plain blocks {', '.join(plain)}"
+        )
+    probe = input_probe(model, blocks)
+    found: dict[str, dict[str, list]] = {block.name: {} for block in blocks}
+    for images in image_batches(data, probe.inputs[0].shape):
+        inputs = probe(images, training=False)
+        for block in blocks:
+            for measure, values in _balance(block, inputs[block.name]).items():
+                found[block.name].setdefault(measure, []).append(values)
+    return {
+        name: {measure: _mean(parts) for measure, parts in measures.items()}
+        for name, measures in found.items()
+    }
+
+
+def _balance(block, x):
+    """Returns the measures of one block, each with a value for every image."""
+    terms = block.branch(x, training=False), block.shortcut_path(x, training=False)
+    if block.gate_layer is not None:
+        terms = block.gate_layer.weigh(*terms, training=False)
+    residual, passed = (_flat(term) for term in terms)
+    norm, input_norm, passed_norm = (
+        np.linalg.norm(values, axis=1) for values in (residual, _flat(x), passed)
+    )
+    return {
+        "branch_to_input": _ratio(norm, input_norm),
+        "branch_to_shortcut": _ratio(norm, passed_norm),
+        "cosine": _ratio(np.sum(residual * passed, axis=1), norm * passed_norm),
+    }
+
+
+def _flat(x):
+    return keras.ops.convert_to_numpy(x).astype("float64").reshape(len(x), -1)
+
+
+def _ratio(a, b):
+    """Returns a / b, and not-a-number where b is 0."""
+    return np.divide(a, b, out=np.full_like(a, np.nan), where=b > 0)
+
+
+def _mean(parts):
+    values = np.concatenate(parts)
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if values.size else None
