@@ -5,7 +5,7 @@ import dataclasses
 from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.arguments import nearest
 from keras_resnets.models.weights_file import FOREIGN_SUFFIXES, SUFFIXES
-from keras_resnets.weights.cache import cached_file
+from keras_resnets.weights.download import cached_file
 from keras_resnets.weights.convert import load_foreign_weights
 from keras_resnets.weights.presets import PRESETS, Preset
 

@@ -119,7 +119,7 @@ def test_another_number_of_classes_or_none(published):
 
 
 def test_keras_s_own_folder_holds_the_cache(monkeypatch, tmp_path):
-    from keras_resnets.weights.cache import cache_folder
+    from keras_resnets.weights.download import cache_folder
 
     monkeypatch.delenv("KERAS_RESNETS_CACHE", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
