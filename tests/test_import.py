@@ -20,7 +20,7 @@ TURNS_BACK = {
     ("models/open_weights.py", "keras_resnets.preprocessing.file_preprocessing"),
     ("models/open_weights.py", "keras_resnets.weights.foreign_file"),
     ("models/open_weights.py", "keras_resnets.weights.keras_layers"),
-    ("models/open_weights.py", "keras_resnets.weights.preset_weights"),
+    ("models/open_weights.py", "keras_resnets.weights.presets"),
 }
 
 

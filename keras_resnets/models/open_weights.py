@@ -41,7 +41,7 @@ def open_weights(weights, spec, name):
         TypeError: If `weights` is not a path.
     """
     if isinstance(weights, str) and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
-        from keras_resnets.weights.preset_weights import find_preset, load_preset
+        from keras_resnets.weights.presets import find_preset, load_preset
 
         return spec, functools.partial(load_preset, preset=find_preset(weights, spec))
     path = check_weights_path(weights)

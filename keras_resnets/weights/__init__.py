@@ -2,6 +2,6 @@
 
 from keras_resnets.weights.convert import convert_weights
 from keras_resnets.weights.presets import PRESETS
-from keras_resnets.weights.torch_state_dict import to_torch_state_dict
+from keras_resnets.weights.torch_export import to_torch_state_dict
 
 __all__ = ["PRESETS", "convert_weights", "to_torch_state_dict"]

@@ -3,23 +3,42 @@
 import dataclasses
 import inspect
 import os
+import sys
+import types
+import warnings
 from pathlib import Path
 
 import keras
 
+from keras_resnets.architecture.network import build_network
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.spec import STEMS
 from keras_resnets.arguments import check_choice
-from keras_resnets.models import build_model
 from keras_resnets.preprocessing import Preprocessing, set_preprocessing
-from keras_resnets.weights.families.hugging_face import HUGGING_FACE
-from keras_resnets.weights.hugging_face_config import follow_config
-from keras_resnets.weights.matching import STEM, match
-from keras_resnets.weights.model_check import check_model
-from keras_resnets.weights.recognition import Checkpoint, recognize
-from keras_resnets.weights.source import source_arrays
-from keras_resnets.weights.user_warning import warn_user
-from keras_resnets.weights.usual_preprocessing import usual_preprocessing_for
+from keras_resnets.preprocessing.fit import fit_preprocessing
+from keras_resnets.weights.families import HUGGING_FACE
+from keras_resnets.weights.matching import STEM, check_model, match
+from keras_resnets.weights.recognition import Checkpoint, follow_config, recognize, source_arrays
+
+
+def warn_user(message):
+    """Warns at the user's line, however many functions of this package are between.
+
+    A factory comes to its weights by more of them than `convert_weights`.
+
+    Args:
+        message: What the user is told.
+    """
+    warnings.warn(message, stacklevel=_levels_in_package() + 1)
+
+
+def _levels_in_package():
+    """Returns how many callers, from this function's on, are this package's own."""
+    levels = 0
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("keras_resnets"):
+        levels, frame = levels + 1, frame.f_back
+    return levels
 
 
 def convert_weights(
@@ -151,7 +170,7 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
         size = STEMS[spec.stem].image_size if include_top else None
         is_first = keras.config.image_data_format() == "channels_first"
         input_shape = (channels, size, size) if is_first else (size, size, channels)
-    return build_model(
+    return build_network(
         spec,
         include_top,
         input_shape=input_shape,
@@ -193,3 +212,45 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
         variables[path].assign(value)
     for note in notes:
         warn_user(f"{model.name}: {note}.")
+
+
+def usual_preprocessing_for(
+    model, checkpoint: Checkpoint, usual: Preprocessing | None = None
+) -> tuple[Preprocessing | None, list[str]]:
+    """Returns what was done to the images of a checkpoint, fitted to the size of a model's.
+
+    Args:
+        model: The model that is to have the weights.
+        checkpoint: The arrays, and their family.
+        usual: The `Preprocessing` that the weights were published with; by default, that of the
+            family's published networks, if this is one of them.
+
+    Returns:
+        The `Preprocessing`, or `None` where it is not known or has another number of channels; and
+        sentences about that.
+    """
+    if usual is None:
+        notes = _differences(checkpoint)
+        if notes:
+            return None, notes
+        usual = checkpoint.family.preprocessing
+    [kernel] = [weight for weight in model.weights if weight.path == STEM]
+    if kernel.shape[2] != len(usual.mean):  # of another number of channels it says nothing
+        return None, []
+    return fit_preprocessing(usual, model), []
+
+
+def _differences(checkpoint):
+    """Says by what a network is none of its family's published ones, if it is not."""
+    family = checkpoint.family
+    present = dict(vars(checkpoint.spec))
+    top = family.names(checkpoint.spec, include_top=True)
+    bias = checkpoint.arrays.get(top["predictions/bias"])
+    if bias is not None:
+        present["classes"] = bias.size
+    return [
+        f"no preprocessing is noted, for {family.name}'s networks have {field}={value!r}, this one "
+        f"{present[field]!r}; `set_preprocessing` notes what it was trained on"
+        for field, value in family.published.items()
+        if present.get(field, value) != value
+    ][:1]

@@ -3,12 +3,11 @@
 import contextlib
 import dataclasses
 
+from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.files.errors import WeightsFileError
-from keras_resnets.models import ResNetSpec
 from keras_resnets.models.option_error import OptionError
-from keras_resnets.weights.convert import load_foreign_weights, read_checkpoint
+from keras_resnets.weights.convert import load_foreign_weights, read_checkpoint, warn_user
 from keras_resnets.weights.recognition import Checkpoint
-from keras_resnets.weights.user_warning import warn_user
 
 # What a network is, where the other fields of a spec say how it computes.
 STRUCTURE = ("block", "repeats", "widths", "stem")

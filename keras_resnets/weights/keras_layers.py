@@ -8,7 +8,7 @@ from keras_resnets.files.errors import WeightsFileError, shown
 from keras_resnets.files.file_kind import file_kind
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
-from keras_resnets.weights.families.keras_applications import KERAS_APPLICATIONS
+from keras_resnets.weights.families import KERAS_APPLICATIONS
 
 LAYERS = "layers/"
 FIRST_LAYER = KERAS_APPLICATIONS.layers["stem_conv/conv"]

@@ -4,12 +4,33 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from keras_resnets.architecture.reading import model_spec
+from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.files.errors import shown
 from keras_resnets.layers import BatchNormalization
-from keras_resnets.models import ResNetSpec
-from keras_resnets.weights.problems import Problems
+from keras_resnets.weights.families import Family
 from keras_resnets.weights.recognition import Checkpoint
-from keras_resnets.weights.stem import adapt_channels
+
+
+def check_model(model, family: Family) -> ResNetSpec:
+    """Returns the spec of a model of the zoo whose weights the family has names for.
+
+    Raises:
+        ValueError: If the family has no such network, or the model has other layers with weights.
+        TypeError: If `model` is not a Keras model.
+    """
+    spec = model_spec(model)
+    family.check_spec(spec)
+    present = {weight.path for weight in model.weights}
+    known = family.names(spec, include_top="predictions/kernel" in present)
+    differing = sorted(present ^ known.keys())
+    if differing:
+        raise ValueError(
+            "`model` must have the layers of a model of this package and no others with "
+            f"weights. Received: {model.name!r}, which differs in {differing[0]!r}"
+        )
+    return spec
+
 
 STEM = "stem_conv/conv/kernel"
 HEAD = ("predictions/kernel", "predictions/bias")
@@ -156,3 +177,83 @@ def _classes(checkpoint):
         return "none"
     bias = checkpoint.family.layers["predictions"] + checkpoint.family.separator + "bias"
     return f"{len(checkpoint.arrays[bias])}"
+
+
+class Problems:
+    """Lists what is missing, left over, misshapen or unsound, and raises if anything is.
+
+    Args:
+        checkpoint: The arrays that were given.
+    """
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.checkpoint = checkpoint
+        self.missing: list[str] = []
+        self.surplus: list[str] = []
+        self.misshapen: list[str] = []
+        self.unsound: list[str] = []
+
+    def check(self, name, path, wanted, use="our"):
+        """Notes what is wrong with the array for a variable.
+
+        Args:
+            name: Its name in the family.
+            path: The variable's path in our model.
+            wanted: The shape that the array must have, in the file's order of axes.
+            use: What the array is to the variable.
+        """
+        array = self.checkpoint.arrays.get(name)
+        if array is None:
+            self.missing.append(f"{name!r}, {use} {path!r}")
+            return
+        given = self.checkpoint.given_names[name]
+        if array.shape != wanted or not _is_float(array):
+            # Both shapes in the file's order of axes, or they could not be compared.
+            self.misshapen.append(
+                f"{shown(given)} is {array.dtype} {array.shape}, must be float {wanted}, "
+                f"{use} {path!r}"
+            )
+        elif not _fits_float32(array):
+            self.unsound.append(f"{shown(given)} holds NaN or infinity, {use} {path!r}")
+        elif path.endswith("/moving_variance") and array.min(initial=0) < 0:
+            self.unsound.append(f"{shown(given)} holds a negative variance, {use} {path!r}")
+
+    def raise_if_any(self):
+        """Raises one `ValueError` that lists everything."""
+        lines = [
+            f"\n  {kind}: {entry}"
+            for kind in ("missing", "surplus", "misshapen", "unsound")
+            for entry in getattr(self, kind)
+        ]
+        if lines:
+            raise ValueError(
+                "`source` must hold exactly the arrays of the model, under the names of "
+                f"{self.checkpoint.family.name}, as finite numbers. Received:{''.join(lines)}"
+            )
+
+
+def _is_float(array):
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+
+
+def _fits_float32(array):
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(array.astype("float32", copy=False)).all())
+
+
+def adapt_channels(kernel, channels):
+    """Returns a kernel for another number of input channels.
+
+    One channel takes the sum over all of them, so that a grey image gives what it would as RGB
+    with three equal channels. Several are filled by repeating the kernel's channels in turn
+    (red, green, blue, red, …), scaled so that the response to an even image stays as strong.
+
+    Args:
+        kernel: An array `(height, width, in, out)`.
+        channels: The wanted number of input channels.
+    """
+    present = kernel.shape[2]
+    if channels == 1:
+        return kernel.sum(axis=2, keepdims=True)
+    repeated = np.take(kernel, np.arange(channels) % present, axis=2)
+    return repeated * (present / channels)

@@ -1,15 +1,97 @@
 """Which family a checkpoint is of, and which network."""
 
 import dataclasses
+import json
+import os
+import reprlib
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
+import keras
 import numpy as np
 
+from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.files.errors import shown
-from keras_resnets.models import ResNetSpec
-from keras_resnets.weights.families import FAMILIES
-from keras_resnets.weights.family import Family, count_from_one
+from keras_resnets.weights.families import FAMILIES, Family, count_from_one
+from keras_resnets.weights.keras_layers import LAYERS, named_by_layers
+
+WHOLE_MODEL = "model_weights/"
+
+
+def source_arrays(source):
+    """Returns the arrays of a source under its own names.
+
+    Args:
+        source: The path of a file, a mapping from names to arrays or torch tensors (of any device
+            and with a gradient, too), or a Keras model.
+
+    Raises:
+        WeightsFileError: If there is no such file, or it cannot be read. It is a `ValueError`.
+        ValueError: If two arrays share a name.
+        TypeError: If it is none of these, or a value is not an array of floats.
+    """
+    if isinstance(source, keras.Model):
+        return _model_arrays(source)
+    if isinstance(source, (str, os.PathLike)):
+        return _file_arrays(source)
+    if not isinstance(source, Mapping):
+        raise TypeError(
+            "`source` must be a path, a mapping from names to arrays, or a Keras model. "
+            f"Received: source={type(source).__name__}"
+        )
+    return {name: _array(name, value) for name, value in source.items()}
+
+
+def _model_arrays(model):
+    arrays = {}
+    for weight in model.weights:
+        if weight.path in arrays:
+            raise ValueError(
+                "`source` must have a path of its own for each weight. "
+                f"Received: {weight.path!r} twice in {model.name!r}"
+            )
+        arrays[weight.path] = keras.ops.convert_to_numpy(weight)
+    return arrays
+
+
+def _array(name, value):
+    if not isinstance(name, str):
+        raise TypeError(f"The names in `source` must be strings. Received: {name!r}")
+    try:
+        array = np.asarray(_without_torch(value))
+    except (TypeError, ValueError, RuntimeError):  # torch's, of a tensor without plain numbers
+        array = np.asarray(None)
+    if array.dtype.kind in "OSU":
+        raise TypeError(
+            f"`source` must map names to arrays. Received: {name!r}: {type(value).__name__}"
+        )
+    return array
+
+
+def _without_torch(value):
+    """Returns what NumPy can take of a torch tensor: on the CPU, without gradient or bfloat16."""
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().cpu()
+    # NumPy knows no bfloat16; torch's type is told by its name, for torch need not be here.
+    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+
+
+def _file_arrays(path):
+    from keras_resnets.files.read_arrays import read_arrays
+
+    arrays = read_arrays(path)
+    if any(name.startswith(LAYERS) for name in arrays):
+        return named_by_layers(arrays, path)
+    # The .h5 file of a whole model has them in a group, beside the optimizer's.
+    within = {
+        name.removeprefix(WHOLE_MODEL): array
+        for name, array in arrays.items()
+        if name.startswith(WHOLE_MODEL)
+    }
+    return within or arrays
+
 
 # ResNet-1202, the deepest that was published, has 600. Keras builds a model by a call within a call
 # for each, of which Python allows 1000.
@@ -143,3 +225,65 @@ def _read_spec(family, shapes) -> ResNetSpec | None:
         stem="imagenet" if stem[0] == 7 else "cifar",
         **options,
     )
+
+
+CONFIG = "config.json"
+MOST_BYTES_OF_CONFIG = 2**20  # names for 1000 classes take 60 kB
+# What every network here has. With another `hidden_act`, transformers gives it to the stem and the
+# additions alone, and leaves ReLU within the blocks.
+FIXED_CONFIG = {"downsample_in_first_stage": False, "hidden_act": "relu"}
+
+
+def follow_config(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
+    """Returns a checkpoint with the stride that the `config.json` in its folder names.
+
+    The file is read as JSON, and of it only the options that change what a network of the same
+    arrays computes. Where there is none, or one of another library, the checkpoint stays as it is.
+
+    Args:
+        checkpoint: Arrays of the family `hugging_face`.
+        folder: Where its file lies.
+
+    Raises:
+        ValueError: If the file cannot be read, or names an option that we have not.
+    """
+    config = _read_config(folder)
+    if config.get("model_type") != "resnet":
+        return checkpoint
+    for option, value in FIXED_CONFIG.items():
+        if config.get(option, value) != value:
+            raise ValueError(
+                f"`source` must have {option}={value!r} in its {CONFIG}: there is no other network "
+                f"here. Received: {option}={reprlib.repr(config[option])}"
+            )
+    if checkpoint.spec.block != "bottleneck":
+        return checkpoint
+    in_bottleneck = config.get("downsample_in_bottleneck", False)
+    stride_on: Literal["3x3", "1x1"] = "1x1" if in_bottleneck else "3x3"
+    # A model that is given must have it, too: the family narrows to what this network is.
+    return dataclasses.replace(
+        checkpoint,
+        family=dataclasses.replace(checkpoint.family, strides_on=(stride_on,)),
+        spec=dataclasses.replace(checkpoint.spec, stride_on=stride_on),
+    )
+
+
+def _read_config(folder):
+    """Returns the object that the file holds, or an empty one where there is no file."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return {}
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES_OF_CONFIG + 1)
+        if len(text) > MOST_BYTES_OF_CONFIG:
+            raise ValueError(f"it has more than {MOST_BYTES_OF_CONFIG:,} bytes")
+        config = json.loads(text)
+        if not isinstance(config, dict):
+            raise ValueError("it holds no object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"The {CONFIG} beside `source` tells what no array does, and must be JSON ({error}). "
+            f"Received: {str(path)!r}"
+        ) from error
+    return config

@@ -8,7 +8,7 @@ import pytest
 import keras_resnets
 from keras_resnets import convert_weights
 from keras_resnets.cli.open_model import open_model
-from keras_resnets.weights.source import source_arrays
+from keras_resnets.weights.recognition import source_arrays
 
 
 @pytest.fixture(scope="module")

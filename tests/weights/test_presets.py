@@ -11,10 +11,9 @@ from safetensors.numpy import save
 
 import keras_resnets
 from keras_resnets import PRESETS, VARIANTS, Preprocessing, ResNetSpec
-from keras_resnets.weights import preset_weights
+from keras_resnets.weights import presets
 from keras_resnets.weights.download import DownloadError
-from keras_resnets.weights.preset_weights import find_preset
-from keras_resnets.weights.presets import Preset
+from keras_resnets.weights.presets import Preset, find_preset
 from tests.weights.file_server import FileServer
 from tests.weights.peers import import_timm, import_torchvision
 from tests.weights.states import random_state, torchvision_entries
@@ -42,7 +41,7 @@ def published(monkeypatch, tmp_path):
             top5=None,
             source="nobody",
         )
-        monkeypatch.setattr(preset_weights, "PRESETS", {row.name: row})
+        monkeypatch.setattr(presets, "PRESETS", {row.name: row})
         monkeypatch.setitem(VARIANTS, "tiny", TINY)
         monkeypatch.setenv("KERAS_RESNETS_CACHE", str(tmp_path / "cache"))
         monkeypatch.delenv("KERAS_RESNETS_OFFLINE", raising=False)

@@ -1,0 +1,244 @@
+"""The families of checkpoints, and what each calls the arrays of our networks."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from keras_resnets.architecture.plan import make_plan
+from keras_resnets.architecture.spec import ResNetSpec
+from keras_resnets.preprocessing import Preprocessing
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Family:
+    """The names, layouts and options of one kind of checkpoint; each family is one instance.
+
+    A name is made of a layer's and a variable's. The layers' are templates: in them, `{stage}`,
+    `{block}` and `{conv}` count from 1, `{stage0}`, `{block0}` and `{conv0}` from 0, and
+    `{paper_stage}` from 2, for the paper's conv2_x is the first stage.
+
+    Args:
+        name: The family's name, for arguments and messages.
+        layers: Our layer's path to theirs, both as templates.
+        variables: For the layers that end in `conv`, in `norm` and in `predictions`: our
+            variable's name to theirs.
+        separator: What stands between a layer's and a variable's name.
+        torch_layout: Whether kernels are (out, in, height, width), and a classifier's (out, in).
+        renames: Pairs of a regular expression and its replacement, applied to a file's names
+            before anything else: wrappers' prefixes and the like.
+        left_out: Variables of normalizations that a file may hold and that we do not need.
+        conv_bias: Name of the convolutions' biases, or `None` where they have none. A bias is
+            folded into the moving mean.
+        epsilon: The normalizations' ε. What it differs from ours goes to the moving variance.
+        shortcuts: The options that the family's networks have. `"A"` pads on both sides.
+        strides_on: Where its bottlenecks may carry the stride; the first unless one says else.
+        preprocessing: What its published networks eat, unless the checkpoint's source says else.
+        published: The fields of a spec, and the number of classes, that tell the published networks
+            from others under the same names, whose preprocessing is not known.
+    """
+
+    name: str
+    layers: Mapping[str, str]
+    variables: Mapping[str, Mapping[str, str]]
+    separator: str
+    torch_layout: bool
+    renames: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[str, ...] = ()
+    conv_bias: str | None = None
+    epsilon: float = 1e-5
+    shortcuts: tuple[Literal["A", "B"], ...] = ("B",)
+    strides_on: tuple[Literal["3x3", "1x1"], ...] = ("3x3", "1x1")
+    preprocessing: Preprocessing
+    published: Mapping[str, Any]
+
+    def canonical(self, name: str) -> str:
+        """Returns a file's name for an array without wrappers' prefixes."""
+        for pattern, replacement in self.renames:
+            name = re.sub(pattern, replacement, name)
+        return name
+
+    def layer_names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
+        """Returns the paths of all our layers that have variables, each with their name."""
+        names = {}
+        for layer in make_plan(spec).convolutions():
+            for part in ("conv", "norm"):
+                theirs = self.layers[f"{layer.layer}/{part}"]
+                names[f"{layer.path}/{part}"] = theirs.format(**count_from_one(**layer.counts))
+        return names | ({"predictions": self.layers["predictions"]} if include_top else {})
+
+    def names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
+        """Returns the paths of all variables of a network, each with their name: one to one."""
+        return {
+            f"{ours}/{variable}": f"{theirs}{self.separator}{their_variable}"
+            for ours, theirs in self.layer_names(spec, include_top).items()
+            for variable, their_variable in self.variables[ours.rpartition("/")[2]].items()
+        }
+
+    def check_spec(self, spec: ResNetSpec) -> None:
+        """Raises if the family has no such network, so that its weights would compute another."""
+        rules: list[tuple[str, tuple]] = [
+            ("shortcut", self.shortcuts),
+            ("activation", ("relu",)),
+        ]
+        if spec.shortcut == "A":
+            rules.append(("zero_pad", ("both",)))
+        if spec.block == "bottleneck":
+            rules.append(("stride_on", self.strides_on))
+        for field, allowed in rules:
+            if getattr(spec, field) not in allowed:
+                raise ValueError(
+                    f"The {self.name} networks have {field}="
+                    f"{' or '.join(repr(value) for value in allowed)}. "
+                    f"Received: a model with {field}={getattr(spec, field)!r}"
+                )
+
+
+def count_from_one(**counts: int) -> dict[str, int]:
+    """Returns what fills in a family's template: the given counts and their other spellings.
+
+    `stage0`, `block0` and `conv0` count from 0; `paper_stage` from 2, as conv2_x is the first.
+    """
+    filled = dict(counts)
+    for name, count in counts.items():
+        filled[f"{name}0"] = count - 1
+    if "stage" in counts:
+        filled["paper_stage"] = counts["stage"] + 1
+    return filled
+
+
+# What torch calls the variables of its layers, in every family that comes from it.
+VARIABLES = {
+    "conv": {"kernel": "weight"},
+    "norm": {
+        "gamma": "weight",
+        "beta": "bias",
+        "moving_mean": "running_mean",
+        "moving_variance": "running_var",
+    },
+    "predictions": {"kernel": "weight", "bias": "bias"},
+}
+# A count of training batches, which only a momentum of None reads.
+LEFT_OUT = ("num_batches_tracked",)
+# `DataParallel` and `torch.compile` put these in front of every name.
+WRAPPERS = ((r"^(module\.|_orig_mod\.)+", ""),)
+
+
+# The names of torchvision and of timm, for ResNet-18 to ResNet-152.
+#
+# timm's `resnet18` to `resnet152` have torchvision's names and arithmetic. Variants of other arrays
+# (`resnet50d`, `seresnet50`) are refused; those that differ in what has none (blurred or averaged
+# strides as in `resnetblur18` and `resnetaa50`, another `act_layer`) look the same in a file.
+TORCHVISION = Family(
+    name="torchvision",
+    layers={
+        "stem_conv/conv": "conv1",
+        "stem_conv/norm": "bn1",
+        "stage{stage}_block{block}/conv{conv}/conv": "layer{stage}.{block0}.conv{conv}",
+        "stage{stage}_block{block}/conv{conv}/norm": "layer{stage}.{block0}.bn{conv}",
+        "stage{stage}_block{block}/projection/conv_norm/conv": "layer{stage}.{block0}.downsample.0",
+        "stage{stage}_block{block}/projection/conv_norm/norm": "layer{stage}.{block0}.downsample.1",
+        "predictions": "fc",
+    },
+    variables=VARIABLES,
+    separator=".",
+    torch_layout=True,
+    renames=WRAPPERS,
+    left_out=LEFT_OUT,
+    preprocessing=Preprocessing.imagenet(),
+    published={"stem": "imagenet"},
+)
+
+_EMBEDDER = "resnet.embedder.embedder"
+_STAGE = "resnet.encoder.stages.{stage0}.layers.{block0}"
+
+# The names of Hugging Face's `ResNetForImageClassification` and `ResNetModel`.
+#
+# Its configuration's `downsample_in_bottleneck` is our `stride_on="1x1"`; the arrays do not tell.
+HUGGING_FACE = Family(
+    name="hugging_face",
+    layers={
+        "stem_conv/conv": f"{_EMBEDDER}.convolution",
+        "stem_conv/norm": f"{_EMBEDDER}.normalization",
+        "stage{stage}_block{block}/conv{conv}/conv": f"{_STAGE}.layer.{{conv0}}.convolution",
+        "stage{stage}_block{block}/conv{conv}/norm": f"{_STAGE}.layer.{{conv0}}.normalization",
+        "stage{stage}_block{block}/projection/conv_norm/conv": f"{_STAGE}.shortcut.convolution",
+        "stage{stage}_block{block}/projection/conv_norm/norm": f"{_STAGE}.shortcut.normalization",
+        "predictions": "classifier.1",
+    },
+    variables=VARIABLES,
+    separator=".",
+    torch_layout=True,
+    # A `ResNetModel`, which has no classifier, has no prefix either.
+    renames=(*WRAPPERS, (r"^(embedder|encoder)\.", r"resnet.\1.")),
+    left_out=LEFT_OUT,
+    preprocessing=Preprocessing.imagenet(),
+    published={"stem": "imagenet"},
+)
+
+# The names of `akamaster/pytorch_resnet_cifar10`, and of CIFAR repositories written after it.
+#
+# Its option A puts the zero channels on both sides; its option B has projections under `shortcut`.
+AKAMASTER = Family(
+    name="akamaster",
+    layers={
+        "stem_conv/conv": "conv1",
+        "stem_conv/norm": "bn1",
+        "stage{stage}_block{block}/conv{conv}/conv": "layer{stage}.{block0}.conv{conv}",
+        "stage{stage}_block{block}/conv{conv}/norm": "layer{stage}.{block0}.bn{conv}",
+        "stage{stage}_block{block}/projection/conv_norm/conv": "layer{stage}.{block0}.shortcut.0",
+        "stage{stage}_block{block}/projection/conv_norm/norm": "layer{stage}.{block0}.shortcut.1",
+        "predictions": "linear",
+    },
+    variables=VARIABLES,
+    separator=".",
+    torch_layout=True,
+    renames=WRAPPERS,
+    left_out=LEFT_OUT,
+    shortcuts=("A", "B"),
+    strides_on=("3x3",),
+    # It normalizes CIFAR with ImageNet's statistics. Its namesakes, such as kuangliu's ResNet-18 of
+    # 64 to 512 channels, take others.
+    preprocessing=Preprocessing.imagenet(resize=32, crop=32),
+    published={"stem": "cifar", "shortcut": "A", "widths": (16, 32, 64), "classes": 10},
+)
+
+_BLOCK = "conv{paper_stage}_block{block}"
+
+# The names of `keras.applications.ResNet50`, `ResNet101` and `ResNet152`.
+#
+# Its convolutions have biases, and its ε is 1.001e-5. Its bottlenecks carry the stride on the first
+# 1×1 convolution, as in the paper.
+KERAS_APPLICATIONS = Family(
+    name="keras_applications",
+    layers={
+        "stem_conv/conv": "conv1_conv",
+        "stem_conv/norm": "conv1_bn",
+        "stage{stage}_block{block}/conv{conv}/conv": f"{_BLOCK}_{{conv}}_conv",
+        "stage{stage}_block{block}/conv{conv}/norm": f"{_BLOCK}_{{conv}}_bn",
+        "stage{stage}_block{block}/projection/conv_norm/conv": f"{_BLOCK}_0_conv",
+        "stage{stage}_block{block}/projection/conv_norm/norm": f"{_BLOCK}_0_bn",
+        "predictions": "predictions",
+    },
+    variables={
+        "conv": {"kernel": "kernel"},
+        "norm": {
+            "gamma": "gamma",
+            "beta": "beta",
+            "moving_mean": "moving_mean",
+            "moving_variance": "moving_variance",
+        },
+        "predictions": {"kernel": "kernel", "bias": "bias"},
+    },
+    separator="/",
+    torch_layout=False,
+    # In an old .h5 file a layer's group holds datasets that repeat its name and end in ":0".
+    renames=((r":0$", ""), (r"^(?:.*/)?([^/]+/[^/]+)$", r"\1")),
+    conv_bias="bias",
+    epsilon=1.001e-5,
+    strides_on=("1x1",),
+    preprocessing=Preprocessing.imagenet_caffe(),
+    published={"stem": "imagenet"},
+)
+
+FAMILIES = (TORCHVISION, HUGGING_FACE, AKAMASTER, KERAS_APPLICATIONS)
