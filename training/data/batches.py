@@ -11,7 +11,7 @@ from training.data.normalization import normalization, normalized, resized_mean
 from training.data.order import example_at, example_seed
 from training.data.pipeline import mapped, parallel, prefetched, share_of
 from training.data.source import ArraySource, Source
-from training.data.views import central_view, ten_views
+from training.data.views import central_view, ten_views, view_preprocessing
 from training.recipe import Recipe
 
 MeanAndStd = tuple[np.ndarray, np.ndarray]
@@ -159,12 +159,12 @@ def evaluation_batches(
         )
     mean, std = mean_and_std or normalization(source, recipe)
     image_size = recipe.test_image_size
-    crop_ratio = recipe.evaluation.crop_ratio
+    preprocessing = view_preprocessing(recipe.evaluation, image_size)
     mean = resized_mean(mean, image_size)
 
     def view(image):
         viewed = ten_views if ten_crop else central_view
-        return viewed(image, source, image_size, crop_ratio)
+        return viewed(image, source, preprocessing)
 
     def places(number):
         return number * batch + worker * share + tf.range(share, dtype=tf.int64)
@@ -187,7 +187,7 @@ def evaluation_batches(
 
     count = -(-source.size // batch)
     as_they_are = isinstance(source, ArraySource) and source.image_shape == (image_size, image_size)
-    if as_they_are and crop_ratio == 1 and not ten_crop:
+    if as_they_are and recipe.evaluation.crop_ratio == 1 and not ten_crop:
         positions = mapped(tf.data.Dataset.range(count), places)
         batches = parallel(positions, lambda p: finish(*source.load(clipped(p)), p))
     else:
