@@ -27,7 +27,7 @@ def by_pillow(picture, side, size, filter):
     shorter = min(height, width)
     shape = (width * side // shorter, height * side // shorter)
     resized = np.asarray(Image.fromarray(picture).resize(shape, filter))
-    top, left = (int(round((length - size) / 2)) for length in resized.shape[:2])
+    top, left = (round((length - size) / 2) for length in resized.shape[:2])
     return resized[top : top + size, left : left + size]
 
 
