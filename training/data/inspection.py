@@ -14,6 +14,7 @@ ERRORS = {
     "broken": "cannot be decoded",
     "empty": "has no bytes",
     "strip": f"{STRIP}, and evaluation cannot resize it",
+    "special": "not read: a pipe, a device or a socket, whose reading may not end",
     "label": "has a label that is no class",
     "contradiction": "same pixels in several classes",
     "leak": "same pixels in several splits",

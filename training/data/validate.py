@@ -120,6 +120,8 @@ def _unread(split, source):
                 continue
             if path.name.startswith("."):
                 yield Finding("hidden", split, str(path))
+            elif path in source.special:
+                yield Finding("special", split, str(path))
             elif path.is_dir():
                 yield Finding("nested folder", split, str(path))
             else:

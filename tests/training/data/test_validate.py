@@ -1,6 +1,7 @@
 """Looking at a whole data set."""
 
 import io
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -185,14 +186,33 @@ def test_everything_that_is_not_read_is_named(tmp_path):
     assert report.class_counts == {"train": {"a": 2, "b": 1}, "test": {"a": 1, "b": 1}}
 
 
-def test_links_to_nothing_and_folders_named_like_images_are_broken(tmp_path):
+def test_a_pipe_and_a_device_are_not_read(tmp_path):
+    root = write_folder(tmp_path, {"train": {"a": 2}})
+    folder = root / "train" / "a"
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    (folder / "link.jpg").symlink_to("000.jpg")
+    with pytest.raises(ValueError, match=r"must be a regular file.*Received: .*pipe\.jpg"):
+        FolderSource(root, "train")
+    report = validate({"train": FolderSource(root, "train", must_be_sound=False)})
+    assert [(finding.kind, Path(finding.name).name) for finding in report.findings] == [
+        ("special", "pipe.jpg"),
+        ("special", "zero.png"),
+        ("duplicate", "link.jpg"),
+    ]
+    assert report.class_counts == {"train": {"a": 3}}
+    assert not report.is_sound
+
+
+def test_links_to_nothing_are_broken_and_folders_named_like_images_not_read(tmp_path):
     root = write_folder(tmp_path, {"train": {"a": 2}})
     (root / "train" / "a" / "x.jpg").symlink_to("nowhere.jpg")
     (root / "train" / "a" / "y.jpg").mkdir()
     report = validate({"train": FolderSource(root, "train")})
-    assert kinds(report) == {"broken": 2}
-    assert report.findings[0].detail == "No such file or directory"
-    assert report.class_counts == {"train": {"a": 4}}
+    assert kinds(report) == {"broken": 1, "nested folder": 1}
+    (broken,) = (finding for finding in report.findings if finding.kind == "broken")
+    assert broken.detail == "No such file or directory"
+    assert report.class_counts == {"train": {"a": 3}}
 
 
 def test_a_split_without_images_is_a_finding(tmp_path):
