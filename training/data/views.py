@@ -5,6 +5,7 @@ import math
 
 import tensorflow as tf
 
+from keras_resnets.arguments import check_pair
 from keras_resnets.preprocessing import Preprocessing
 from keras_resnets.preprocessing.prepare_images import prepare_images
 from training.data.decoding import decoded
@@ -66,7 +67,7 @@ def ten_views(image: tf.Tensor, source: Source, preprocessing: Preprocessing) ->
         uint8, shape `(10, image_size, image_size, channels)`: top left, top right, bottom left,
         bottom right, centre; then their mirror images.
     """
-    side = preprocessing.crop
+    side, _ = check_pair("crop", preprocessing.crop)
     resized = _prepared(decoded(image, source), dataclasses.replace(preprocessing, crop=None))
     views = [
         resized[:side, :side],
