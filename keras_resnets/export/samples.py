@@ -5,6 +5,7 @@ import os
 import keras
 import numpy as np
 
+from keras_resnets.arguments import check_regular_file
 from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.export.random_images import random_images
 from keras_resnets.layers.feature_map import channel_axis
@@ -104,6 +105,7 @@ def _file_and_pixels(image, channels):
     import tensorflow as tf
 
     if isinstance(image, (str, os.PathLike)):
+        check_regular_file(image)
         with open(image, "rb") as opened:
             file = opened.read()
         try:

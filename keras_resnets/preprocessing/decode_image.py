@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from keras_resnets.arguments import check_choice
+from keras_resnets.arguments import check_choice, check_regular_file
 
 MODES = {1: "L", 3: "RGB"}
 
@@ -32,6 +32,7 @@ def decode_image(path, channels=3):
     check_choice("channels", channels, MODES)
     image_module = _pillow("PIL.Image")
     image_ops = _pillow("PIL.ImageOps")
+    check_regular_file(path)
     with open(path, "rb") as file:
         try:
             with warnings.catch_warnings():

@@ -155,13 +155,15 @@ def test_images_from_memory_are_normalized_batches(name):
     job.after()
 
 
-@pytest.mark.parametrize("name", ["photos-ours", "photos-plain", "photos-decode"])
+@pytest.mark.parametrize(
+    "name", ["photos-ours", "photos-plain", "photos-decode", "photos-decode-fast"]
+)
 def test_photographs_are_read(name, shared_data):
     setting = dataclasses.replace(TINY, photos=str(shared_data / "photos"))
     job = input_pipeline.make_job(setting_of(name, setting))
     job.before()
     value = job.take(1)
-    assert 0 <= value <= 255 if name == "photos-decode" else -2.5 < value < 2.7
+    assert 0 <= value <= 255 if "decode" in name else -2.5 < value < 2.7
     job.after()
 
 

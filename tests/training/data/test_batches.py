@@ -103,8 +103,10 @@ def test_another_seed_gives_other_images_in_another_order():
 
 def test_workers_get_the_parts_of_what_one_worker_gets(case):
     source, chosen = case
-    whole = first(3, source, chosen, start_step=2)
-    parts = [first(3, source, chosen, start_step=2, worker=w, workers=2) for w in range(2)]
+    whole = first(3, source, chosen, start_step=2, replicas=4)
+    parts = [
+        first(3, source, chosen, start_step=2, worker=w, workers=2, replicas=4) for w in range(2)
+    ]
     joined = [
         {key: np.concatenate([part[step][key] for part in parts]) for key in whole[step]}
         for step in range(3)
@@ -149,6 +151,29 @@ def test_repeats_stand_side_by_side_and_differ():
     (batch,) = first(1, array_source(), chosen)
     assert (batch["index"].reshape(2, 4) == batch["index"][[0, 4], None]).all()
     assert len({image.tobytes() for image in batch["image"][:4]}) > 1
+
+
+def test_replicas_part_the_repeats_of_an_image_and_mix_as_one_does():
+    source = array_source(classes=20)
+    one, several = (first(3, source, recipe(MIXED), replicas=count) for count in (1, 4))
+    for alone, shared in zip(one, several, strict=True):
+        # The same examples, bit for bit, in another order: a a b b c c d d.
+        places = [0, 2, 4, 6, 1, 3, 5, 7]
+        for key in alone:
+            np.testing.assert_array_equal(shared[key], alone[key][places], err_msg=key)
+        for share in np.split(shared["index"], 4):
+            assert len(set(share)) == 2
+
+
+def test_a_worker_reads_few_examples_that_it_only_mixes_with():
+    # A part of 16 of 32, of 16 images twice: each worker has all 16, and so all partners.
+    counting = CountingSource(array_source(size=1000))
+    chosen = recipe(dataclasses.replace(MIXED, policy="trivialaugment"), batch=32)
+    dataset = training_batches(counting, chosen, worker=1, workers=2)
+    index = next(dataset.take(1).as_numpy_iterator())["index"]
+    assert len(set(index)) == 16
+    assert len(set(counting.read[:16])) == 16
+    assert set(counting.read[:16]) == set(index)
 
 
 def test_repeats_are_not_mixed_with_themselves():
