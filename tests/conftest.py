@@ -2,6 +2,9 @@
 
 import os
 
+# For this process and all that it starts. TensorFlow's own choice of oneDNN depends on the
+# processor, and the trainer's commands turn it on: a test and its child would compute other bits.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras

@@ -58,7 +58,8 @@ def _run(arguments, log):
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     from tests.training.small_training import use_small_resnet20
-    from training.__main__ import main
+    from training.__main__ import import_tensorflow, main
 
+    import_tensorflow()
     use_small_resnet20()
     sys.exit(main(arguments))
