@@ -36,7 +36,6 @@ def run_training(*arguments, **environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
     )
 
 

