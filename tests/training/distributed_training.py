@@ -74,6 +74,8 @@ def train(
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1024.0)
         optimizer.build(model.trainable_variables)
         average = MovingAverage(model, 0.9)
+    variables = [*model.variables, *average.variables]
+    before = [np.asarray(variable) for variable in variables]
     accuracies = []
     train_steps = make_train_function(
         strategy,
@@ -100,9 +102,11 @@ def train(
         steps += int(progress.steps)
         finite &= bool(progress.finite)
         kernels.append(np.asarray(model.get_layer("predictions").kernel))
-    variables = [*model.variables, *average.variables]
-    np.savez(archive, *[np.asarray(variable) for variable in variables])
+    after = [np.asarray(variable) for variable in variables]
+    np.savez(archive, *after)
+    moved = sum(np.square(a - b).sum() for a, b in zip(after, before, strict=True))
     return {
+        "moved": float(np.sqrt(moved)),
         "loss": loss,
         "correct": correct,
         "steps": steps,
