@@ -44,11 +44,11 @@ def assert_equal_facts(one, two, loss_tolerance):
     assert two["apart"] == 0.0
 
 
-# Half a batch runs through other kernels than a whole one, which round elsewhere. A gradient has been
-# rounded some 40 times, in 19 operations forwards and backwards; that makes 200 times in 5 steps. If
-# these were independent, they would add up to 14 units of rounding; but where a sum is near 0, ReLU's
-# gradient turns a rounding into a jump. Gradients that are not averaged, or norms that are not
-# synchronized, are off by as much as all has moved.
+# Half a batch runs through other kernels than a whole one, which round elsewhere. A gradient has
+# been rounded some 40 times, in 19 operations forwards and backwards; in 5 steps 200 times.
+# Independent, they would add up to 14 units of rounding; but where a sum is near 0, ReLU's gradient turns a
+# rounding into a jump. Without averaged gradients or synchronized norms, the two would be apart by a
+# fifth of how far all has moved, or more.
 ROUNDINGS = 100
 
 
