@@ -45,8 +45,8 @@ def assert_equal_facts(one, two, loss_tolerance):
 
 
 # Half a batch runs through other kernels than a whole one, which round elsewhere. A gradient has
-# been rounded some 40 times, in 19 operations forwards and backwards; in 5 steps 200 times.
-# Independent, they would add up to 14 units of rounding; but where a sum is near 0, ReLU's
+# been rounded some 24 times, in 12 operations forwards and backwards; in 5 steps 120 times.
+# Independent, they would add up to 11 units of rounding; but where a sum is near 0, ReLU's
 # gradient turns a rounding into a jump. Without averaged gradients or synchronized norms, the two
 # would be apart by a fifth of how far all has moved, or more.
 ROUNDINGS = 100
