@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import pytest
 
+from tests.backends import skip_without_16_bits
+
 
 def pytest_configure(config):
     # Keras's tensors and variables do not know NumPy 2's argument yet.
@@ -28,6 +30,19 @@ def keras_defaults():
     yield
     keras.config.set_dtype_policy(policy)
     keras.config.set_image_data_format(data_format)
+
+
+@pytest.fixture(autouse=True)
+def sixteen_bits_where_they_run(monkeypatch):
+    """Skips the rest of a test that asks for a layer of 16 bits where there are no kernels."""
+    init = keras.DTypePolicy.__init__
+
+    def checked_init(self, name=None):
+        if "float16" in str(name):
+            skip_without_16_bits()
+        init(self, name)
+
+    monkeypatch.setattr(keras.DTypePolicy, "__init__", checked_init)
 
 
 @pytest.fixture

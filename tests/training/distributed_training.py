@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_resnets
+from tests.backends import can_compute_in_16_bits
 from training.loop import MovingAverage, make_train_function
 from training.strategy import make_strategy
 from training.sync_batch_norm import synchronize_batch_norm
@@ -36,6 +37,8 @@ def main(folder, *names):
     for name in names:
         strategy = make_strategy(name)
         for case, options in SYNCHRONIZED.items():
+            if "precision" in options and not can_compute_in_16_bits():
+                continue
             if name != "multi-worker" or case == "whole":
                 archive = Path(folder) / f"{name}-{case}.npz"
                 facts[f"{name}-{case}"] = train(strategy, archive, synchronized=True, **options)

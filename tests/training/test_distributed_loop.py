@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from tests.backends import skip_without_16_bits
 from tests.subprocesses import run_module
 from tests.training.workers import finish_workers, start_processes, start_workers
 
@@ -58,6 +59,8 @@ ROUNDINGS = 100
 )
 def test_two_devices_with_synchronized_norms_do_what_one_does(one_process, case, unit):
     folder, facts = one_process
+    if unit > 2**-24:
+        skip_without_16_bits()
     one, two = f"one-device-{case}", f"mirrored-{case}"
     assert_equal_facts(facts[one], facts[two], ROUNDINGS * unit)
     if unit == 2**-24:
@@ -72,6 +75,7 @@ def test_two_devices_with_synchronized_norms_do_what_one_does(one_process, case,
 
 @pytest.mark.parametrize("strategy", ["one-device", "mirrored"])
 def test_an_overflow_on_one_replica_leaves_the_step_out_on_all(one_process, strategy):
+    skip_without_16_bits()
     _, facts = one_process
     float16 = facts[f"{strategy}-float16"]
     assert not float16["second_step_changed"]
