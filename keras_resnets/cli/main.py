@@ -15,7 +15,7 @@ from keras_resnets.cli import (
     predict_command,
 )
 from keras_resnets.cli.plain_characters import plain_where_needed
-from keras_resnets.command_start import without_chatter
+from keras_resnets.command_start import raise_on_interrupt, without_chatter
 from keras_resnets.files.errors import printable
 
 COMMANDS = {
@@ -62,6 +62,7 @@ def _run(parsed):
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
+            raise_on_interrupt()
             COMMANDS[parsed.command].run(parsed)
             sys.stdout.flush()
     except BrokenPipeError:

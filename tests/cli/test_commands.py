@@ -283,7 +283,11 @@ def test_predict_as_json_is_classify(converted, image, capsys):
     assert [answer["image"] for answer in answers] == [str(image)] * 2
     for answer in answers:
         found = [keras_resnets.Prediction(**each) for each in answer["predictions"]]
-        assert found == expected[0]
+        assert [each[:2] for each in found] == [each[:2] for each in expected[0]]
+        # Two images are a batch of another size: other kernels, whose sums round in another order.
+        # Some 20 layers of float32 sums, of 1.2e-7 each, move a logit of 5 by 1.2e-5 at most.
+        scores = [each.score for each in expected[0]]
+        assert [each.score for each in found] == pytest.approx(scores, rel=2e-5)
 
 
 def test_predict_prints_names_from_a_file_with_bars(converted, image, tmp_path, capsys):

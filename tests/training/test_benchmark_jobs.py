@@ -10,6 +10,7 @@ tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tomli_w")
 
 from keras_resnets.layers import BatchNormalization  # noqa: E402
+from tests.backends import skip_without_16_bits  # noqa: E402
 from training.benchmark import input_pipeline, keras_step, matmul, trainer_step  # noqa: E402
 from training.benchmark.contenders import contenders_for  # noqa: E402
 from training.benchmark.examples import random_examples  # noqa: E402
@@ -137,6 +138,8 @@ def test_on_jax_a_step_learns():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_product_is_that_of_its_matrices(precision):
+    if precision == "bfloat16":
+        skip_without_16_bits()
     setting = dataclasses.replace(TINY, precision=precision, options={"side": 16})
     job = matmul.make_job(setting)
     assert job.facts["operations"] == 2 * 16**3
