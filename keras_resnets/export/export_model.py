@@ -116,7 +116,7 @@ def export_model(
     parity = Parity(original, samples)
     served = original
     if fuse:
-        served = ServedModel(fuse_batch_norm(model), class_names, top, signatures)
+        served = ServedModel(_fused(model), class_names, top, signatures)
     with written_aside(folder) as unfinished:
         files = [_export(name, served, unfinished, samples, parity) for name in formats]
         files = [file._replace(path=folder / file.path.relative_to(unfinished)) for file in files]
@@ -134,6 +134,14 @@ def _export(name, served, folder, samples, parity):
         path = kind.write(served, folder)
         difference, agreement = parity.check(name, kind.open(path)), None
     return ExportedFile(name, path, _size(folder) - before, difference, agreement)
+
+
+def _fused(model):
+    try:
+        return fuse_batch_norm(model)
+    except ValueError as error:
+        rule = "`fuse=True` must be possible; with `fuse=False` the model is exported as it is."
+        raise ValueError(f"{rule} {error}") from error
 
 
 def _size(folder):

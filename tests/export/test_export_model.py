@@ -274,6 +274,40 @@ def test_features_need_blocks_of_ours(tmp_path, model):
 
 
 @needs_tensorflow
+@pytest.mark.parametrize("frames", [2, None])
+def test_a_model_of_videos_has_tensors_only(frames, tmp_path):
+    network = classifier(include_top=False, classes=None, pooling="avg")
+    video = keras.Input((frames, 16, 16, 3))
+    means = keras.ops.mean(keras.layers.TimeDistributed(network)(video), axis=1)
+    model = keras.Model(video, keras.layers.Dense(3)(means))
+    with pytest.raises(ValueError, match=r"a model of images.*signatures=\('tensor',\)"):
+        export_model(model, tmp_path / "m")
+    if frames:  # with an open number, Keras's own graph takes as many frames as there are videos
+        [file] = export_model(model, tmp_path / "m", signatures=("tensor",)).files
+        assert file.difference < 1e-5
+        return
+    with pytest.raises(ParityError):
+        export_model(model, tmp_path / "m", signatures=("tensor",))
+
+
+@needs_tensorflow
+def test_what_cannot_be_folded_can_be_exported_as_it_is(model, tmp_path):
+    class Holder(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="holder")
+            self.network = model
+
+        def call(self, x):
+            return self.network(x)
+
+    inputs = keras.Input((16, 16, 3))
+    outer = keras.Model(inputs, Holder()(inputs))
+    with pytest.raises(ValueError, match=r"with `fuse=False` the model is exported .*'holder'"):
+        export_model(outer, tmp_path / "m", signatures=("tensor",))
+    export_model(outer, tmp_path / "m", signatures=("tensor",), fuse=False)
+
+
+@needs_tensorflow
 def test_a_missing_package_is_named_with_what_installs_it(model, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for name, package in [
