@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 import keras_resnets
 from keras_resnets import PRESETS, Preprocessing
 from keras_resnets.cli import main
+from keras_resnets.export import ExportError
 from keras_resnets.weights.keras_file import load_keras_file
 from tests.subprocesses import ROOT
 from tests.weights.states import random_state, torchvision_entries
@@ -424,18 +425,19 @@ def test_a_preset_that_cannot_be_had_is_one_line(image, monkeypatch, tmp_path, c
 def exporting(monkeypatch):
     """In place of `keras_resnets.export`: notes its calls, and answers as it is told."""
     calls = types.ModuleType("keras_resnets.export")
-    calls.ParityError = type("ParityError", (Exception,), {})
-    calls.made, calls.error = [], None
+    calls.ExportError = ExportError
+    calls.made, calls.error, calls.keeps = [], None, True
 
     def export_model(model, path, **options):
         calls.made.append((model.output_shape, path, options))
-        if calls.error is not None:
-            raise calls.error
         file = types.SimpleNamespace(
             format="onnx", path=pathlib.Path(path) / "1" / "model.onnx", size=46_800_000
         )
         file.difference, file.agreement = 2.4e-7, None
-        return types.SimpleNamespace(path=pathlib.Path(path) / "1", files=(file,))
+        report = types.SimpleNamespace(path=pathlib.Path(path) / "1", files=(file,))
+        if calls.error is not None:
+            raise ExportError(calls.error, report if calls.keeps else None)
+        return report
 
     calls.export_model = export_model
     monkeypatch.setitem(sys.modules, "keras_resnets.export", calls)
@@ -459,9 +461,13 @@ def test_export_passes_its_arguments_on(converted, image, exporting, tmp_path, c
     assert row.split() == ["onnx", "model.onnx", "46.8", "2.4e-07"]
 
 
-def test_export_that_differs_is_one_line(converted, exporting, capsys):
-    exporting.error = exporting.ParityError("'onnx' differs by 1e-3")
-    assert "'onnx' differs by 1e-3" in fails(capsys, "export", converted, "out")
+@pytest.mark.parametrize("keeps", [True, False])
+def test_export_of_which_a_format_fails(keeps, converted, exporting, capsys):
+    exporting.error, exporting.keeps = "'onnx' differs by 1e-3\nand more", keeps
+    assert main(["export", str(converted), "out"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "keras-resnets: error: 'onnx' differs by 1e-3 and more\n"
+    assert ("Wrote" in captured.out) == ("model.onnx" in captured.out) == keeps
     assert exporting.made[0][2]["class_names"] is None
 
 
