@@ -138,8 +138,8 @@ def export_model(
             raise _failure(failures)
         write_model_card(served, files, unfinished)
         folder = take_version(unfinished, Path(path), version)
-    files = tuple(file._replace(path=folder / file.path) for file in files)
-    report = ExportReport(folder, files)
+    placed = tuple(file._replace(path=folder / file.path) for file in files)
+    report = ExportReport(folder, placed)
     if failures:
         raise _failure(failures, report)
     return report

@@ -421,6 +421,16 @@ def test_a_preset_that_cannot_be_had_is_one_line(image, monkeypatch, tmp_path, c
     assert "'timm/resnet18-a1' is not in the cache" in line
 
 
+def test_weights_of_other_classes_are_refused_where_no_number_can_be_given(tmp_path, image, capsys):
+    keras_resnets.ResNet20(classes=3).save(tmp_path / "three.keras")
+    weights = ("--weights", tmp_path / "three.keras")
+    for command in (("predict", image, "--model"), ("describe",), ("export",)):
+        rest = ("out",) if command == ("export",) else ()
+        line = fails(capsys, *command, "resnet20", *rest, *weights)
+        assert "must be of as many classes as resnet20 has by default" in line
+        assert "classifier of 10 classes begins anew, for the file has 3" in line
+
+
 @pytest.fixture
 def exporting(monkeypatch):
     """In place of `keras_resnets.export`: notes its calls, and answers as it is told."""
