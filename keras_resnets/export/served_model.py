@@ -79,11 +79,11 @@ class ServedModel:
 
     def tensor(self, inputs):
         """From what the model reads to what it puts out."""
-        return {"outputs": self.model(inputs, training=False)}
+        return {"outputs": _infer(self.model, inputs)}
 
     def features(self, inputs):
         """From what the model reads to the feature map of each stage."""
-        return self._extractor(inputs, training=False)
+        return _infer(self._extractor, inputs)
 
     def decode(self, image_bytes):
         """From JPEG or PNG files to what the model reads."""
@@ -108,7 +108,7 @@ class ServedModel:
     def _answer(self, inputs):
         import tensorflow as tf
 
-        scores = self.model(inputs, training=False)
+        scores = _infer(self.model, inputs)
         if ends_in_logits(self.model):
             scores = tf.nn.softmax(tf.cast(scores, tf.float32))
         top_scores, top_classes = tf.math.top_k(scores, self.top)
@@ -162,6 +162,16 @@ class ServedModel:
                 "The signature 'serving_default' needs a model of one or three channels. "
                 f"{advice} with {self.channels} channels"
             )
+
+
+def _infer(model, inputs):
+    """Returns a model's outputs in inference, and leaves its state as it is.
+
+    Some of Keras's augmentation layers advance their random seeds even then, and a graph with
+    assignments cannot be frozen.
+    """
+    with keras.StatelessScope():
+        return model(inputs, training=False)
 
 
 def _not_empty(name, batch):

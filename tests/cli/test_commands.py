@@ -421,6 +421,23 @@ def test_a_preset_that_cannot_be_had_is_one_line(image, monkeypatch, tmp_path, c
     assert "'timm/resnet18-a1' is not in the cache" in line
 
 
+def test_a_network_behind_augmentation_predicts_as_without(tmp_path, converted, image, capsys):
+    network = load_keras_file(converted)
+    images = keras.Input(network.input_shape[1:])
+    augmentation = keras.Sequential(
+        [keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.1)], name="augment"
+    )
+    keras.Model(images, network(augmentation(images))).save(tmp_path / "augmented.keras")
+    answers = []
+    for path in (converted, tmp_path / "augmented.keras"):
+        assert main(["predict", str(image), "--model", str(path), "--json"]) == 0
+        [answer] = json.loads(capsys.readouterr().out)
+        answers.append([(each["name"], each["score"]) for each in answer["predictions"]])
+    for (a, score), (b, other) in zip(*answers, strict=True):
+        assert a == b
+        assert score == pytest.approx(other, abs=1e-6)
+
+
 def test_weights_of_other_classes_are_refused_where_no_number_can_be_given(tmp_path, image, capsys):
     keras_resnets.ResNet20(classes=3).save(tmp_path / "three.keras")
     weights = ("--weights", tmp_path / "three.keras")

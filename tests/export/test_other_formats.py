@@ -8,6 +8,7 @@ from keras_resnets import export_model
 from tests.backends import BACKEND
 from tests.export.networks import NAMES, classifier
 from tests.layer_checks import numpy
+from tests.weights.test_keras_file import augmentation
 
 pytestmark = [
     pytest.mark.peers,
@@ -82,6 +83,18 @@ def test_what_a_layer_has_captured_is_a_constant(format, tmp_path):
     network = classifier(preprocessing=None, classifier_activation=None)
     model = keras.Model(images, network(x))
     [file] = export_model(model, tmp_path / "m", formats=(format,)).files
+    assert file.difference < 1e-5
+
+
+@pytest.mark.parametrize("format", ["saved_model", "onnx", "litert", "openvino"])
+def test_augmentation_is_left_out(format, tmp_path):
+    pytest.importorskip({"onnx": "tf2onnx", "litert": "ai_edge_litert"}.get(format, "keras"))
+    if format == "openvino":
+        pytest.importorskip("openvino")
+    images = keras.Input((16, 16, 3))
+    augmented = keras.Sequential(augmentation(), name="data_augmentation")(images)
+    model = keras.Model(images, classifier(classifier_activation=None)(augmented))
+    [file] = export_model(model, tmp_path / "m", (format,), signatures=("tensor",)).files
     assert file.difference < 1e-5
 
 
