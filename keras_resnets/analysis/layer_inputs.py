@@ -3,6 +3,7 @@
 import keras
 
 from keras_resnets.layers import ResidualBlock
+from keras_resnets.models.copy_layer import within_another_layer
 
 
 def residual_blocks(model):
@@ -62,6 +63,7 @@ def model_with_blocks(model):
         raise ValueError(
             "`model` must have blocks of this package among its layers, or those of a model "
             f"within it. Received: {model.name!r} with none among {len(model.layers)} layers"
+            f"{within_another_layer(model, ResidualBlock)}"
         )
     if len(found) + has_own > 1:
         names = [layer.name for layer in found]

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_resnets.export.report import ExportError
 from keras_resnets.preprocessing.logits import check_probabilities
 
 BATCHES = (1, 2, 3, 7, 32)
@@ -11,7 +12,7 @@ BATCHES = (1, 2, 3, 7, 32)
 TOLERANCES = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-2, "bfloat16": 8e-2}
 
 
-class ParityError(Exception):
+class ParityError(ExportError):
     """An exported file does not answer as the model does, and has been removed."""
 
 
@@ -37,7 +38,7 @@ class Parity:
         """
         largest = 0.0
         for signature, run in runners.items():
-            inputs, expected = self._answers(signature)
+            inputs, expected = self.answers(signature)
             for batch in BATCHES:
                 actual = run(inputs[:batch])
                 wanted = {key: value[:batch] for key, value in expected.items()}
@@ -59,7 +60,12 @@ class Parity:
         same = np.argmax(actual, axis=-1) == np.argmax(expected, axis=-1)
         return _relative(actual, expected), float(np.mean(same))
 
-    def _answers(self, signature):
+    def answers(self, signature):
+        """Returns the inputs of a signature, and what the model answers, which it must be fit for.
+
+        Raises:
+            ValueError: If what it would give as scores are no probabilities.
+        """
         if signature not in self._expected:
             inputs = self._samples.inputs(signature)
             outputs = getattr(self._served, signature)(inputs)

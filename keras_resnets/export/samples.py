@@ -14,6 +14,8 @@ from keras_resnets.preprocessing.prepare_images import spatial_axes
 COUNT = 32
 # Of the random images, and of axes that a model leaves open.
 SIZE = (96, 112)
+# Of an axis left open before those of an image, such as that of a video's frames.
+FRAMES = 2
 
 
 class Samples:
@@ -75,7 +77,9 @@ class Samples:
         if not self._served.prepares:
             raise ValueError(
                 "`images` must be an array of floats, as the model reads them, where the model "
-                f"does not say what it eats. Received: model={self._served.model.name!r}"
+                "does not say what it eats, or takes no batch of images. "
+                f"Received: model={self._served.model.name!r}, which takes "
+                f"{self._served.model.input_shape}"
             )
         is_list = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) > 0
         if not is_list or not len(images):
@@ -130,6 +134,11 @@ def _cycled(inputs):
 
 def _random_tensors(served):
     """Returns inputs of mean 0 and deviation 1, as most preprocessings make them."""
+    shape = served.model.input_shape
+    if len(shape) != 4:
+        before = [size or FRAMES for size in shape[1:-3]]
+        sizes = (*before, *(size or SIZE[0] for size in shape[1:][-3:]))
+        return np.random.default_rng(0).standard_normal((COUNT, *sizes)).astype("float32")
     height, width = (size or SIZE[0] for size in _known_size(served.model))
     images = random_images(COUNT, height, width, served.channels).astype("float32")
     images = (images - images.mean()) / images.std()

@@ -37,16 +37,19 @@ class ServedModel:
         self.signatures = signatures
         self.top = top
         self._is_channels_last = keras.config.image_data_format() == "channels_last"
-        self.channels = model.input_shape[channel_axis(keras.config.image_data_format())]
+        takes_images = len(model.input_shape) == 4  # and not, for instance, videos
+        axis = channel_axis(keras.config.image_data_format())
+        self.channels = model.input_shape[axis] if takes_images else None
         self.preprocesses_itself = preprocesses_itself(model)
         self.preprocessing = model_preprocessing(model)
-        self.prepares = self.preprocesses_itself or self.preprocessing is not None
+        notes = self.preprocesses_itself or self.preprocessing is not None
+        self.prepares = takes_images and notes
         types = {layer.compute_dtype for layer in model._flatten_layers()}
         # The coarsest of the 16-bit types that it computes in, if any; else the finest.
         known = ("bfloat16", "float16", "float64")
         self.precision = next((each for each in known if each in types), "float32")
         self.class_names = _class_names(model, class_names)
-        if self.preprocessing is not None and not self.preprocesses_itself:
+        if self.prepares and not self.preprocesses_itself:
             self._check_sizes()
         self._extractor: Any = None
         if set(signatures) & set(NEED_PREPROCESSING):
@@ -76,11 +79,11 @@ class ServedModel:
 
     def tensor(self, inputs):
         """From what the model reads to what it puts out."""
-        return {"outputs": self.model(inputs, training=False)}
+        return {"outputs": _infer(self.model, inputs)}
 
     def features(self, inputs):
         """From what the model reads to the feature map of each stage."""
-        return self._extractor(inputs, training=False)
+        return _infer(self._extractor, inputs)
 
     def decode(self, image_bytes):
         """From JPEG or PNG files to what the model reads."""
@@ -105,7 +108,7 @@ class ServedModel:
     def _answer(self, inputs):
         import tensorflow as tf
 
-        scores = self.model(inputs, training=False)
+        scores = _infer(self.model, inputs)
         if ends_in_logits(self.model):
             scores = tf.nn.softmax(tf.cast(scores, tf.float32))
         top_scores, top_classes = tf.math.top_k(scores, self.top)
@@ -129,6 +132,11 @@ class ServedModel:
     def _check_classification(self):
         rule = "The signatures 'serving_default' and 'image' need"
         advice = f"Received: signatures={self.signatures!r}, model={self.model.name!r}"
+        if len(self.model.input_shape) != 4:
+            raise ValueError(
+                f"{rule} a model of images, a batch of four axes; of another, ask for "
+                f"signatures=('tensor',). {advice}, which takes {self.model.input_shape}"
+            )
         if not self.prepares:
             raise ValueError(
                 f"{rule} a model that says what it eats: give it a preprocessing with "
@@ -154,6 +162,16 @@ class ServedModel:
                 "The signature 'serving_default' needs a model of one or three channels. "
                 f"{advice} with {self.channels} channels"
             )
+
+
+def _infer(model, inputs):
+    """Returns a model's outputs in inference, and leaves its state as it is.
+
+    Some of Keras's augmentation layers advance their random seeds even then, and a graph with
+    assignments cannot be frozen.
+    """
+    with keras.StatelessScope():
+        return model(inputs, training=False)
 
 
 def _not_empty(name, batch):

@@ -7,6 +7,7 @@ import keras
 
 from keras_resnets.layers import ResidualBlock
 from keras_resnets.models.block_arguments import block_arguments
+from keras_resnets.models.copy_layer import within_another_layer
 from keras_resnets.models.spec import BLOCKS, STEM_STRIDES, ResNetSpec
 
 
@@ -85,6 +86,7 @@ def stage_blocks(model):
         raise ValueError(
             "`model` must have residual blocks named stage1_block1 and so on, as the models of "
             f"this package do. Received: model={model.name!r}"
+            f"{within_another_layer(model, ResidualBlock)}"
         )
     return [[blocks[block] for block in sorted(blocks)] for _, blocks in sorted(stages.items())]
 

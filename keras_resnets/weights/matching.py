@@ -7,9 +7,9 @@ import numpy as np
 from keras_resnets.files.errors import shown
 from keras_resnets.layers import BatchNormalization
 from keras_resnets.models import ResNetSpec
+from keras_resnets.models.weights_file import adapt_channels
 from keras_resnets.weights.problems import Problems
 from keras_resnets.weights.recognition import Checkpoint
-from keras_resnets.weights.stem import adapt_channels
 
 STEM = "stem_conv/conv/kernel"
 HEAD = ("predictions/kernel", "predictions/bias")

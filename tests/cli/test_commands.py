@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 import keras_resnets
 from keras_resnets import PRESETS, Preprocessing
 from keras_resnets.cli import main
+from keras_resnets.export import ExportError
 from keras_resnets.weights.keras_file import load_keras_file
 from tests.subprocesses import ROOT
 from tests.weights.states import random_state, torchvision_entries
@@ -424,22 +425,50 @@ def test_a_preset_that_cannot_be_had_is_one_line(image, monkeypatch, tmp_path, c
     assert "'timm/resnet18-a1' is not in the cache" in line
 
 
+def test_a_network_behind_augmentation_predicts_as_without(tmp_path, converted, image, capsys):
+    network = load_keras_file(converted)
+    images = keras.Input(network.input_shape[1:])
+    augmentation = keras.Sequential(
+        [keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.1)], name="augment"
+    )
+    keras.Model(images, network(augmentation(images))).save(tmp_path / "augmented.keras")
+    answers = []
+    for path in (converted, tmp_path / "augmented.keras"):
+        assert main(["predict", str(image), "--model", str(path), "--json"]) == 0
+        [answer] = json.loads(capsys.readouterr().out)
+        answers.append([(each["name"], each["score"]) for each in answer["predictions"]])
+    for (a, score), (b, other) in zip(*answers, strict=True):
+        assert a == b
+        assert score == pytest.approx(other, abs=1e-6)
+
+
+def test_weights_of_other_classes_are_refused_where_no_number_can_be_given(tmp_path, image, capsys):
+    keras_resnets.ResNet20(classes=3).save(tmp_path / "three.keras")
+    weights = ("--weights", tmp_path / "three.keras")
+    for command in (("predict", image, "--model"), ("describe",), ("export",)):
+        rest = ("out",) if command == ("export",) else ()
+        line = fails(capsys, *command, "resnet20", *rest, *weights)
+        assert "must be of as many classes as resnet20 has by default" in line
+        assert "classifier of 10 classes begins anew, for the file has 3" in line
+
+
 @pytest.fixture
 def exporting(monkeypatch):
     """In place of `keras_resnets.export`: notes its calls, and answers as it is told."""
     calls = types.ModuleType("keras_resnets.export")
-    calls.ParityError = type("ParityError", (Exception,), {})
-    calls.made, calls.error = [], None
+    calls.ExportError = ExportError
+    calls.made, calls.error, calls.keeps = [], None, True
 
     def export_model(model, path, **options):
         calls.made.append((model.output_shape, path, options))
-        if calls.error is not None:
-            raise calls.error
         file = types.SimpleNamespace(
             format="onnx", path=pathlib.Path(path) / "1" / "model.onnx", size=46_800_000
         )
         file.difference, file.agreement = 2.4e-7, None
-        return types.SimpleNamespace(path=pathlib.Path(path) / "1", files=(file,))
+        report = types.SimpleNamespace(path=pathlib.Path(path) / "1", files=(file,))
+        if calls.error is not None:
+            raise ExportError(calls.error, report if calls.keeps else None)
+        return report
 
     calls.export_model = export_model
     monkeypatch.setitem(sys.modules, "keras_resnets.export", calls)
@@ -463,9 +492,13 @@ def test_export_passes_its_arguments_on(converted, image, exporting, tmp_path, c
     assert row.split() == ["onnx", "model.onnx", "46.8", "2.4e-07"]
 
 
-def test_export_that_differs_is_one_line(converted, exporting, capsys):
-    exporting.error = exporting.ParityError("'onnx' differs by 1e-3")
-    assert "'onnx' differs by 1e-3" in fails(capsys, "export", converted, "out")
+@pytest.mark.parametrize("keeps", [True, False])
+def test_export_of_which_a_format_fails(keeps, converted, exporting, capsys):
+    exporting.error, exporting.keeps = "'onnx' differs by 1e-3\nand more", keeps
+    assert main(["export", str(converted), "out"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "keras-resnets: error: 'onnx' differs by 1e-3 and more\n"
+    assert ("Wrote" in captured.out) == ("model.onnx" in captured.out) == keeps
     assert exporting.made[0][2]["class_names"] is None
 
 
