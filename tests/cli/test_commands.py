@@ -316,7 +316,7 @@ def test_predict_without_names_says_how_to_give_them(converted, image, capsys):
         (["IMAGE", "--model", "resnet21"], "must be the name of a network.*'resnet21'"),
         (["nowhere.png", "--model", "KERAS"], "No such file.*nowhere.png"),
         (["names.txt", "--model", "KERAS"], "file that Pillow can read"),
-        (["IMAGE", "--model", "KERAS", "--top", "4"], "`top` must be at most 3"),
+        ([".", "--model", "KERAS"], "give a list of their paths.*the folder '.'"),
         (["IMAGE", "--model", "KERAS", "--top", "0"], "`top` must be a positive integer"),
         (["IMAGE", "--model", "KERAS", "--class-names", "cifar10"], "3 classes.*10 names"),
         (["IMAGE", "--model", "KERAS", "--class-names", "names.txt"], "3 classes.*2 names"),
