@@ -66,6 +66,11 @@ def _check_preprocessing(model, arguments):
     if scales_itself(model):  # but not from grey levels: there is no preprocessing to be noted
         required_preprocessing(model)
     weights = f" --weights {arguments.weights}" if arguments.weights else ""
+    if str(arguments.weights).endswith(".keras"):  # whose model may scale its images itself
+        raise ValueError(
+            "The weights alone do not say how the images are prepared: give the whole model, "
+            f"`--model {arguments.weights}`. Received: --model {arguments.model}{weights}"
+        )
     resize = max(image_size(model) or (USUAL_SIZE,))
     raise ValueError(
         "The model must note how its images are prepared. If by ImageNet's mean and deviation, "

@@ -16,6 +16,7 @@ from keras_resnets import (
 NAMES = ["a", "b", "c"]
 CARRIED = Preprocessing.imagenet(36, 32)
 MEAN, VARIANCE = [0.485, 0.456, 0.406], [0.0524, 0.0502, 0.0506]
+COLOUR = np.array([103.0, 116.0, 123.0], "float32")
 SIZE_ALONE = Preprocessing(resize=36, crop=32, value_range=(0, 255))
 PHOTO = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype="uint8")
 
@@ -69,9 +70,7 @@ class Subclassed(keras.Model):
         pytest.param(functional(normalized), id="Normalization"),
         pytest.param(functional(lambda x: rescaling()(x)), id="Rescaling"),
         pytest.param(functional(lambda x: x / 127.5 - 1.0), id="arithmetic"),
-        pytest.param(
-            functional(lambda x: x - np.array([103.0, 116.0, 123.0], "float32")), id="less a mean"
-        ),
+        pytest.param(functional(lambda x: x - COLOUR), id="less a mean"),
         pytest.param(functional(keras.layers.Lambda(lambda x: x / 255.0)), id="Lambda"),
         pytest.param(
             lambda base: sequential(keras.layers.RandomFlip(), rescaling(), base), id="Sequential"
