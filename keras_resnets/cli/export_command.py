@@ -10,7 +10,7 @@ from keras_resnets.cli.class_names import HELP as CLASS_NAMES_HELP
 from keras_resnets.cli.class_names import read_class_names
 from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.cli.table import format_table
-from keras_resnets.preprocessing.classes import number_of_classes
+from keras_resnets.preprocessing.scores import number_of_classes
 
 
 def add_arguments(parser):

@@ -31,6 +31,7 @@ def export_model(
     images=None,
     version=None,
     fuse=True,
+    scores=None,
 ):
     """Writes a model as files that serve without this package, and checks each of them.
 
@@ -55,8 +56,9 @@ def export_model(
             `"image"` a batch of `uint8` images of any size; both answer with scores and the names
             of the best classes. `"tensor"` takes what the model reads and gives what it puts out,
             `"features"` the feature maps of the stages. The other formats have `"tensor"` alone.
-        class_names: Name of each class; `None` for ImageNet's, where there are 1000.
-        top: How many classes the SavedModel names.
+        class_names: Name of each class; `None` for ImageNet's, where there are 1000. Of a model of
+            one unit, one name or two, as `classify` takes them.
+        top: How many classes the SavedModel names, at most.
         images: What to compare on: paths of JPEG or PNG files, `uint8` arrays, or one float array
             as the model reads it. By default images of random discs, that a trained model knows
             as little as noise: give some that it was trained for, to compare what it was made to
@@ -64,6 +66,8 @@ def export_model(
         version: Number of the folder; `None` for the one after the last, also where several
             exports into one folder run at once.
         fuse: Whether to fold the normalizations into the convolutions first (`fuse_batch_norm`).
+        scores: What makes probabilities of logits in the SavedModel: `"softmax"` or `"sigmoid"`;
+            `None` for softmax, and sigmoid for a single unit.
 
     Returns:
         An `ExportReport`: the folder, and for each format the file, its size, and how far it
@@ -74,7 +78,7 @@ def export_model(
             are in its `report`, which is `None` if there are none.
         keras_resnets.export.ParityError: The same, if a file does not answer as the model does.
         ValueError: If an argument is not allowed, the model lacks what a signature needs or does
-            what a format has no operation for, what it would give as scores are no probabilities,
+            what a format has no operation for, its outputs are neither probabilities nor logits,
             or the backend is not TensorFlow.
         TypeError: If an argument is of another type.
         FileExistsError: If there is this version already, or was when the work was done.
@@ -113,7 +117,7 @@ def export_model(
         _check_no_signatures(formats, signatures)
         signatures = ("tensor",)
 
-    original = ServedModel(model, class_names, top, signatures)
+    original = ServedModel(model, class_names, top, signatures, scores)
     if original.precision != "float32" and formats != ("saved_model",):
         raise ValueError(
             "A model that computes in 16 or 64 bits has the format 'saved_model' alone; for "
@@ -126,7 +130,7 @@ def export_model(
         parity.answers(signature)  # an error about the model is none about each format
     served = original
     if fuse:
-        served = ServedModel(_fused(model), class_names, top, signatures)
+        served = ServedModel(_fused(model), class_names, top, signatures, scores)
     files, failures = [], []
     with written_aside(Path(path)) as unfinished:
         for name in formats:

@@ -82,5 +82,5 @@ def _files(files):
 
 def _preprocessing(text):
     if text == "null":
-        return ["## Preprocessing", "", "The model does not say what it eats.", ""]
+        return ["## Preprocessing", "", "The model notes none.", ""]
     return ["## Preprocessing", "", "```json", text, "```", ""]

@@ -9,6 +9,7 @@ from keras_resnets.arguments import check_regular_file
 from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.export.random_images import random_images
 from keras_resnets.layers.feature_map import channel_axis
+from keras_resnets.preprocessing.model import resizes_itself
 from keras_resnets.preprocessing.prepare_images import spatial_axes
 
 COUNT = 32
@@ -77,7 +78,7 @@ class Samples:
         if not self._served.prepares:
             raise ValueError(
                 "`images` must be an array of floats, as the model reads them, where the model "
-                "does not say what it eats, or takes no batch of images. "
+                "notes no preprocessing, or takes no batch of images. "
                 f"Received: model={self._served.model.name!r}, which takes "
                 f"{self._served.model.input_shape}"
             )
@@ -147,11 +148,10 @@ def _random_tensors(served):
 
 def _image_size(served):
     """Returns a size of images that the model takes."""
-    if served.preprocesses_itself:
-        return [size or 256 for size in served.model.inputs[0].shape[1:3]]
     crop = served.preprocessing.crop
     if crop is None:  # the size may go through unchanged
-        return [size or SIZE[0] for size in _known_size(served.model)]
+        usual = 256 if resizes_itself(served.model) else SIZE[0]
+        return [size or usual for size in _known_size(served.model)]
     return [max(size, np.max(crop)) for size in SIZE]
 
 

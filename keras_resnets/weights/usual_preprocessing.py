@@ -2,6 +2,7 @@
 
 from keras_resnets.preprocessing import Preprocessing
 from keras_resnets.preprocessing.fit import fit_preprocessing
+from keras_resnets.preprocessing.model import without_scaling
 from keras_resnets.weights.matching import STEM
 from keras_resnets.weights.recognition import Checkpoint
 
@@ -29,7 +30,7 @@ def usual_preprocessing_for(
     [kernel] = [weight for weight in model.weights if weight.path == STEM]
     if kernel.shape[2] != len(usual.mean):  # of another number of channels it says nothing
         return None, []
-    return fit_preprocessing(usual, model), []
+    return without_scaling(fit_preprocessing(usual, model), model), []
 
 
 def _differences(checkpoint):

@@ -321,7 +321,7 @@ def test_predict_without_names_says_how_to_give_them(converted, image, capsys):
         (["IMAGE", "--model", "resnet21"], "must be the name of a network.*'resnet21'"),
         (["nowhere.png", "--model", "KERAS"], "No such file.*nowhere.png"),
         (["names.txt", "--model", "KERAS"], "file that Pillow can read"),
-        (["IMAGE", "--model", "KERAS", "--top", "4"], "`top` must be at most 3"),
+        ([".", "--model", "KERAS"], "give a list of their paths.*the folder '.'"),
         (["IMAGE", "--model", "KERAS", "--top", "0"], "`top` must be a positive integer"),
         (["IMAGE", "--model", "KERAS", "--class-names", "cifar10"], "3 classes.*10 names"),
         (["IMAGE", "--model", "KERAS", "--class-names", "names.txt"], "3 classes.*2 names"),
@@ -399,6 +399,52 @@ def test_predict_a_model_without_preprocessing(tmp_path, image, capsys):
     keras_resnets.ResNet20().save(tmp_path / "silent.keras")
     line = fails(capsys, "predict", image, "--model", tmp_path / "silent.keras")
     assert "must note how its images are prepared" in line
+
+
+def test_a_model_that_scales_its_images_itself_is_scaled_once(tmp_path, image, capsys):
+    pixels = keras.Input((32, 32, 3))
+    scaled = keras.layers.Normalization(mean=[120.0], variance=[60.0**2])(pixels)
+    model = keras_resnets.ResNet20(classes=4, input_tensor=scaled)
+    source, noted = tmp_path / "whole.keras", tmp_path / "noted.keras"
+    model.save(source)
+
+    def predicted(path):
+        capsys.readouterr()
+        assert main(["predict", str(image), "--model", str(path), "--json"]) == 0
+        [answer] = json.loads(capsys.readouterr().out)
+        return {each["name"]: each["score"] for each in answer["predictions"]}
+
+    # The shorter side comes to the model's size, and the centre is cut out.
+    resized = Preprocessing(resize=32, crop=32, value_range=(0, 255))
+    greys = resized.as_layer()(np.asarray(Image.open(image).convert("RGB"))[None])
+    expected = model.predict(keras.ops.convert_to_numpy(greys), verbose=0)[0]
+    # Two graphs of the same model round otherwise in the last bits.
+    assert predicted(source) == pytest.approx(
+        {f"class {index}": float(score) for index, score in enumerate(expected)}, abs=1e-4
+    )
+    # Noting a size adds no second normalization.
+    assert main(["convert", str(source), str(noted), "--resize", "32"]) == 0
+    assert predicted(noted) == pytest.approx(predicted(source), abs=1e-4)
+    assert main(["describe", str(source)]) == 0
+    assert "by layers of the model itself" in capsys.readouterr().out
+    # Its weights alone are another model: no advice to note a normalization of another kind.
+    bare = keras_resnets.ResNet20(classes=10, input_tensor=keras.layers.Rescaling(1 / 255)(pixels))
+    bare.save(tmp_path / "ten.keras")
+    arguments = ["--model", "resnet20", "--weights", tmp_path / "ten.keras"]
+    line = fails(capsys, "predict", image, *arguments)
+    assert f"give the whole model, `--model {tmp_path / 'ten.keras'}`" in line
+    assert "--resize" not in line
+
+
+def test_one_unit_without_names_has_two_classes(tmp_path, image, capsys):
+    model = keras_resnets.ResNet20(classes=1, classifier_activation="sigmoid")
+    keras_resnets.set_preprocessing(model, Preprocessing.imagenet(32, 32))
+    model.save(tmp_path / "one.keras")
+    assert main(["predict", str(image), "--model", str(tmp_path / "one.keras"), "--json"]) == 0
+    [answer] = json.loads(capsys.readouterr().out)
+    scores = {each["name"]: each["score"] for each in answer["predictions"]}
+    assert scores.keys() == {"class 0", "class 1"}
+    assert sum(scores.values()) == pytest.approx(1)
 
 
 def test_a_network_s_name_beside_a_file_of_other_options_is_one_line_for_this_command(

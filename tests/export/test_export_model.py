@@ -259,9 +259,9 @@ def test_a_format_that_fails_leaves_the_others(failing, how, model, tmp_path, mo
             r"`signatures` must be a tuple of .* 'serving_default', .*signatures=\('serve',\)",
         ),
         ({"class_names": None}, "need `class_names`"),
-        ({"class_names": "abc"}, "must name each of the 6 classes. Received: 3"),
+        ({"class_names": "abc"}, "a name for each of the 6 classes. Received: 3"),
         ({"class_names": [*NAMES[:5], "two\nlines"]}, r"of one line each.*'two\\nlines'"),
-        ({"top": 7}, "`top` must be at most 6"),
+        ({"scores": "logits"}, "`scores` must be one of 'softmax', 'sigmoid'"),
         ({"images": []}, "a list of one image or more"),
         ({"images": 5}, "a list of one image or more.*images=5"),
         ({"images": np.uint8(5)}, "a list of one image or more"),
@@ -312,7 +312,7 @@ def test_a_model_that_does_not_say_what_it_eats_has_tensors_only(tmp_path):
     report = export_model(model, tmp_path / "m", signatures=("tensor",))
     assert set(tf.saved_model.load(report.path).signatures) == {"tensor"}
     assert not (report.path / "labels.txt").exists()
-    assert "does not say what it eats" in (report.path / "README.md").read_text("utf-8")
+    assert "The model notes none." in (report.path / "README.md").read_text("utf-8")
 
 
 @needs_tensorflow
