@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 
 from training.data.source import ArraySource
 from training.data.sources import open_source
@@ -55,11 +56,8 @@ def run_trials(
         recipe = dataclasses.replace(recipes[label], seed=seed)
         run_dir = folder / run_name(recipe)
         is_done = (run_dir / "result.json").exists()
-        console.print(
-            f"[{number}/{total}] {label}, seed {seed}" + (": done before" if is_done else ""),
-            markup=False,
-            highlight=False,
-        )
+        text = f"[{number}/{total}] {label}, seed {seed}" + (": done before" if is_done else "")
+        console.print(Text(text))
         if not is_done:
             quiet = Console(quiet=True) if not console.is_terminal else console
             status = run(recipe, run_dir, data_dir, console=quiet, observer=observer)
