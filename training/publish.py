@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from training.recipe import Recipe
 from training.recipe_files import recipe_from_toml, recipe_to_toml
-from training.run_directory import write_json, write_text
+from training.run_directory import read_metrics, write_json, write_text
 
 CARD = "card.md"
 TOLERANCE = 1e-5
@@ -75,8 +75,7 @@ def publish(run_dir: Path, folder: Path, note: str) -> None:
         result["saved_model_max_difference"] = _check_export(model, beside / "saved_model")
         write_json(beside / "result.json", result)
         environment = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))
-        lines = (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        metrics = [json.loads(line) for line in lines]
+        metrics = read_metrics(run_dir / "metrics.jsonl")
         card = model_card(folder.name, model, result, metrics, recipe, environment, note)
         write_text(beside / CARD, card)
         beside.chmod(0o755)
