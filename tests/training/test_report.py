@@ -59,7 +59,7 @@ def test_a_class_without_examples_has_no_accuracy(tmp_path, monkeypatch, capsys)
 def test_paths_and_names_are_printed_as_they_are(tmp_path, monkeypatch, capsys, text):
     monkeypatch.setenv("COLUMNS", "500")
     folder = tmp_path / text
-    folder.mkdir()
+    folder.mkdir(parents=True)
     measurement = Measurement(SCORES, (text, "dog", "fox"), CONDITIONS, "test")
     monkeypatch.setattr(commands, "evaluate_model", lambda *arguments: measurement)
     monkeypatch.setattr(commands, "make_strategy", lambda name: None)
