@@ -102,6 +102,7 @@ class Sitting:
             self._print(describe_initial_weights(self.recipe.model.weights, classes))
         self._check_that_workers_agree()
         if self.is_chief:
+            self._check_folder()
             write_json(self.folder / "environment.json", self.environment)
             self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.state.evaluated)
             if self.tensorboard:
