@@ -500,6 +500,7 @@ def test_a_line_of_the_metrics_that_no_run_writes_is_refused_when_the_run_is_res
 
 
 ENTRY = {"step": 3, **dict.fromkeys(MEASURED, 0.5)}
+BEFORE = json.dumps(ENTRY | {"step": 2})
 
 
 @pytest.mark.parametrize(
@@ -516,7 +517,7 @@ ENTRY = {"step": 3, **dict.fromkeys(MEASURED, 0.5)}
 )
 def test_a_line_of_the_metrics_is_refused_by_its_number(tmp_path, line):
     path = tmp_path / "metrics.jsonl"
-    for number, lines in enumerate(([line], [json.dumps(ENTRY), line, "{}"]), 1):
+    for number, lines in enumerate(([line], [BEFORE, line, "{}"]), 1):
         path.write_text("".join(f"{each}\n" for each in lines))
         kind = Diverged if re.search("NaN|Infinity|0{400}", line) else ValueError
         with pytest.raises(kind, match=rf"^Line {number} of metrics.jsonl .*Received: "):
