@@ -2,10 +2,10 @@
 
 __version__ = "0.1.0"
 
-from keras_resnets.command_start import without_chatter
+from keras_resnets.command_start import imports_of_the_command
 
 # Beside another backend, TensorFlow is imported by Keras while our first spec is made.
-with without_chatter():
+with imports_of_the_command():
     try:
         import keras  # noqa: F401
     except ModuleNotFoundError as error:

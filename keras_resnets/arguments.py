@@ -4,6 +4,7 @@ import difflib
 import math
 import numbers
 import operator
+import os
 from collections.abc import Hashable, Iterable
 from typing import Any
 
@@ -54,6 +55,15 @@ def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
         choices = ", ".join(repr(choice) for choice in allowed)
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
     return value
+
+
+def check_regular_file(path: str | os.PathLike) -> None:
+    """Raises for a folder, and for a pipe or a device, whose reading may not end."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(
+            "A file must be a regular one, and no folder, pipe or device. "
+            f"Received: {os.fspath(path)!r}"
+        )
 
 
 def check_name(name: str, value: Any) -> str | None:

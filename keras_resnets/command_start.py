@@ -2,10 +2,30 @@
 
 import contextlib
 import os
+import signal
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+
+
+@contextlib.contextmanager
+def imports_of_the_command() -> Iterator[None]:
+    """Holds chatter back, as `without_chatter`, while Ctrl-C ends the command's process at once.
+
+    By the time that a module of the command can run, its package has imported Keras; so the package
+    itself asks here. Ctrl-C stays so until `raise_on_interrupt`: Python's own handler would raise
+    within a library's import, or in a callback of the garbage collector, where the exception is
+    printed and lost. In any other process nothing is touched.
+    """
+    if _is_command():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with without_chatter():
+        yield
+
+
+def raise_on_interrupt() -> None:
+    """Has Ctrl-C raise `KeyboardInterrupt` in the command's process, as Python does by default."""
+    if _is_command():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager
@@ -13,13 +33,14 @@ def without_chatter() -> Iterator[None]:
     """Holds back what C++ code writes to stderr in the command's process; Python's comes through.
 
     TensorFlow 2.21 announces oneDNN while it is imported, whatever `TF_CPP_MIN_LOG_LEVEL` says;
-    beside another backend Keras imports it late. By the time that a module of the command can run,
-    its package has imported Keras; so the package itself asks here, too. In any other process
-    nothing is touched. If an exception passes, what was held back is shown.
+    beside another backend Keras imports it late. In any other process nothing is touched. If an
+    exception passes, what was held back is shown.
     """
     if not _is_command():
         yield
         return
+    import tempfile
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     pythons, descriptor = sys.stderr, os.dup(2)
@@ -43,7 +64,10 @@ def without_chatter() -> Iterator[None]:
 
 def _is_command():
     """Whether this process was started as `keras-resnets` or `python -m keras_resnets`."""
-    started = Path((getattr(sys, "argv", None) or [""])[0])
-    if started.name == "-m":  # until Python knows the file that it runs
+    started = (getattr(sys, "argv", None) or [""])[0]
+    if started == "-m":  # until Python knows the file that it runs
         return "keras_resnets" in sys.orig_argv
-    return started.stem == "keras-resnets" or started.parts[-2:] == ("keras_resnets", "__main__.py")
+    folder, name = os.path.split(started)
+    if name == "__main__.py":
+        return os.path.basename(folder) == "keras_resnets"
+    return os.path.splitext(name)[0] == "keras-resnets"

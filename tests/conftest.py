@@ -2,11 +2,16 @@
 
 import os
 
+# For this process and all that it starts. TensorFlow's own choice of oneDNN depends on the
+# processor, and the trainer's commands turn it on: a test and its child would compute other bits.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
 import pytest
+
+from tests.backends import skip_without_16_bits
 
 
 def pytest_configure(config):
@@ -25,6 +30,21 @@ def keras_defaults():
     yield
     keras.config.set_dtype_policy(policy)
     keras.config.set_image_data_format(data_format)
+
+
+@pytest.fixture(autouse=True)
+def sixteen_bits_where_they_run(monkeypatch):
+    """Skips the rest of a test that asks for a layer of 16 bits where there are no kernels."""
+    if "ONEDNN_MAX_CPU_ISA" not in os.environ:
+        return
+    init = keras.DTypePolicy.__init__
+
+    def checked_init(self, name=None):
+        if "float16" in str(name):
+            skip_without_16_bits()
+        init(self, name)
+
+    monkeypatch.setattr(keras.DTypePolicy, "__init__", checked_init)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import numpy as np
 from tests.backends import BACKEND
 from tests.gradients import value_and_gradients
 
-# Relative to outputs of about 1: what a few roundings to the type's precision add up to.
-MIXED_POLICIES = {"mixed_bfloat16": 0.15, "mixed_float16": 0.02}
+# Relative to outputs of about 1: 40 roundings to the type's precision.
+MIXED_POLICIES = {"mixed_bfloat16": 40 * 2**-8, "mixed_float16": 40 * 2**-11}
 
 
 def check_layer(make, input_shape, output_shape, parameters, statistics, folder):

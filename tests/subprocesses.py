@@ -9,7 +9,7 @@ import sys
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def run_module(name, *arguments, timeout=240, **environment):
+def run_module(name, *arguments, **environment):
     """Runs `python -m name` from the repository's root; returns its last line, read as JSON."""
     result = subprocess.run(
         [sys.executable, "-m", name, *arguments],
@@ -17,7 +17,6 @@ def run_module(name, *arguments, timeout=240, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=timeout,
         check=False,
     )
     if result.returncode:

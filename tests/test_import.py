@@ -21,6 +21,7 @@ TURNS_BACK = {
     ("models/open_weights.py", "keras_resnets.weights.foreign_file"),
     ("models/open_weights.py", "keras_resnets.weights.keras_layers"),
     ("models/open_weights.py", "keras_resnets.weights.presets"),
+    ("models/open_weights.py", "keras_resnets.weights.convert"),
 }
 
 

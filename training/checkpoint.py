@@ -1,10 +1,11 @@
 """Checkpoints that a kill at any moment cannot spoil.
 
-A checkpoint is a folder with the arrays of all variables and a description that holds their hash.
-It is written beside its place, brought to the disk, and renamed; so it is there whole or not at
-all. The last two are kept: should one be damaged later, the one before it is used.
+A checkpoint is a folder with the arrays of all variables and a description, which holds a hash over
+both. It is written beside its place, brought to the disk, and renamed; so it is there whole or not
+at all. The last two are kept: should one be damaged later, the one before it is used.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,7 +13,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from training.whole_file import folder_to_disk
 KEPT = 2
 ARRAYS = "variables.npz"
 DESCRIPTION = "checkpoint.json"
-_NUMBER = re.compile(r"_\d+(?=/|$)")
 WRITING, REPLACED = ".writing", ".replaced"  # unfinished, and about to be removed
+_NAME = re.compile(rf"step-([0-9]{{8}}|[1-9][0-9]{{8,}})({WRITING}|{REPLACED})?")
+_NUMBER = re.compile(r"_\d+(?=/|$)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,7 @@ def save_checkpoint(
     """Saves variables and facts as the checkpoint of a step, and removes all but the last two.
 
     Args:
-        folder: Folder of the run's checkpoints; made if missing.
+        folder: Folder of the run's checkpoints; made if missing, within one that is there.
         step: Number of steps done.
         variables: Keras or TensorFlow variables by name; see `named_variables`.
         facts: JSON values to keep with them.
@@ -66,29 +68,30 @@ def save_checkpoint(
     Raises:
         OSError: If it cannot be written, for instance on a full disk. Earlier checkpoints stay.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{step:08d}"
     beside = folder / f"{target.name}{WRITING}"
     arrays = {name: np.asarray(variable) for name, variable in variables.items()}
     try:
-        shutil.rmtree(beside, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        _remove(beside)
         beside.mkdir()
         with open(beside / ARRAYS, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
             _to_disk(file)
-        description = {"step": step, "sha256": _sha256(beside / ARRAYS), "facts": facts}
+        digest = _sha256(beside / ARRAYS, _canonical(step, facts))
+        description = {"step": step, "sha256": digest, "facts": facts}
         with open(beside / DESCRIPTION, "w", encoding="utf-8") as file:
-            json.dump(description, file, indent=2)
+            json.dump(description, file, indent=2, allow_nan=False)
             _to_disk(file)
         folder_to_disk(beside)
         if target.exists():  # saved twice at the same step, or damaged: still there until renamed
             replaced = target.with_name(f"{target.name}{REPLACED}")
-            shutil.rmtree(replaced, ignore_errors=True)
+            _remove(replaced)
             target.replace(replaced)
         beside.replace(target)
         folder_to_disk(folder)
     except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
+        _remove(beside)
         raise OSError(
             error.errno,
             f"The checkpoint of step {step} could not be written: {error.strerror or error}. "
@@ -100,7 +103,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Reads a checkpoint and checks its hash.
+    """Reads a checkpoint, and checks its hash and that it is the one its folder is named for.
 
     Args:
         path: A checkpoint's folder.
@@ -113,27 +116,34 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-        step, facts, expected = description["step"], description["facts"], description["sha256"]
-        found = _sha256(path / ARRAYS)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedCheckpoint(f"The checkpoint {path} cannot be read: {error!r}") from error
-    if found != expected:
-        raise DamagedCheckpoint(
-            f"The checkpoint {path} is damaged: the SHA-256 of {ARRAYS} is {found}, not {expected}"
-        )
-    try:
+        step, facts, expected = (description[name] for name in ("step", "facts", "sha256"))
+        name = _NAME.fullmatch(path.name)
+        if type(step) is not int or not isinstance(facts, dict):
+            raise ValueError(f"`step` must be an integer and `facts` an object in {DESCRIPTION}")
+        if name is None or int(name[1]) != step:
+            raise ValueError(f"`step` is {step}, and its folder's name says otherwise")
+        whole = _sha256(path / ARRAYS, _canonical(step, facts))
+        # Checkpoints were once written with a hash over the arrays alone.
+        if expected not in (whole, _sha256(path / ARRAYS)):
+            raise ValueError(f"the SHA-256 of its contents is {whole}, not {expected!r}")
         with np.load(path / ARRAYS, allow_pickle=False) as archive:
             arrays = dict(archive)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise DamagedCheckpoint(f"The checkpoint {path} cannot be read: {error!r}") from error
+    except (
+        *(OSError, EOFError, ValueError, KeyError, TypeError, RecursionError),
+        zipfile.BadZipFile,
+    ) as error:
+        raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {error!r}") from error
     return Checkpoint(path, step, facts, arrays)
 
 
-def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+def latest_checkpoint(
+    folder: Path, check: Callable[[Checkpoint], object] = lambda checkpoint: None
+) -> tuple[Checkpoint | None, list[str]]:
     """Reads the latest checkpoint that is whole.
 
     Args:
         folder: Folder of the run's checkpoints; may be missing.
+        check: Looks at a checkpoint's facts. One for which it raises `ValueError` is damaged.
 
     Returns:
         The checkpoint, or `None` if there never was one; and a message for each damaged one that
@@ -143,13 +153,21 @@ def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         DamagedCheckpoint: If there are checkpoints, and all are damaged.
     """
     messages: list[str] = []
-    for path in reversed(_folders(folder)):
+    for path in reversed(_checkpoints(folder)):
         try:
-            return load_checkpoint(path), messages
+            checkpoint = load_checkpoint(path)
+            check(checkpoint)
         except DamagedCheckpoint as error:
             messages.append(str(error))
+        except ValueError as error:
+            messages.append(f"The checkpoint {path} is damaged: {error}")
+        else:
+            return checkpoint, messages
     if messages:
-        raise DamagedCheckpoint("No checkpoint is left whole. " + " ".join(messages))
+        raise DamagedCheckpoint(
+            "No checkpoint is left whole: delete the run's folder to begin anew. "
+            + " ".join(messages)
+        )
     return None, messages
 
 
@@ -159,7 +177,7 @@ def has_checkpoints(folder: Path) -> bool:
     Args:
         folder: Folder of the run's checkpoints; may be missing.
     """
-    return bool(_folders(folder))
+    return bool(_checkpoints(folder))
 
 
 def restore(variables: dict[str, Any], checkpoint: Checkpoint) -> None:
@@ -211,12 +229,13 @@ def weights_sha256(variables: Sequence[keras.Variable]) -> str:
     return digest.hexdigest()
 
 
-def _folders(folder):
-    """Returns the checkpoints' folders, from the earliest to the latest."""
-    return sorted(
-        (path for path in folder.glob("step-*") if path.suffix != WRITING),
-        key=lambda path: (path.stem, path.suffix != REPLACED),
-    )
+def _checkpoints(folder):
+    """Returns what is named as a checkpoint, from the earliest to the latest."""
+    if not folder.is_dir():
+        return []
+    named = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    steps = {path: int(name[1]) for name, path in named if name and name[2] != WRITING}
+    return sorted(steps, key=lambda path: (steps[path], path.suffix != REPLACED))
 
 
 def _remove_all_but_the_last(folder, latest):
@@ -225,16 +244,31 @@ def _remove_all_but_the_last(folder, latest):
     Later ones are of a run that went back because they were damaged. What cannot be removed now
     will be tried again after the next checkpoint.
     """
-    folders = [path for path in _folders(folder) if path.suffix != REPLACED]
-    kept = folders[: folders.index(latest) + 1][-KEPT:]
+    written = [path for path in _checkpoints(folder) if path.suffix != REPLACED]
+    kept = written[: written.index(latest) + 1][-KEPT:]
     for path in folder.iterdir():
-        if path.name.startswith("step-") and path not in kept:
-            shutil.rmtree(path, ignore_errors=True)
+        if _NAME.fullmatch(path.name) and path not in kept:
+            _remove(path)
 
 
-def _sha256(path):
+def _remove(path):
+    """Removes a folder, or a file that stands in its place, if it can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _canonical(step, facts):
+    """Returns the bytes that stand for a description in the hash."""
+    return json.dumps([step, facts], sort_keys=True, allow_nan=False).encode()
+
+
+def _sha256(path, beginning=b""):
+    """Returns the hash over some bytes and a file."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.sha256(beginning)).hexdigest()
 
 
 def _to_disk(file):

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from training.confusion import confusion_table, draw_confusion, write_confusion
 from training.evaluate_model import evaluate_model
@@ -90,15 +91,15 @@ def recipes(name: tyro.conf.Positional[str] = "", page: Path | None = None) -> i
     require_folder_of("page", page)
     if page is not None:
         page.write_text(recipe_page(), encoding="utf-8")
-        console.print(f"Wrote {page}", soft_wrap=True)
+        console.print(Text(f"Wrote {page}"), soft_wrap=True)
         return 0
     if name:
         recipe = recipe_to_toml(load_recipe(name))
-        console.print(f"{_header(name)}{recipe}", markup=False, soft_wrap=True)
+        console.print(Text(f"{_header(name)}{recipe}"), soft_wrap=True)
         return 0
     table = Table("recipe", "what", box=None)
     for each in list_recipes():
-        table.add_row(each, recipe_header(each).title)
+        table.add_row(each, Text(recipe_header(each).title))
     console.print(table)
     return 0
 
@@ -168,7 +169,7 @@ def evaluate_command(
         console.print()
         console.print(matrix)
     written = " and ".join((", ".join(files[:2]), files[2]))
-    console.print(f"\nWrote {written} to {folder}", soft_wrap=True, markup=False)
+    console.print(Text(f"\nWrote {written} to {folder}"), soft_wrap=True)
     return 0
 
 
@@ -196,5 +197,5 @@ def index() -> int:
             f"There must be a folder {str(SAVED_MODELS)!r} where the command is run. "
             f"Received: {str(Path.cwd())!r} without one"
         )
-    Console(highlight=False).print(f"Wrote {write_index(SAVED_MODELS)}")
+    Console(highlight=False).print(Text(f"Wrote {write_index(SAVED_MODELS)}"))
     return 0

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from training.evaluate import Scores
 
@@ -31,10 +31,10 @@ def confusion_table(scores: Scores, class_names: tuple[str, ...], width: int = 8
     table = Table(box=None)
     table.add_column(CORNER)
     for name in shortened(class_names, max(room, SHORTEST)):
-        table.add_column(escape(name), justify="right")
+        table.add_column(Text(name), justify="right")
     for label, counts in enumerate(scores.confusion()):
         cells = [f"[bold]{n}[/]" if label == other else str(n) for other, n in enumerate(counts)]
-        table.add_row(escape(class_names[label]), *cells)
+        table.add_row(Text(class_names[label]), *cells)
     return table
 
 

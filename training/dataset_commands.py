@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from training.data.bad_images import BadImage
 from training.data.sources import list_splits, open_source
@@ -53,7 +54,7 @@ def validate_command(
         write_json(json, report.values())
     report.print(console, most)
     if json is not None:
-        console.print(f"Wrote {json}", soft_wrap=True)
+        console.print(Text(f"Wrote {json}"), soft_wrap=True)
     return 0 if report.is_sound else 1
 
 
@@ -92,16 +93,15 @@ def data_command(arguments: Sequence[str]) -> Callable[..., int]:
         train = open_source(recipe.data, recipe.data.train_split, data_dir, download)
         test = open_source(recipe.data, recipe.data.test_split, data_dir, download)
         for split, source in ((recipe.data.train_split, train), (recipe.data.test_split, test)):
-            console.print(
+            text = (
                 f"{recipe.data.source} {split}: {source.size:,} images of "
-                f"{len(source.class_names):,} classes",
-                soft_wrap=True,
-                markup=False,
+                f"{len(source.class_names):,} classes"
             )
+            console.print(Text(text), soft_wrap=True)
         if sheet is not None:
             with held_stderr(telling=(BadImage,)):  # a decoder names no file
                 write_sheet(train, recipe, sheet, min(images, train.size), versions)
-            console.print(f"Wrote {sheet}", soft_wrap=True, markup=False)
+            console.print(Text(f"Wrote {sheet}"), soft_wrap=True)
         return 0
 
     return data

@@ -12,6 +12,7 @@ import sklearn.model_selection
 import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import keras_resnets
 from keras_resnets.analysis import count_macs, count_parameters
@@ -194,7 +195,7 @@ def _picture(digits, answers, count):
 
 
 def _print_files_and_next_steps(console, output):
-    console.print(
+    text = Text(
         f"""
 Files
   {output / "saved_model"}     the SavedModel, for TensorFlow Serving or tf.saved_model.load
@@ -206,7 +207,6 @@ Next
   python -m training demo --seed 1     the same with another split and other weights
   docs/architecture.md                 how blocks and models are made
   keras_resnets.ResNet34()             the real thing, in Python
-""",
-        soft_wrap=True,
-        markup=False,
+"""
     )
+    console.print(text, soft_wrap=True)

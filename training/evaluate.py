@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from training.state import Diverged
+
 BINS = 15
 
 
@@ -100,12 +102,14 @@ def make_score_function(
         labels = batch["label"]
         of_label = tf.gather(probabilities, labels, batch_dims=1)
         top = min(5, probabilities.shape[-1])
+        is_finite = tf.reduce_all(tf.math.is_finite(probabilities), axis=-1)
         return {
             "index": tf.where(batch["weight"] > 0, batch["index"], -1),
             "label": labels,
             "prediction": tf.argmax(probabilities, axis=-1),
             "confidence": tf.reduce_max(probabilities, axis=-1),
             # Workers cannot exchange truth values.
+            "is_finite": tf.cast(is_finite, tf.int32),
             "in_top5": tf.cast(tf.math.in_top_k(labels, probabilities, top), tf.int32),
             "loss": -tf.math.log(tf.maximum(of_label, 1e-30)),
         }
@@ -134,6 +138,7 @@ def evaluate(
 
     Raises:
         RuntimeError: If an example is missing, or was counted twice.
+        Diverged: If the model's output for an example is not a finite number.
     """
     parts: dict[str, list] = {}
     for batch in dataset:
@@ -147,6 +152,12 @@ def evaluate(
         raise RuntimeError(
             f"Every example must be counted exactly once. Of {size}, {counted} were counted, in "
             f"{len(order)} answers"
+        )
+    (not_finite,) = np.nonzero(columns["is_finite"][order] == 0)
+    if len(not_finite):
+        raise Diverged(
+            f"the model's outputs for {len(not_finite)} of the split's {size} examples are not "
+            f"finite numbers, the first of them for example {not_finite[0]}"
         )
     return Scores(
         labels=columns["label"][order],

@@ -104,6 +104,7 @@ class Learner:
                 worker=context.input_pipeline_id,
                 workers=context.num_input_pipelines,
                 mean_and_std=self.mean_and_std,
+                replicas=self.strategy.num_replicas_in_sync,
             )
             return dataset.rebatch(self.recipe.batch // self.strategy.num_replicas_in_sync)
 

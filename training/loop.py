@@ -90,7 +90,8 @@ def make_train_function(
         batch: Number of examples of a step, over all replicas.
         accumulate: In how many parts, one after the other, a replica takes its examples: part j
             has every example whose place is j modulo `accumulate`, so that which examples are
-            normalized together by synchronized norms does not depend on the number of replicas.
+            normalized together by synchronized norms does not depend on the number of replicas,
+            unless examples are repeated.
         clip_norm: Greatest norm of the whole batch's gradient; 0 for no limit.
         average: A moving average to keep up with the model.
         observe_accuracy: Called with the training accuracy of each step.

@@ -39,11 +39,7 @@ def build_network(
         initializer = keras.initializers.RandomNormal(stddev=recipe.model.classifier_std)
         kernel.assign(initializer(kernel.shape, dtype=kernel.dtype))
     if load_weights and recipe.model.weights:
-        load_initial_weights(
-            model,
-            recipe.model.weights,
-            lambda of_file: _create(recipe, of_file, activation=None, channels=channels),
-        )
+        load_initial_weights(model, recipe.model.weights)
     if recipe.model.sync_batch_norm:
         synchronize_batch_norm(model)
     return model

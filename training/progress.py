@@ -14,6 +14,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 30
 RECENT = 50  # updates over which the speed is measured
@@ -80,7 +81,7 @@ class StepProgress:
         self._first: tuple[float, int] | None = None
         self._recent: collections.deque[tuple[int, float]] = collections.deque(maxlen=RECENT)
         self._bar = Progress(
-            TextColumn(title),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=8),
             MofNCompleteColumn(),
             TextColumn("{task.fields[state]}"),
@@ -88,7 +89,7 @@ class StepProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=total, completed=step, state="")
+        self._task = self._bar.add_task(title, total=total, completed=step, state="")
 
     def __enter__(self):
         self._bar.start()
@@ -126,7 +127,7 @@ class StepProgress:
 
     def line(self, text: str) -> None:
         """Prints a line above the bar."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(Text(text), soft_wrap=True)
 
     def _time_left(self, now):
         """Returns the time to the end at the pace so far, evaluations and checkpoints included."""

@@ -13,10 +13,21 @@ import tensorflow as tf
 
 from training.recipe import Recipe
 from training.recipe_files import recipe_from_toml, recipe_to_toml
-from training.run_directory import write_json, write_text
+from training.run_directory import read_metrics, write_json, write_text
 
 CARD = "card.md"
 TOLERANCE = 1e-5
+# What a complete run has, and what the card takes from it.
+FILES = (
+    *("result.json", "model.keras", "recipe.toml", "environment.json", "metrics.jsonl"),
+    "curves.png",
+)
+FIGURES = (
+    *("model", "parameters", "seed", "steps", "examples", "seconds", "images_per_second"),
+    *("test_accuracy", "test_top5_accuracy", "test_loss", "calibration_error"),
+    *("accuracy_by_class", "weights_sha256", "environment_changes"),
+)
+ENVIRONMENT = ("versions", "replicas", "devices", "cores", "processor")
 CURVE_ROWS = 20
 INDEX_HEAD = """# Saved models
 
@@ -46,10 +57,11 @@ def publish(run_dir: Path, folder: Path, note: str) -> None:
             not published.
         RuntimeError: If the SavedModel does not answer as the model does.
     """
-    if not (run_dir / "result.json").exists():
+    missing = [name for name in FILES if not (run_dir / name).is_file()]
+    if missing:
         raise ValueError(
-            f"`run_dir` must hold a complete run, with its result.json. "
-            f"Received: run_dir={str(run_dir)!r}"
+            f"`run_dir` must hold a complete run, with its {', '.join(FILES)}. "
+            f"Received: run_dir={str(run_dir)!r}, without {', '.join(missing)}"
         )
     if not note.strip():
         raise ValueError("`note` must say what a user has to know. Received: an empty note")
@@ -58,6 +70,9 @@ def publish(run_dir: Path, folder: Path, note: str) -> None:
             f"`folder` must not be there yet, or hold a published model with its {CARD}. "
             f"Received: folder={str(folder)!r}"
         )
+    result = _read(run_dir / "result.json", FIGURES)
+    environment = _read(run_dir / "environment.json", ENVIRONMENT)
+    metrics = read_metrics(run_dir / "metrics.jsonl")
     import keras_resnets  # noqa: F401 (registers the layers)
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -70,13 +85,9 @@ def publish(run_dir: Path, folder: Path, note: str) -> None:
         write_text(beside / "recipe.toml", recipe_to_toml(recipe))
         model = keras.models.load_model(beside / "model.keras")
         model.export(beside / "saved_model", verbose=False)
-        result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
         result["data"] = recipe.data.source
         result["saved_model_max_difference"] = _check_export(model, beside / "saved_model")
         write_json(beside / "result.json", result)
-        environment = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))
-        lines = (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        metrics = [json.loads(line) for line in lines]
         card = model_card(folder.name, model, result, metrics, recipe, environment, note)
         write_text(beside / CARD, card)
         beside.chmod(0o755)
@@ -187,7 +198,7 @@ def write_index(folder: Path) -> Path:
     for path in sorted(folder.glob("*/result.json")):
         if not (path.parent / "card.md").exists():
             continue
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = _read(path, ("data", "test_accuracy", "steps", "parameters"))
         rows.append(
             f"| [{path.parent.name}]({path.parent.name}/card.md) | {result['data']} "
             f"| {result['test_accuracy']:.2%} | {result['steps']:,} | {result['parameters']:,} |\n"
@@ -195,6 +206,21 @@ def write_index(folder: Path) -> Path:
     index = folder / "README.md"
     index.write_text(INDEX_HEAD + "".join(rows), encoding="utf-8")
     return index
+
+
+def _read(path, names):
+    """Returns the JSON object of a file; raises `ValueError` if it has not all of the names."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        values = None
+    missing = [name for name in names if not isinstance(values, dict) or name not in values]
+    if missing:
+        raise ValueError(
+            f"{path.name} must be as a run has written it. "
+            f"Received: {str(path)!r}, without {', '.join(missing)}"
+        )
+    return values
 
 
 def _without_paths(recipe: Recipe) -> Recipe:

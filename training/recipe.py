@@ -228,6 +228,9 @@ class Evaluation:
         batch: Images at a time.
         image_size: Height and width of the test images; 0 for that of training.
         crop_ratio: Size of the central crop over the shorter side after resizing; 1 for the whole.
+        size_rule: How that side, image_size / crop_ratio, becomes a whole number of pixels:
+            `"round"`, or `"floor"` as timm does.
+        interpolation: How the images are resized; the filter widens where they shrink.
         ten_crop: Whether the scores of four corners, the centre and their mirror images are
             averaged, in the final evaluation.
     """
@@ -236,6 +239,8 @@ class Evaluation:
     batch: int = 512
     image_size: int = 0
     crop_ratio: float = 1.0
+    size_rule: Literal["round", "floor"] = "round"
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     ten_crop: bool = False
 
     def __post_init__(self):

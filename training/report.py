@@ -5,8 +5,8 @@ import math
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from training.evaluate import Scores
 from training.measurement import Measurement
@@ -51,9 +51,9 @@ def score_table(scores: Scores, class_names: tuple[str, ...], most: int = 20) ->
         taken_for = ""
         if confusion.any():
             other = int(confusion.argmax())
-            taken_for = f"most often taken for {escape(class_names[other])} ({confusion[other]})"
+            taken_for = f"most often taken for {class_names[other]} ({confusion[other]})"
         accuracy = "-" if math.isnan(accuracies[label]) else f"{accuracies[label]:.1%}"
-        table.add_row(escape(class_names[label]), accuracy, taken_for)
+        table.add_row(Text(class_names[label]), accuracy, Text(taken_for))
     if len(accuracies) > most:
         table.add_row(f"and {len(accuracies) - most} better classes")
     return table

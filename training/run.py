@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 from rich.console import Console
+from rich.text import Text
 
 from training.checkpoint import has_checkpoints
 from training.data.sources import open_source
@@ -65,8 +66,9 @@ def run(
             the replicas.
         LostWorker: If another worker is gone.
         OSError: If a file cannot be written, for instance on a full disk; the last checkpoint
-            stays.
-        Diverged: If a loss or gradient is not finite; the last checkpoint stays.
+            stays. Or if `run_dir` was deleted or replaced meanwhile.
+        Diverged: If a loss, a gradient, a weight or an output is not a finite number; the last
+            checkpoint stays.
     """
     if steps_per_call < 0:
         raise ValueError(
@@ -87,9 +89,10 @@ def run(
     strategy = make_strategy(strategy_name, cluster)
     check_shares(recipe, strategy.num_replicas_in_sync)
     console.quiet = console.quiet or not is_chief(strategy)
-    lock = locked(run_dir) if is_chief(strategy) else contextlib.nullcontext()
+    # The others write nothing.
+    lock = locked(run_dir) if is_chief(strategy) else contextlib.nullcontext(lambda: None)
     # After the strategy: that of several workers takes SIGTERM for itself.
-    with StopSignals() as signals, lock:
+    with StopSignals() as signals, lock as check_folder:
         # Once more, now that no other process can write.
         if _is_complete(recipe, run_dir, console):
             return COMPLETE
@@ -102,8 +105,9 @@ def run(
         with lost_workers_named(strategy):
             is_resumed = has_checkpoints(run_dir / CHECKPOINTS)
             learner = Learner(recipe, strategy, train_source, test_source, is_resumed, observer)
-            sitting = Sitting(recipe, run_dir, learner, signals, console, tensorboard)
+            sitting = Sitting(recipe, run_dir, learner, signals, console, tensorboard, check_folder)
             if is_chief(strategy):  # not before all that the recipe asks for was found
+                check_folder()
                 write_text(run_dir / RECIPE, recipe_to_toml(recipe))
             sitting.resume()
             # Decoders complain of each image that is skipped, at each attempt and without a name.
@@ -124,5 +128,5 @@ def _is_complete(recipe, folder, console):
         )
     is_complete = (folder / RESULT).exists()
     if is_complete:
-        console.print(f"This run is complete: {folder / RESULT}", highlight=False)
+        console.print(Text(f"This run is complete: {folder / RESULT}"), soft_wrap=True)
     return is_complete

@@ -1,8 +1,10 @@
 """A run's folder: what was to be done, with what, and what came of it."""
 
 import json
+import math
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_resnets
+from training.state import Diverged
 from training.whole_file import written_whole
 
 # Environment variables that change which kernels run, or on how many threads.
@@ -86,16 +89,23 @@ class MetricsFile:
     Args:
         path: The file; made if missing.
         evaluated: Number of steps done when the test split was last measured. Lines of later
-            steps, which a killed run wrote and this one writes again, are taken out; so are those
-            that are no such objects.
+            steps, which a killed run wrote and this one writes again, are taken out.
+
+    Raises:
+        ValueError: See `read_metrics`; or if the line of the last evaluation is not there.
     """
 
     def __init__(self, path: Path, evaluated: int):
         self._path = path
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        entries = filter(None, map(_parsed, text.splitlines()))
-        self.entries = [entry for entry in entries if entry["step"] <= evaluated]
-        write_text(path, "".join(json.dumps(entry) + "\n" for entry in self.entries))
+        self.entries = read_metrics(path, evaluated) if path.exists() else []
+        last = self.entries[-1]["step"] if self.entries else 0
+        if last != evaluated:
+            raise ValueError(
+                f"{path.name} must hold all evaluations up to that of step {evaluated}: bring the "
+                "file back, or delete the run's folder to begin anew. "
+                f"Received: {str(path)!r}, whose last one is of step {last}"
+            )
+        write_text(path, "".join(_json_line(entry) for entry in self.entries))
 
     def append(self, entry: dict[str, Any]) -> None:
         """Adds a line and brings it to the disk.
@@ -106,7 +116,7 @@ class MetricsFile:
         """
         try:
             with open(self._path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+                file.write(_json_line(entry))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -118,14 +128,72 @@ class MetricsFile:
         self.entries.append(entry)
 
 
-def _parsed(line):
-    """Returns a line's object, or `None` for one that a kill or something else has damaged."""
+# What each line of `metrics.jsonl` has, beside the number of steps.
+MEASURED = (
+    *("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate"),
+    "seconds",
+)
+
+
+def read_metrics(path: Path, evaluated: float = math.inf) -> list[dict[str, Any]]:
+    """Returns the lines of a `metrics.jsonl`, in the order of their steps.
+
+    A last line without its end, as a kill leaves it, is left out.
+
+    Args:
+        path: The file.
+        evaluated: Lines of later steps are left out.
+
+    Raises:
+        ValueError: If a line is not one that a run writes; it is named by its number.
+        Diverged: If a figure is not a finite number.
+    """
+    entries: list[dict[str, Any]] = []
+    *lines, rest = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    if _value(rest) is not None:
+        lines.append(rest)
+    for number, line in enumerate(lines, 1):
+        entry = _value(line)
+        before = entries[-1]["step"] if entries else 0
+        if isinstance(entry, dict) and type(entry.get("step")) is int and entry["step"] > evaluated:
+            continue
+        try:
+            _check_entry(entry, before)
+        except (ValueError, Diverged) as error:
+            raise type(error)(
+                f"Line {number} of {path.name} {error}. Take the line out if it was added by hand; "
+                "if not, delete the run's folder to begin anew. "
+                f"Received: {str(path)!r}, line {number}: {line[:200]!r}"
+            ) from None
+        entries.append(entry)
+    return entries
+
+
+def _value(line):
     try:
-        entry = json.loads(line)
-    except ValueError:
+        return json.loads(line)
+    except (ValueError, RecursionError):
         return None
-    is_entry = isinstance(entry, dict) and type(entry.get("step")) is int
-    return entry if is_entry else None
+
+
+def _check_entry(entry, before):
+    """Raises if a line's value is not what a run writes after the line of an earlier step."""
+    if not isinstance(entry, dict):
+        raise ValueError("must be a JSON object")
+    if type(entry.get("step")) is not int or entry["step"] <= before:
+        raise ValueError(
+            f"must have a whole number `step` beyond {before}, the one of the line before"
+        )
+    for name in MEASURED:
+        value: Any = entry.get(name)
+        if type(value) not in (int, float):
+            raise ValueError(f"must have a number `{name}`")
+        if not abs(value) <= sys.float_info.max:
+            raise Diverged(f"has a `{name}` that is not a finite number: the run has diverged")
+
+
+def _json_line(entry):
+    return json.dumps(entry, allow_nan=False) + "\n"
 
 
 def _processor():

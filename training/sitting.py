@@ -2,13 +2,17 @@
 
 import dataclasses
 import functools
+import json
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
+from rich.text import Text
 
 from training.checkpoint import (
     Checkpoint,
@@ -20,6 +24,7 @@ from training.checkpoint import (
 from training.data.bad_images import bad_images_named
 from training.data.batches import indices_of_steps
 from training.duration import to_steps
+from training.evaluate import Scores
 from training.event_log import EventLog
 from training.initial_weights import describe_initial_weights
 from training.learner import Learner
@@ -49,6 +54,7 @@ class Sitting:
         signals: Says when to stop.
         console: Where to print.
         tensorboard: Whether event files for TensorBoard are written too.
+        check_folder: Called before each write; may raise. See `training.run_lock`.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Sitting:
         signals: StopSignals,
         console: Console,
         tensorboard: bool = False,
+        check_folder: Callable[[], None] = lambda: None,
     ):
         self.recipe, self.folder, self.learner = recipe, folder, learner
         self.signals, self.console = signals, console
@@ -67,6 +74,8 @@ class Sitting:
         self.state = State()
         self._built: bool | None = None  # the graph of the last call: whether of the head alone
         self._saved = State()  # at step 0 there is nothing to save
+        self._scores: Scores | None = None  # of the last evaluation of this sitting
+        self._check_folder = check_folder
         self.total = self._steps(recipe.length)
         self.evaluate_every = self._steps(recipe.evaluation.every)
         self.checkpoint_every = self._steps(recipe.checkpoint_every)
@@ -83,9 +92,9 @@ class Sitting:
         Raises:
             ValueError: If all checkpoints are damaged, or the run was begun on other data.
         """
-        checkpoint, messages = latest_checkpoint(self.folder / CHECKPOINTS)
+        checkpoint, messages = latest_checkpoint(self.folder / CHECKPOINTS, _check_facts)
         for message in messages:
-            self._print(f"warning: {message}")
+            self._print(f"warning: skipped: {message}")
         if checkpoint is not None:
             self._go_to(checkpoint)
         elif self.recipe.model.weights:
@@ -93,6 +102,7 @@ class Sitting:
             self._print(describe_initial_weights(self.recipe.model.weights, classes))
         self._check_that_workers_agree()
         if self.is_chief:
+            self._check_folder()
             write_json(self.folder / "environment.json", self.environment)
             self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.state.evaluated)
             if self.tensorboard:
@@ -128,6 +138,7 @@ class Sitting:
             return
         self._check_variables()
         if self.is_chief:
+            self._check_folder()
             facts = {
                 "state": dataclasses.asdict(self.state),
                 "environment": self.environment,
@@ -147,7 +158,7 @@ class Sitting:
                 f"those. Received: data.source={self.recipe.data.source!r}"
             )
         restore(self.learner.variables, checkpoint)
-        self.state = State(**facts["state"])
+        self.state = State.from_values(facts["state"])
         self._saved = dataclasses.replace(self.state)
         self.environment_changes = facts["environment_changes"]
         self._print(f"Going on at step {self.state.step} of {self.total}, from {self.folder}")
@@ -181,10 +192,11 @@ class Sitting:
                 progress = train(batches, tf.constant(steps, tf.int64))
             loss, taken = float(progress.loss), int(progress.steps)
             seconds = time.perf_counter() - started
-            if not progress.finite:
-                self._diverge(state.step + taken, "the loss or a gradient")
+            if not (progress.finite and math.isfinite(loss)):
+                self._diverge(state.step + taken, "the loss or a gradient is not a finite number")
             if self.learner.loss_scale < LEAST_LOSS_SCALE:
-                self._diverge(state.step + taken, "a gradient, however the loss is scaled,")
+                what = "a gradient, however the loss is scaled, is not a finite number"
+                self._diverge(state.step + taken, what)
             state.step += taken
             state.seconds += seconds
             if self._built == is_head_only:
@@ -204,26 +216,31 @@ class Sitting:
             )
 
     def _do_what_is_due(self, bar):
-        """Saves and measures the test split, whichever is due at the step reached and not done.
+        """Measures the test split and saves, whichever is due at the step reached and not done.
 
-        It saves before it measures: whatever happens meanwhile, no step is lost. A run that goes on
-        from there measures once more, with the same outcome.
+        It measures before it saves, so that nothing is saved of a network whose outputs are not
+        finite numbers; should anything else stop the evaluation, it saves all the same.
         """
         state = self.state
         is_last = state.step == self.total
         is_measured = state.evaluated == state.step
         measures = not is_measured and (is_last or state.step % self.evaluate_every == 0)
-        if measures or state.step % self.checkpoint_every == 0:
-            self.save()
         if measures:
-            self._measure(bar)
-        if is_last:
+            try:
+                self._measure(bar)
+            except Diverged:
+                raise
+            except Exception:
+                self.save()
+                raise
+        if measures or is_last or state.step % self.checkpoint_every == 0:
             self.save()
 
     def _measure(self, bar):
         """Measures the test split, and notes what came of it in the state and in the metrics."""
-        scores = self.learner.evaluate(self._stop_if_asked)
+        self._check_variables()
         state = self.state
+        scores = self._evaluate()
         entry: dict[str, Any] = {
             "step": state.step,
             "epoch": state.step * self.recipe.batch / self.learner.train_source.size,
@@ -238,13 +255,18 @@ class Sitting:
             entry["skipped_images"] = state.skipped
         if self.learner.observe is not None:
             entry["observed"] = self.learner.observe()
+        if not _is_json(entry):
+            self._diverge(state.step, f"what was measured is not all finite numbers: {entry}")
+        if self.metrics is not None:
+            self._check_folder()
+            self.metrics.append(entry)
+        # From here on it is done: what fails above, a resumed run does again.
+        self._scores = scores
         self.learner.observe_evaluation(scores)
         if scores.top1 > state.best_accuracy:
             state.best_accuracy, state.best_step = scores.top1, state.step
         state.evaluated = state.step
         state.loss_sum, state.correct, state.examples = 0.0, 0, 0
-        if self.metrics is not None:
-            self.metrics.append(entry)
         if self.events is not None:
             self.events.append(entry)
         bar.line(
@@ -256,17 +278,28 @@ class Sitting:
         )
 
     def _finish(self):
-        """Measures once more, as the recipe wants it in the end, and writes what came of it."""
+        """Measures as the recipe wants it in the end, and writes what came of it."""
         ten_crop = self.recipe.evaluation.ten_crop
-        scores = self.learner.evaluate(self._stop_if_asked, ten_crop)
+        # The last step's evaluation was the same, unless it was made before the run was resumed.
+        scores = self._scores
+        if scores is None or ten_crop:
+            scores = self._evaluate(ten_crop)
         if self.metrics is None:
             return
+        self._check_folder()
         changes, entries = self.environment_changes, self.metrics.entries
         path = write_result(self.folder, self.learner, self.state, scores, entries, changes)
         self._print(
             f"Test accuracy {scores.top1:.2%} after {self.state.step} steps and "
             f"{self.state.seconds:.0f} s: {path}"
         )
+
+    def _evaluate(self, ten_crop: bool = False) -> Scores:
+        """Measures the test split; raises `Diverged` with the step."""
+        try:
+            return self.learner.evaluate(self._stop_if_asked, ten_crop)
+        except Diverged as error:
+            self._diverge(self.state.step, f"{error}", error)
 
     def _stop_if_asked(self):
         """Raises `Stopped` if a signal has come: to any worker, and in all of them at one place."""
@@ -291,17 +324,19 @@ class Sitting:
         """
         for name, variable in self.learner.variables.items():
             if not np.all(np.isfinite(np.asarray(variable))):
-                self._diverge(self.state.step, f"the variable {name} afterwards")
+                self._diverge(
+                    self.state.step, f"the variable {name} afterwards is not a finite number"
+                )
 
-    def _diverge(self, step, what):
+    def _diverge(self, step: int, what: str, cause: Exception | None = None) -> NoReturn:
         """Raises `Diverged` with the step, counted from 1, and the examples of its batch."""
         source, saved = self.learner.train_source, self._saved.step
         indices = indices_of_steps(source, self.recipe, step - 1, 1).tolist()
         raise Diverged(
-            f"Step {step} of {self.total}: {what} is not a finite number. The step's batch holds "
+            f"Step {step} of {self.total}: {what}. The step's batch holds "
             f"the examples {indices} of {self.recipe.data.train_split!r}. "
             + (f"The checkpoint of step {saved} stays" if saved else "There is no checkpoint yet")
-        )
+        ) from cause
 
     def _indices(self, steps):
         """Returns the indices of the next steps' examples."""
@@ -314,4 +349,27 @@ class Sitting:
         return to_steps(duration, self.recipe.batch, self.learner.train_source.size)
 
     def _print(self, text):
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(Text(text), soft_wrap=True)
+
+
+def _check_facts(checkpoint):
+    """Raises `ValueError` if a checkpoint does not hold what `Sitting.save` puts into it."""
+    facts = checkpoint.facts
+    if State.from_values(facts.get("state")).step != checkpoint.step:
+        raise ValueError(f"its state is that of step {facts['state']['step']}")
+    kinds = {"environment": dict, "environment_changes": list, "data": list}
+    for name, kind in kinds.items():
+        if not isinstance(facts.get(name), kind):
+            raise ValueError(f"its `{name}` is {facts.get(name)!r}")
+    for line in facts["environment_changes"]:
+        if not isinstance(line, str):
+            raise ValueError(f"its `environment_changes` hold {line!r}")
+
+
+def _is_json(value):
+    """Returns whether all its numbers are finite."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True

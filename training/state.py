@@ -1,10 +1,12 @@
 """What changes during a run, beside the variables, and what must not happen to it."""
 
 import dataclasses
+import math
+from typing import Any
 
 
 class Diverged(RuntimeError):
-    """A loss or a gradient that is not a finite number."""
+    """A loss, a gradient, a weight or an output of the network that is not a finite number."""
 
 
 @dataclasses.dataclass
@@ -39,6 +41,26 @@ class State:
     correct: int = 0
     examples: int = 0
     skipped: int = 0
+
+    @classmethod
+    def from_values(cls, values: Any) -> "State":
+        """Returns the state of a checkpoint's JSON values; raises `ValueError` if it is none."""
+        fields = {field.name: field.type for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or values.keys() != fields.keys():
+            raise ValueError(
+                f"A state must have the fields {', '.join(fields)}. Received: {values!r}"
+            )
+        for name, value in values.items():
+            is_number = type(value) is int or (fields[name] is float and type(value) is float)
+            if not is_number or not 0 <= value < math.inf:
+                raise ValueError(
+                    f"`{name}` must be a number from 0 on, and whole if it counts. "
+                    f"Received: {name}={value!r}"
+                )
+        state = cls(**values)
+        if max(state.evaluated, state.best_step) > state.step or state.best_accuracy > 1:
+            raise ValueError(f"A state's numbers must agree. Received: {values!r}")
+        return state
 
     @property
     def steps_per_second(self) -> float:

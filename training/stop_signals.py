@@ -18,8 +18,8 @@ class Stopped(Exception):
 class StopSignals:
     """Takes SIGTERM and SIGINT within a `with` block.
 
-    As long as there is nothing to save, a signal ends the process at once, by `SystemExit`. After
-    `hold` it is only noted, however many come.
+    As long as there is nothing to save, a signal raises `SystemExit`, so that what is unfinished is
+    cleaned up. After `hold` it is only noted, however many come.
 
     Attributes:
         received: Number of the first signal that has come, or `None`.

@@ -170,6 +170,7 @@ def model_with_blocks(model):
         raise ValueError(
             "`model` must have blocks of this package among its layers, or those of a model "
             f"within it. Received: {model.name!r} with none among {len(model.layers)} layers"
+            f"{within_another_layer(model, ResidualBlock)}"
         )
     if len(found) + has_own > 1:
         names = [layer.name for layer in found]

@@ -8,6 +8,7 @@ import keras
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.spec import BLOCKS, OPTIONS, STEMS, ResNetSpec
 from keras_resnets.layers import ResidualBlock
+from keras_resnets.models.copy_layer import within_another_layer
 
 
 def model_spec(model):
@@ -82,6 +83,7 @@ def stage_blocks(model):
         raise ValueError(
             "`model` must have residual blocks named stage1_block1 and so on, as the models of "
             f"this package do. Received: model={model.name!r}"
+            f"{within_another_layer(model, ResidualBlock)}"
         )
     return [[blocks[block] for block in sorted(blocks)] for _, blocks in sorted(stages.items())]
 

@@ -88,7 +88,7 @@ def run(arguments):
                     arguments.rounds,
                     _peers(source.lower(), model, Path(folder)),
                 )
-            except export.ParityError as error:
+            except export.ExportError as error:
                 raise ValueError(str(error)) from error
         if not results:  # only now it is sure that nothing was wrong with the arguments
             print(_machine())

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_resnets.preprocessing.predictions import imagenet_classes
+from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes
 
 # In the order of the data set's labels.
 CIFAR10 = (
@@ -16,7 +16,8 @@ def read_class_names(source, classes):
     """Returns a name for each class of a model.
 
     No model says what its classes are called. By default, one with 1000 is taken for ImageNet's,
-    and the classes of any other have their numbers as names.
+    and the classes of any other have their numbers as names. A single unit has two: it gives the
+    probability of class 1.
 
     Args:
         source: `"imagenet"`, `"cifar10"`, the path of a text file with a name a line, or `None`.
@@ -35,7 +36,7 @@ def read_class_names(source, classes):
     ['class 0', 'class 1', 'class 2']
     """
     if source is None:
-        return None if classes == 1000 else [f"class {number}" for number in range(classes)]
+        return None if classes == 1000 else [f"class {number}" for number in range(max(2, classes))]
     if source == "imagenet":
         names = [name for _, name in imagenet_classes()]
     elif source == "cifar10":
@@ -48,9 +49,8 @@ def read_class_names(source, classes):
                 f"`--class-names` must be a text file in UTF-8. Received: {source!r} ({error})"
             ) from error
         names = [line.strip() for line in text.splitlines() if line.strip()]
-    if len(names) != classes:
-        raise ValueError(
-            f"`--class-names` must name each of the model's {classes} classes. "
-            f"Received: {len(names)} names of {source!r}"
-        )
+    try:
+        check_class_names(names, classes)
+    except ValueError as error:
+        raise ValueError(f"{error} of --class-names {source!r}") from error
     return None if source == "imagenet" else names

@@ -15,7 +15,7 @@ from keras_resnets.models import list_models, model_spec
 from keras_resnets.models.weights_file import FOREIGN_SUFFIXES
 from keras_resnets.preprocessing import Preprocessing, model_preprocessing, set_preprocessing
 from keras_resnets.preprocessing.fit import image_size
-from keras_resnets.preprocessing.model import preprocesses_itself, stem_convolution
+from keras_resnets.preprocessing.model import scales_itself, stem_convolution
 from keras_resnets.weights import to_torch_state_dict
 
 SUFFIXES = (".weights.h5", ".keras", ".safetensors")
@@ -45,7 +45,7 @@ def add_arguments(parser):
         "--resize",
         type=int,
         help="what the model is to note: the shorter side; ImageNet's mean and deviation where "
-        "the source notes no preprocessing",
+        "the source notes no preprocessing and does not scale its images itself",
     )
     parser.add_argument("--crop", type=int, help="likewise: the central crop")
     parser.add_argument(
@@ -146,11 +146,11 @@ def _note_preprocessing(model, arguments):
 def _first_preprocessing(model, given):
     """Returns ImageNet's for a model that notes none, at the size of its images."""
     channels = stem_convolution(model).conv.kernel.shape[2]
-    if preprocesses_itself(model) or channels != 3:
+    if scales_itself(model) or channels != 3:
         raise ValueError(
             "`--resize`, `--crop` and `--interpolation` change a preprocessing that the source "
-            "has, or note ImageNet's for a network of three channels that prepares no images "
-            f"itself. Received: {given}"
+            "has, or note ImageNet's for a network of three channels that does not scale its "
+            f"images itself. Received: {given}"
         )
     size = image_size(model)
     is_square = size is not None and size[0] == size[1]

@@ -16,7 +16,7 @@ from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.cli.table import format_table
 from keras_resnets.models import model_spec
 from keras_resnets.preprocessing import model_preprocessing
-from keras_resnets.preprocessing.model import preprocesses_itself
+from keras_resnets.preprocessing.model import scales_itself
 from keras_resnets.preprocessing.prepare_images import spatial_axes
 
 WIDTH = 80
@@ -92,8 +92,8 @@ def _image_shape(model, size):
 
 
 def _preprocessing(model):
-    if preprocesses_itself(model):
-        return "a layer of the model; it takes pixels of 0 to 255."
+    if scales_itself(model):
+        return "by layers of the model itself."
     preprocessing = model_preprocessing(model)
     if preprocessing is None:
         return "none is noted; `keras-resnets convert` with `--resize` and `--crop` notes one."

@@ -1,6 +1,7 @@
 """Exports a model to be served: as a SavedModel, and in other formats.
 
-Each file is loaded again and compared with the model; if it answers otherwise, nothing is left.
+Each file is loaded again and compared with the model. What cannot be written, or answers otherwise,
+is left out; the exit status is then 1.
 """
 
 import importlib
@@ -9,7 +10,7 @@ from keras_resnets.cli.class_names import HELP as CLASS_NAMES_HELP
 from keras_resnets.cli.class_names import read_class_names
 from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.cli.table import format_table
-from keras_resnets.preprocessing.classes import number_of_classes
+from keras_resnets.preprocessing.scores import number_of_classes
 
 
 def add_arguments(parser):
@@ -35,12 +36,17 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Writes the exported model, and says how far each file is from the original."""
+    """Writes the exported model, and says how far each file is from the original.
+
+    Returns:
+        The error if a format failed, or `None`.
+    """
     export = importlib.import_module("keras_resnets.export")  # only this command needs it
     model = open_model(arguments.model, arguments.weights)
     names = arguments.class_names
     if names is not None:
         names = read_class_names(names, number_of_classes(model))
+    failure = None
     try:
         report = export.export_model(
             model,
@@ -49,11 +55,13 @@ def run(arguments):
             class_names=names,
             images=arguments.images,
         )
-    except export.ParityError as error:
-        raise ValueError(str(error)) from error
-    print(f"Wrote {report.path}\n")
-    header = ("format", "file", "MB", "difference", "same class")
-    print(format_table([header, *map(_row, report.files)], "<<>>>"))
+    except export.ExportError as error:
+        failure, report = error, error.report
+    if report is not None:
+        print(f"Wrote {report.path}\n")
+        header = ("format", "file", "MB", "difference", "same class")
+        print(format_table([header, *map(_row, report.files)], "<<>>>"))
+    return failure
 
 
 def _row(file):

@@ -15,7 +15,7 @@ from keras_resnets.cli import (
     predict_command,
 )
 from keras_resnets.cli.plain_characters import plain_where_needed
-from keras_resnets.command_start import without_chatter
+from keras_resnets.command_start import raise_on_interrupt, without_chatter
 from keras_resnets.files.errors import printable
 
 COMMANDS = {
@@ -39,7 +39,8 @@ def main(arguments=None) -> int:
         arguments: The words behind `keras-resnets`, as a list; `None` for those of this process.
 
     Returns:
-        The exit status: 0; 2 if an argument, a file or the network was not as it must be.
+        The exit status: 0; 1 if a format could not be exported; 2 if an argument, a file or the
+        network was not as it must be.
 
     Example:
 
@@ -62,13 +63,17 @@ def _run(parsed):
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            COMMANDS[parsed.command].run(parsed)
+            raise_on_interrupt()
+            failure = COMMANDS[parsed.command].run(parsed)
             sys.stdout.flush()
+        if failure is not None:
+            _print_error(failure)
+            return 1
     except BrokenPipeError:
         # The reader, such as `head`, has enough. Python would complain once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except EXPECTED as error:
-        print(f"keras-resnets: error: {_one_line(error)}", file=sys.stderr)
+        _print_error(error)
         return 2
     except KeyboardInterrupt:
         print("keras-resnets: stopped", file=sys.stderr)
@@ -100,6 +105,10 @@ def _parser():
         )
         module.add_arguments(command)
     return parser
+
+
+def _print_error(error):
+    print(f"keras-resnets: error: {_one_line(error)}", file=sys.stderr)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

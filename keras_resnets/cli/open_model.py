@@ -1,5 +1,6 @@
 """From what a user names, a network or a file, to a model."""
 
+import warnings
 from pathlib import Path
 
 from keras_resnets.models import create_model, list_models
@@ -64,7 +65,16 @@ def open_model(source, weights=None, **converting):
 
 def _open_network(name, weights):
     try:
-        return create_model(name, weights=weights)
+        with warnings.catch_warnings():
+            # Whoever can name no number of classes wants no classifier that knows nothing.
+            warnings.filterwarnings("error", ".*the classifier of .* begins anew")
+            return create_model(name, weights=weights)
+    except UserWarning as note:
+        raise ValueError(
+            f"`--weights` must be of as many classes as {name} has by default; a .keras file, or "
+            "another library's checkpoint, opens with its own in place of the name. "
+            f"Received: --weights {weights}: {note}"
+        ) from note
     except OptionError as error:
         raise ValueError(
             f"`--weights` must be of {name} as it is by default, and {error.contradiction}. The "

@@ -9,13 +9,12 @@ from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.cli.table import bar, format_table
 from keras_resnets.models import list_models
 from keras_resnets.preprocessing import classify, model_preprocessing
-from keras_resnets.preprocessing.classes import number_of_classes
 from keras_resnets.preprocessing.fit import image_size
-from keras_resnets.preprocessing.model import preprocesses_itself
+from keras_resnets.preprocessing.model import required_preprocessing, scales_itself
+from keras_resnets.preprocessing.scores import number_of_classes
 
 # With names of the usual length, a line then fits into 80 columns.
 BAR_WIDTH = 30
-TOP = 5
 NAME_WIDTH = 36
 USUAL_SIZE = 224
 
@@ -25,7 +24,7 @@ def add_arguments(parser):
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="an image file")
     parser.add_argument("--model", help=f"required: {HELP}")
     parser.add_argument("--weights", help="for a network's name: a file, or a preset's name")
-    parser.add_argument("--top", type=int, help=f"how many classes (by default, {TOP} at most)")
+    parser.add_argument("--top", type=int, default=5, help="how many classes, at most (default: 5)")
     parser.add_argument("--class-names", metavar="NAMES", help=CLASS_NAMES_HELP)
     parser.add_argument("--json", action="store_true", help="print JSON instead")
 
@@ -46,8 +45,7 @@ def run(arguments):
     classes = number_of_classes(model)
     _check_preprocessing(model, arguments)
     names = read_class_names(arguments.class_names, classes)
-    top = min(TOP, classes) if arguments.top is None else arguments.top
-    answers = classify(model, arguments.images, top=top, class_names=names)
+    answers = classify(model, arguments.images, top=arguments.top, class_names=names)
     images = list(zip(arguments.images, answers, strict=True))
     if arguments.class_names is None and names is not None:
         print(
@@ -63,9 +61,16 @@ def run(arguments):
 
 
 def _check_preprocessing(model, arguments):
-    if model_preprocessing(model) is not None or preprocesses_itself(model):
+    if model_preprocessing(model) is not None:
         return
+    if scales_itself(model):  # but not from grey levels: there is no preprocessing to be noted
+        required_preprocessing(model)
     weights = f" --weights {arguments.weights}" if arguments.weights else ""
+    if str(arguments.weights).endswith(".keras"):  # whose model may scale its images itself
+        raise ValueError(
+            "The weights alone do not say how the images are prepared: give the whole model, "
+            f"`--model {arguments.weights}`. Received: --model {arguments.model}{weights}"
+        )
     resize = max(image_size(model) or (USUAL_SIZE,))
     raise ValueError(
         "The model must note how its images are prepared. If by ImageNet's mean and deviation, "

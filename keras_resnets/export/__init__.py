@@ -2,10 +2,11 @@
 
 from keras_resnets.export.export_model import export_model
 from keras_resnets.export.parity import ParityError
-from keras_resnets.export.report import ExportedFile, ExportReport
+from keras_resnets.export.report import ExportedFile, ExportError, ExportReport
 from keras_resnets.export.speed import Timing, time_formats
 
 __all__ = [
+    "ExportError",
     "ExportReport",
     "ExportedFile",
     "ParityError",

@@ -1,6 +1,7 @@
 """A model, exported, loaded again, and compared."""
 
 import os
+import textwrap
 from pathlib import Path
 
 import keras
@@ -8,13 +9,16 @@ import keras
 from keras_resnets.arguments import check_bool, check_positive_int
 from keras_resnets.export.formats import FORMATS, check_packages
 from keras_resnets.export.model_card import write_model_card
-from keras_resnets.export.parity import Parity
-from keras_resnets.export.report import ExportedFile, ExportReport
+from keras_resnets.export.parity import Parity, ParityError
+from keras_resnets.export.report import ExportedFile, ExportError, ExportReport
 from keras_resnets.export.resizing import check_resizing
 from keras_resnets.export.samples import Samples
 from keras_resnets.export.served_model import SIGNATURES, ServedModel
-from keras_resnets.export.version_folder import choose_version, written_aside
+from keras_resnets.export.version_folder import choose_version, take_version, written_aside
 from keras_resnets.models.fuse_batch_norm import fuse_batch_norm
+
+# Converters say what is wrong at the beginning, and then for pages where.
+LONGEST_REASON = 500
 
 
 def export_model(
@@ -27,12 +31,14 @@ def export_model(
     images=None,
     version=None,
     fuse=True,
+    scores=None,
 ):
     """Writes a model as files that serve without this package, and checks each of them.
 
-    Every file is loaded again and compared with the model at batches of 1, 2, 3, 7 and 32; if one
+    Every file is loaded again and compared with the model at batches of 1, 2, 3, 7 and 32; one that
     differs by more than 1e-5 (relative to the largest output, where that exceeds 1; 1e-2 for models
-    that compute in float16, 8e-2 in bfloat16), there is an error and nothing is left at `path`.
+    that compute in float16, 8e-2 in bfloat16) is removed, and so is what a converter fails at. The
+    other formats are kept, and the error at the end says which failed, and why.
     `docs/serving.md` says how to call them, and which to choose.
 
     All of an export lies in one numbered folder, `<path>/1`, which appears whole: the SavedModel
@@ -50,26 +56,32 @@ def export_model(
             `"image"` a batch of `uint8` images of any size; both answer with scores and the names
             of the best classes. `"tensor"` takes what the model reads and gives what it puts out,
             `"features"` the feature maps of the stages. The other formats have `"tensor"` alone.
-        class_names: Name of each class; `None` for ImageNet's, where there are 1000.
-        top: How many classes the SavedModel names.
+        class_names: Name of each class; `None` for ImageNet's, where there are 1000. Of a model of
+            one unit, one name or two, as `classify` takes them.
+        top: How many classes the SavedModel names, at most.
         images: What to compare on: paths of JPEG or PNG files, `uint8` arrays, or one float array
             as the model reads it. By default images of random discs, that a trained model knows
             as little as noise: give some that it was trained for, to compare what it was made to
             tell apart. For `"litert_int8"` some hundred real ones, of all kinds that it will meet.
-        version: Number of the folder; `None` for the one after the last.
+        version: Number of the folder; `None` for the one after the last, also where several
+            exports into one folder run at once.
         fuse: Whether to fold the normalizations into the convolutions first (`fuse_batch_norm`).
+        scores: What makes probabilities of logits in the SavedModel: `"softmax"` or `"sigmoid"`;
+            `None` for softmax, and sigmoid for a single unit.
 
     Returns:
         An `ExportReport`: the folder, and for each format the file, its size, and how far it
         differs.
 
     Raises:
-        keras_resnets.export.parity.ParityError: If a file does not answer as the model does.
+        keras_resnets.export.ExportError: If a format cannot be written. The others are there: they
+            are in its `report`, which is `None` if there are none.
+        keras_resnets.export.ParityError: The same, if a file does not answer as the model does.
         ValueError: If an argument is not allowed, the model lacks what a signature needs or does
-            what a format has no operation for, what it would give as scores are no probabilities,
+            what a format has no operation for, its outputs are neither probabilities nor logits,
             or the backend is not TensorFlow.
         TypeError: If an argument is of another type.
-        FileExistsError: If there is this version already.
+        FileExistsError: If there is this version already, or was when the work was done.
         ModuleNotFoundError: If a format needs a package that is not installed.
 
     Example:
@@ -100,12 +112,12 @@ def export_model(
         )
     check_resizing(model, formats)
     check_packages(formats)
-    folder = choose_version(Path(path), version)
+    choose_version(Path(path), version)  # raises before any work, not after it
     if "saved_model" not in formats:
         _check_no_signatures(formats, signatures)
         signatures = ("tensor",)
 
-    original = ServedModel(model, class_names, top, signatures)
+    original = ServedModel(model, class_names, top, signatures, scores)
     if original.precision != "float32" and formats != ("saved_model",):
         raise ValueError(
             "A model that computes in 16 or 64 bits has the format 'saved_model' alone; for "
@@ -114,30 +126,75 @@ def export_model(
         )
     samples = Samples(original, images)
     parity = Parity(original, samples)
+    for signature in signatures:
+        parity.answers(signature)  # an error about the model is none about each format
     served = original
     if fuse:
-        served = ServedModel(fuse_batch_norm(model), class_names, top, signatures)
-    with written_aside(folder) as unfinished:
-        files = [_export(name, served, unfinished, samples, parity) for name in formats]
-        files = [file._replace(path=folder / file.path.relative_to(unfinished)) for file in files]
+        served = ServedModel(_fused(model), class_names, top, signatures, scores)
+    files, failures = [], []
+    with written_aside(Path(path)) as unfinished:
+        for name in formats:
+            try:
+                files.append(_export(name, served, unfinished, samples, parity))
+            except ExportError as error:
+                failures.append(error)
+        if not files:
+            raise _failure(failures)
         write_model_card(served, files, unfinished)
-    return ExportReport(folder, tuple(files))
+        folder = take_version(unfinished, Path(path), version)
+    placed = tuple(file._replace(path=folder / file.path) for file in files)
+    report = ExportReport(folder, placed)
+    if failures:
+        raise _failure(failures, report)
+    return report
 
 
-def _export(name, served, folder, samples, parity):
+def _export(name, served, unfinished, samples, parity):
+    """Writes and tries a format beside the others, which get the file when it is found good.
+
+    Raises:
+        ExportError: If it cannot be written or run, or answers otherwise.
+    """
+    folder = unfinished.parent / name
+    folder.mkdir()
     kind = FORMATS[name]
-    before = _size(folder)
-    if kind.is_calibrated:
-        path = kind.write(served, folder, samples.tensors)
-        difference, agreement = parity.agreement(kind.open(path)["tensor"])
-    else:
-        path = kind.write(served, folder)
-        difference, agreement = parity.check(name, kind.open(path)), None
-    return ExportedFile(name, path, _size(folder) - before, difference, agreement)
+    agreement = None
+    try:
+        if kind.is_calibrated:
+            path = kind.write(served, folder, samples.tensors)
+            difference, agreement = parity.agreement(kind.open(path)["tensor"])
+        else:
+            path = kind.write(served, folder)
+            difference = parity.check(name, kind.open(path))
+    except ExportError:
+        raise
+    except Exception as error:  # what converters and runtimes raise has no common base
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", LONGEST_REASON)
+        raise ExportError(f"{name!r} cannot be written or run: {reason}") from error
+    size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    for each in folder.iterdir():
+        each.rename(unfinished / each.name)
+    return ExportedFile(name, path.relative_to(folder), size, difference, agreement)
 
 
-def _size(folder):
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _failure(errors, report=None):
+    """Returns one error about all formats that failed."""
+    kind = ParityError if all(isinstance(error, ParityError) for error in errors) else ExportError
+    kept = ""
+    if report is not None:
+        names = ", ".join(repr(file.format) for file in report.files)
+        kept = f". Kept in {str(report.path)!r}: {names}"
+    failure = kind("; ".join(map(str, errors)) + kept, report)
+    failure.__cause__ = errors[0].__cause__
+    return failure
+
+
+def _fused(model):
+    try:
+        return fuse_batch_norm(model)
+    except ValueError as error:
+        rule = "`fuse=True` must be possible; with `fuse=False` the model is exported as it is."
+        raise ValueError(f"{rule} {error}") from error
 
 
 def _check_model(model):

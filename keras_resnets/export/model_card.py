@@ -31,7 +31,9 @@ def write_model_card(served, files, folder):
     if preprocessing is not None:
         (folder / "preprocessing.json").write_text(f"{text}\n", encoding="utf-8")
     (folder / "README.md").write_text(
-        "\n".join([*_head(served), *_signatures(served), *_files(files), *_preprocessing(text)]),
+        "\n".join(
+            [*_head(served), *_signatures(served, files), *_files(files), *_preprocessing(text)]
+        ),
         encoding="utf-8",
     )
 
@@ -50,10 +52,11 @@ def _head(served):
     ]
 
 
-def _signatures(served):
+def _signatures(served, files):
     lines = ["## Signatures", "", "| signature | takes | gives |", "|-|-|-|"]
     colours = {1: "grey", 3: "RGB"}.get(served.channels, f"{served.channels} channels")
-    for name in served.signatures:
+    has_saved_model = any(file.format == "saved_model" for file in files)
+    for name in served.signatures if has_saved_model else ("tensor",):
         takes, gives = DESCRIPTIONS[name]
         lines.append(f"| `{name}` | {takes.format(colours=colours)} | {gives} |")
     return [*lines, "", "All but the SavedModel have the signature `tensor` alone.", ""]
@@ -79,5 +82,5 @@ def _files(files):
 
 def _preprocessing(text):
     if text == "null":
-        return ["## Preprocessing", "", "The model does not say what it eats.", ""]
+        return ["## Preprocessing", "", "The model notes none.", ""]
     return ["## Preprocessing", "", "```json", text, "```", ""]

@@ -8,13 +8,21 @@ def write_onnx(served, folder):
     """Writes the signature `tensor` of a `ServedModel` as `model.onnx`, for any batch size."""
     import tensorflow as tf
     import tf2onnx
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     path = folder / "model.onnx"
-    signature = [served.input_spec("tensor")]
-    function = tf.function(served.tensor, input_signature=signature)
-    tf2onnx.convert.from_function(
-        function,
-        signature,
+    function = tf.function(served.tensor, input_signature=[served.input_spec("tensor")])
+    # `tf2onnx.convert.from_function` would make inputs of captured tensors, such as the statistics
+    # of a `keras.layers.Normalization`. In a frozen graph they are constants.
+    frozen = convert_variables_to_constants_v2(
+        function.get_concrete_function(), lower_control_flow=False, aggressive_inlining=True
+    )
+    [inputs], [outputs] = frozen.inputs, frozen.outputs
+    tf2onnx.convert.from_graph_def(
+        frozen.graph.as_graph_def(add_shapes=True),
+        input_names=[inputs.name],
+        output_names=[outputs.name],
+        tensors_to_rename={inputs.name: "inputs", outputs.name: "outputs"},
         opset=OPSET,
         custom_rewriter=[_pad_within_max_pools],
         output_path=str(path),

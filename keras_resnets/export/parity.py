@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from keras_resnets.preprocessing.logits import check_probabilities
+from keras_resnets.export.report import ExportError
+from keras_resnets.preprocessing.scores import check_probabilities, ends_in_probabilities
 
 BATCHES = (1, 2, 3, 7, 32)
 # By what the model computes in. Of 16 bits, about ten steps of the type at 1, which are 2⁻¹⁰ and
@@ -11,7 +12,7 @@ BATCHES = (1, 2, 3, 7, 32)
 TOLERANCES = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-2, "bfloat16": 8e-2}
 
 
-class ParityError(Exception):
+class ParityError(ExportError):
     """An exported file does not answer as the model does, and has been removed."""
 
 
@@ -37,7 +38,7 @@ class Parity:
         """
         largest = 0.0
         for signature, run in runners.items():
-            inputs, expected = self._answers(signature)
+            inputs, expected = self.answers(signature)
             for batch in BATCHES:
                 actual = run(inputs[:batch])
                 wanted = {key: value[:batch] for key, value in expected.items()}
@@ -56,15 +57,24 @@ class Parity:
         tensors = self._samples.tensors
         expected = keras.ops.convert_to_numpy(self._served.tensor(tensors)["outputs"])
         actual = np.concatenate([run(tensor[None])["outputs"] for tensor in tensors])
-        same = np.argmax(actual, axis=-1) == np.argmax(expected, axis=-1)
+        if expected.shape[-1] == 1:  # one unit: the same side of what decides between two classes
+            middle = 0.5 if ends_in_probabilities(self._served.model) else 0.0
+            same = (actual > middle) == (expected > middle)
+        else:
+            same = np.argmax(actual, axis=-1) == np.argmax(expected, axis=-1)
         return _relative(actual, expected), float(np.mean(same))
 
-    def _answers(self, signature):
+    def answers(self, signature):
+        """Returns the inputs of a signature, and what the model answers, which it must be fit for.
+
+        Raises:
+            ValueError: If what it would give as scores are no probabilities.
+        """
         if signature not in self._expected:
             inputs = self._samples.inputs(signature)
             outputs = getattr(self._served, signature)(inputs)
             arrays = {key: keras.ops.convert_to_numpy(value) for key, value in outputs.items()}
-            if "scores" in arrays:
+            if "scores" in arrays and self._served.score_function is None:
                 check_probabilities(self._served.model, arrays["scores"])
             self._expected[signature] = inputs, arrays
         return self._expected[signature]

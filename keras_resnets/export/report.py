@@ -45,3 +45,21 @@ class ExportReport(NamedTuple):
 
     path: Path
     files: tuple[ExportedFile, ...]
+
+
+class ExportError(Exception):
+    """Formats of an export could not be written, or do not answer as the model does.
+
+    Args:
+        message: What went wrong.
+        report: The `ExportReport` of the other formats, which are kept; `None` if there are none.
+
+    Example:
+
+    >>> keras_resnets.export.ExportError("'onnx' was not exported").report is None
+    True
+    """
+
+    def __init__(self, message, report=None):
+        super().__init__(message)
+        self.report = report

@@ -5,14 +5,18 @@ import os
 import keras
 import numpy as np
 
+from keras_resnets.arguments import check_regular_file
 from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.export.random_images import random_images
 from keras_resnets.layers.feature_map import channel_axis
+from keras_resnets.preprocessing.model import resizes_itself
 from keras_resnets.preprocessing.prepare_images import spatial_axes
 
 COUNT = 32
 # Of the random images, and of axes that a model leaves open.
 SIZE = (96, 112)
+# Of an axis left open before those of an image, such as that of a video's frames.
+FRAMES = 2
 
 
 class Samples:
@@ -74,7 +78,9 @@ class Samples:
         if not self._served.prepares:
             raise ValueError(
                 "`images` must be an array of floats, as the model reads them, where the model "
-                f"does not say what it eats. Received: model={self._served.model.name!r}"
+                "notes no preprocessing, or takes no batch of images. "
+                f"Received: model={self._served.model.name!r}, which takes "
+                f"{self._served.model.input_shape}"
             )
         is_list = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) > 0
         if not is_list or not len(images):
@@ -104,6 +110,7 @@ def _file_and_pixels(image, channels):
     import tensorflow as tf
 
     if isinstance(image, (str, os.PathLike)):
+        check_regular_file(image)
         with open(image, "rb") as opened:
             file = opened.read()
         try:
@@ -128,6 +135,11 @@ def _cycled(inputs):
 
 def _random_tensors(served):
     """Returns inputs of mean 0 and deviation 1, as most preprocessings make them."""
+    shape = served.model.input_shape
+    if len(shape) != 4:
+        before = [size or FRAMES for size in shape[1:-3]]
+        sizes = (*before, *(size or SIZE[0] for size in shape[1:][-3:]))
+        return np.random.default_rng(0).standard_normal((COUNT, *sizes)).astype("float32")
     height, width = (size or SIZE[0] for size in _known_size(served.model))
     images = random_images(COUNT, height, width, served.channels).astype("float32")
     images = (images - images.mean()) / images.std()
@@ -136,11 +148,10 @@ def _random_tensors(served):
 
 def _image_size(served):
     """Returns a size of images that the model takes."""
-    if served.preprocesses_itself:
-        return [size or 256 for size in served.model.inputs[0].shape[1:3]]
     crop = served.preprocessing.crop
     if crop is None:  # the size may go through unchanged
-        return [size or SIZE[0] for size in _known_size(served.model)]
+        usual = 256 if resizes_itself(served.model) else SIZE[0]
+        return [size or usual for size in _known_size(served.model)]
     return [max(size, np.max(crop)) for size in SIZE]
 
 

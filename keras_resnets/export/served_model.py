@@ -7,10 +7,10 @@ import keras
 from keras_resnets.architecture.reading import stage_blocks
 from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.layers.feature_map import channel_axis
-from keras_resnets.preprocessing.logits import ends_in_logits
-from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
+from keras_resnets.preprocessing.model import model_preprocessing, required_preprocessing
 from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes
 from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size, spatial_axes
+from keras_resnets.preprocessing.scores import number_of_classes, score_function
 
 SIGNATURES = ("serving_default", "image", "tensor", "features")
 NEED_PREPROCESSING = ("serving_default", "image")
@@ -25,32 +25,36 @@ class ServedModel:
     Args:
         model: A Keras model with one input and one output, on the TensorFlow backend.
         class_names: Name of each class; `None` for ImageNet's, if there are 1000, or for none.
-        top: How many classes to name.
+        top: How many classes to name, at most.
         signatures: Which of the methods will be called.
+        scores: What makes probabilities of logits, as `classify` takes it.
 
     Raises:
         ValueError: If the model lacks what a signature needs.
     """
 
-    def __init__(self, model, class_names, top, signatures):
+    def __init__(self, model, class_names, top, signatures, scores=None):
         self.model = model
         self.signatures = signatures
-        self.top = top
         self._is_channels_last = keras.config.image_data_format() == "channels_last"
-        self.channels = model.input_shape[channel_axis(keras.config.image_data_format())]
-        self.preprocesses_itself = preprocesses_itself(model)
-        self.preprocessing = model_preprocessing(model)
-        self.prepares = self.preprocesses_itself or self.preprocessing is not None
+        takes_images = len(model.input_shape) == 4  # and not, for instance, videos
+        axis = channel_axis(keras.config.image_data_format())
+        self.channels = model.input_shape[axis] if takes_images else None
+        self.preprocessing = model_preprocessing(model) if takes_images else None
+        self.prepares = self.preprocessing is not None
         types = {layer.compute_dtype for layer in model._flatten_layers()}
         # The coarsest of the 16-bit types that it computes in, if any; else the finest.
         known = ("bfloat16", "float16", "float64")
         self.precision = next((each for each in known if each in types), "float32")
         self.class_names = _class_names(model, class_names)
-        if self.preprocessing is not None and not self.preprocesses_itself:
+        self.top = min(top, len(self.class_names or ()))
+        if self.prepares:
             self._check_sizes()
+        self.score_function: str | None = None
         self._extractor: Any = None
         if set(signatures) & set(NEED_PREPROCESSING):
             self._check_classification()
+            self.score_function = score_function(model, scores)
         if "features" in signatures:
             self._extractor = _extractor(model)
 
@@ -76,11 +80,11 @@ class ServedModel:
 
     def tensor(self, inputs):
         """From what the model reads to what it puts out."""
-        return {"outputs": self.model(inputs, training=False)}
+        return {"outputs": _infer(self.model, inputs)}
 
     def features(self, inputs):
         """From what the model reads to the feature map of each stage."""
-        return self._extractor(inputs, training=False)
+        return _infer(self._extractor, inputs)
 
     def decode(self, image_bytes):
         """From JPEG or PNG files to what the model reads."""
@@ -97,17 +101,18 @@ class ServedModel:
         """From `uint8` images to what the model reads."""
         import tensorflow as tf
 
-        if not self.preprocesses_itself:
-            images = prepare_images(images, self.preprocessing, "channels_last")
+        images = prepare_images(images, self.preprocessing, "channels_last")
         images = tf.cast(images, self.model.inputs[0].dtype)
         return images if self._is_channels_last else tf.transpose(images, (0, 3, 1, 2))
 
     def _answer(self, inputs):
         import tensorflow as tf
 
-        scores = self.model(inputs, training=False)
-        if ends_in_logits(self.model):
-            scores = tf.nn.softmax(tf.cast(scores, tf.float32))
+        scores = _infer(self.model, inputs)
+        if self.score_function is not None:
+            scores = getattr(tf.nn, self.score_function)(tf.cast(scores, tf.float32))
+        if len(self.class_names) > scores.shape[-1]:  # both classes of one unit
+            scores = tf.concat([1 - scores, scores], axis=-1)
         top_scores, top_classes = tf.math.top_k(scores, self.top)
         return {
             "scores": scores,
@@ -129,31 +134,39 @@ class ServedModel:
     def _check_classification(self):
         rule = "The signatures 'serving_default' and 'image' need"
         advice = f"Received: signatures={self.signatures!r}, model={self.model.name!r}"
-        if not self.prepares:
+        if len(self.model.input_shape) != 4:
             raise ValueError(
-                f"{rule} a model that says what it eats: give it a preprocessing with "
-                f"`set_preprocessing`, or ask for signatures=('tensor',). {advice}"
+                f"{rule} a model of images, a batch of four axes; of another, ask for "
+                f"signatures=('tensor',). {advice}, which takes {self.model.input_shape}"
             )
-        if len(self.model.output_shape) != 2:
+        try:
+            required_preprocessing(self.model)
+            classes = number_of_classes(self.model)
+        except ValueError as error:
             raise ValueError(
-                f"{rule} a classifier, with one row of scores an image. {advice} with outputs of "
-                f"shape {self.model.output_shape}"
-            )
+                f"{error}. The signature 'tensor' alone needs no preprocessing and no classes: "
+                f"signatures=('tensor',)"
+            ) from error
         if self.class_names is None:
             raise ValueError(
                 f"{rule} `class_names`, where the classes are not ImageNet's 1000. {advice} with "
-                f"{self.model.output_shape[-1]} classes"
-            )
-        if self.top > len(self.class_names):
-            raise ValueError(
-                f"`top` must be at most {len(self.class_names)}, all classes. "
-                f"Received: top={self.top}"
+                f"{classes} classes"
             )
         if "serving_default" in self.signatures and self.channels not in (1, 3):
             raise ValueError(
                 "The signature 'serving_default' needs a model of one or three channels. "
                 f"{advice} with {self.channels} channels"
             )
+
+
+def _infer(model, inputs):
+    """Returns a model's outputs in inference, and leaves its state as it is.
+
+    Some of Keras's augmentation layers advance their random seeds even then, and a graph with
+    assignments cannot be frozen.
+    """
+    with keras.StatelessScope():
+        return model(inputs, training=False)
 
 
 def _not_empty(name, batch):
@@ -170,11 +183,7 @@ def _class_names(model, class_names):
     classes = model.output_shape[-1]
     if class_names is None:
         return [name for _, name in imagenet_classes()] if classes == 1000 else None
-    names = check_class_names(class_names)
-    if len(names) != classes:
-        raise ValueError(
-            f"`class_names` must name each of the {classes} classes. Received: {len(names)} names"
-        )
+    names = check_class_names(class_names, classes)
     for name in names:
         if len(f"{name}.".splitlines()) > 1:  # a line of labels.txt
             raise ValueError(

@@ -29,14 +29,30 @@ def choose_version(path, version):
     return path / str(version)
 
 
-@contextlib.contextmanager
-def written_aside(folder: Path):
-    """Yields a folder to write into, which is then renamed to `folder`.
+def take_version(unfinished, path, version):
+    """Renames a finished folder to that of its version, and returns that.
 
-    A server that watches the parent for new versions so never sees half of one. After an error, or
-    SIGTERM where nobody else listens to it, nothing is left.
+    Where another export has taken the number in the meantime, it is the next one.
+
+    Raises:
+        FileExistsError: If the version was given, and another export has taken it.
     """
-    base = folder.parent
+    while True:
+        folder = choose_version(path, version)
+        try:
+            return unfinished.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+
+
+@contextlib.contextmanager
+def written_aside(base: Path):
+    """Yields a folder within `base` to write into, for `take_version` to rename.
+
+    A server that watches `base` for new versions so never sees half of one. What is not renamed in
+    the end, as after an error, or SIGTERM where nobody else listens to it, is deleted.
+    """
     is_new = not base.exists()
     base.mkdir(parents=True, exist_ok=True)
     try:
@@ -46,10 +62,9 @@ def written_aside(folder: Path):
             _terminated_by_an_exception(),
             tempfile.TemporaryDirectory(prefix=".unfinished-", dir=base) as temporary,
         ):
-            unfinished = Path(temporary) / folder.name
+            unfinished = Path(temporary) / "whole"
             unfinished.mkdir()
             yield unfinished
-            unfinished.rename(folder)
     except BaseException:
         if is_new:
             with contextlib.suppress(OSError):  # not empty: somebody else's by now

@@ -26,4 +26,5 @@ def folded_weights(conv_norm):
 
 
 def _array(weight):
-    return keras.ops.convert_to_numpy(weight.value).astype("float64")
+    # Not `weight.value`: with LoRA, the kernel is a tensor, the sum of what is learnt.
+    return keras.ops.convert_to_numpy(weight).astype("float64")

@@ -32,7 +32,9 @@ def build_model(
             which are downloaded once. A `.weights.h5` file does not say which options without
             arrays (`zero_pad`, `stride_on`, `activation`, …) its network has: give them as they
             were. A `.keras` file does, and another network's is refused; the model takes over
-            the preprocessing that it notes. Of another library's checkpoint the model takes the
+            the preprocessing that it notes. With another number of classes the classifier begins
+            anew, and to another number of channels the stem's kernel is fitted, each with a
+            warning. Of another library's checkpoint the model takes the
             options that are at their default in the spec and of which the checkpoint leaves no
             choice (`shortcut`, `zero_pad`, `stride_on`), with a warning; one that was set
             otherwise is refused.

@@ -1,8 +1,10 @@
-"""A new layer like another one."""
+"""New layers like those of a model."""
 
 from typing import Any
 
 import keras
+
+from keras_resnets.layers.composite import CompositeLayer
 
 
 def copy_layer(layer, **changes):
@@ -29,3 +31,62 @@ def copy_layer(layer, **changes):
         }
         return keras.layers.Lambda(**options | changes)
     return type(layer).from_config({**layer.get_config(), **changes})
+
+
+def clone_network(model, function, kind):
+    """Returns a clone of a functional model, each layer made by `function` from its original.
+
+    Keras's `clone_model` enters the models within a model; this enters wrappers such as
+    `keras.layers.TimeDistributed` as well.
+
+    Args:
+        model: A functional model.
+        function: A function from a layer to its copy.
+        kind: A class of layers. `function` gets all of them.
+
+    Raises:
+        ValueError: If a layer of another library holds layers of that kind, which cannot be
+            reached; it is named.
+    """
+    copies: dict = {}  # of layers that are called in several places
+
+    def clone(layer):
+        if isinstance(layer, CompositeLayer) or not _holds(layer, kind):
+            return function(layer)
+        if isinstance(layer, keras.layers.Wrapper):
+            # Not `from_config`, which would build the inner layer from its configuration.
+            config = {key: value for key, value in layer.get_config().items() if key != "layer"}
+            return type(layer)(clone_inner(layer.layer), **config)
+        raise ValueError(
+            f"Layers of the class {kind.__name__} must be in the model itself, in models within "
+            "it, or in wrappers such as `keras.layers.TimeDistributed`; in another layer they "
+            f"cannot be replaced. Received: {layer.name!r}, a {type(layer).__name__}, in "
+            f"{model.name!r}"
+        )
+
+    def clone_inner(layer):
+        if id(layer) not in copies:
+            is_model = hasattr(layer, "_nodes_by_depth") or isinstance(layer, keras.Sequential)
+            copies[id(layer)] = clone_model(layer) if is_model else clone(layer)
+        return copies[id(layer)]
+
+    def clone_model(layer):
+        return keras.models.clone_model(layer, clone_function=clone, recursive=True, cache=copies)
+
+    return clone_model(model)
+
+
+def within_another_layer(model, kind):
+    """Says in which layer of a model there are layers of a kind, for the end of an error."""
+    for layer in model.layers:
+        if _holds(layer, kind):
+            return (
+                f"; those within {layer.name!r}, a {type(layer).__name__}, are not the model's "
+                "own: pass the network that is there"
+            )
+    return ""
+
+
+def _holds(layer, kind):
+    is_layer = isinstance(layer, keras.layers.Layer)  # and no operation, such as an addition
+    return is_layer and any(isinstance(each, kind) for each in layer._flatten_layers())

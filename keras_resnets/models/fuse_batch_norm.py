@@ -8,7 +8,7 @@ from keras_resnets.arguments import check_functional
 from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, StackedBlock
 from keras_resnets.layers.folded_weights import folded_weights
 from keras_resnets.layers.merge_block import merge_one_layer_block
-from keras_resnets.models.copy_layer import copy_layer
+from keras_resnets.models.copy_layer import clone_network, copy_layer
 from keras_resnets.models.fine_tuning import unfreeze
 
 
@@ -24,6 +24,9 @@ def fuse_batch_norm(model, name=None):
     A residual block of one convolution (`StackedBlock` of depth 1) becomes that convolution alone:
     its shortcut goes into the kernel (`keras_resnets.analysis.merge_one_layer_block`).
 
+    A network within a model or within a wrapper, such as `keras.layers.TimeDistributed`, is folded
+    there. What LoRA has added to a kernel becomes part of it.
+
     The fold is computed in 64 bits; in 32 bits, answers differ by about 1e-6 of their size. Train
     the model, not its fused copy: the copy has lost what it would train with.
 
@@ -36,7 +39,8 @@ def fuse_batch_norm(model, name=None):
 
     Raises:
         TypeError: If `model` is not a functional model.
-        ValueError: If it has no convolution of this package.
+        ValueError: If it has no convolution of this package, or has one within a layer of another
+            kind than those, where it cannot be replaced.
 
     Example:
 
@@ -54,7 +58,7 @@ def fuse_batch_norm(model, name=None):
             "`model` must have convolutions of this package to fold a normalization into. "
             f"Received: model={model.name!r}"
         )
-    fused = keras.models.clone_model(model, clone_function=_folded, recursive=True)
+    fused = clone_network(model, _folded, ConvNorm)
     fused.name = name or model.name
     unfreeze(fused)
     _copy_weights(model, fused)

@@ -18,6 +18,8 @@ def copy_statistics(layer, copy):
     """Does the same for one layer, which may be a model."""
     if isinstance(layer, keras.Model):
         copy_image_statistics(layer, copy)
+    elif isinstance(layer, keras.layers.Wrapper):
+        copy_statistics(layer.layer, copy.layer)
     elif isinstance(layer, keras.layers.Normalization):
         statistics = {}
         layer.save_own_variables(statistics)

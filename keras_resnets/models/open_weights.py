@@ -8,6 +8,7 @@ import functools
 
 from keras_resnets.models.weights_file import (
     FOREIGN_SUFFIXES,
+    STEM,
     SUFFIXES,
     check_weights_path,
     load_weights_file,
@@ -56,8 +57,13 @@ def open_weights(weights, spec, name):
 
 
 def _load_file_of_keras(model, path):
-    load_weights_file(model, path)
-    if path.name.endswith(".keras"):
+    from keras_resnets.weights.convert import warn_user
+
+    notes = load_weights_file(model, path, adapts=True)
+    for note in notes.values():
+        warn_user(f"{model.name}: {note}.")
+    # Of images of another number of channels it says nothing.
+    if path.name.endswith(".keras") and STEM not in notes:
         from keras_resnets.preprocessing.file_preprocessing import take_over_preprocessing
 
         take_over_preprocessing(model, path)

@@ -8,7 +8,7 @@ import keras
 from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, ResNetSpec
 from keras_resnets.arguments import check_functional, check_name
 from keras_resnets.layers import GatedBlock, ResidualBlock
-from keras_resnets.models.copy_layer import copy_layer
+from keras_resnets.models.copy_layer import clone_network, copy_layer
 from keras_resnets.models.fine_tuning import unfreeze
 from keras_resnets.models.image_statistics import copy_image_statistics
 
@@ -44,7 +44,8 @@ def plain_twin(model_or_spec, name=None):
 
     Args:
         model_or_spec: A functional model that contains residual blocks of this package, whatever
-            stands before or behind them, also within a model in it; or a `ResNetSpec`.
+            stands before or behind them, also within a model or a wrapper (such as
+            `keras.layers.TimeDistributed`) in it; or a `ResNetSpec`.
         name: Name of the new model, not empty and without a "/"; by default `plain_` and the
             model's name.
 
@@ -53,8 +54,8 @@ def plain_twin(model_or_spec, name=None):
 
     Raises:
         TypeError: If it is neither a functional model nor a spec, or the name is no string.
-        ValueError: If the model has no residual block, the name is not allowed, or a spec is to be
-            named.
+        ValueError: If the model has no residual block, or has one within a layer where it cannot be
+            replaced; if the name is not allowed, or a spec is to be named.
 
     Example:
 
@@ -78,7 +79,7 @@ def plain_twin(model_or_spec, name=None):
             f"none among its {len(model_or_spec.layers)} layers"
         )
     check_name("name", name)
-    twin = keras.models.clone_model(model_or_spec, clone_function=_without_shortcut, recursive=True)
+    twin = clone_network(model_or_spec, _without_shortcut, ResidualBlock)
     twin.name = f"plain_{model_or_spec.name}" if name is None else name
     copy_image_statistics(model_or_spec, twin)
     return unfreeze(twin)

@@ -5,6 +5,8 @@ import os
 import reprlib
 from pathlib import Path
 
+import numpy as np
+
 from keras_resnets.files.errors import WeightsFileError, printable, shown
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
@@ -16,9 +18,10 @@ SUFFIXES = (".weights.h5", ".keras")
 FOREIGN_SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
 # Every ImageNet network of the zoo fits in, so that its first layer that differs can be named.
 SLACK = 2**28
+HEAD, STEM = "predictions", "stem_conv/conv"
 
 
-def load_weights_file(model, path):
+def load_weights_file(model, path, adapts=False):
     """Loads a `.weights.h5` or `.keras` file after checking that it fits the model.
 
     Only the arrays are read, not an optimizer's state. The configuration in a `.keras` file could
@@ -29,17 +32,23 @@ def load_weights_file(model, path):
     Args:
         model: A built functional model.
         path: Path of the file.
+        adapts: Whether the file may have other classes, or no classifier, so that the model's stays
+            as it is, and other channels, to which the stem's kernel is fitted.
+
+    Returns:
+        A sentence for each layer, by its path, that is not the file's for such a reason.
 
     Raises:
         WeightsFileError: If the file cannot be read safely, or holds another architecture's
-            weights; the first layer that differs is named.
+            weights; the first layer that differs is named. If its numbers are not finite, or a
+            variance is negative.
         OptionError: If a `.keras` file is of a network with other options; the first is named.
         ValueError: If there is no such file, or it is of another kind.
         TypeError: If `path` is not a path.
     """
     path = check_weights_path(path)
     try:
-        values = _read(model, path)
+        values, notes = _read(model, path, adapts)
     except WeightsFileError as error:
         raise WeightsFileError(
             f"`weights` must hold the weights of {model.name!r}, as Keras saves them: {error}. "
@@ -49,6 +58,25 @@ def load_weights_file(model, path):
         check_configuration(model, path)
     for layer, arrays in values:
         layer.load_own_variables(arrays)
+    return notes
+
+
+def adapt_channels(kernel, channels):
+    """Returns a stem's kernel for another number of input channels.
+
+    One channel takes the sum over all of them, so that a grey image gives what it would as RGB
+    with three equal channels. Several are filled by repeating the kernel's channels in turn
+    (red, green, blue, red, …), scaled so that the response to an even image stays as strong.
+
+    Args:
+        kernel: An array `(height, width, in, out)`.
+        channels: The wanted number of input channels.
+    """
+    present = kernel.shape[2]
+    if channels == 1:
+        return kernel.sum(axis=2, keepdims=True)
+    repeated = np.take(kernel, np.arange(channels) % present, axis=2)
+    return repeated * (present / channels)
 
 
 def check_weights_path(path):
@@ -67,8 +95,8 @@ def check_weights_path(path):
     return Path(path)
 
 
-def _read(model, path):
-    """Returns the pairs of a layer and its arrays, `{"0": kernel, …}`, of a file that fits."""
+def _read(model, path, adapts):
+    """Returns pairs of a layer and its arrays, `{"0": kernel, …}`, and what `adapts` allowed."""
     number_of_values = sum(math.prod(weight.shape) for weight in model.weights)
     # Room for double precision; in an archive, also for an optimizer with three moments.
     most_bytes = 8 * number_of_values
@@ -77,25 +105,94 @@ def _read(model, path):
         source = unpack_member(path, WEIGHTS, most_bytes=4 * most_bytes + SLACK)
     with read_hdf5(source, most_bytes) as root:
         pairs = list(layer_pairs(model, root))
-        _check_same(pairs)
-        return [
-            (layer, {key: array.read() for key, array in arrays.items()})
-            for _, layer, arrays in pairs
-            if arrays
+        notes = _check_same(pairs, adapts)
+        values = [
+            (name, layer, {key: array.read() for key, array in arrays.items()})
+            for name, layer, arrays in pairs
+            if arrays and not (name == HEAD and (name in notes or layer is None))
         ]
+    _check_numbers(values)
+    if STEM in notes:
+        for name, layer, arrays in values:
+            if name == STEM:
+                channels = layer.kernel.shape[2]
+                arrays["0"] = adapt_channels(arrays["0"].astype("float64"), channels)
+    return [(layer, arrays) for _, layer, arrays in values], notes
 
 
-def _check_same(pairs):
-    differing = []
+def _check_same(pairs, adapts):
+    """Returns what may differ, in sentences by layers, and raises if anything else does."""
+    differing, notes = [], {}
     for path, layer, arrays in pairs:
         expected, present = _expected(layer), _present(arrays)
-        if expected != present:
+        if expected == present:
+            continue
+        if adapts and path == HEAD and _is_other_head(expected, present):
+            if layer is not None:
+                _, [classes] = _shapes(expected)
+                of_file = _shapes(present)[1][0] if present else "none"
+                notes[path] = (
+                    f"the classifier of {classes} classes begins anew, for the file has {of_file}"
+                )
+        elif adapts and path == STEM and _has_other_channels(expected, present):
+            before, after = _shapes(present)[0][2], _shapes(expected)[0][2]
+            notes[path] = f"the stem's kernel was adapted from {before} to {after} channels"
+        else:
             differing.append((path, expected, present))
     if differing:
         path, expected, present = differing[0]
         raise WeightsFileError(
             f"the first layer that differs is {shown(path)}: the model has {_describe(expected)}, "
             f"the file {printable(_describe(present))}; in all, {len(differing)} differ"
+        )
+
+    return notes
+
+
+def _is_other_head(expected, present):
+    """Whether of two classifiers one is missing, or both differ in nothing but the classes."""
+    if not expected or not present:
+        return True
+    if not _are_alike(expected, present) or len(present) != 2:
+        return False
+    (kernel, bias), (wanted, classes) = _shapes(present), _shapes(expected)
+    return len(bias) == 1 and bias != classes and kernel == (wanted[0], *bias)
+
+
+def _has_other_channels(expected, present):
+    if not _are_alike(expected, present) or len(present) != 1:
+        return False
+    [wanted], [found] = _shapes(expected), _shapes(present)
+    return len(found) == 4 and found[2] > 0 and (*found[:2], *found[3:]) == (*wanted[:2], wanted[3])
+
+
+def _are_alike(expected, present):
+    """Whether two layers have the same variables, of any shapes."""
+    kinds = [{key: kind for key, (_, kind) in each.items()} for each in (expected, present)]
+    return kinds[0] == kinds[1]
+
+
+def _shapes(variables):
+    return [shape for shape, _ in variables.values()]
+
+
+def _check_numbers(values):
+    """Raises unless all numbers are finite in float32, and no variance is negative."""
+    unsound = []
+    for name, layer, arrays in values:
+        store: dict = {}
+        layer.save_own_variables(store)
+        for key, array in arrays.items():
+            with np.errstate(over="ignore"):
+                if not np.isfinite(array.astype("float32", copy=False)).all():
+                    unsound.append(f"{shown(name)} holds NaN or infinity")
+            is_variance = getattr(store[key], "name", "") == "moving_variance"
+            if is_variance and array.min(initial=0) < 0:
+                unsound.append(f"{shown(name)} holds a negative variance")
+    if unsound:
+        raise WeightsFileError(
+            f"all numbers must be sound, and the layer {unsound[0]}; in all, {len(unsound)} "
+            f"array{'s are' if len(unsound) > 1 else ' is'} not"
         )
 
 

@@ -6,7 +6,7 @@ import keras
 
 from keras_resnets.arguments import check_functional, check_name
 from keras_resnets.layers import ResidualBlock
-from keras_resnets.models.copy_layer import copy_layer
+from keras_resnets.models.copy_layer import copy_layer, within_another_layer
 from keras_resnets.models.fine_tuning import unfreeze
 from keras_resnets.models.image_statistics import copy_image_statistics
 
@@ -61,7 +61,7 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
     if not blocks:
         raise ValueError(
             f"`model` must contain residual blocks. Received: {model.name!r} with none among its "
-            f"{len(model.layers)} layers"
+            f"{len(model.layers)} layers{within_another_layer(model, ResidualBlock)}"
         )
 
     def clone(layer):

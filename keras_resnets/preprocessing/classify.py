@@ -7,37 +7,45 @@ import numpy as np
 
 from keras_resnets.arguments import check_positive_int
 from keras_resnets.layers.feature_map import channel_axis
-from keras_resnets.preprocessing.classes import number_of_classes
 from keras_resnets.preprocessing.decode_image import decode_image
 from keras_resnets.preprocessing.grey_levels import check_grey_levels
-from keras_resnets.preprocessing.logits import check_probabilities, ends_in_logits
-from keras_resnets.preprocessing.model import model_preprocessing, preprocesses_itself
-from keras_resnets.preprocessing.predictions import decode_predictions
+from keras_resnets.preprocessing.model import required_preprocessing
+from keras_resnets.preprocessing.predictions import check_class_names, decode_predictions
 from keras_resnets.preprocessing.prepare_images import prepare_images
+from keras_resnets.preprocessing.scores import (
+    check_probabilities,
+    number_of_classes,
+    score_function,
+)
 
 
-def classify(model, images, top=5, class_names=None, batch_size=32):
+def classify(model, images, top=5, class_names=None, batch_size=32, scores=None):
     """Says what is on images: decodes, preprocesses, predicts, and names the classes.
 
     Args:
         model: A model of the zoo with its top, that carries a preprocessing (see
-            `set_preprocessing`) or has one as a layer.
+            `set_preprocessing`) or scales its images itself (see `model_preprocessing`).
         images: A path, an RGB array `(height, width, 3)` of values 0 to 255, or a list of
             such, of any sizes up to 100 times as long as wide; or a batch of images in one array.
             A model of one channel takes grey arrays, and files as grey.
-        top: How many classes to return of each image.
-        class_names: Name of each class; `None` for ImageNet's 1000.
+        top: How many classes to return of each image, at most.
+        class_names: Name of each class; `None` for ImageNet's 1000. Of a model of one unit, which
+            gives the probability of the second of two classes, either both names, the negative
+            one first, or that of the second alone.
         batch_size: How many images to predict at once.
+        scores: What makes probabilities of a model's logits: `"softmax"`, for classes of which one
+            is right, or `"sigmoid"`, where several may be. By default softmax, and sigmoid for a
+            single unit.
 
     Returns:
-        For each image a list of `top` times `Prediction(class_id, name, score)`. The scores are
-        probabilities: if the model ends in logits, their softmax. Logits are known by the layer
-        that gives them; those that something else has changed are refused by their values.
+        For each image a list of `top` times `Prediction(class_id, name, score)`, or of as many as
+        there are classes. The scores are probabilities. Whether the model gives them, or logits,
+        is known by its last layer; a linear one is taken for logits.
 
     Raises:
-        ValueError: If the model is no classifier or does not say what it eats, its answers are no
-            probabilities, its classes have no names, a file is not an image, or an array does not
-            hold grey levels 0 to 255.
+        ValueError: If the model is no classifier or does not note how its images are prepared, its
+            outputs are neither probabilities nor logits, its classes have no names, a file is not
+            an image, or an array does not hold grey levels 0 to 255.
         FileNotFoundError: If there is no such file.
         TypeError: If an image is neither a path nor an array.
 
@@ -50,52 +58,44 @@ def classify(model, images, top=5, class_names=None, batch_size=32):
     >>> len(prediction)
     3
     """
+    top = check_positive_int("top", top)
     batch_size = check_positive_int("batch_size", batch_size)
-    prepare = _preparation(model)
     classes = number_of_classes(model)
+    function = score_function(model, scores)
+    preprocessing = required_preprocessing(model)
     channels = model.input_shape[channel_axis(keras.config.image_data_format())]
     if class_names is None and classes != 1000:
         raise ValueError(
             "`class_names` must name the classes of a model that has not ImageNet's 1000. "
             f"Received: class_names=None, a model with {classes} classes"
         )
+    if class_names is not None:
+        class_names = check_class_names(class_names, classes)
     images = _as_list(images)
-    scores: list = []
+    rows: list = []
     batch: list = []
     for index, image in enumerate(images):
         pixels = _pixels(image, index, channels)[None]
         try:
-            prepared = prepare(pixels)
+            prepared = _prepared(pixels, preprocessing)
         except ValueError as error:
             raise ValueError(f"{error} of image {index}") from error
         if batch and batch[0].shape != prepared.shape:
-            scores, batch = scores + _predict(model, batch), []
+            rows, batch = rows + _predict(model, batch, function), []
         batch.append(prepared)
         if len(batch) == batch_size:
-            scores, batch = scores + _predict(model, batch), []
+            rows, batch = rows + _predict(model, batch, function), []
     if batch:
-        scores = scores + _predict(model, batch)
-    rows = np.reshape(scores, (len(images), classes))
-    return decode_predictions(rows, top=top, class_names=class_names)
+        rows = rows + _predict(model, batch, function)
+    preds = np.reshape(rows, (len(images), classes))
+    return decode_predictions(preds, top=top, class_names=class_names)
 
 
-def _preparation(model):
-    """Returns the function from a batch of pixels to what the model reads."""
-    preprocessing = model_preprocessing(model)
-    if preprocesses_itself(model):
-        return np.asarray
-    if preprocessing is None:
-        raise ValueError(
-            "The model does not say what it eats: give it a preprocessing with "
-            f"`set_preprocessing`. Received: model={model.name!r}"
-        )
-
-    def prepare(pixels):
-        prepared = prepare_images(pixels, preprocessing, "channels_last")
-        prepared = keras.ops.convert_to_numpy(prepared)
-        return np.moveaxis(prepared, -1, channel_axis(keras.config.image_data_format()))
-
-    return prepare
+def _prepared(pixels, preprocessing):
+    """Returns what the model reads of a batch of pixels."""
+    prepared = prepare_images(pixels, preprocessing, "channels_last")
+    prepared = keras.ops.convert_to_numpy(prepared)
+    return np.moveaxis(prepared, -1, channel_axis(keras.config.image_data_format()))
 
 
 def _as_list(images):
@@ -137,10 +137,10 @@ def _pixels(image, index, channels):
     return array
 
 
-def _predict(model, batch):
+def _predict(model, batch, function):
     scores = model.predict_on_batch(np.concatenate(batch))
-    if ends_in_logits(model):
-        scores = keras.ops.convert_to_numpy(keras.ops.softmax(scores.astype("float32")))
-    else:
+    if function is None:
         check_probabilities(model, scores)
-    return list(scores)
+    else:
+        scores = getattr(keras.ops, function)(scores.astype("float32"))
+    return list(keras.ops.convert_to_numpy(scores))

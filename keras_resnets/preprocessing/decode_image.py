@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from keras_resnets.arguments import check_choice
+from keras_resnets.arguments import check_choice, check_regular_file
 
 MODES = {1: "L", 3: "RGB"}
 
@@ -25,13 +25,19 @@ def decode_image(path, channels=3):
         A `uint8` array `(height, width, channels)`.
 
     Raises:
-        ValueError: If the file cannot be read as an image; it is named.
+        ValueError: If it is a folder, or the file cannot be read as an image; it is named.
         FileNotFoundError: If there is no such file.
         ModuleNotFoundError: If Pillow is not installed.
     """
     check_choice("channels", channels, MODES)
+    if os.path.isdir(path):
+        raise ValueError(
+            "An image must be a file; for the images of a folder, give a list of their paths. "
+            f"Received: the folder {os.fspath(path)!r}"
+        )
     image_module = _pillow("PIL.Image")
     image_ops = _pillow("PIL.ImageOps")
+    check_regular_file(path)
     with open(path, "rb") as file:
         try:
             with warnings.catch_warnings():

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_resnets.preprocessing.values import is_foreign
+
 
 def check_grey_levels(name, x):
     """Raises if `x` does not hold grey levels 0 to 255.
@@ -38,6 +40,8 @@ def check_grey_levels(name, x):
 
 def _values(x):
     """Returns the values as an array that NumPy computes with; `None` if there are none yet."""
+    if is_foreign(x):
+        return None
     if not keras.ops.is_tensor(x):
         return None if keras.backend.is_keras_tensor(x) else np.asarray(x)
     if keras.backend.standardize_dtype(x.dtype) == "bfloat16":

@@ -6,6 +6,7 @@ from keras_resnets.arguments import check_data_format
 from keras_resnets.preprocessing.grey_levels import check_grey_levels
 from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size, spatial_axes
 from keras_resnets.preprocessing.preprocessing import Preprocessing
+from keras_resnets.preprocessing.values import is_foreign, operations
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
@@ -55,10 +56,16 @@ class ImagePreprocessing(keras.layers.Layer):
         # Pixels are not to be cast to the compute type before they are scaled.
         self.autocast = False
 
+    def __call__(self, images, *args, **kwargs):
+        # Keras would try to make a tensor of the backend's of it.
+        return (
+            self.call(images) if is_foreign(images) else super().__call__(images, *args, **kwargs)
+        )
+
     def call(self, images):
         check_grey_levels("images", images)
         x = prepare_images(images, self.preprocessing, self.data_format)
-        return keras.ops.cast(x, self.compute_dtype)
+        return operations(x).cast(x, self.compute_dtype)
 
     def compute_output_spec(self, images):
         shape = self.compute_output_shape(images.shape)

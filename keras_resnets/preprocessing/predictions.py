@@ -34,15 +34,16 @@ def decode_predictions(preds, top=5, class_names=None):
 
     Args:
         preds: Scores `(batch, classes)`, an array or tensor, as `model.predict` gives them.
-        top: How many classes to return of each row.
-        class_names: Name of each class; `None` for ImageNet's 1000.
+        top: How many classes to return of each row, at most.
+        class_names: Name of each class; `None` for ImageNet's 1000. Two names of a single score,
+            the probability of the second class, give both.
 
     Returns:
-        For each row a list of `top` times `Prediction(class_id, name, score)`.
+        For each row a list of `top` times `Prediction(class_id, name, score)`, or of as many as
+        there are classes.
 
     Raises:
-        ValueError: If the scores are not one row of numbers an image, or not one number a class,
-            or there are less than `top` classes.
+        ValueError: If the scores are not one row of numbers an image, or not one number a class.
         TypeError: If `class_names` are no names in an order.
 
     Example:
@@ -51,18 +52,12 @@ def decode_predictions(preds, top=5, class_names=None):
     >>> keras_resnets.decode_predictions(scores, top=1)
     [[Prediction(class_id='n02099601', name='golden retriever', score=1.0)]]
     """
-    classes = imagenet_classes()
-    if class_names is not None:
-        names = check_class_names(class_names)
-        classes = tuple((str(index), name) for index, name in enumerate(names))
     top = check_positive_int("top", top)
-    if top > len(classes):
-        raise ValueError(f"`top` must be at most {len(classes)}, all classes. Received: top={top}")
     scores = np.asarray(keras.ops.convert_to_numpy(preds))
-    if scores.ndim != 2 or scores.shape[1] != len(classes):
+    if scores.ndim != 2 or (class_names is None and scores.shape[1] != 1000):
         raise ValueError(
-            f"`preds` must have the shape (batch, {len(classes)}), one score a class"
-            f"{' of ImageNet' if class_names is None else ''}. "
+            f"`preds` must have the shape (batch, {'1000' if class_names is None else 'classes'}), "
+            f"one score a class{' of ImageNet' if class_names is None else ''}. "
             f"Received: preds.shape={scores.shape}"
         )
     if scores.dtype.kind not in "iuf" and scores.dtype.name != "bfloat16":
@@ -70,6 +65,17 @@ def decode_predictions(preds, top=5, class_names=None):
     scores = scores.astype("float64")  # the least of integers has no opposite of its type
     if np.isnan(scores).any():
         raise ValueError("`preds` must be numbers. Received: NaN among them")
+    classes = imagenet_classes()
+    if class_names is not None:
+        names = check_class_names(class_names, scores.shape[1])
+        classes = tuple((str(index), name) for index, name in enumerate(names))
+    if len(classes) == 2 and scores.shape[1] == 1:
+        if scores.size and not 0 <= scores.min() <= scores.max() <= 1:
+            raise ValueError(
+                "`preds` of one unit must be probabilities, for two `class_names`. "
+                f"Received: values from {scores.min():.3g} to {scores.max():.3g}"
+            )
+        scores = np.concatenate([1 - scores, scores], axis=1)
     # Stable, so that equal scores keep the order of the classes.
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
@@ -78,15 +84,23 @@ def decode_predictions(preds, top=5, class_names=None):
     ]
 
 
-def check_class_names(class_names) -> list[str]:
-    """Returns the names of classes as texts, or raises if they are not several in an order."""
+def check_class_names(class_names, classes) -> list[str]:
+    """Returns the names of so many classes as texts, or raises if they are not in an order."""
     without_order = (set, frozenset, Mapping)
     if not isinstance(class_names, Iterable) or isinstance(class_names, without_order):
         raise TypeError(
             "`class_names` must be a list of names in the order of the classes. "
             f"Received: class_names={class_names!r}"
         )
-    return [str(name) for name in class_names]
+    names = [str(name) for name in class_names]
+    if len(names) != classes and (len(names), classes) != (2, 1):
+        rule = (
+            "one name for one unit, or two: the negative class's and the positive's"
+            if classes == 1
+            else f"a name for each of the {classes} classes"
+        )
+        raise ValueError(f"`class_names` must hold {rule}. Received: {len(names)} names")
+    return names
 
 
 @functools.cache

@@ -1,11 +1,15 @@
-"""What a `Preprocessing` says, done to a batch of images on any backend, eagerly or in a graph."""
+"""What a `Preprocessing` says, done to a batch of images on any backend, eagerly or in a graph.
+
+In a graph of TensorFlow's, as in `tf.data`, TensorFlow computes whatever the backend, as it does
+for Keras's own preprocessing layers.
+"""
 
 import keras
 import numpy as np
 
 from keras_resnets.arguments import check_pair
 from keras_resnets.layers.feature_map import channel_axis
-from keras_resnets.preprocessing.values import normalize
+from keras_resnets.preprocessing.values import is_foreign, normalize, operations
 
 # The whole strip is resized before its centre is cut out: at 100, to 256 by 25,600 pixels.
 MAX_ASPECT_RATIO = 100
@@ -28,7 +32,7 @@ def prepare_images(images, preprocessing, data_format):
             sizes are known only when it runs, it then ends with an `InvalidArgumentError` of the
             same text.
     """
-    x = keras.ops.cast(images, "float32")
+    x = operations(images).cast(images, "float32")
     x = _resize(x, preprocessing, data_format)
     x = _crop(x, preprocessing.crop, data_format)
     return normalize(x, preprocessing, channel_axis(data_format))
@@ -52,7 +56,7 @@ def _resize(x, preprocessing, data_format):
     if preprocessing.resize is None:
         return x
     vertical, horizontal = spatial_axes(data_format)
-    shape = keras.ops.shape(x)
+    shape = operations(x).shape(x)
     height, width = shape[vertical], shape[horizontal]
     if isinstance(preprocessing.resize, int):
         for short, long in ((height, width), (width, height)):
@@ -62,10 +66,10 @@ def _resize(x, preprocessing, data_format):
                 x,
             )
     size = _resized(preprocessing.resize, height, width)
-    if not all(isinstance(pixels, int) for pixels in size):
-        x = _resize_in_graph(x, size, preprocessing, data_format)
-    elif size == (x.shape[vertical], x.shape[horizontal]):
+    if size == (x.shape[vertical], x.shape[horizontal]):
         return x
+    if is_foreign(x) or not all(isinstance(pixels, int) for pixels in size):
+        x = _resize_in_graph(x, size, preprocessing, data_format)
     else:
         x = keras.ops.image.resize(
             x,
@@ -74,13 +78,14 @@ def _resize(x, preprocessing, data_format):
             antialias=preprocessing.antialias,
             data_format=data_format,
         )
-    return keras.ops.clip(keras.ops.round(x), 0.0, 255.0)
+    ops = operations(x)
+    return ops.clip(ops.round(x), 0.0, 255.0)
 
 
 def _resize_in_graph(x, size, preprocessing, data_format):
-    """Resizes to a size that only the running graph knows, which Keras's operation refuses.
+    """Resizes with TensorFlow's kernel, which Keras's operation calls too.
 
-    Only TensorFlow has such graphs; its kernel is the one that Keras's operation calls.
+    It refuses a size that only the running graph knows, and a graph of another backend's.
     """
     import tensorflow as tf
 
@@ -98,7 +103,7 @@ def _resize_in_graph(x, size, preprocessing, data_format):
 def _crop(x, crop, data_format):
     if crop is None:
         return x
-    shape = keras.ops.shape(x)
+    shape = operations(x).shape(x)
     index = [slice(None)] * 4
     for axis, size in zip(spatial_axes(data_format), check_pair("crop", crop), strict=True):
         _require(
@@ -121,7 +126,7 @@ def _resized(resize, height, width):
         if height <= width:
             return resize, resize * width // height
         return resize * height // width, resize
-    short = keras.ops.minimum(height, width)
+    short = operations(height).minimum(height, width)
     return resize * height // short, resize * width // short
 
 

@@ -1,5 +1,8 @@
 """The arithmetic of a preprocessing: from grey levels to what a model reads."""
 
+import sys
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 
@@ -30,12 +33,13 @@ def normalize(x, preprocessing, axis):
         x = (
             x[(slice(None),) * axis + (slice(None, None, -1),)]
             if isinstance(x, np.ndarray)
-            else (keras.ops.flip(x, axis))
+            else operations(x).flip(x, axis)
         )
     mean = _per_channel("mean", preprocessing.mean, channels, axis, len(x.shape))
     std = _per_channel("std", preprocessing.std, channels, axis, len(x.shape))
     if not isinstance(x, np.ndarray):  # a torch tensor takes no NumPy array beside it
-        mean, std = keras.ops.convert_to_tensor(mean), keras.ops.convert_to_tensor(std)
+        convert = operations(x).convert_to_tensor
+        mean, std = convert(mean), convert(std)
     return (x - mean) / std
 
 
@@ -48,3 +52,31 @@ def _per_channel(name, values, channels, axis, rank):
     shape = [1] * rank
     shape[axis] = len(values)
     return np.asarray(values, "float32").reshape(shape)
+
+
+def is_foreign(x):
+    """Whether `x` is of a TensorFlow graph, as in `tf.data`, while Keras has another backend."""
+    if keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.modules:
+        return False
+    import tensorflow as tf
+
+    return tf.is_symbolic_tensor(x)
+
+
+def operations(x):
+    """Returns `keras.ops`; TensorFlow's operations of these names for a foreign tensor."""
+    if not is_foreign(x):
+        return keras.ops
+    import tensorflow as tf
+
+    return SimpleNamespace(
+        cast=tf.cast,
+        clip=tf.clip_by_value,
+        convert_to_tensor=tf.convert_to_tensor,
+        flip=lambda x, axis: tf.reverse(x, [axis]),
+        minimum=tf.minimum,
+        round=tf.round,
+        shape=lambda x: [
+            tf.shape(x)[axis] if size is None else size for axis, size in enumerate(x.shape)
+        ],
+    )

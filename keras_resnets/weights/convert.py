@@ -16,6 +16,7 @@ from keras_resnets.architecture.spec import STEMS
 from keras_resnets.arguments import check_choice
 from keras_resnets.preprocessing import Preprocessing, set_preprocessing
 from keras_resnets.preprocessing.fit import fit_preprocessing
+from keras_resnets.preprocessing.model import without_scaling
 from keras_resnets.weights.families import HUGGING_FACE
 from keras_resnets.weights.matching import STEM, check_model, match
 from keras_resnets.weights.recognition import Checkpoint, follow_config, recognize, source_arrays
@@ -237,7 +238,7 @@ def usual_preprocessing_for(
     [kernel] = [weight for weight in model.weights if weight.path == STEM]
     if kernel.shape[2] != len(usual.mean):  # of another number of channels it says nothing
         return None, []
-    return fit_preprocessing(usual, model), []
+    return without_scaling(fit_preprocessing(usual, model), model), []
 
 
 def _differences(checkpoint):

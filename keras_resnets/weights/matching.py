@@ -8,6 +8,7 @@ from keras_resnets.architecture.reading import model_spec
 from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.files.errors import shown
 from keras_resnets.layers import BatchNormalization
+from keras_resnets.models.weights_file import adapt_channels
 from keras_resnets.weights.families import Family
 from keras_resnets.weights.recognition import Checkpoint
 
@@ -239,21 +240,3 @@ def _is_float(array):
 def _fits_float32(array):
     with np.errstate(over="ignore"):
         return bool(np.isfinite(array.astype("float32", copy=False)).all())
-
-
-def adapt_channels(kernel, channels):
-    """Returns a kernel for another number of input channels.
-
-    One channel takes the sum over all of them, so that a grey image gives what it would as RGB
-    with three equal channels. Several are filled by repeating the kernel's channels in turn
-    (red, green, blue, red, …), scaled so that the response to an even image stays as strong.
-
-    Args:
-        kernel: An array `(height, width, in, out)`.
-        channels: The wanted number of input channels.
-    """
-    present = kernel.shape[2]
-    if channels == 1:
-        return kernel.sum(axis=2, keepdims=True)
-    repeated = np.take(kernel, np.arange(channels) % present, axis=2)
-    return repeated * (present / channels)

@@ -21,7 +21,6 @@ def test_an_error_is_the_only_line_that_reaches_the_terminal():
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert result.returncode == 2
@@ -90,7 +89,6 @@ def test_only_the_command_holds_chatter_back(argv, then, expected):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
     )
     assert result.stderr == expected

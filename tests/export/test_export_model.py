@@ -3,6 +3,8 @@
 import concurrent.futures
 import functools
 import signal
+import sys
+import threading
 
 import keras
 import numpy as np
@@ -11,9 +13,9 @@ from PIL import Image
 
 import keras_resnets
 from keras_resnets import export_model
-from keras_resnets.export import ParityError
+from keras_resnets.export import ExportError, ParityError
 from keras_resnets.export.formats import FORMATS
-from keras_resnets.export.version_folder import written_aside
+from keras_resnets.export.version_folder import choose_version, take_version, written_aside
 from tests.backends import BACKEND
 from tests.export.networks import NAMES, classifier
 
@@ -97,11 +99,12 @@ def test_versions_count_on_and_are_never_overwritten(model, pretended, tmp_path)
 def test_what_is_unfinished_lies_within_the_folder_under_a_name_that_is_no_version(tmp_path):
     # The folder may be a mount point, and nothing can be renamed from one file system to another.
     folder = tmp_path / "models" / "m"
-    with written_aside(folder / "3") as unfinished:
+    with written_aside(folder) as unfinished:
         (unfinished / "file").write_text("whole")
         [hidden] = folder.iterdir()
         assert hidden in unfinished.parents
         assert hidden.name.startswith(".unfinished-")
+        assert take_version(unfinished, folder, 3) == folder / "3"
     assert files_below(folder) == ["3", "3/file"]
 
 
@@ -110,7 +113,7 @@ def test_after_an_error_the_folder_is_as_it_was(is_there, tmp_path):
     folder = tmp_path / "m"
     if is_there:
         folder.mkdir()
-    with pytest.raises(KeyboardInterrupt), written_aside(folder / "1"):
+    with pytest.raises(KeyboardInterrupt), written_aside(folder):
         raise KeyboardInterrupt
     assert files_below(tmp_path) == (["m"] if is_there else [])
 
@@ -120,7 +123,7 @@ def test_being_terminated_leaves_nothing_either(tmp_path):
         return signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
 
     def export_and_stop():
-        with written_aside(tmp_path / "m" / "1") as unfinished:
+        with written_aside(tmp_path / "m") as unfinished:
             (unfinished / "file").write_text("half")
             assert listening()  # else the signal would end this process
             signal.raise_signal(signal.SIGTERM)
@@ -136,22 +139,106 @@ def test_who_listens_for_termination_is_left_alone(tmp_path):
     heard = []
     signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:
-        with written_aside(tmp_path / "m" / "1"):
+        with written_aside(tmp_path / "m"):
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     assert heard == [signal.SIGTERM]
-    assert files_below(tmp_path) == ["m", "m/1"]
+    assert files_below(tmp_path) == ["m"]
 
 
 def test_another_thread_which_may_set_no_handler_can_export_too(tmp_path):
     def export():
-        with written_aside(tmp_path / "1"):
-            pass
+        with written_aside(tmp_path) as unfinished:
+            take_version(unfinished, tmp_path, None)
 
     with concurrent.futures.ThreadPoolExecutor() as threads:
         threads.submit(export).result()
     assert files_below(tmp_path) == ["1"]
+
+
+@needs_tensorflow
+def test_exports_at_once_take_one_number_each(model, pretended, tmp_path, monkeypatch):
+    pretended(lambda batch: {"outputs": np.array(model(batch))})
+    all_are_written = threading.Barrier(3)
+
+    def take(*arguments):
+        all_are_written.wait(timeout=300)
+        return take_version(*arguments)
+
+    # Of the same name as the function in it, which hides it from `import`.
+    monkeypatch.setattr(sys.modules["keras_resnets.export.export_model"], "take_version", take)
+    export = functools.partial(export_model, model, tmp_path, signatures=("tensor",), fuse=False)
+    with concurrent.futures.ThreadPoolExecutor(3) as threads:
+        reports = [job.result() for job in [threads.submit(export) for _ in range(3)]]
+    assert sorted(report.path.name for report in reports) == ["1", "2", "3"]
+    assert all((report.path / "README.md").is_file() for report in reports)
+    assert all(file.path.is_file() for report in reports for file in report.files)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("version", [None, 1])
+def test_a_number_taken_at_the_last_moment(version, tmp_path, monkeypatch):
+    def choose_and_lose(path, version):
+        folder = choose_version(path, version)
+        if folder.name == "1":
+            (folder / "of another").mkdir(parents=True)
+        return folder
+
+    monkeypatch.setattr("keras_resnets.export.version_folder.choose_version", choose_and_lose)
+    with written_aside(tmp_path) as unfinished:
+        if version is None:
+            assert take_version(unfinished, tmp_path, version) == tmp_path / "2"
+        else:
+            with pytest.raises(FileExistsError, match=r"must be a new one. Received: version=1"):
+                take_version(unfinished, tmp_path, version)
+    assert files_below(tmp_path / "1") == ["of another"]
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("failing", ["saved_model", "onnx"])
+@pytest.mark.parametrize("how", ["writing", "answering"])
+def test_a_format_that_fails_leaves_the_others(failing, how, model, tmp_path, monkeypatch):
+    def kind(name, offset=0.0, error=None):
+        def write(served, folder):
+            (folder / f"{name}.file").write_bytes(b"12345")
+            if error:
+                raise error
+            return folder / f"{name}.file"
+
+        answer = lambda batch: {"outputs": np.array(model(batch)) + offset}  # noqa: E731
+        return FORMATS[name]._replace(write=write, open=lambda path: {"tensor": answer})
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: "here")
+    for name in ("saved_model", "onnx", "litert"):
+        monkeypatch.setitem(FORMATS, name, kind(name))
+    error = KeyError("no such " + "operation " * 200) if how == "writing" else None
+    monkeypatch.setitem(FORMATS, failing, kind(failing, offset=0.5, error=error))
+    formats = ("saved_model", "onnx", "litert")
+    expected = ExportError if error else ParityError
+    with pytest.raises(expected) as raised:
+        export_model(model, tmp_path, formats, signatures=("features",), class_names=NAMES)
+    kept = [name for name in formats if name != failing]
+    reason = "written or run: KeyError: 'no such" if error else "answer as the model does"
+    assert reason in str(raised.value)
+    assert repr(failing) in str(raised.value)
+    assert str(raised.value).endswith(
+        f"Kept in {str(tmp_path / '1')!r}: {', '.join(map(repr, kept))}"
+    )
+    assert len(str(raised.value)) < 1000
+    report = raised.value.report
+    assert report.path == tmp_path / "1"
+    assert [(file.format, file.path.name, file.size) for file in report.files] == [
+        (name, f"{name}.file", 5) for name in kept
+    ]
+    files = {"README.md", "labels.txt", "preprocessing.json", *(f"{name}.file" for name in kept)}
+    assert {path.name for path in report.path.iterdir()} == files
+    card = (report.path / "README.md").read_text("utf-8")
+    assert f"| {failing} |" not in card
+    assert all(f"| {name} |" in card for name in kept)
+    assert ("| `features` |" in card) == (failing != "saved_model")
+    assert ("| `tensor` |" in card) == (failing == "saved_model")
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
 @needs_tensorflow
@@ -172,9 +259,9 @@ def test_another_thread_which_may_set_no_handler_can_export_too(tmp_path):
             r"`signatures` must be a tuple of .* 'serving_default', .*signatures=\('serve',\)",
         ),
         ({"class_names": None}, "need `class_names`"),
-        ({"class_names": "abc"}, "must name each of the 6 classes. Received: 3"),
+        ({"class_names": "abc"}, "a name for each of the 6 classes. Received: 3"),
         ({"class_names": [*NAMES[:5], "two\nlines"]}, r"of one line each.*'two\\nlines'"),
-        ({"top": 7}, "`top` must be at most 6"),
+        ({"scores": "logits"}, "`scores` must be one of 'softmax', 'sigmoid'"),
         ({"images": []}, "a list of one image or more"),
         ({"images": 5}, "a list of one image or more.*images=5"),
         ({"images": np.uint8(5)}, "a list of one image or more"),
@@ -225,7 +312,7 @@ def test_a_model_that_does_not_say_what_it_eats_has_tensors_only(tmp_path):
     report = export_model(model, tmp_path / "m", signatures=("tensor",))
     assert set(tf.saved_model.load(report.path).signatures) == {"tensor"}
     assert not (report.path / "labels.txt").exists()
-    assert "does not say what it eats" in (report.path / "README.md").read_text("utf-8")
+    assert "The model notes none." in (report.path / "README.md").read_text("utf-8")
 
 
 @needs_tensorflow
@@ -271,6 +358,40 @@ def test_features_need_blocks_of_ours(tmp_path, model):
     with pytest.raises(ValueError, match="leave it out of `signatures`"):
         export_model(outer, tmp_path / "m", class_names=NAMES)
     export_model(outer, tmp_path / "m", class_names=NAMES, signatures=("image",), fuse=False)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("frames", [2, None])
+def test_a_model_of_videos_has_tensors_only(frames, tmp_path):
+    network = classifier(include_top=False, classes=None, pooling="avg")
+    video = keras.Input((frames, 16, 16, 3))
+    means = keras.ops.mean(keras.layers.TimeDistributed(network)(video), axis=1)
+    model = keras.Model(video, keras.layers.Dense(3)(means))
+    with pytest.raises(ValueError, match=r"a model of images.*signatures=\('tensor',\)"):
+        export_model(model, tmp_path / "m")
+    if frames:  # with an open number, Keras's own graph takes as many frames as there are videos
+        [file] = export_model(model, tmp_path / "m", signatures=("tensor",)).files
+        assert file.difference < 1e-5
+        return
+    with pytest.raises(ParityError):
+        export_model(model, tmp_path / "m", signatures=("tensor",))
+
+
+@needs_tensorflow
+def test_what_cannot_be_folded_can_be_exported_as_it_is(model, tmp_path):
+    class Holder(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="holder")
+            self.network = model
+
+        def call(self, x):
+            return self.network(x)
+
+    inputs = keras.Input((16, 16, 3))
+    outer = keras.Model(inputs, Holder()(inputs))
+    with pytest.raises(ValueError, match=r"with `fuse=False` the model is exported .*'holder'"):
+        export_model(outer, tmp_path / "m", signatures=("tensor",))
+    export_model(outer, tmp_path / "m", signatures=("tensor",), fuse=False)
 
 
 @needs_tensorflow

@@ -1,5 +1,6 @@
 """ONNX, LiteRT and OpenVINO files, each run in its own runtime as docs/serving.md says."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -7,6 +8,7 @@ from keras_resnets import export_model
 from tests.backends import BACKEND
 from tests.export.networks import NAMES, classifier
 from tests.layer_checks import numpy
+from tests.weights.test_keras_file import augmentation
 
 pytestmark = [
     pytest.mark.peers,
@@ -48,6 +50,52 @@ def test_openvino_takes_any_batch(network, tmp_path):
     for batch in BATCHES:
         x = inputs(batch, 16 if network == "fixed" else 24)
         np.testing.assert_allclose(compiled(x)["outputs"], numpy(model(x)), atol=1e-5)
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert", "openvino"])
+def test_what_a_layer_has_captured_is_a_constant(format, tmp_path):
+    """Constants that are no variables: of `Normalization` and of a layer of one's own."""
+    import tensorflow as tf
+
+    pytest.importorskip({"onnx": "tf2onnx", "litert": "ai_edge_litert"}.get(format, format))
+    rng = np.random.default_rng(0)
+
+    class Shift(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.shift = tf.constant([1.0, 2.0, 3.0])
+
+        def call(self, x):
+            return x + self.shift
+
+    adapted = keras.layers.Normalization()
+    adapted.adapt(rng.normal(3.0, 2.0, (20, 16, 16, 3)))
+    whole_image = rng.normal(size=(16, 16, 3))
+    images = x = keras.Input((16, 16, 3))
+    for layer in (
+        keras.layers.Rescaling([0.5, 1.0, 2.0], offset=[0.1, 0.2, 0.3]),
+        keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0]),
+        adapted,
+        keras.layers.Normalization(axis=(1, 2, 3), mean=whole_image, variance=1 + whole_image**2),
+        Shift(),
+    ):
+        x = layer(x)
+    network = classifier(preprocessing=None, classifier_activation=None)
+    model = keras.Model(images, network(x))
+    [file] = export_model(model, tmp_path / "m", formats=(format,)).files
+    assert file.difference < 1e-5
+
+
+@pytest.mark.parametrize("format", ["saved_model", "onnx", "litert", "openvino"])
+def test_augmentation_is_left_out(format, tmp_path):
+    pytest.importorskip({"onnx": "tf2onnx", "litert": "ai_edge_litert"}.get(format, "keras"))
+    if format == "openvino":
+        pytest.importorskip("openvino")
+    images = keras.Input((16, 16, 3))
+    augmented = keras.Sequential(augmentation(), name="data_augmentation")(images)
+    model = keras.Model(images, classifier(classifier_activation=None)(augmented))
+    [file] = export_model(model, tmp_path / "m", (format,), signatures=("tensor",)).files
+    assert file.difference < 1e-5
 
 
 def test_litert_by_its_signature(tmp_path):

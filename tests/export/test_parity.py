@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -33,11 +34,27 @@ def test_16_bits_may_differ_by_what_their_mantissa_rounds(precision, passes, fai
 
 def test_what_a_signature_calls_scores_must_be_probabilities():
     inputs = np.linspace(-1, 2, 64).reshape(32, 2)
+    layers = [keras.Input((2,)), keras.layers.Activation("softmax")]
     served = SimpleNamespace(
         precision="float32",
+        score_function=None,
         image=lambda batch: {"scores": batch},
-        model=SimpleNamespace(name="changed"),
+        model=keras.Sequential(layers, name="changed"),
     )
     parity = Parity(served, SimpleNamespace(inputs=lambda signature: inputs))
-    with pytest.raises(ValueError, match=r"let a softmax follow.*'changed', .* from -1 to 2$"):
+    with pytest.raises(ValueError, match=r"'changed', .*'softmax' .* from -1 to 2$"):
         parity.check("saved_model", {"image": lambda batch: {"scores": batch}})
+
+
+@pytest.mark.parametrize(("activation", "middle"), [("linear", 0.0), ("sigmoid", 0.5)])
+def test_of_one_unit_those_agree_that_are_on_the_same_side(activation, middle):
+    layers = [keras.Input((1,)), keras.layers.Activation(activation)]
+    served = SimpleNamespace(
+        precision="float32",
+        model=keras.Sequential(layers),
+        tensor=lambda batch: {"outputs": middle + batch},
+    )
+    tensors = np.array([[-0.4], [-0.1], [0.1], [0.4]])
+    parity = Parity(served, SimpleNamespace(tensors=tensors))
+    _, agreement = parity.agreement(lambda batch: {"outputs": middle + 0.2 + batch})
+    assert agreement == 0.75

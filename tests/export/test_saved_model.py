@@ -1,6 +1,7 @@
 """The SavedModel, called as a server calls it, against Pillow, NumPy and the Keras model."""
 
 import io
+import json
 
 import keras
 import numpy as np
@@ -154,6 +155,63 @@ def test_logits_become_scores(depth, tmp_path, rng):
     np.testing.assert_allclose(
         loaded.signatures["tensor"](inputs=inputs)["outputs"], logits, rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("activation", [None, "sigmoid"])
+def test_one_unit_is_a_sigmoid_of_both_classes(activation, tmp_path, rng):
+    import tensorflow as tf
+
+    body = classifier()
+    head = keras.layers.Dense(1, activation=activation)
+    model = keras.Model(body.input, head(body.get_layer("avg_pool").output))
+    images = rng.integers(0, 256, size=(3, 30, 30, 3), dtype="uint8")
+    outputs = numpy(model(PREPROCESSING.as_layer()(images))).astype("float64")
+    positive = 1 / (1 + np.exp(-outputs)) if activation is None else outputs
+    expected = np.concatenate([1 - positive, positive], axis=1)
+    report = export_model(
+        model, tmp_path / "m", class_names=["cat", "dog"], signatures=("image", "tensor")
+    )
+    loaded = tf.saved_model.load(report.path)
+    answer = loaded.signatures["image"](images=tf.constant(images))
+    np.testing.assert_allclose(answer["scores"], expected, atol=1e-5)
+    assert answer["top_scores"].shape == (3, 2)
+    best = [["cat", "dog"][index] for index in expected.argmax(axis=1)]
+    assert [name.decode() for name in answer["top_names"][:, 0].numpy()] == best
+    assert (report.path / "labels.txt").read_text("utf-8") == "cat\ndog\n"
+
+
+def test_logits_become_sigmoids_by_choice_and_other_heads_are_refused(tmp_path, rng):
+    import tensorflow as tf
+
+    model = classifier(classifier_activation=None)
+    images = rng.integers(0, 256, size=(2, 30, 30, 3), dtype="uint8")
+    report = export_model(
+        model, tmp_path / "m", class_names=NAMES, signatures=("image",), scores="sigmoid"
+    )
+    logits = numpy(model(PREPROCESSING.as_layer()(images))).astype("float64")
+    answer = tf.saved_model.load(report.path).signatures["image"](images=tf.constant(images))
+    np.testing.assert_allclose(answer["scores"], 1 / (1 + np.exp(-logits)), atol=1e-5)
+    for activation in ("relu", "tanh"):
+        other = classifier(classifier_activation=activation)
+        with pytest.raises(ValueError, match=f"probabilities or logits: .*'{activation}'"):
+            export_model(other, tmp_path / "n", class_names=NAMES, signatures=("image",))
+
+
+def test_a_model_that_scales_its_images_itself_is_scaled_once(tmp_path, rng):
+    import tensorflow as tf
+
+    base, pixels = classifier(), keras.Input((16, 16, 3))  # the base carries ImageNet's
+    scaled = keras.layers.Normalization(mean=[120.0] * 3, variance=[3600.0] * 3)(pixels)
+    model = keras.Model(pixels, base(scaled))
+    report = export_model(model, tmp_path / "m", class_names=NAMES, signatures=("image", "tensor"))
+    images = rng.integers(0, 256, size=(2, 16, 16, 3), dtype="uint8")
+    around = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))  # resized to 20, cropped to 16
+    loaded = tf.saved_model.load(report.path)
+    answer = loaded.signatures["image"](images=tf.constant(around))
+    expected = model.predict(images.astype("float32"), verbose=0)
+    np.testing.assert_allclose(answer["scores"], expected, atol=1e-5)
+    written = Preprocessing.from_dict(json.loads((report.path / "preprocessing.json").read_text()))
+    assert written == Preprocessing(resize=20, crop=16, value_range=(0, 255))
 
 
 def test_grey_images_of_a_model_with_its_preprocessing_in_the_graph(tmp_path, photos):

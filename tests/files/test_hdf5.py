@@ -352,7 +352,6 @@ def patched(path, place, layout, *values):
         file.write(struct.pack(layout, *values))
 
 
-@pytest.mark.timeout(20)
 class TestForgedTables:
     """Each of these is an endless loop, or far too much memory, for a reader that believes it."""
 

@@ -52,9 +52,6 @@ def check_learnt(history):
     assert losses[-1] < 0.5 * losses[0]
 
 
-# Seconds of computing; but in each of the many small steps all threads wait for one another, which
-# takes a busy machine's time many times over.
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SPECS if BACKEND == "tensorflow" else ["C"])
 def test_arrays(name):
     model = compiled(SPECS[name])

@@ -21,6 +21,7 @@ from keras_resnets.layers import (
     ConvNorm,
     GatedBlock,
     OrderedBlock,
+    ResidualBlock,
     StackedBlock,
 )
 from keras_resnets.layers.folded_weights import folded_weights
@@ -164,6 +165,132 @@ def test_a_frozen_model_within_another_with_a_layer_that_has_learnt(rng):
     assert not normalizations(fused)
     learnt = {weight.path for weight in scale.weights}
     assert {weight.path for weight in fused.weights if not weight.trainable} == learnt
+
+
+def with_lora(model):
+    """Gives each convolution LoRA of rank 2, whose second factor would begin at 0: no change."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Conv2D):
+            layer.enable_lora(2, lora_alpha=3, b_initializer="ones")
+    return model
+
+
+@once
+@pytest.mark.parametrize("depth", [None, 1])
+def test_what_lora_has_added_is_folded(depth):
+    model = built(dataclasses.replace(BASIC, activation="elu"), include_top=False)
+    if depth:
+        model = with_blocks(model, StackedBlock, depth=depth)
+        randomize(model)
+    x = images(2, 16, 16, 3)
+    before = numpy(model(x))
+    fused = check(with_lora(model), x, 1e-4)
+    assert np.abs(numpy(model(x)) - before).max() > 0.1
+    assert not any("lora" in weight.path for weight in fused.weights)
+
+
+@once
+def test_a_classifier_in_8_bits_stays_as_it_is():
+    model = built(BASIC, classes=3, classifier_activation=None)
+    model.get_layer("predictions").quantize("int8")
+    fused = fuse_batch_norm(model)
+    features = images(4, 8)
+    of_model, of_fused = (numpy(each.get_layer("predictions")(features)) for each in (model, fused))
+    np.testing.assert_array_equal(of_fused, of_model)
+    assert fused.get_layer("predictions")._kernel.dtype == "int8"
+
+
+class Scaled(keras.layers.Wrapper):
+    """A wrapper of one's own, with an argument of its own."""
+
+    def __init__(self, layer, scale=1.0, **kwargs):
+        super().__init__(layer, **kwargs)
+        self.scale = scale
+
+    def call(self, x):
+        return self.scale * self.layer(x)
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+def video_model():
+    """A network, behind a layer that has learnt, looks at each frame of a video, and back again."""
+    scale = keras.layers.Normalization()
+    scale.adapt(np.random.default_rng(0).normal(3.0, 2.0, size=(8, 16, 16, 3)))
+    frame = keras.Input((16, 16, 3))
+    network = built(SPECS["A"], include_top=False, pooling="avg")
+    inner = keras.Model(frame, Scaled(network, 0.5)(scale(frame)), name="of_frames")
+    video = keras.Input((3, 16, 16, 3))
+    forward = keras.layers.TimeDistributed(inner)(video)
+    backward = keras.layers.TimeDistributed(inner)(keras.ops.flip(video, axis=1))
+    x = keras.layers.Concatenate()([forward, backward])
+    x = keras.layers.Bidirectional(keras.layers.GRU(2))(x)
+    return keras.Model(video, keras.layers.Dense(2)(x), name="video")
+
+
+@once
+def test_networks_within_wrappers_are_folded():
+    fused = check(video_model(), images(2, 3, 16, 16, 3))
+    assert not normalizations(fused)
+    wrappers = [each for each in fused.layers if isinstance(each, keras.layers.TimeDistributed)]
+    assert len(wrappers) == 2
+    assert wrappers[0].layer is wrappers[1].layer  # one network, as before
+
+
+@once
+def test_networks_within_wrappers_lose_their_shortcuts():
+    model = video_model()
+    twin = plain_twin(model)
+    blocks = [each for each in twin._flatten_layers() if isinstance(each, ResidualBlock)]
+    assert len(blocks) == 3
+    assert all(block.shortcut is None for block in blocks)
+    learnt, copied = (
+        [numpy(weight) for weight in each.weights if weight.name == "mean"]
+        for each in (model, twin)
+    )
+    np.testing.assert_array_equal(copied, learnt)
+    assert len(learnt) == 1
+
+
+class Holder(keras.layers.Layer):
+    """A layer of one's own that holds a network, which nobody else can replace."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.network = built(BASIC, include_top=False)
+
+    def call(self, x):
+        return self.network(x)
+
+
+@once
+@pytest.mark.parametrize("function", [fuse_batch_norm, plain_twin])
+def test_what_cannot_be_reached_is_refused_by_name(function):
+    x = keras.Input((16, 16, 3))
+    with pytest.raises(ValueError, match=r"cannot be replaced. Received: 'hidden', a Holder"):
+        function(keras.Model(x, Holder(name="hidden")(x)))
+
+
+@once
+@pytest.mark.parametrize(
+    "function",
+    [
+        keras_resnets.freeze_backbone,
+        keras_resnets.feature_extractor,
+        keras_resnets.model_spec,
+        lambda model: with_blocks(model, StackedBlock),
+        lambda model: keras_resnets.analysis.layer_responses(model, images(1, 16, 16, 3)),
+    ],
+)
+def test_what_needs_the_network_itself_names_the_wrapper(function):
+    x = keras.Input((2, 16, 16, 3))
+    wrapper = keras.layers.TimeDistributed(built(BASIC, include_top=False), name="frames")
+    with pytest.raises(ValueError, match="those within 'frames', a TimeDistributed, are not the"):
+        function(keras.Model(x, wrapper(x)))
 
 
 @once

@@ -113,13 +113,11 @@ def test_outputs_are_those_of_numpy(create, name, size, training):
 
 @requires_tensorflow
 @MODES
-@pytest.mark.parametrize(
-    ("name", "size"), [("resnet18", (64, 64)), *((name, (33, 47)) for name in SETTINGS)]
-)
-def test_gradients_are_those_of_numpy(create, name, size, training):
+@pytest.mark.parametrize("name", ["resnet20", "resnet18", "resnet50"])
+def test_gradients_are_those_of_numpy(create, name, training):
     model = create(name, policy="float64")
     network = numpy_network(model, name)
-    check_gradients(model, network, images(size, batch=2), training, tolerance=1e-6)
+    check_gradients(model, network, images((33, 47), batch=2), training, tolerance=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +126,6 @@ def test_gradients_are_those_of_numpy(create, name, size, training):
         ("resnet20", True),
         ("resnet18", False),
         ("resnet18", True),
-        ("resnet34", True),
     ],
 )
 def test_gradients_in_32_bits_are_those_of_numpy(create, name, training):
@@ -274,13 +271,12 @@ class TestKerasApplications:
 
     @requires_tensorflow
     @MODES
-    @pytest.mark.parametrize("size", [(64, 64), (65, 97)], ids=str)
-    def test_gradients(self, create, create_theirs, size, training):
+    def test_gradients(self, create, create_theirs, training):
         theirs, ours = (
             create_theirs(policy="float64"),
             create("resnet50_v1", policy="float64"),
         )
-        self.check_gradients(theirs, ours, images(size, batch=2), training, tolerance=1e-6)
+        self.check_gradients(theirs, ours, images((33, 47), batch=2), training, tolerance=1e-6)
 
     @pytest.mark.skipif(BACKEND == "tensorflow", reason="compared in 64 bits")
     def test_gradients_in_32_bits(self, create, create_theirs):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets.analysis import count_macs, count_parameters
+from keras_resnets.analysis import count_macs, count_parameters, explain
 from tests.backends import BACKEND
 from tests.facts import (
     CIFAR,
@@ -26,7 +26,7 @@ from tests.gradients import value_and_gradients
 from tests.layer_checks import numpy
 from tests.models.once import once
 
-# Deep networks tell no more about a backend than shallow ones.
+# One of each block, stem and kind. Deep networks tell no more about a backend than shallow ones.
 EVERYWHERE = ["resnet18", "plainnet50", "resnet20", "plainnet20"]
 
 
@@ -43,6 +43,14 @@ def small(network):
     if name in CIFAR_NAMES:
         return model
     return keras_resnets.create_model(name, input_shape=(64, 64, 3))
+
+
+# Where the factories' defaults are not the paper's choice.
+DEVIATIONS = {
+    "resnet18": ["shortcut"],
+    **{name: ["stride of a bottleneck"] for name in ("resnet50", "resnet101", "resnet152")},
+    "plainnet50": ["depth and width", "stride of a bottleneck"],
+}
 
 
 def default_shortcut(name):
@@ -158,7 +166,7 @@ def test_costs_with_the_stride_on_the_first_convolution(name):
 
 @once
 @pytest.mark.parametrize("shortcut", ["B", "C"])
-@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
+@pytest.mark.parametrize("depth", [20, 32])  # the others by arithmetic, in test_spec_cost
 def test_costs_of_other_shortcuts_on_cifar(depth, shortcut):
     model = keras_resnets.create_model(f"resnet{depth}", shortcut=shortcut)
     check_cifar_cost(model, depth, shortcut)
@@ -166,7 +174,7 @@ def test_costs_of_other_shortcuts_on_cifar(depth, shortcut):
 
 
 @once
-@pytest.mark.slow
+@pytest.mark.soak  # its cost is checked by arithmetic, too
 def test_resnet1202():
     model = keras_resnets.ResNet1202()
     check_cifar_cost(model, 1202, "A")
@@ -177,6 +185,13 @@ def test_resnet1202():
 def test_only_these_blocks_project(network):
     name, model = network
     check_projections(model, projecting_blocks(name, default_shortcut(name)))
+
+
+@once
+def test_deviations_from_the_paper(network):
+    name, model = network
+    found = [deviation.what for deviation in explain(model).deviations]
+    assert found == DEVIATIONS.get(name, [])
 
 
 def test_depth_counts_the_layers_with_weights(network):
@@ -304,6 +319,8 @@ def test_a_saved_model_gives_the_same_outputs(small, tmp_path):
 
 
 def test_a_clone_takes_saved_weights(small, tmp_path):
+    if small.name not in EVERYWHERE:
+        pytest.skip("made of the same blocks, and slow to build once more")
     keras.utils.set_random_seed(1)
     clone = keras.models.clone_model(small)
     for layer, twin in zip(small.layers[1:], clone.layers[1:], strict=True):

@@ -103,8 +103,95 @@ def test_without_top(tmp_path):
             SPEC, include_top=False, pooling=pooling, weights=tmp_path / "net.weights.h5"
         )
         assert_same(other, model)
-    with pytest.raises(ValueError, match=r"first layer that differs is 'predictions'"):
-        build_model(SPEC, weights=tmp_path / "net.weights.h5")
+
+
+NAMES = ["net.weights.h5", "net.keras"]
+HEAD = ("predictions/kernel", "predictions/bias")
+
+
+def build_with_note(note, **arguments):
+    """Builds a model that must warn of one thing, and returns its weights by their paths."""
+    with pytest.warns(UserWarning, match=note) as caught:
+        model = build_model(SPEC, name="new", **{"input_shape": SHAPE, **arguments})
+    assert [str(each.message) for each in caught] == [f"new: {note}."]
+    assert caught[0].filename == __file__
+    return {weight.path: numpy(weight) for weight in model.weights}
+
+
+@once
+@pytest.mark.parametrize("name", NAMES)
+def test_with_other_classes_the_head_begins_anew(saved, name):
+    model, folder = saved
+    note = "the classifier of 5 classes begins anew, for the file has 2"
+    weights = build_with_note(note, classes=5, weights=folder / name)
+    kernel, bias = (weights.pop(path) for path in HEAD)
+    assert kernel.shape == (8, 5)
+    assert kernel.std() > 0.1  # drawn, with a deviation of √(2 / 13) = 0.39
+    assert (bias == 0).all()
+    for path, value in weights.items():
+        [expected] = [numpy(weight) for weight in model.weights if weight.path == path]
+        np.testing.assert_array_equal(value, expected)
+
+
+@once
+@pytest.mark.parametrize("name", NAMES)
+def test_a_head_may_be_left_off_and_added(saved, name, tmp_path):
+    model, folder = saved
+    backbone = build_model(SPEC, include_top=False, weights=folder / name)
+    of_backbone = [weight for weight in model.weights if weight.path not in HEAD]
+    for weight, expected in zip(backbone.weights, of_backbone, strict=True):
+        np.testing.assert_array_equal(numpy(weight), numpy(expected))
+    (backbone.save if name.endswith(".keras") else backbone.save_weights)(tmp_path / name)
+    note = "the classifier of 2 classes begins anew, for the file has none"
+    weights = build_with_note(note, classes=2, weights=tmp_path / name)
+    for expected in of_backbone:
+        np.testing.assert_array_equal(weights[expected.path], numpy(expected))
+
+
+@once
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("channels", [1, 4])
+def test_with_other_channels_the_stem_is_adapted(saved, name, channels):
+    model, folder = saved
+    keras_resnets.set_preprocessing(model, keras_resnets.Preprocessing.imagenet(10, 8))
+    model.save(folder / "net.keras")
+    note = f"the stem's kernel was adapted from 3 to {channels} channels"
+    arguments = {"input_shape": (8, 8, channels), "classes": 2, "weights": folder / name}
+    weights = build_with_note(note, **arguments)
+    red, green, blue = np.moveaxis(numpy(model.get_layer("stem_conv").conv.kernel), 2, 0)
+    expected = [red + green + blue] if channels == 1 else np.array([red, green, blue, red]) * 0.75
+    kernel = np.moveaxis(weights.pop("stem_conv/conv/kernel"), 2, 0)
+    np.testing.assert_allclose(kernel, expected, atol=1e-6)
+    for path, value in weights.items():
+        [of_file] = [numpy(weight) for weight in model.weights if weight.path == path]
+        np.testing.assert_array_equal(value, of_file)
+    with pytest.warns(UserWarning, match=note):
+        other = build_model(SPEC, **arguments)
+    assert keras_resnets.model_preprocessing(other) is None
+
+
+@once
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("predictions/bias", np.nan, "the layer 'predictions' holds NaN or infinity; in all, 1 "),
+        ("stem_conv/conv/kernel", np.inf, "the layer 'stem_conv/conv' holds NaN or infinity"),
+        (
+            "stage2_block1/conv1/norm/moving_variance",
+            -1.0,
+            "the layer 'stage2_block1/conv1/norm' holds a negative variance",
+        ),
+    ],
+)
+def test_numbers_that_are_not_sound_are_refused(saved, name, path, value, message):
+    model, folder = saved
+    [weight] = [weight for weight in model.weights if weight.path == path]
+    weight.assign(np.full(weight.shape, value))
+    (model.save if name.endswith(".keras") else model.save_weights)(folder / name)
+    with pytest.raises(WeightsFileError, match=rf"{message}.*Received: weights=") as raised:
+        build_model(SPEC, input_shape=SHAPE, classes=2, weights=folder / name)
+    assert "array is not" in str(raised.value)
 
 
 @once

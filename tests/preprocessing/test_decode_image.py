@@ -1,5 +1,6 @@
 """Image files of every kind become the same pixels."""
 
+import os
 import sys
 
 import numpy as np
@@ -74,6 +75,14 @@ def test_what_cannot_be_read_is_named(pixels, tmp_path):
             decode_image(tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r"none\.png"):
         decode_image(tmp_path / "none.png")
+
+
+def test_a_pipe_a_device_and_a_folder_are_refused_before_they_are_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe.jpg", tmp_path / "zero.jpg", tmp_path):
+        with pytest.raises(ValueError, match=rf"must be a regular one.*{path.name}"):
+            decode_image(path)
 
 
 def test_an_image_that_unpacks_to_a_flood_is_refused(tmp_path, monkeypatch):

@@ -179,3 +179,32 @@ def test_images_that_were_preprocessed_before_are_refused(value, message):
 def test_what_is_no_preprocessing_is_refused():
     with pytest.raises(TypeError, match="must be a Preprocessing"):
         ImagePreprocessing("torch")
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        Preprocessing.imagenet(36, 32),
+        Preprocessing.imagenet_caffe(36, 32, "bicubic"),
+        Preprocessing(resize=(36, 32), crop=(20, 30)),
+        Preprocessing(crop=20),
+    ],
+    ids=["bilinear", "bicubic", "stretched", "cropped"],
+)
+@pytest.mark.parametrize("size", [(40, 50), (None, None)])
+def test_within_tf_data_on_any_backend(preprocessing, size, rng):
+    tf = pytest.importorskip("tensorflow")
+    images = rng.integers(0, 256, size=(2, 40, 50, 3), dtype="uint8")
+    dataset = tf.data.Dataset.from_generator(
+        lambda: [images], output_signature=tf.TensorSpec((2, *size, 3), "uint8")
+    )
+    layer = preprocessing.as_layer()
+    [outputs] = dataset.map(layer)
+    expected = run(preprocessing, images)
+    assert outputs.shape == expected.shape
+    # Two backends' kernels differ in the last bits, so that a value at a half is rounded up by the
+    # one and down by the other: one grey level, of few pixels.
+    levels = np.abs(outputs.numpy() - expected) * np.array(preprocessing.std) * 255
+    levels /= preprocessing.value_range[1]
+    assert levels.max() < 1.001
+    assert (levels > 0.001).mean() < 0.005

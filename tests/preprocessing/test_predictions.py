@@ -83,7 +83,8 @@ def test_names_without_an_order_are_refused(names):
         ({"preds": np.eye(2, dtype=complex), "top": 1, "class_names": "ab"}, "dtype=complex"),
         ({"preds": np.array([["x", "y"]]), "top": 1, "class_names": "ab"}, "preds.dtype=<U1"),
         ({"preds": np.zeros((1, 1000)), "top": 0}, "`top` must be a positive"),
-        ({"preds": np.zeros((1, 2)), "top": 3, "class_names": "ab"}, "at most 2"),
+        ({"preds": np.zeros((1, 5)), "class_names": "ab"}, "for each of the 5 classes.* 2 names"),
+        ({"preds": np.full((1, 1), 2.0), "class_names": "ab"}, "of one unit must be prob.*2 to 2"),
     ],
 )
 def test_errors(arguments, message):

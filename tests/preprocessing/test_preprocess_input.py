@@ -6,7 +6,6 @@ import pytest
 
 import keras_resnets
 from keras_resnets import Preprocessing, preprocess_input, set_preprocessing
-from tests.backends import requires_tensorflow
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def test_symbolic_tensors_make_a_graph(images):
 def test_a_model_or_a_preprocessing_is_a_mode(images):
     spec = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
     model = keras_resnets.build_model(spec, include_top=False)
-    with pytest.raises(ValueError, match="does not say what it eats"):
+    with pytest.raises(ValueError, match="must note how its images are prepared: give it"):
         preprocess_input(images, model)
     set_preprocessing(model, Preprocessing.imagenet())
     np.testing.assert_array_equal(
@@ -70,9 +69,9 @@ def test_a_model_that_preprocesses_itself_is_not_fed_twice(images):
     spec = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
     pixels = Preprocessing.imagenet().as_layer()(inputs)
     model = keras_resnets.build_model(spec, include_top=False, input_tensor=pixels)
-    set_preprocessing(model, Preprocessing.imagenet())
-    with pytest.raises(ValueError, match="takes images as they are"):
-        preprocess_input(images, model)
+    np.testing.assert_array_equal(preprocess_input(images, model), images.astype("float32"))
+    with pytest.raises(ValueError, match="scales its images itself"):
+        set_preprocessing(model, Preprocessing.imagenet())
 
 
 @pytest.mark.parametrize(
@@ -100,13 +99,23 @@ def test_tensors_that_were_preprocessed_before_are_refused(dtype):
             preprocess_input(tensor, "caffe")
 
 
-@requires_tensorflow
 def test_the_values_of_a_graph_are_not_known():
-    import tensorflow as tf
-
+    tf = pytest.importorskip("tensorflow")
     dataset = tf.data.Dataset.from_tensors(np.full((4, 4, 3), 0.5))
     [outputs] = dataset.map(lambda x: preprocess_input(x, "tf"))
     np.testing.assert_allclose(outputs, 0.5 / 127.5 - 1)
+
+
+@pytest.mark.parametrize("mode", ["caffe", "tf", "torch"])
+def test_within_tf_data_on_any_backend(images, mode):
+    tf = pytest.importorskip("tensorflow")
+    [outputs] = tf.data.Dataset.from_tensors(images).map(lambda x: preprocess_input(x, mode))
+    np.testing.assert_allclose(outputs, preprocess_input(images, mode), rtol=1e-6, atol=1e-6)
+
+
+def test_without_a_mode_the_error_says_what_to_pass(images):
+    with pytest.raises(ValueError, match="the model itself, a `Preprocessing`, or 'caffe'"):
+        preprocess_input(images)
 
 
 def test_black_images_and_none_at_all_are_no_mistake():

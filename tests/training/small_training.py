@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from training.__main__ import main
+from training.__main__ import import_tensorflow, main
 
 
 def use_small_resnet20():
@@ -32,6 +32,7 @@ def rest_after_saves(seconds):
 
 
 if __name__ == "__main__":
+    import_tensorflow()
     import tensorflow as tf
 
     use_small_resnet20()

@@ -10,6 +10,7 @@ tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tomli_w")
 
 from keras_resnets.layers import BatchNormalization  # noqa: E402
+from tests.backends import skip_without_16_bits  # noqa: E402
 from training.benchmark import input_pipeline, keras_step, matmul, trainer_step  # noqa: E402
 from training.benchmark.contenders import contenders_for  # noqa: E402
 from training.benchmark.examples import random_examples  # noqa: E402
@@ -137,6 +138,8 @@ def test_on_jax_a_step_learns():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_product_is_that_of_its_matrices(precision):
+    if precision == "bfloat16":
+        skip_without_16_bits()
     setting = dataclasses.replace(TINY, precision=precision, options={"side": 16})
     job = matmul.make_job(setting)
     assert job.facts["operations"] == 2 * 16**3
@@ -155,13 +158,15 @@ def test_images_from_memory_are_normalized_batches(name):
     job.after()
 
 
-@pytest.mark.parametrize("name", ["photos-ours", "photos-plain", "photos-decode"])
+@pytest.mark.parametrize(
+    "name", ["photos-ours", "photos-plain", "photos-decode", "photos-decode-fast"]
+)
 def test_photographs_are_read(name, shared_data):
     setting = dataclasses.replace(TINY, photos=str(shared_data / "photos"))
     job = input_pipeline.make_job(setting_of(name, setting))
     job.before()
     value = job.take(1)
-    assert 0 <= value <= 255 if name == "photos-decode" else -2.5 < value < 2.7
+    assert 0 <= value <= 255 if "decode" in name else -2.5 < value < 2.7
     job.after()
 
 

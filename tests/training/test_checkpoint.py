@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 
@@ -178,20 +179,185 @@ def test_a_checkpoint_of_another_model_is_refused_and_nothing_assigned(tmp_path)
     assert float(np.max(other["model/0000/kernel"])) == 0.0
 
 
+FACTS = {
+    "state": {"step": 20, "best_accuracy": 0.875, "seconds": 12.5},
+    "environment": {"versions": {"keras": "3.15.1"}, "devices": ["/device:CPU:0"], "cores": 2},
+    "data": ["digits/train/0a1b", None],
+}
+
+
+def bytes_changed(content, rng):
+    """Returns contents with a bit flipped, a byte replaced, added or taken out, or cut off."""
+    place = int(rng.integers(len(content)))
+    before, byte, after = content[:place], content[place], content[place + 1 :]
+    digit = int(rng.choice([*b'0123456789"{}[],:. eE-tn\\']))
+    return [
+        before + bytes([byte ^ 1 << int(rng.integers(8))]) + after,
+        before + bytes([digit]) + after,
+        before + bytes([digit, byte]) + after,
+        before + after,
+        before,
+    ][int(rng.integers(5))]
+
+
+def values_changed(text, rng):
+    """Returns a description in which a value, at any depth, is another one or has another name."""
+    description = json.loads(text)
+    place, inner = None, description
+    while isinstance(inner, dict | list) and inner:
+        keys = [*inner] if isinstance(inner, dict) else [*range(len(inner))]
+        place = inner, keys[int(rng.integers(len(keys)))]
+        inner = inner[place[1]]
+        if rng.random() < 0.3:
+            break
+    within, key = place
+    others = [None, True, 21, 20.0, -1, "20", "", [], {}, [inner], {"step": inner}, 1e300]
+    if isinstance(within, dict) and rng.random() < 0.3:
+        within[f"{key}x"] = within.pop(key)
+    else:
+        within[key] = others[int(rng.integers(len(others)))]
+    return json.dumps(description).encode()
+
+
+def test_a_change_to_any_byte_is_refused_or_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    path = save_checkpoint(tmp_path, 20, variables(1.5), FACTS)
+    arrays, description = path / checkpoints.ARRAYS, path / checkpoints.DESCRIPTION
+    rng, refused = np.random.default_rng(0), 0
+    whole = load_checkpoint(path)
+    for number in range(600):
+        changed, change = (
+            (description, bytes_changed),
+            (description, values_changed),
+            (arrays, bytes_changed),
+        )[number % 3]
+        content = changed.read_bytes()
+        changed.write_bytes(change(content, rng))
+        try:
+            found = load_checkpoint(path)
+        except DamagedCheckpoint:
+            refused += 1
+        else:
+            assert repr((found.step, found.facts)) == repr((whole.step, whole.facts))
+            assert found.arrays.keys() == whole.arrays.keys()
+            for name, array in whole.arrays.items():
+                assert found.arrays[name].tobytes() == array.tobytes()
+        changed.write_bytes(content)
+    assert refused > 500  # what is left were white space, other escapes, and the same values
+    assert load_checkpoint(path).step == 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "null",
+            "[]",
+            "20",
+            '"step"',
+            "[" * 100_000,
+            '{"a":' * 100_000,
+            "\ufffe",
+            "1" * 10_000,
+        ),
+        '{"step": 20, "sha256": null, "facts": {}}',
+        '{"step": 20, "sha256": [], "facts": NaN}',
+    ],
+)
+def test_a_description_of_any_other_form_is_damaged(tmp_path, text):
+    path = save_checkpoint(tmp_path, 20, variables(), {})
+    (path / checkpoints.DESCRIPTION).write_text(text)
+    with pytest.raises(DamagedCheckpoint, match="step-00000020"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_under_another_step_s_name_is_damaged(tmp_path):
+    path = save_checkpoint(tmp_path, 20, variables(), {})
+    for name in ("step-00000021", "step-20", "step-abc"):
+        path = path.rename(tmp_path / name)
+        with pytest.raises(DamagedCheckpoint, match=r"`step` is 20, and its folder's name says"):
+            load_checkpoint(path)
+
+
+def as_once_written(path):
+    """Gives a checkpoint the hash over its arrays alone that older versions wrote."""
+    description = json.loads((path / checkpoints.DESCRIPTION).read_text())
+    description["sha256"] = hashlib.sha256((path / checkpoints.ARRAYS).read_bytes()).hexdigest()
+    (path / checkpoints.DESCRIPTION).write_text(json.dumps(description))
+
+
+def test_a_checkpoint_with_the_hash_of_an_older_version_is_read(tmp_path):
+    path = save_checkpoint(tmp_path, 20, variables(1.5), FACTS)
+    as_once_written(path)
+    found = load_checkpoint(path)
+    assert (found.step, found.facts) == (20, FACTS)
+    content = (path / checkpoints.ARRAYS).read_bytes()
+    (path / checkpoints.ARRAYS).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(DamagedCheckpoint, match="SHA-256"):
+        load_checkpoint(path)
+
+
+def test_one_whose_facts_are_refused_is_passed_over(tmp_path):
+    for step in (10, 20):
+        save_checkpoint(tmp_path, step, variables(), {"best": step})
+
+    def check(checkpoint):
+        if checkpoint.facts["best"] > 10:
+            raise ValueError("`best` is too good")
+
+    found, (message,) = latest_checkpoint(tmp_path, check)
+    assert found.step == 10
+    assert "step-00000020 is damaged: `best` is too good" in message
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+@pytest.mark.parametrize(
+    ("name", "is_seen"),
+    [
+        *(("step-00000099", True), ("step-00000099.replaced", True), ("step-123456789", True)),
+        *(("step-00000002.writing", False), ("step-00000001.replaced", False)),
+        *(("step-abc", False), ("step-99", False), ("step-000000099", False), ("notes", False)),
+        ("step-00000099.old", False),
+    ],
+)
+def test_what_else_is_named_like_a_checkpoint(tmp_path, name, is_seen, is_file):
+    """One by a checkpoint's name is damaged; what has another name is nobody's but the user's."""
+    save_checkpoint(tmp_path, 1, variables(1.0), {})
+    other = tmp_path / name
+    if is_file:
+        other.write_text("a text")
+    else:
+        other.mkdir()
+        (other / "notes.txt").write_text("a text")
+    found, messages = latest_checkpoint(tmp_path)
+    assert found.step == 1
+    assert [name in message for message in messages] == [True] * is_seen
+    save_checkpoint(tmp_path, 2, variables(2.0), {})
+    save_checkpoint(tmp_path, 99, variables(99.0), {})
+    found, messages = latest_checkpoint(tmp_path)
+    assert (found.step, messages) == (99, [])
+    is_ours = is_seen or name.endswith((".writing", ".replaced"))
+    kept = {"step-00000002", "step-00000099"} | (set() if is_ours else {name})
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_a_run_folder_that_is_gone_is_not_made_anew(tmp_path):
+    with pytest.raises(OSError, match="checkpoint of step 1 could not be written: No such file"):
+        save_checkpoint(tmp_path / "run" / "checkpoints", 1, variables(), {})
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_arrays_that_need_pickle_are_refused(tmp_path):
     path = save_checkpoint(tmp_path, 1, variables(), {})
     with open(path / checkpoints.ARRAYS, "wb") as file:
         np.savez(file, evil=np.array([object()], dtype=object))
-    description = json.loads((path / checkpoints.DESCRIPTION).read_text())
-    description["sha256"] = checkpoints._sha256(path / checkpoints.ARRAYS)
-    (path / checkpoints.DESCRIPTION).write_text(json.dumps(description))
+    as_once_written(path)
     with pytest.raises(DamagedCheckpoint):
         load_checkpoint(path)
 
 
 def test_the_hash_of_weights_is_that_of_their_bytes():
-    import hashlib
-
     weights = [keras.Variable([[1.0, 2.0]]), keras.Variable([3.0])]
     bytes_in_order = np.array([1.0, 2.0, 3.0], "float32").tobytes()
     assert weights_sha256(weights) == hashlib.sha256(bytes_in_order).hexdigest()

@@ -39,7 +39,7 @@ def test_the_residual_network_reads_digits(finished_demo):
     assert summary["plain_test_accuracy"] >= 0.90
     assert summary["parity_max_abs"] <= 1e-5
     assert summary["saved_model"] == str(output / "saved_model")
-    assert 0 < summary["seconds"] < 3600
+    assert summary["seconds"] > 0
 
 
 @pytest.mark.slow

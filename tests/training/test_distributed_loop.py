@@ -8,19 +8,20 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from tests.backends import skip_without_16_bits
 from tests.subprocesses import run_module
 from tests.training.workers import finish_workers, start_processes, start_workers
 
 MODULE = "tests.training.distributed_training"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory):
     """What one device, and two logical ones, made of the same batches."""
     folder = tmp_path_factory.mktemp("archives")
-    return folder, run_module(MODULE, str(folder), "one-device", "mirrored", timeout=500)
+    return folder, run_module(MODULE, str(folder), "one-device", "mirrored")
 
 
 def variables_of(folder, name):
@@ -28,9 +29,10 @@ def variables_of(folder, name):
         return [archive[key] for key in archive.files]
 
 
-def assert_equal_variables(ones, others, tolerance):
-    for one, other in zip(ones, others, strict=True):
-        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+def assert_equal_variables(ones, others, moved, tolerance):
+    """Compares how far they are apart with how far they moved, all together."""
+    squares = sum(np.square(a - b).sum() for a, b in zip(ones, others, strict=True))
+    assert np.sqrt(squares) < tolerance * moved
 
 
 def assert_equal_facts(one, two, loss_tolerance):
@@ -43,22 +45,37 @@ def assert_equal_facts(one, two, loss_tolerance):
     assert two["apart"] == 0.0
 
 
-# 2⁻⁸ and 2⁻¹¹ are what 16-bit floats round by; the kernel of one device rounds elsewhere.
+# Half a batch runs through other kernels than a whole one, which round elsewhere. A gradient has
+# been rounded some 24 times, in 12 operations forwards and backwards; in 5 steps 120 times.
+# Independent, they would add up to 11 units of rounding; but where a sum is near 0, ReLU's
+# gradient turns a rounding into a jump. Without averaged gradients or synchronized norms, the two
+# would be apart by a fifth of how far all has moved, or more.
+ROUNDINGS = 100
+
+
 @pytest.mark.parametrize(
-    ("case", "tolerance"),
-    [("whole", 1e-5), ("in parts", 1e-5), ("bfloat16", 2e-2), ("float16", 5e-3)],
+    ("case", "unit"),
+    [("whole", 2**-24), ("in parts", 2**-24), ("bfloat16", 2**-8), ("float16", 2**-11)],
 )
-def test_two_devices_with_synchronized_norms_do_what_one_does(one_process, case, tolerance):
+def test_two_devices_with_synchronized_norms_do_what_one_does(one_process, case, unit):
     folder, facts = one_process
+    if unit > 2**-24:
+        skip_without_16_bits()
     one, two = f"one-device-{case}", f"mirrored-{case}"
-    assert_equal_facts(facts[one], facts[two], tolerance)
-    if tolerance == 1e-5:
+    assert_equal_facts(facts[one], facts[two], ROUNDINGS * unit)
+    if unit == 2**-24:
         assert facts[one]["correct"] == facts[two]["correct"]
-    assert_equal_variables(variables_of(folder, one), variables_of(folder, two), tolerance)
+    assert_equal_variables(
+        variables_of(folder, one),
+        variables_of(folder, two),
+        facts[one]["moved"],
+        ROUNDINGS * unit,
+    )
 
 
 @pytest.mark.parametrize("strategy", ["one-device", "mirrored"])
 def test_an_overflow_on_one_replica_leaves_the_step_out_on_all(one_process, strategy):
+    skip_without_16_bits()
     _, facts = one_process
     float16 = facts[f"{strategy}-float16"]
     assert not float16["second_step_changed"]
@@ -87,7 +104,8 @@ def test_replicas_can_be_compiled(one_process):
     folder, facts = one_process
     assert_equal_facts(facts["mirrored-local"], facts["mirrored-compiled"], 1e-5)
     local = variables_of(folder, "mirrored-local")
-    assert_equal_variables(local, variables_of(folder, "mirrored-compiled"), 1e-4)
+    compiled = variables_of(folder, "mirrored-compiled")
+    assert_equal_variables(local, compiled, facts["mirrored-local"]["moved"], ROUNDINGS * 2**-24)
 
 
 @pytest.mark.parametrize("cluster", ["tf-config", pytest.param("slurm", marks=pytest.mark.soak)])
@@ -116,4 +134,5 @@ def test_two_workers_with_synchronized_norms_do_what_one_device_does(
         assert_equal_facts(facts["one-device-whole"], worker, 1e-5)
         assert worker["correct"] == facts["one-device-whole"]["correct"]
         one = variables_of(folder, "one-device-whole")
-        assert_equal_variables(one, variables_of(each, "multi-worker-whole"), 1e-5)
+        two = variables_of(each, "multi-worker-whole")
+        assert_equal_variables(one, two, facts["one-device-whole"]["moved"], ROUNDINGS * 2**-24)

@@ -21,7 +21,7 @@ FLAGS = [
     *("--optimizer.learning-rate", "0.01", "--model.sync-batch-norm", "--ema", "0.9"),
 ]
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.soak
 
 
 def arguments(run_dir, *flags):
@@ -33,7 +33,7 @@ def start_two(run_dir, *flags):
 
 
 def finish_two(run_dir, *flags):
-    return finish_workers(start_two(run_dir, *flags), timeout=600)
+    return finish_workers(start_two(run_dir, *flags))
 
 
 def result_of(run_dir):
@@ -56,22 +56,18 @@ def assert_same_run(one_dir, other_dir):
     assert one["test_loss"] == pytest.approx(other["test_loss"], rel=1e-4)
 
 
-def wait_for_step(run_dir, step, timeout=300):
-    deadline = time.monotonic() + timeout
+def wait_for_step(run_dir, step):
     while not any(
         int(path.name.removeprefix("step-")) >= step
         for path in (run_dir / "checkpoints").glob("step-*[0-9]")
     ):
-        assert time.monotonic() < deadline, f"no checkpoint of step {step}"
         time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("one") / "run"
-    [(status, _, errors)] = finish_workers(
-        start_processes([arguments(run_dir)], [{}], MODULE), timeout=600
-    )
+    [(status, _, errors)] = finish_workers(start_processes([arguments(run_dir)], [{}], MODULE))
     assert status == 0, errors
     return run_dir
 
@@ -85,7 +81,7 @@ def two_workers(tmp_path_factory):
 def test_two_devices_do_the_run_of_one(one_device, tmp_path):
     flags = arguments(tmp_path / "run", "--strategy", "mirrored", "--steps-per-call", "3")
     [(status, _, errors)] = finish_workers(
-        start_processes([flags], [{"LOGICAL_CPUS": "2"}], MODULE), timeout=600
+        start_processes([flags], [{"LOGICAL_CPUS": "2"}], MODULE)
     )
     assert status == 0, errors
     assert_same_run(one_device, tmp_path / "run")
@@ -118,9 +114,7 @@ def test_workers_that_are_stopped_or_killed_go_on_to_the_same_bits(
     processes = start_two(run_dir)
     wait_for_step(run_dir, 12)
     processes[1].kill()
-    killed = time.monotonic()
-    _, errors = processes[0].communicate(timeout=90)
-    assert time.monotonic() - killed < 90
+    _, errors = processes[0].communicate()
     assert processes[0].returncode == 1
     assert errors.splitlines()[-1].startswith("error: Another worker is gone")
     assert "Traceback" not in errors

@@ -3,9 +3,13 @@
 import contextlib
 import dataclasses
 import errno
+import functools
+import io
 import json
 import os
+import re
 import resource
+import shutil
 import signal
 
 import keras
@@ -21,9 +25,11 @@ from tests.training.pretended_learner import (
     PretendedLearner,
     pretend,  # noqa: F401
 )
+from tests.training.test_checkpoint import as_once_written
 from training.checkpoint import latest_checkpoint
 from training.recipe import Data
 from training.run import run
+from training.run_directory import MEASURED, MetricsFile
 from training.state import Diverged, State
 
 pytestmark = pytest.mark.usefixtures("pretend")
@@ -56,6 +62,21 @@ def whole(tmp_path):
     """What comes of a run that nobody interrupted."""
     assert train(tmp_path / "whole") == 0
     return outcome(tmp_path / "whole")
+
+
+@pytest.fixture
+def stopped(tmp_path, monkeypatch):
+    """The folder of a run that was stopped at step 4, after its evaluation at step 3."""
+    folder = tmp_path / "run"
+
+    def at(what, step):
+        if (what, step) == ("train", 4):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretendedLearner, "at", staticmethod(at))
+        assert train(folder) == 143
+    return folder
 
 
 def test_an_uninterrupted_run_is_what_the_arithmetic_says(whole):
@@ -137,7 +158,147 @@ def test_asked_to_stop_at_any_moment(whole, tmp_path, monkeypatch, number):
         assert outcome(folder) == whole, moment
     # At the start, in a step, and in an evaluation of two batches; in the second one of the last
     # evaluation, with all done, it comes too late.
-    assert moment == 1 + 7 + 3 * 2 + 2
+    assert moment == 1 + 7 + 3 * 2
+
+
+def moved(folder):
+    folder.rename(folder.with_name("moved"))
+
+
+def replaced_by_another_run(folder):
+    moved(folder)
+    folder.mkdir()
+    (folder / "run.lock").touch()
+
+
+@pytest.mark.parametrize("change", [shutil.rmtree, moved, replaced_by_another_run])
+# While it starts, before a save, while it measures, and while it measures for the last time.
+@pytest.mark.parametrize(
+    "moment", [("start", 0), ("train", 1), ("train", 5), ("evaluate", 6), ("evaluate", 7)]
+)
+def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, monkeypatch, change, moment):
+    folder, seen = tmp_path / "run", []
+
+    def at(*what):
+        if what == moment and what not in seen:
+            change(folder)
+        seen.append(what)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretendedLearner, "at", staticmethod(at))
+        with pytest.raises(FileNotFoundError, match=r"must stay where it is.* Received: run_dir="):
+            train(folder)
+    assert seen[-1][1] <= moment[1] + 1  # it ended before the next save
+    if change is replaced_by_another_run:
+        assert [path.name for path in folder.iterdir()] == ["run.lock"]
+    else:
+        assert not folder.exists()
+    if change is moved:
+        assert train(tmp_path / "moved") == 0
+        assert outcome(tmp_path / "moved") == whole
+
+
+@pytest.mark.parametrize("name", ["[bold]x", "a[/b]", "[", ":cat:", "\\[red]", "{}"])
+def test_a_path_is_printed_as_it_is(tmp_path, name):
+    folder = tmp_path / name / "run"
+    for words in ("Test accuracy", "This run is complete"):
+        console = Console(file=io.StringIO(), force_terminal=True, width=500, color_system=None)
+        assert run(RECIPE, folder, strategy_name="one-device", console=console) == 0
+        (line,) = [line for line in console.file.getvalue().splitlines() if words in line]
+        assert f"{folder / 'result.json'}" in line
+
+
+def test_a_run_with_checkpoints_of_an_older_version_is_resumed(whole, stopped):
+    for path in (stopped / "checkpoints").iterdir():
+        as_once_written(path)
+    assert train(stopped) == 0
+    assert outcome(stopped) == whole
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        *((("facts", "state", "step"), value) for value in (3, 5, "4", 4.0, None)),
+        *((("facts", "state", "evaluated"), value) for value in (5, -1, True)),
+        *((("facts", "state", "best_accuracy"), value) for value in (1.5, None, 1e999)),
+        *((("facts", "state", "correct"), value) for value in (0.5, [1])),
+        *((("facts", "state", "extra"), 1), (("facts", "state"), None), (("facts",), None)),
+        *((("facts", name), 3) for name in ("environment", "environment_changes", "data")),
+        *((("facts", "environment_changes"), [3]), (("step",), 3), (("step",), True)),
+    ],
+    ids=str,
+)
+def test_a_state_that_cannot_be_is_passed_over_by_name(whole, stopped, where, value):
+    """In a checkpoint of an older version, whose hash says nothing about it."""
+    path = stopped / "checkpoints" / "step-00000004"
+    as_once_written(path)
+    description = json.loads((path / "checkpoint.json").read_text())
+    *parents, name = where
+    functools.reduce(dict.__getitem__, parents, description)[name] = value
+    (path / "checkpoint.json").write_text(json.dumps(description))
+    console = Console(file=io.StringIO(), width=500)
+    assert run(RECIPE, stopped, strategy_name="one-device", console=console) == 0
+    warning, going_on, *_ = console.file.getvalue().splitlines()
+    assert warning.startswith(f"warning: skipped: The checkpoint {path} is damaged: ")
+    assert going_on.startswith("Going on at step 3 of 7")
+    assert outcome(stopped) == whole
+
+
+@pytest.mark.parametrize(("step", "saved"), [(3, 2), (6, 4), (7, 6)])
+def test_outputs_that_are_not_finite_are_a_divergence_and_get_into_no_file(
+    whole, tmp_path, monkeypatch, step, saved
+):
+    folder = tmp_path / "run"
+
+    def at(what, now):
+        if (what, now) == ("evaluate", step):
+            raise Diverged("the model's outputs are not finite numbers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretendedLearner, "at", staticmethod(at))
+        for _ in range(2):
+            with pytest.raises(
+                Diverged,
+                match=f"^Step {step} of 7: the model's outputs.*The checkpoint of step {saved} st",
+            ):
+                train(folder)
+            lines = (folder / "metrics.jsonl").read_text().splitlines()
+            assert all(json.loads(line)["step"] < step for line in lines)
+            assert latest_checkpoint(folder / "checkpoints")[0].step == saved
+            assert not (folder / "model.keras").exists()
+    assert train(folder) == 0
+    assert outcome(folder) == whole
+
+
+def test_what_is_observed_must_be_finite_before_it_is_written(tmp_path):
+    def observer(model, images, labels):
+        return lambda: {"gradient_norms": {"kernel": float("inf")}}
+
+    with pytest.raises(Diverged, match=r"^Step 3 of 7: what was measured .*checkpoint of step 2"):
+        run(RECIPE, tmp_path, strategy_name="one-device", observer=observer)
+    assert (tmp_path / "metrics.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize(("ten_crop", "evaluations"), [(False, 1), (True, 2)])
+def test_the_end_is_measured_once_and_ten_crops_once_more(
+    tmp_path, monkeypatch, ten_crop, evaluations
+):
+    evaluation = dataclasses.replace(
+        RECIPE.evaluation, ten_crop=ten_crop, crop_ratio=0.875 if ten_crop else 1.0
+    )
+    seen, evaluate = [], PretendedLearner.evaluate
+
+    def counted(learner, check, ten_crop=False):
+        seen.append((learner.step, ten_crop))
+        return evaluate(learner, check, ten_crop)
+
+    monkeypatch.setattr(PretendedLearner, "evaluate", counted)
+    assert train(tmp_path, dataclasses.replace(RECIPE, evaluation=evaluation)) == 0
+    assert seen == [(3, False), (6, False), (7, False), (7, True)][: 2 + evaluations]
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["test_accuracy"] == last["test_accuracy"]
+    assert result["test_loss"] == last["test_loss"]
 
 
 def stopped_while(savez):
@@ -321,17 +482,54 @@ def test_what_fails_while_it_measures_costs_no_step(whole, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "line", ["3", "null", "[1]", '"text"', "{}", '{"step": null}', '{"step": "3"}', '{"ste', "\0\0"]
+    "rest", ['{"ste', "\0\0", '{"step": 4, "epoch": 1.0}\n', '{"step": 6}', '{"step": 6}\n{"st']
 )
-def test_a_damaged_line_of_the_metrics_is_taken_out(whole, tmp_path, monkeypatch, line):
-    folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", stopped_while(np.savez))
-        assert train(folder) == 143
-    with open(folder / "metrics.jsonl", "a") as file:
-        file.write(f"{line}\n")
-    assert train(folder) == 0
-    assert outcome(folder) == whole
+def test_what_a_killed_run_wrote_after_its_checkpoint_is_taken_out(whole, stopped, rest):
+    with open(stopped / "metrics.jsonl", "a") as file:
+        file.write(rest)
+    assert train(stopped) == 0
+    assert outcome(stopped) == whole
+
+
+def test_a_line_of_the_metrics_that_no_run_writes_is_refused_when_the_run_is_resumed(stopped):
+    text = '{"step": 1, "note": "best"}\n' + (stopped / "metrics.jsonl").read_text()
+    (stopped / "metrics.jsonl").write_text(text)
+    with pytest.raises(ValueError, match=r"^Line 1 of metrics.jsonl must have .*`epoch`.*Received"):
+        train(stopped)
+    assert (stopped / "metrics.jsonl").read_text() == text
+
+
+ENTRY = {"step": 3, **dict.fromkeys(MEASURED, 0.5)}
+BEFORE = json.dumps(ENTRY | {"step": 2})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("3", "null", "[1]", '"text"', "{}", "", "# best", '{"step": null}', '{"step": "3"}'),
+        *('{"step": 3.0}', '{"step": true}', '{"step": 0}', '{"step": 3}', "[" * 100_000),
+        *(
+            json.dumps(ENTRY | {name: value})
+            for name in MEASURED
+            for value in (None, "0.5", True, float("nan"), float("inf"), [0.5], 10**400)
+        ),
+    ],
+)
+def test_a_line_of_the_metrics_is_refused_by_its_number(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    for number, lines in enumerate(([line], [BEFORE, line, "{}"]), 1):
+        path.write_text("".join(f"{each}\n" for each in lines))
+        kind = Diverged if re.search("NaN|Infinity|0{400}", line) else ValueError
+        with pytest.raises(kind, match=rf"^Line {number} of metrics.jsonl .*Received: "):
+            MetricsFile(path, 3)
+
+
+def test_metrics_without_an_evaluation_that_was_made_are_refused(stopped):
+    (stopped / "metrics.jsonl").unlink()
+    with pytest.raises(
+        ValueError, match=r"metrics.jsonl must hold .* step 3:.*Received: .* step 0"
+    ):
+        train(stopped)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -412,8 +610,6 @@ def test_two_processes_cannot_write_to_one_run(tmp_path):
 
 
 def test_another_version_or_thread_count_is_warned_about_by_name(tmp_path, monkeypatch):
-    import io
-
     from training import sitting
 
     folder = tmp_path / "run"

@@ -66,6 +66,29 @@ def test_with_other_classes_the_backbone_is_the_files_and_the_classifier_begins_
             np.testing.assert_array_equal(array, expected)
 
 
+def test_numbers_that_are_not_finite_are_refused_before_any_step(tmp_path):
+    model = keras_resnets.ResNet20(input_shape=(16, 16, 3), classes=3)
+    model.get_layer("stem_conv").norm.gamma.assign(np.full(16, np.nan))
+    model.save_weights(tmp_path / "nan.weights.h5")
+    with pytest.raises(ValueError, match="the layer 'stem_conv/norm' holds NaN or infinity"):
+        network(tmp_path / "nan.weights.h5")
+
+
+def test_a_backbone_alone_gets_a_classifier_and_another_stem_is_warned_of(tmp_path):
+    backbone = keras_resnets.ResNet20(include_top=False, input_shape=(16, 16, 1))
+    backbone.save_weights(tmp_path / "backbone.weights.h5")
+    with pytest.warns(UserWarning, match="kernel was adapted from 1 to 3 channels"):
+        model = network(tmp_path / "backbone.weights.h5")
+    for path in ("stem_conv/norm/gamma", "stage3_block3/conv2/conv/kernel"):
+        loaded, expected = (
+            next(weight for weight in each.weights if weight.path == path)
+            for each in (model, backbone)
+        )
+        np.testing.assert_array_equal(loaded, expected)
+    said = describe_initial_weights(str(tmp_path / "backbone.weights.h5"), 3)
+    assert "the file has none, the data have 3. It begins anew" in said
+
+
 def test_where_a_checkpoint_follows_the_file_need_not_be_there():
     recipe = Recipe(model=Model(weights="gone.weights.h5"), data=Data(image_size=16))
     assert build_network(recipe, 3, channels=3, load_weights=False).output_shape == (None, 3)

@@ -62,6 +62,16 @@ def test_on_a_terminal_a_bar_with_all_of_it():
         assert part in text
 
 
+@pytest.mark.parametrize("text", ["[bold]x", "a[/b]", "{x}", ":cat:"])
+def test_a_title_and_a_line_are_shown_as_they_are(text):
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, color_system=None, width=120)
+    with StepProgress(f"net{text}", 0, 9, 1, console) as bar:
+        bar.line(f"line{text}")
+    assert f"net{text} " in output.getvalue()
+    assert f"line{text}\n" in output.getvalue()
+
+
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_the_bar_is_a_terminal_s_alone(is_terminal):
     output = io.StringIO()

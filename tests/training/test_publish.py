@@ -62,11 +62,14 @@ def run_dir(tmp_path_factory):
     (folder / "environment.json").write_text(json.dumps(environment))
     entries = [
         {
+            "step": epoch,
             "epoch": float(epoch),
             "train_loss": 2.0 / epoch,
             "train_accuracy": 0.5,
             "test_loss": 1.0 / epoch,
             "test_accuracy": 0.25,
+            "learning_rate": 0.1,
+            "seconds": 1.0,
         }
         for epoch in range(1, 101)
     ]
@@ -165,6 +168,37 @@ def test_an_earlier_model_is_replaced_and_an_incomplete_run_is_an_error(run_dir,
     with pytest.raises(ValueError, match=r"must hold a complete run.*Received: run_dir="):
         publish(tmp_path, folder, "Third.")
     assert "Second." in (folder / "card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("curves.png", None, "must hold a complete run.*without curves.png"),
+        ("result.json", "{", "result.json must be as a run has written it.*without model, "),
+        ("result.json", "{}", "result.json must be as a run has written it.*without model, "),
+        ("environment.json", "[]", "environment.json must be.*without versions, "),
+        ("metrics.jsonl", '{"step": 1}\n', "Line 1 of metrics.jsonl must have a number `epoch`"),
+    ],
+)
+def test_a_file_that_no_run_wrote_is_named_and_nothing_published(
+    run_dir, tmp_path, name, content, words
+):
+    other, folder = tmp_path / "run", tmp_path / "models" / "pets"
+    shutil.copytree(run_dir, other)
+    (other / name).unlink()
+    if content is not None:
+        (other / name).write_text(content)
+    with pytest.raises(ValueError, match=words):
+        publish(other, folder, "A note.")
+    assert not folder.exists()
+
+
+def test_an_index_names_the_result_that_it_cannot_read(run_dir, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "card.md").touch()
+    (tmp_path / "a" / "result.json").write_text('{"data": "digits"}')
+    with pytest.raises(ValueError, match=r"Received: .*result.json', without test_accuracy, steps"):
+        write_index(tmp_path)
 
 
 def test_a_folder_that_was_not_published_is_not_replaced(run_dir, folder, tmp_path):

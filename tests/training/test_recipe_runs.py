@@ -14,9 +14,7 @@ pytestmark = pytest.mark.soak
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    return run_module(
-        "tests.training.recipe_runs", str(tmp_path_factory.mktemp("runs")), timeout=280
-    )
+    return run_module("tests.training.recipe_runs", str(tmp_path_factory.mktemp("runs")))
 
 
 @pytest.mark.parametrize("name", list_recipes())

@@ -7,6 +7,7 @@ import pytest
 
 from tests.training.test_confusion import COUNTS, NAMES, SCORES, printed
 from training import commands
+from training.data.dataset_report import DatasetReport, Finding
 from training.evaluate import Scores
 from training.measurement import Conditions, Measurement
 from training.report import measured_values, score_table
@@ -52,6 +53,28 @@ def test_a_class_without_examples_has_no_accuracy(tmp_path, monkeypatch, capsys)
     shown = capsys.readouterr().out
     assert "nan" not in shown
     assert ["[dog]", "-"] in [line.split() for line in shown.splitlines()]
+
+
+@pytest.mark.parametrize("text", ["[bold]x", "a[/b]", ":cat:", "\\[red]"])
+def test_paths_and_names_are_printed_as_they_are(tmp_path, monkeypatch, capsys, text):
+    monkeypatch.setenv("COLUMNS", "500")
+    folder = tmp_path / text
+    folder.mkdir(parents=True)
+    measurement = Measurement(SCORES, (text, "dog", "fox"), CONDITIONS, "test")
+    monkeypatch.setattr(commands, "evaluate_model", lambda *arguments: measurement)
+    monkeypatch.setattr(commands, "make_strategy", lambda name: None)
+    commands.evaluate_command(tmp_path, output=folder)
+    shown = capsys.readouterr().out
+    assert f"to {folder}\n" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    assert [text, "2", "0", "1"] in lines  # the confusion matrix
+    assert [text, "66.7%", *["most", "often", "taken", "for", "fox", "(1)"]] in lines
+    commands.recipes(page=folder / "page.md")
+    assert f"Wrote {folder / 'page.md'}\n" in capsys.readouterr().out
+    findings = (Finding("broken", text, text, text),)
+    DatasetReport({text: {text: 1}}, findings).print(commands.Console())
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [text, f"{text}:", text] in lines
 
 
 def test_files_are_written_before_anything_is_printed(tmp_path, monkeypatch):

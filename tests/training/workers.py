@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 
 from tests.subprocesses import ROOT
 
@@ -41,13 +40,10 @@ def start_processes(arguments_of_workers, environments, module="training"):
     ]
 
 
-def finish_workers(processes, timeout=280):
+def finish_workers(processes):
     """Waits for all; returns the exit status, the output and the errors of each."""
-    deadline = time.monotonic() + timeout
     try:
-        endings = [
-            process.communicate(timeout=deadline - time.monotonic()) for process in processes
-        ]
+        endings = [process.communicate() for process in processes]
     finally:
         for process in processes:
             process.kill()

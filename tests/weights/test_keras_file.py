@@ -57,6 +57,35 @@ def test_a_network_with_its_preprocessing(path, rng):
     assert loaded.layers[-1].activation is keras.activations.linear
 
 
+def augmentation():
+    """Each layer of Keras's that augments images or adds noise, and in inference does nothing."""
+    layers = keras.layers
+    return [
+        *(layers.RandomFlip("horizontal"), layers.RandomRotation(0.1), layers.RandomZoom(0.2)),
+        *(layers.RandomTranslation(0.1, 0.1), layers.RandomContrast(0.2)),
+        *(layers.RandomBrightness(0.2), layers.RandomColorDegeneration(0.2)),
+        *(layers.RandomColorJitter(brightness_factor=0.2), layers.RandomElasticTransform()),
+        *(layers.RandomErasing(), layers.RandomGaussianBlur(), layers.RandomGrayscale()),
+        *(layers.RandomHue(0.2), layers.RandomInvert(), layers.RandomPerspective()),
+        *(layers.RandomPosterization(4), layers.RandomSaturation(0.2)),
+        *(layers.RandomSharpness(0.2), layers.RandAugment(), layers.AugMix()),
+        *(layers.CutMix(), layers.MixUp(), layers.GaussianNoise(0.1), layers.GaussianDropout(0.1)),
+        *(layers.AlphaDropout(0.1), layers.SpatialDropout2D(0.1)),
+    ]
+
+
+def test_a_network_behind_augmentation(path, rng):
+    """Within a Sequential model, as Keras's guides have it."""
+    images = keras.Input((8, 8, 3))
+    augmented = keras.Sequential(augmentation(), name="data_augmentation")(images)
+    network = tiny()
+    keras.Model(images, network(augmented)).save(path)
+    x = rng.uniform(size=(2, 8, 8, 3)).astype("float32")
+    answers = load_keras_file(path)(x, training=False)  # by itself, Keras's augmentation augments
+    expected = keras.ops.convert_to_numpy(network(x))
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(answers), expected)
+
+
 def test_a_trained_one_comes_without_its_optimizer(path, rng):
     model = tiny()
     model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)

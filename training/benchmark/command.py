@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from training.benchmark.contenders import BACKENDS, Contender, contenders_for
 from training.benchmark.job import Setting
@@ -58,7 +59,7 @@ def benchmark(
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     if render is not None:
         count = render_page(render)
-        console.print(f"Wrote {count} results into {render}", soft_wrap=True)
+        console.print(Text(f"Wrote {count} results into {render}"), soft_wrap=True)
         return 0
     for name, value in (("batch", batch), ("steps", steps), ("rounds", rounds)):
         if value < 1:
@@ -91,7 +92,7 @@ def benchmark(
     _print(results, console)
     if json_file is not None:
         write_results(results, json_file)
-        console.print(f"Wrote {json_file}", soft_wrap=True)
+        console.print(Text(f"Wrote {json_file}"), soft_wrap=True)
     return 0
 
 
@@ -147,7 +148,7 @@ def _chosen(contenders: tuple[Contender, ...], names: tuple[str, ...], setting: 
 
 def _print(results, console):
     for text in rate_texts(results):
-        console.print(f"matrix products: {text}")
+        console.print(Text(f"matrix products: {text}"))
     for head, rows in (
         (STEP_HEAD, step_rows(results, "name")),
         (INPUT_HEAD, input_rows(results, "name")),
@@ -159,4 +160,4 @@ def _print(results, console):
             console.print()
             console.print(table)
     for each in results["absent"]:
-        console.print(f"not measured: {each['title']}: {each['why']}", markup=False)
+        console.print(Text(f"not measured: {each['title']}: {each['why']}"))

@@ -90,14 +90,14 @@ def _torch(name, title, module, network, models=()):
     )
 
 
-def _input(name, title, images, pipeline):
+def _input(name, title, images, pipeline, **options):
     return Contender(
         name,
         title,
         "input",
         "input_pipeline",
         "tensorflow",
-        {"images": images, "pipeline": pipeline},
+        {"images": images, "pipeline": pipeline, **options},
         _ONEDNN,
         needs_photos=images == "photos",
         precisions=("float32",),
@@ -130,6 +130,13 @@ _INPUT = (
     _input("photos-ours", "JPEG files by this trainer (imagenet_goyal)", "photos", "trainer"),
     _input("photos-plain", "JPEG files by a plain tf.data pipeline", "photos", "plain"),
     _input("photos-decode", "JPEG files, decoding the crop and no more", "photos", "decode"),
+    _input(
+        "photos-decode-fast",
+        "JPEG files, decoding the crop with the fast transform",
+        "photos",
+        "decode",
+        dct="INTEGER_FAST",
+    ),
     _input("memory-ours", "32×32 from memory by this trainer (cifar10_fast)", "memory", "trainer"),
     _input("memory-plain", "32×32 from memory by a plain tf.data pipeline", "memory", "plain"),
 )

@@ -11,6 +11,7 @@ from training.benchmark.job import Job, Setting
 from training.benchmark.keras_device import backend_versions
 from training.data.batches import training_batches
 from training.data.bundled import synthetic
+from training.data.decoding import ACCURATE
 from training.data.source import ArraySource, Source
 from training.recipe_files import load_recipe
 
@@ -37,7 +38,9 @@ class PhotoSource(Source):
     def __init__(self, folder: Path):
         suffixes = (".jpg", ".jpeg")
         self.paths = sorted(
-            str(path) for path in folder.rglob("*") if path.suffix.lower() in suffixes
+            str(path)
+            for path in folder.rglob("*")
+            if path.suffix.lower() in suffixes and path.is_file()
         )
         if not self.paths:
             raise ValueError(
@@ -57,7 +60,7 @@ def make_job(setting: Setting) -> Job:
     """Returns the making of batches.
 
     Options: `images`, `"photos"` (JPEG files, at 224 pixels) or `"memory"` (of CIFAR's size);
-    `pipeline`, `"trainer"`, `"plain"` or, for photos, `"decode"`.
+    `pipeline`, `"trainer"`, `"plain"` or, for photos, `"decode"`, with `dct`, the transform.
 
     Each turn has a pipeline of its own, which is timed once it runs and ends with the turn: what
     it fetches ahead is neither given to a turn nor computed beside another contender's.
@@ -70,7 +73,7 @@ def make_job(setting: Setting) -> Job:
         recipe = dataclasses.replace(load_recipe(RECIPES[images]), batch=BATCH)
         dataset = training_batches(source, recipe).map(lambda example: example["image"])
     elif pipeline == "decode":
-        dataset = _decoding(source)
+        dataset = _decoding(source, setting.options.get("dct", ACCURATE))
     else:
         dataset = _plain_photos(source) if images == "photos" else _plain_arrays(source)
     iterator = iter(())
@@ -121,14 +124,14 @@ def _plain_arrays(source):
     return _batched(_shuffled(source.images).map(load, num_parallel_calls=tf.data.AUTOTUNE))
 
 
-def _decoding(source):
+def _decoding(source, dct_method):
     """Nothing but reading, and decoding the window that a crop would need, at full size."""
 
     def load(path):
         contents = tf.io.read_file(path)
         top_left, size, _ = _distorted_box(tf.io.extract_jpeg_shape(contents))
         window = tf.concat([top_left[:2], size[:2]], axis=0)
-        pixels = tf.image.decode_and_crop_jpeg(contents, window, channels=3)
+        pixels = tf.image.decode_and_crop_jpeg(contents, window, channels=3, dct_method=dct_method)
         return tf.cast(pixels[0, 0, 0], tf.float32)
 
     return _batched(_shuffled(source.paths).map(load, num_parallel_calls=tf.data.AUTOTUNE))

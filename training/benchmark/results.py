@@ -111,11 +111,13 @@ def write_results(results: Mapping[str, Any], path: Path) -> None:
     """
     check_results(results, "what was measured")
     heads = [
-        f"{json.dumps(part)}: {json.dumps(results[part], ensure_ascii=False)}"
+        f"{json.dumps(part)}: {json.dumps(results[part], ensure_ascii=False, allow_nan=False)}"
         for part in _PARTS
         if part != "rows"
     ]
-    rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in results["rows"])
+    rows = ",\n".join(
+        json.dumps(row, ensure_ascii=False, allow_nan=False) for row in results["rows"]
+    )
     text = ",\n".join([*heads, f'"rows": [\n{rows}\n]'])
     path.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
 

@@ -13,7 +13,7 @@ from training.data.decoding import crop_resized, image_shape
 from training.data.geometry import mirrored, moved
 from training.data.policies import rand_augment, trivial_augment
 from training.data.source import ArraySource, Source
-from training.data.views import central_view
+from training.data.views import central_view, whole_view
 from training.recipe import Augmentation, Recipe
 
 
@@ -75,7 +75,7 @@ def _cropped(image, seed, source, recipe):
     """Crops, resizes and mirrors."""
     augmentation, image_size = recipe.augmentation, recipe.data.image_size
     if augmentation.crop in ("none", "pad"):
-        view = central_view(image, source, image_size, crop_ratio=1.0)
+        view = central_view(image, source, whole_view(image_size))
         return augmented_batch(view[tf.newaxis], seed[tf.newaxis], augmentation)[0]
     shape = image_shape(image, source)
     if augmentation.crop == "resized":

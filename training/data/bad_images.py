@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
-from training.data.decoding import decoded
+from keras_resnets.preprocessing.prepare_images import MAX_ASPECT_RATIO
+from training.data.decoding import READ_FORMATS, decoded
 from training.data.pipeline import mapped
 from training.data.source import Source
 
+STRIP = f"it is more than {MAX_ASPECT_RATIO} times as long as wide"
 ATTEMPTS = 100  # images in a row that are tried where bad ones are skipped
 CYCLE = 16  # images that are then read at the same time
 
@@ -90,10 +92,18 @@ def why_unreadable(source: Source, index: int) -> str | None:
     except (OSError, ValueError, tf.errors.OpError) as error:
         return f"{name} cannot be read: {why_not_loaded(error)}"
     try:
-        decoded(image, source)
+        shape = decoded(image, source).shape
     except tf.errors.OpError:
         return f"{name} cannot be read: {what_is_wrong(image.numpy())}."
+    if is_strip(shape):
+        return f"{name} cannot be resized: {STRIP}."
     return None
+
+
+def is_strip(shape: tf.TensorShape) -> bool:
+    """Returns whether an image is too long to be resized whole, as evaluation does."""
+    shorter, longer = sorted(shape[:2])
+    return longer > MAX_ASPECT_RATIO * shorter
 
 
 def why_not_loaded(error: Exception) -> str:
@@ -115,6 +125,6 @@ def what_is_wrong(contents: bytes) -> str:
     if contents.startswith(b"\x89PNG"):
         whole = b"IEND" in contents[-64:]
         return "the PNG data are damaged" if whole else "the PNG file is cut off"
-    if contents.startswith((b"GIF8", b"BM")):
+    if contents.startswith((b"GIF8", b"BM")) or contents[8:12] == b"WEBP":
         return "the image data are damaged"
-    return "it is not a JPEG, PNG, GIF or BMP file"
+    return f"it is not a {READ_FORMATS} file"

@@ -6,12 +6,12 @@ import tensorflow as tf
 from training.data.augment import augmented, augmented_batch, is_batchwise
 from training.data.bad_images import skipping_bad
 from training.data.finishing import finished
-from training.data.mixing import mixes
+from training.data.mixing import mixes, with_partners
 from training.data.normalization import normalization, normalized, resized_mean
-from training.data.order import example_at, example_seed
+from training.data.order import batch_order, example_at, example_seed
 from training.data.pipeline import mapped, parallel, prefetched, share_of
 from training.data.source import ArraySource, Source
-from training.data.views import central_view, ten_views
+from training.data.views import central_view, ten_views, view_preprocessing
 from training.recipe import Recipe
 
 MeanAndStd = tuple[np.ndarray, np.ndarray]
@@ -24,6 +24,7 @@ def training_batches(
     worker: int = 0,
     workers: int = 1,
     mean_and_std: MeanAndStd | None = None,
+    replicas: int = 1,
 ) -> tf.data.Dataset:
     """Makes the batches of a run, from a step on, without end.
 
@@ -36,9 +37,11 @@ def training_batches(
         start_step: The first batch's number.
         worker: Number of this worker, in `[0, workers)`.
         workers: How many workers share each batch. Worker w gets its w-th contiguous part of what
-            a single worker would get, to the bit.
+            a single worker with as many replicas would get, to the bit.
         mean_and_std: What `normalization` gave for this source and recipe, if it is known: the
             mean image takes a pass over all images.
+        replicas: How many devices share each batch, over all workers. Where there are several, the
+            same examples come in another order if they are repeated: see `batch_order`.
 
     Returns:
         An endless dataset of dictionaries: `"image"`, float32 `(n, height, width, channels)`;
@@ -54,18 +57,18 @@ def training_batches(
     mean_and_std = mean_and_std or normalization(source, recipe)
     classes = len(source.class_names)
     # An image is mixed with that which stands `repeats` places before it, around the batch's end.
-    # A worker with a part of the batch reads those before its part as well.
+    # A worker with a part of the batch reads those that its own are mixed with as well.
     distance = augmentation.repeats if mixes(augmentation) else 0
     if distance >= batch:
         raise ValueError(
             "`batch` must be greater than `augmentation.repeats` for mixup and CutMix. "
             f"Received: batch={batch}, augmentation.repeats={augmentation.repeats}"
         )
-    before = distance if workers > 1 else 0
-    begin = (worker * share - before) % batch
+    order = batch_order(batch, augmentation.repeats, max(replicas, workers))
+    part = order[worker * share : (worker + 1) * share]
+    offsets, partners = with_partners(part, batch, distance)
 
     def places(step):
-        offsets = (begin + tf.range(before + share, dtype=tf.int64)) % batch
         positions = step * batch + offsets
         index, epoch, repetition = example_at(
             positions, source.size, recipe.seed, augmentation.repeats
@@ -86,7 +89,7 @@ def training_batches(
 
     def finish(examples):
         step = examples["position"][0] // batch
-        return finished(examples, step, recipe, classes, mean_and_std, distance, before)
+        return finished(examples, step, recipe, classes, mean_and_std, partners)
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch)
     if is_batchwise(source, recipe):
@@ -97,7 +100,7 @@ def training_batches(
             examples = skipping_bad(examples, source, one)
         else:
             examples = parallel(examples, one)
-        batches = parallel(examples.batch(before + share, drop_remainder=True), finish)
+        batches = parallel(examples.batch(len(offsets), drop_remainder=True), finish)
     return prefetched(batches)
 
 
@@ -159,12 +162,12 @@ def evaluation_batches(
         )
     mean, std = mean_and_std or normalization(source, recipe)
     image_size = recipe.test_image_size
-    crop_ratio = recipe.evaluation.crop_ratio
+    preprocessing = view_preprocessing(recipe.evaluation, image_size)
     mean = resized_mean(mean, image_size)
 
     def view(image):
         viewed = ten_views if ten_crop else central_view
-        return viewed(image, source, image_size, crop_ratio)
+        return viewed(image, source, preprocessing)
 
     def places(number):
         return number * batch + worker * share + tf.range(share, dtype=tf.int64)
@@ -187,7 +190,7 @@ def evaluation_batches(
 
     count = -(-source.size // batch)
     as_they_are = isinstance(source, ArraySource) and source.image_shape == (image_size, image_size)
-    if as_they_are and crop_ratio == 1 and not ten_crop:
+    if as_they_are and recipe.evaluation.crop_ratio == 1 and not ten_crop:
         positions = mapped(tf.data.Dataset.range(count), places)
         batches = parallel(positions, lambda p: finish(*source.load(clipped(p)), p))
     else:

@@ -5,8 +5,8 @@ from collections import Counter
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from training.data.inspection import ERRORS, WARNINGS
 
@@ -72,11 +72,8 @@ class DatasetReport:
                 named = [finding for finding in self.findings if finding.kind == kind]
                 for finding in named[:most]:
                     detail = f": {finding.detail}" if finding.detail else ""
-                    console.print(
-                        escape(f"  {finding.split}  {finding.name}{detail}"),
-                        soft_wrap=True,
-                        highlight=False,
-                    )
+                    text = Text(f"  {finding.split}  {finding.name}{detail}")
+                    console.print(text, soft_wrap=True)
                 if len(named) > most:
                     console.print(f"  and {len(named) - most:,} more")
         images = sum(sum(counts.values()) for counts in self.class_counts.values())
@@ -91,12 +88,12 @@ class DatasetReport:
         table = Table(title="Images of each class", title_justify="left")
         table.add_column("class")
         for split in splits:
-            table.add_column(escape(split), justify="right")
+            table.add_column(Text(split), justify="right")
         names = dict.fromkeys(name for counts in self.class_counts.values() for name in counts)
         rows = {name: [self.class_counts[split].get(name, 0) for split in splits] for name in names}
         shown = sorted(names, key=rows.__getitem__)[:most] if len(names) > most else names
         for name in shown:
-            table.add_row(escape(name), *[f"{count:,}" for count in rows[name]])
+            table.add_row(Text(name), *[f"{count:,}" for count in rows[name]])
         if len(names) > most:
             table.add_row(f"and {len(names) - most:,} classes with more")
         table.add_section()

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from training.data.erasing import erased
-from training.data.mixing import mixed, mixes, partners
+from training.data.mixing import mixed, mixes
 from training.data.normalization import moved_mean, normalized
 from training.recipe import Recipe
 
@@ -15,21 +15,19 @@ def finished(
     recipe: Recipe,
     classes: int,
     mean_and_std: tuple[np.ndarray, np.ndarray],
-    distance: int,
-    before: int = 0,
+    partners: np.ndarray,
 ) -> dict[str, tf.Tensor]:
     """Makes what a network is trained on out of augmented pixels.
 
     Args:
-        examples: `"image"`, uint8 `(before + n, height, width, channels)`; `"label"` and `"index"`,
-            int64 `(before + n,)`; `"seed"`, int32 `(before + n, 2)`; perhaps `"skipped"`.
+        examples: `"image"`, uint8 `(m, height, width, channels)`; `"label"` and `"index"`, int64
+            `(m,)`; `"seed"`, int32 `(m, 2)`; perhaps `"skipped"`. The first n are a part of a
+            batch, the others are there to be mixed with them.
         step: int64 scalar: the batch's number.
         recipe: Says how images are normalized, erased and mixed.
         classes: Number of classes.
         mean_and_std: What `normalization` gave.
-        distance: How far before an image that stands with which it is mixed.
-        before: How many examples are given only to be mixed with those after them: `distance`,
-            or 0 where the examples are a whole batch, whose end comes before its start.
+        partners: For each of the n examples the index of the one that it is mixed with, `(n,)`.
 
     Returns:
         `"image"`, float32 `(n, height, width, channels)`; `"target"`, float32 `(n, classes)`; and
@@ -41,14 +39,15 @@ def finished(
     if augmentation.random_erasing:
         images = erased(images, seeds, augmentation.random_erasing)
     targets = tf.one_hot(examples["label"], classes)
+    count = len(partners)
     if mixes(augmentation):
         images, targets = mixed(
-            images[before:],
-            targets[before:],
-            partners(images, distance, before),
-            partners(targets, distance, before),
+            images[:count],
+            targets[:count],
+            tf.gather(images, partners),
+            tf.gather(targets, partners),
             step,
             recipe,
         )
     kept = [key for key in ("label", "index", "skipped") if key in examples]
-    return {"image": images, "target": targets} | {key: examples[key][before:] for key in kept}
+    return {"image": images, "target": targets} | {key: examples[key][:count] for key in kept}

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ class FolderSource(Source):
         folder: The split's folder.
         paths: The files.
         labels: Their labels, int64.
+        special: Pipes, devices and sockets named like images, and links to them; not read.
         unknown_classes: Names of the split's folders that are no classes of the training split.
 
     Raises:
@@ -49,6 +51,12 @@ class FolderSource(Source):
             raise ValueError(
                 f"Each class of {str(folder)!r} must be one of those in "
                 f"{str(_class_root(root, folder))!r}. Received: {', '.join(unknown)}"
+            )
+        self.special = special_files(folder, self.class_names)
+        if self.special and must_be_sound:
+            raise ValueError(
+                "A file of images must be a regular file, or a link to one: reading a pipe or a "
+                f"device may not end. Received: {str(self.special[0])!r}"
             )
         self.paths: list[Path] = []
         labels = []
@@ -115,16 +123,38 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Returns the image files right in a folder, sorted; none where there is no such folder."""
+    """Returns the image files right in a folder, sorted; none where there is no such folder.
+
+    A link to nothing is one of them: a bad image, if it comes to be read.
+    """
+    return [
+        folder / entry.name
+        for entry in _named_like_images(folder)
+        if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry))
+    ]
+
+
+def special_files(folder: Path, class_names: Iterable[str]) -> list[Path]:
+    """Returns what is named like an image in class folders, and is neither a file nor a folder."""
+    return [
+        folder / name / entry.name
+        for name in class_names
+        for entry in _named_like_images(folder / name)
+        if os.path.exists(entry) and not entry.is_file() and not entry.is_dir()
+    ]
+
+
+def _named_like_images(folder):
+    """Returns the entries of a folder by their names, sorted."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries)
-    return [
-        folder / name
-        for name in names
-        if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-    ]
+        named = [
+            entry
+            for entry in entries
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
+        ]
+    return sorted(named, key=lambda entry: entry.name)
 
 
 def _class_root(root, folder):

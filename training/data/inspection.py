@@ -6,12 +6,15 @@ from collections.abc import Iterator
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
-from training.data.bad_images import what_is_wrong
+from training.data.bad_images import STRIP, what_is_wrong
+from training.data.decoding import decoded_file
 
 # Findings that make training fail or teach it something wrong, and those that one should know of.
 ERRORS = {
     "broken": "cannot be decoded",
     "empty": "has no bytes",
+    "strip": f"{STRIP}, and evaluation cannot resize it",
+    "special": "not read: a pipe, a device or a socket, whose reading may not end",
     "label": "has a label that is no class",
     "contradiction": "same pixels in several classes",
     "leak": "same pixels in several splits",
@@ -65,7 +68,7 @@ def findings_in(contents: bytes, name: str) -> Iterator[tuple[str, str]]:
 
 
 def pixels_of(contents: bytes, channels: int) -> tf.Tensor | str:
-    """Decodes an image as training does, or says why that cannot be done.
+    """Decodes an image as training and evaluation do, or says why that cannot be done.
 
     Args:
         contents: The file.
@@ -75,7 +78,7 @@ def pixels_of(contents: bytes, channels: int) -> tf.Tensor | str:
         uint8 of shape `(height, width, channels)`, or the reason.
     """
     try:
-        return tf.io.decode_image(contents, channels=channels, expand_animations=False)
+        return decoded_file(contents, channels)
     except tf.errors.OpError:
         return what_is_wrong(contents)
 

@@ -5,6 +5,7 @@ one that stands `repeats` places before it in the batch, so that none is mixed w
 of the first come from the batch's end.
 """
 
+import numpy as np
 import tensorflow as tf
 
 from training.data.draws import uniform
@@ -17,19 +18,23 @@ def mixes(augmentation: Augmentation) -> bool:
     return bool(augmentation.mixup or augmentation.cutmix)
 
 
-def partners(values: tf.Tensor, distance: int, before: int) -> tf.Tensor:
-    """Returns what stands `distance` places before each example of a batch.
+def with_partners(places: np.ndarray, batch: int, distance: int) -> tuple[np.ndarray, np.ndarray]:
+    """Finds with what each example of a part of a batch is mixed.
 
     Args:
-        values: Shape `(before + n, ...)`: the images or targets of n examples, after those that
-            stand before them, if any are given.
-        distance: How far back the partner stands.
-        before: `distance`; or 0, where `values` is a whole batch, whose end comes before its start.
+        places: Places of the part's examples in the batch, int64 `(n,)`.
+        batch: Number of examples of the whole batch, whose end comes before its start.
+        distance: How many places before an example its partner stands.
 
     Returns:
-        As `values`, shape `(n, ...)`.
+        The places of all that must be read: the part's, and then those partners that are not among
+        them; and for each of the part where its partner stands in these, int64 `(n,)`.
     """
-    return values[:-before] if before else tf.roll(values, distance, axis=0)
+    wanted = (places - distance) % batch
+    read = np.concatenate([places, wanted[~np.isin(wanted, places)]])
+    index = np.empty(batch, np.int64)
+    index[read] = np.arange(len(read))
+    return read, index[wanted]
 
 
 def mixed(

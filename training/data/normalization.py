@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from training.data.geometry import moved
 from training.data.source import ArraySource, Source
-from training.data.views import central_view
+from training.data.views import central_view, whole_view
 from training.recipe import Augmentation, Data, Recipe
 
 
@@ -108,8 +108,9 @@ def mean_image(source: Source, data: Data) -> np.ndarray:
         for start in range(0, source.size, 10_000):
             total += source.images[start : start + 10_000].sum(axis=0, dtype=np.int64)
     else:
+        view = whole_view(data.image_size)
         views = tf.data.Dataset.range(source.size).map(
-            lambda index: central_view(source.load(index)[0], source, data.image_size, 1.0),
+            lambda index: central_view(source.load(index)[0], source, view),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         for batch in views.batch(64).as_numpy_iterator():

@@ -13,6 +13,7 @@ epochs of 50,000 examples correlate with 0.7, and seeds that differ by 256 give 
 import math
 import zlib
 
+import numpy as np
 import tensorflow as tf
 
 from training.data.draws import hashed
@@ -46,6 +47,31 @@ def example_at(
     drawn = position // repeats
     epoch = drawn // size
     return shuffled(drawn % size, size, seed, epoch), epoch, position % repeats
+
+
+def batch_order(batch: int, repeats: int, replicas: int) -> np.ndarray:
+    """Returns the places of a batch in the order in which the replicas part it.
+
+    Each replica takes a contiguous share. The repeats of an image stand in a row, so for several
+    replicas all first ones come before all second ones: a share then holds each image once, as
+    those of torchvision's and timm's samplers do, or as seldom as it can where there are fewer
+    replicas than repeats.
+
+    Args:
+        batch: Number of examples.
+        repeats: How many times in a row an example is drawn.
+        replicas: How many devices share the batch.
+
+    Returns:
+        int64, shape `(batch,)`.
+
+    Example:
+
+    >>> batch_order(8, repeats=2, replicas=2).tolist()
+    [0, 2, 4, 6, 1, 3, 5, 7]
+    """
+    places = np.arange(batch)
+    return places if replicas == 1 else places[np.argsort(places % repeats, kind="stable")]
 
 
 def example_seed(

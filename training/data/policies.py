@@ -128,6 +128,7 @@ RAND_AUGMENT: dict[str, Operation] = {
     ),
 }
 
+# torchvision translates by whole pixels, cut towards zero; timm, above, by parts of them.
 TRIVIAL_AUGMENT: dict[str, Operation] = {
     "identity": lambda image, strength, sign, fill: image,
     "shear_x": lambda image, strength, sign, fill: warp.shear_x(
@@ -137,10 +138,10 @@ TRIVIAL_AUGMENT: dict[str, Operation] = {
         image, sign * strength * 0.99, fill
     ),
     "translate_x": lambda image, strength, sign, fill: warp.translate_x(
-        image, sign * strength * 32, fill
+        image, sign * tf.floor(strength * 32), fill
     ),
     "translate_y": lambda image, strength, sign, fill: warp.translate_y(
-        image, sign * strength * 32, fill
+        image, sign * tf.floor(strength * 32), fill
     ),
     "rotate": lambda image, strength, sign, fill: warp.rotate(image, sign * strength * 135, fill),
     "brightness": lambda image, strength, sign, fill: enhance.brightness(

@@ -15,7 +15,7 @@ from training.data.mixing import mixes
 from training.data.normalization import normalization
 from training.data.order import example_seed
 from training.data.source import Source
-from training.data.views import central_view
+from training.data.views import central_view, whole_view
 from training.recipe import Recipe
 
 CELL_INCHES = 1.5
@@ -100,7 +100,8 @@ def augmented_versions(
     mean, std = normalization(source, recipe)
     examples = {"image": tf.stack(images), "label": tf.stack(labels), "index": index, "seed": seeds}
     step = tf.constant(epoch, tf.int64)
-    batch = finished(examples, step, recipe, len(source.class_names), (mean, std), distance=1)
+    partners = np.roll(np.arange(len(indices)), 1)
+    batch = finished(examples, step, recipe, len(source.class_names), (mean, std), partners)
     return np.clip(batch["image"].numpy() * std + mean, 0, 1), batch["target"].numpy()
 
 
@@ -108,7 +109,7 @@ def _original(source, recipe, index):
     """Returns the whole image, up to its margins, at twice the size that is trained on."""
     image = source.load(tf.constant(index))[0]
     size = recipe.data.image_size * (2 if source.encoded else 1)
-    return central_view(image, source, size, crop_ratio=1.0).numpy() / 255
+    return central_view(image, source, whole_view(size)).numpy() / 255
 
 
 def _draw(cell, image, text, bold=False):

@@ -15,8 +15,8 @@ class Source(abc.ABC):
         class_names: Names of the classes; a label is an index into them.
         channels: Channels of a decoded image.
         identifier: A hash of what the data are. A resumed run compares it.
-        encoded: Whether `load` gives an encoded file (a scalar string: JPEG, PNG, GIF or BMP)
-            instead of pixels.
+        encoded: Whether `load` gives an encoded file (a scalar string) instead of pixels: one of
+            `decoding.READ_FORMATS`.
     """
 
     size: int

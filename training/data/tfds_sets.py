@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnets.arguments import nearest
+from training.data.decoding import decoded_file
+from training.data.pipeline import parallel
 from training.data.records import RecordSource, Shard
 from training.data.source import ArraySource, Source
 
@@ -161,11 +163,20 @@ def _split(name, builder, split):
 
 def _decoded(builder, split, size, image_key, label_key):
     """Returns all images and labels of a split, in the order of its files."""
-    images = np.empty((size, *builder.info.features[image_key].shape), np.uint8)
+    import tensorflow_datasets as tfds
+
+    shape = builder.info.features[image_key].shape
+    images = np.empty((size, *shape), np.uint8)
     labels = np.empty(size, np.int64)
     filled = 0
-    for batch in builder.as_dataset(split=split).batch(1000).as_numpy_iterator():
-        end = filled + len(batch[label_key])
-        images[filled:end], labels[filled:end] = batch[image_key], batch[label_key]
+    # Not TFDS's own decoding, for that of JPEG files is the fast one.
+    encoded = builder.as_dataset(split=split, decoders={image_key: tfds.decode.SkipDecoding()})
+    examples = parallel(
+        encoded,
+        lambda example: (decoded_file(example[image_key], shape[-1]), example[label_key]),
+    )
+    for some_images, some_labels in examples.batch(1000).as_numpy_iterator():
+        end = filled + len(some_labels)
+        images[filled:end], labels[filled:end] = some_images, some_labels
         filled = end
     return images, labels

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from training.data.bad_images import why_not_loaded
+from training.data.bad_images import is_strip, why_not_loaded
 from training.data.dataset_report import DatasetReport, Finding
 from training.data.folder import FolderSource, class_folders
 from training.data.inspection import findings_in, pixels_of
@@ -82,6 +82,8 @@ def _examples(source: Source) -> Iterator[Seen]:
         pixels = pixels_of(contents, source.channels) if contents else ""
         if isinstance(pixels, str):
             return int(label), None, found + ([("broken", pixels)] if pixels else [])
+        if is_strip(pixels.shape):
+            found.append(("strip", "×".join(map(str, pixels.shape[1::-1]))))
         return int(label), _digest(pixels.numpy()), found
 
     # Decoding lets go of Python's lock. A chunk at a time, for results wait for their turn.
@@ -118,6 +120,8 @@ def _unread(split, source):
                 continue
             if path.name.startswith("."):
                 yield Finding("hidden", split, str(path))
+            elif path in source.special:
+                yield Finding("special", split, str(path))
             elif path.is_dir():
                 yield Finding("nested folder", split, str(path))
             else:

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tyro
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from keras_resnets.arguments import nearest
 from training.recipe_files import recipe_to_toml
@@ -70,7 +71,7 @@ def study_command(
         pages = [write_page(each, output) for each in chosen if name or load_outcomes(each, output)]
         pages.append(write_index([*STUDIES.values()], output))
         for page in pages:
-            console.print(f"Wrote {page}", soft_wrap=True)
+            console.print(Text(f"Wrote {page}"), soft_wrap=True)
         return 0
     if not name:
         raise ValueError(f"`NAME` must be one of {', '.join(STUDIES)}. Received: none")
@@ -93,7 +94,7 @@ def study_command(
         console.print(table)
         console.print()
     console.print(report.answer, report.details, markup=False)
-    console.print(f"Wrote {page}", soft_wrap=True)
+    console.print(Text(f"Wrote {page}"), soft_wrap=True)
     return 0
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 
 from training.data.source import ArraySource
 from training.data.sources import open_source
 from training.recipe import Recipe
 from training.recipe_files import recipe_to_toml
 from training.run import run
-from training.run_directory import write_json
+from training.run_directory import read_metrics, write_json
 from training.studies.observer import observer
 from training.studies.study import Images, Study, Trial
 
@@ -55,11 +56,8 @@ def run_trials(
         recipe = dataclasses.replace(recipes[label], seed=seed)
         run_dir = folder / run_name(recipe)
         is_done = (run_dir / "result.json").exists()
-        console.print(
-            f"[{number}/{total}] {label}, seed {seed}" + (": done before" if is_done else ""),
-            markup=False,
-            highlight=False,
-        )
+        text = f"[{number}/{total}] {label}, seed {seed}" + (": done before" if is_done else "")
+        console.print(Text(text))
         if not is_done:
             quiet = Console(quiet=True) if not console.is_terminal else console
             status = run(recipe, run_dir, data_dir, console=quiet, observer=observer)
@@ -82,7 +80,7 @@ def run_name(recipe: Recipe) -> str:
 
 def _trial(study, label, recipe, run_dir, data_dir):
     """Reads a complete run, and measures its network unless that was done before."""
-    metrics = [_read(run_dir / "metrics.jsonl", line) for line in _lines(run_dir)]
+    metrics = read_metrics(run_dir / "metrics.jsonl")
     result = _read(run_dir / "result.json")
     path = run_dir / f"{study.name}.json"
     if study.measure is None:
@@ -96,13 +94,9 @@ def _trial(study, label, recipe, run_dir, data_dir):
     return Trial(label, recipe.seed, metrics, result, measured)
 
 
-def _lines(run_dir):
-    return (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-
-
-def _read(path, text=None):
+def _read(path):
     try:
-        return json.loads(path.read_text(encoding="utf-8") if text is None else text)
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
             "A run's folder must hold what its run has written; delete a damaged one, and it runs "

@@ -17,7 +17,7 @@ PNG = encoded(smooth_picture(40, 40), "PNG")
 BAD = {
     "cut.jpg": (JPEG[: len(JPEG) // 2], "the JPEG file is cut off"),
     "empty.jpg": (b"", "the file is empty"),
-    "text.jpg": (b"not at all a picture", "it is not a JPEG, PNG, GIF or BMP file"),
+    "text.jpg": (b"not at all a picture", "it is not a JPEG, PNG, GIF, BMP or WebP file"),
     "cut.png": (PNG[: len(PNG) // 2], "the PNG file is cut off"),
     "torn.png": (PNG[:200] + b"\0" * 20 + PNG[220:], "the PNG data are damaged"),
 }
@@ -119,6 +119,14 @@ def test_skipping_changes_nothing_where_all_is_good(tmp_path):
         assert not other.pop("skipped").any()
         for key in one:
             np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_a_strip_that_evaluation_cannot_resize_is_named(tmp_path):
+    contents = encoded(np.zeros((2, 201, 3), np.uint8), "PNG")
+    source, _, path = folder_with(tmp_path, "strip.png", contents, split="test")
+    _, message = batches_until_error(evaluation_batches(source, recipe()), source)
+    expected = "cannot be resized: it is more than 100 times as long as wide."
+    assert message == f"{path} {expected}"
 
 
 def test_where_nothing_can_be_read_skipping_ends_in_an_error(tmp_path):

@@ -44,15 +44,26 @@ def files(tmp_path):
     return FolderSource(write_folder(tmp_path, {"train": {"a": 7, "b": 6}}), "train")
 
 
-@pytest.fixture(params=["whole batches", "one by one", "mixed", "files"])
-def case(request, tmp_path):
+@pytest.fixture(scope="module", params=["whole batches", "one by one", "mixed", "files"])
+def case(request, tmp_path_factory):
     """A source and a recipe for each way through the pipeline."""
     if request.param == "files":
-        source = FolderSource(write_folder(tmp_path, {"train": {"a": 7, "b": 6}}), "train")
+        folder = tmp_path_factory.mktemp("pictures")
+        source = FolderSource(write_folder(folder, {"train": {"a": 7, "b": 6}}), "train")
         augmentation = Augmentation(crop="resized", color_jitter=0.2, pca_noise=0.1)
         return source, recipe(augmentation, image_size=16)
     augmentation = {"whole batches": WHOLE_BATCHES, "one by one": ONE_BY_ONE, "mixed": MIXED}
     return array_source(), recipe(augmentation[request.param])
+
+
+@pytest.fixture(scope="module")
+def dataset(case):
+    return training_batches(*case).take(6)
+
+
+@pytest.fixture(scope="module")
+def batches(dataset):
+    return list(dataset.as_numpy_iterator())
 
 
 def test_batches_cross_epochs_and_drop_nothing():
@@ -73,15 +84,13 @@ def test_a_batch_larger_than_the_source_holds_examples_several_times():
     assert sorted(np.bincount(batch["index"])) == [2, 2, 2, 3, 3]
 
 
-def test_the_same_bits_on_any_number_of_threads_and_from_any_step_on(case):
+def test_the_same_bits_on_any_number_of_threads_and_from_any_step_on(case, dataset, batches):
     source, chosen = case
-    dataset = training_batches(source, chosen).take(6)
     size, classes = chosen.data.image_size, len(source.class_names)
     spec = dataset.element_spec
     assert spec["image"] == tf.TensorSpec((8, size, size, 3), tf.float32)
     assert spec["target"] == tf.TensorSpec((8, classes), tf.float32)
     assert spec["label"] == spec["index"] == tf.TensorSpec((8,), tf.int64)
-    batches = list(dataset.as_numpy_iterator())
     for batch in batches:
         np.testing.assert_allclose(batch["target"].sum(axis=1), 1, atol=1e-6)
         assert np.isfinite(batch["image"]).all()
@@ -101,15 +110,13 @@ def test_another_seed_gives_other_images_in_another_order():
     assert (one["image"] != other["image"]).mean() > 0.5
 
 
-def test_workers_get_the_parts_of_what_one_worker_gets(case):
+def test_a_worker_gets_its_part_of_what_one_worker_gets(case, batches):
     source, chosen = case
-    whole = first(3, source, chosen, start_step=2)
-    parts = [first(3, source, chosen, start_step=2, worker=w, workers=2) for w in range(2)]
-    joined = [
-        {key: np.concatenate([part[step][key] for part in parts]) for key in whole[step]}
-        for step in range(3)
-    ]
-    assert_same(joined, whole)
+    whole = first(2, source, chosen, start_step=2, replicas=4)
+    second = first(2, source, chosen, start_step=2, worker=1, workers=2, replicas=4)
+    assert_same(second, [{key: value[4:] for key, value in batch.items()} for batch in whole])
+    if chosen.augmentation.repeats == 1:  # then the order does not depend on the replicas
+        assert_same(whole, batches[2:4])
 
 
 def test_whole_batches_get_what_single_images_get():
@@ -149,6 +156,29 @@ def test_repeats_stand_side_by_side_and_differ():
     (batch,) = first(1, array_source(), chosen)
     assert (batch["index"].reshape(2, 4) == batch["index"][[0, 4], None]).all()
     assert len({image.tobytes() for image in batch["image"][:4]}) > 1
+
+
+def test_replicas_part_the_repeats_of_an_image_and_mix_as_one_does():
+    source = array_source(classes=20)
+    one, several = (first(3, source, recipe(MIXED), replicas=count) for count in (1, 4))
+    for alone, shared in zip(one, several, strict=True):
+        # The same examples, bit for bit, in another order: a a b b c c d d.
+        places = [0, 2, 4, 6, 1, 3, 5, 7]
+        for key in alone:
+            np.testing.assert_array_equal(shared[key], alone[key][places], err_msg=key)
+        for share in np.split(shared["index"], 4):
+            assert len(set(share)) == 2
+
+
+def test_a_worker_reads_few_examples_that_it_only_mixes_with():
+    # A part of 16 of 32, of 16 images twice: each worker has all 16, and so all partners.
+    counting = CountingSource(array_source(size=1000))
+    chosen = recipe(dataclasses.replace(MIXED, policy="trivialaugment"), batch=32)
+    dataset = training_batches(counting, chosen, worker=1, workers=2)
+    index = next(dataset.take(1).as_numpy_iterator())["index"]
+    assert len(set(index)) == 16
+    assert len(set(counting.read[:16])) == 16
+    assert set(counting.read[:16]) == set(index)
 
 
 def test_repeats_are_not_mixed_with_themselves():

@@ -8,9 +8,10 @@ from tests.training.data.pictures import array_source, write_folder
 from training.data.batches import evaluation_batches
 from training.data.folder import FolderSource
 from training.data.normalization import normalization
-from training.data.views import central_view, ten_views
+from training.data.views import central_view, ten_views, view_preprocessing
 from training.recipe import Data, Evaluation, Recipe
 
+VIEW = view_preprocessing(Evaluation(crop_ratio=0.8), 20)
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
 
@@ -69,7 +70,7 @@ def test_images_and_labels_are_the_sources(files):
         ):
             if weight:
                 assert label == files.labels[index]
-                view = central_view(files.load(tf.constant(index))[0], files, 20, 0.8)
+                view = central_view(files.load(tf.constant(index))[0], files, VIEW)
                 np.testing.assert_allclose(image, expected_image(view), atol=3e-6)
 
 
@@ -83,7 +84,7 @@ def test_ten_crops(files):
     chosen = recipe(4, image_size=20, crop_ratio=0.8, ten_crop=True)
     batches = all_batches(files, chosen, ten_crop=True)
     assert {batch["image"].shape for batch in batches} == {(4, 10, 20, 20, 3)}
-    views = ten_views(files.load(tf.constant(6, tf.int64))[0], files, 20, 0.8)
+    views = ten_views(files.load(tf.constant(6, tf.int64))[0], files, VIEW)
     np.testing.assert_allclose(batches[1]["image"][2], expected_image(views), atol=3e-6)
 
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from training.data.mixing import beta, mixed, mixes, partners
+from training.data.mixing import beta, mixed, mixes, with_partners
 from training.data.order import step_seed
 from training.recipe import Augmentation, Recipe
 
@@ -25,8 +25,8 @@ def mix(step, chosen):
     images, mixed_targets = mixed(
         numbers,
         targets,
-        partners(numbers, 1, 0),
-        partners(targets, 1, 0),
+        tf.roll(numbers, 1, axis=0),
+        tf.roll(targets, 1, axis=0),
         tf.constant(step, tf.int64),
         chosen,
     )
@@ -34,10 +34,19 @@ def mix(step, chosen):
 
 
 def test_partners_stand_before_around_the_end_of_the_batch():
-    values = tf.range(6)
-    assert partners(values, 2, before=0).numpy().tolist() == [4, 5, 0, 1, 2, 3]
-    with_those_before = tf.constant([4, 5, 0, 1, 2])
-    assert partners(with_those_before, 2, before=2).numpy().tolist() == [4, 5, 0]
+    read, partners = with_partners(np.arange(6), batch=6, distance=2)
+    assert read.tolist() == [0, 1, 2, 3, 4, 5]
+    assert partners.tolist() == [4, 5, 0, 1, 2, 3]
+    # Of a part, those that do not belong to it are read as well: 4 and 5 for 0 and 1.
+    read, partners = with_partners(np.array([0, 1, 2]), batch=6, distance=2)
+    assert read.tolist() == [0, 1, 2, 4, 5]
+    assert partners.tolist() == [3, 4, 0]
+
+
+def test_nothing_more_is_read_where_nothing_is_mixed():
+    read, partners = with_partners(np.array([4, 2]), batch=6, distance=0)
+    assert read.tolist() == [4, 2]
+    assert partners.tolist() == [0, 1]
 
 
 def test_mixup_mixes_pixels_as_it_mixes_targets():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.data.order import example_at, example_seed, shuffled, step_seed
+from training.data.order import batch_order, example_at, example_seed, shuffled, step_seed
 
 
 def order(size, seed=0, epoch=0):
@@ -63,6 +63,33 @@ def test_repeats_stand_in_a_row():
     rows = index.numpy().reshape(20, 3)
     assert (rows == rows[:, :1]).all()
     assert sorted(rows[:10, 0]) == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("batch", "repeats", "replicas", "distinct"),
+    [
+        (1024, 4, 8, 128),  # torchvision's second recipe, on 8 devices: all of a share
+        (2048, 3, 8, 256),  # A2: a batch begins within the repeats of an image
+        (1024, 4, 4, 256),  # a share of 256, of 256 images
+        (1024, 4, 2, 256),  # a share of 512, of 256 images: each twice
+        (1024, 1, 8, 128),
+    ],
+)
+def test_a_replica_has_each_image_once(batch, repeats, replicas, distinct):
+    order = batch_order(batch, repeats, replicas)
+    np.testing.assert_array_equal(np.sort(order), np.arange(batch))
+    for step in (0, 1, 2):
+        index, _, _ = example_at(step * batch + order, 10_000, seed=0, repeats=repeats)
+        for share in np.split(index.numpy(), replicas):
+            assert len(np.unique(share)) == distinct
+
+
+def test_the_order_of_a_batch_by_hand():
+    # Three images, twice each: a a b b c c.
+    assert batch_order(6, repeats=2, replicas=2).tolist() == [0, 2, 4, 1, 3, 5]
+    assert batch_order(6, repeats=2, replicas=1).tolist() == [0, 1, 2, 3, 4, 5]
+    assert batch_order(6, repeats=1, replicas=3).tolist() == [0, 1, 2, 3, 4, 5]
+    assert batch_order(5, repeats=3, replicas=5).tolist() == [0, 3, 1, 4, 2]
 
 
 def test_seeds_of_examples_differ():

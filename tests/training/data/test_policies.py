@@ -75,6 +75,34 @@ def test_without_strength_trivial_operations_leave_the_image(name):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize(
+    ("level", "pixels"), [(1, 1), (2, 2), (7, 7), (14, 14), (15, 16), (29, 30), (30, 32)]
+)
+def test_trivial_augment_translates_by_whole_pixels(rng, level, pixels):
+    # 32 · level / 30, cut: 1.07, 2.13, 7.47, 14.93, 16, 30.93 and 32.
+    image = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    strength = tf.constant(level, tf.float32) / 30
+    for name, axis in (("translate_x", 1), ("translate_y", 0)):
+        for sign in (1, -1):
+            found = TRIVIAL_AUGMENT[name](image, strength, tf.constant(float(sign)), tf.zeros(3))
+            moved = np.roll(image, -sign * pixels, axis)
+            come_in = slice(-pixels, None) if sign == 1 else slice(0, pixels)
+            moved[(slice(None),) * axis + (come_in,)] = 0
+            np.testing.assert_array_equal(found, moved)
+
+
+def test_rand_augment_translates_by_parts_of_the_image(rng):
+    # timm: 0.45 of the width at most; 0.5 · 0.45 · 40 = 9, and 0.1 · 0.45 · 40 = 1.8.
+    image = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    whole, part = (
+        RAND_AUGMENT["translate_x"](image, tf.constant(strength), tf.constant(1.0), tf.zeros(3))
+        for strength in (0.5, 0.1)
+    )
+    np.testing.assert_array_equal(whole[:, :31], image[:, 9:])
+    between = 0.2 * image[:, 1:38] + 0.8 * image[:, 2:39]
+    assert np.abs(part[:, :37].numpy() - between).max() <= 0.51
+
+
 def test_strengths_of_rand_augment_are_normal_around_the_magnitude(drawn):
     augment = tf.function(lambda seed: rand_augment(PICTURE, seed, RAND, fill=[0.0]))
     for seed in seeds(400):

@@ -1,10 +1,12 @@
 """Sets in TFDS's format, made in the test; and CIFAR-10 where it is at hand."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tests.training.data.pictures import encoded, smooth_picture
 
@@ -44,12 +46,14 @@ def in_order_of_files(pairs):
 def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tfds")
     write_set(folder, "small", examples(), (8, 10, 3))
+    write_set(folder, "lossy", examples(kind="JPEG"), (8, 10, 3))
     write_set(folder, "varied", examples(height_step=2, kind="JPEG"), (None, None, 3))
     return folder
 
 
-def test_a_small_set_of_one_shape_is_held_in_memory(data_dir):
-    source = open_source(Data(source="small"), "train", data_dir)
+@pytest.mark.parametrize(("name", "kind"), [("small", "PNG"), ("lossy", "JPEG")])
+def test_a_small_set_of_one_shape_is_held_in_memory(data_dir, name, kind):
+    source = open_source(Data(source=name), "train", data_dir)
     assert isinstance(source, ArraySource)
     assert source.images.shape == (23, 8, 10, 3)
     assert source.class_names == NAMES
@@ -58,13 +62,14 @@ def test_a_small_set_of_one_shape_is_held_in_memory(data_dir):
         rows = zip(images, labels, strict=True)
         return sorted((image.tobytes(), int(label)) for image, label in rows)
 
-    expected = [tf.io.decode_png(contents).numpy() for contents, _ in examples()["train"]]
+    pictures = examples(kind=kind)["train"]
+    expected = [np.asarray(Image.open(io.BytesIO(contents))) for contents, _ in pictures]
     labels = [label for _, label in examples()["train"]]
     assert pairs(source.images, source.labels) == pairs(expected, labels)
-    again = tfds_source("small", "train", data_dir, download=False)
+    again = tfds_source(name, "train", data_dir, download=False)
     np.testing.assert_array_equal(again.images, source.images)
     assert again.identifier == source.identifier
-    assert source.identifier != tfds_source("small", "test", data_dir, False).identifier
+    assert source.identifier != tfds_source(name, "test", data_dir, False).identifier
 
 
 def assert_reads(source, expected):

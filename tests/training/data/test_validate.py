@@ -1,6 +1,7 @@
 """Looking at a whole data set."""
 
 import io
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from tests.training.data.pictures import array_source, encoded, smooth_picture, write_folder
 from training.data.dataset_report import DatasetReport, Finding
+from training.data.decoding import crop_resized, image_shape
 from training.data.folder import FolderSource
 from training.data.inspection import ERRORS, WARNINGS, findings_in
 from training.data.source import ArraySource
@@ -88,8 +90,44 @@ def test_broken_files_say_why(tmp_path):
     findings = validate({"train": FolderSource(root, "train")}).findings
     assert [finding.detail for finding in findings] == [
         "the JPEG file is cut off",
-        "it is not a JPEG, PNG, GIF or BMP file",
+        "it is not a JPEG, PNG, GIF, BMP or WebP file",
     ]
+
+
+def test_what_validate_calls_broken_neither_training_nor_evaluation_reads_whole(tmp_path, rng):
+    """Bytes are changed, and the file cut, at random: the whole image is read by all or by none."""
+    folder = tmp_path / "train" / "a"
+    folder.mkdir(parents=True)
+    for number in range(60):
+        contents = bytearray(JPEG)
+        if number % 3:
+            contents[rng.integers(2, len(contents))] = rng.integers(256)
+        else:
+            del contents[rng.integers(2, len(contents)) :]
+        (folder / f"{number:02}.jpg").write_bytes(contents)
+    source = FolderSource(tmp_path, "train")
+    findings = validate({"train": source}).findings
+    broken = {finding.name for finding in findings if finding.kind == "broken"}
+    assert 20 <= len(broken) < 60
+    for path in source.paths:
+        contents = tf.constant(path.read_bytes())
+        try:
+            shape = image_shape(contents, source)
+            crop_resized(contents, tf.concat([[0, 0], shape], 0), source, 64)
+            reads = True
+        except tf.errors.OpError:
+            reads = False
+        assert reads == (str(path) not in broken), path
+
+
+def test_a_strip_that_evaluation_cannot_resize_is_an_error(tmp_path):
+    folder = tmp_path / "train" / "a"
+    folder.mkdir(parents=True)
+    for width in (1600, 1601):
+        Image.new("RGB", (width, 16)).save(folder / f"{width}.png")
+    (finding,) = validate({"train": FolderSource(tmp_path, "train")}).findings
+    assert (finding.kind, finding.name[-8:], finding.detail) == ("strip", "1601.png", "1601×16")
+    assert "strip" in ERRORS
 
 
 def test_twins_are_duplicates_contradictions_or_leaks(tmp_path):
@@ -97,8 +135,7 @@ def test_twins_are_duplicates_contradictions_or_leaks(tmp_path):
     for place in ("train/a/x.jpg", "train/a/y.jpg", "train/b/z.jpg", "test/a/w.jpg"):
         (root / place).write_bytes(JPEG)
     # The same pixels in another file format.
-    pixels = tf.io.decode_jpeg(JPEG)
-    (root / "test/b/v.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    Image.open(io.BytesIO(JPEG)).save(root / "test/b/v.png")
     sources = {split: FolderSource(root, split) for split in ("train", "test")}
     report = validate(sources)
     assert not report.is_sound
@@ -149,14 +186,33 @@ def test_everything_that_is_not_read_is_named(tmp_path):
     assert report.class_counts == {"train": {"a": 2, "b": 1}, "test": {"a": 1, "b": 1}}
 
 
-def test_links_to_nothing_and_folders_named_like_images_are_broken(tmp_path):
+def test_a_pipe_and_a_device_are_not_read(tmp_path):
+    root = write_folder(tmp_path, {"train": {"a": 2}})
+    folder = root / "train" / "a"
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    (folder / "link.jpg").symlink_to("000.jpg")
+    with pytest.raises(ValueError, match=r"must be a regular file.*Received: .*pipe\.jpg"):
+        FolderSource(root, "train")
+    report = validate({"train": FolderSource(root, "train", must_be_sound=False)})
+    assert [(finding.kind, Path(finding.name).name) for finding in report.findings] == [
+        ("special", "pipe.jpg"),
+        ("special", "zero.png"),
+        ("duplicate", "link.jpg"),
+    ]
+    assert report.class_counts == {"train": {"a": 3}}
+    assert not report.is_sound
+
+
+def test_links_to_nothing_are_broken_and_folders_named_like_images_not_read(tmp_path):
     root = write_folder(tmp_path, {"train": {"a": 2}})
     (root / "train" / "a" / "x.jpg").symlink_to("nowhere.jpg")
     (root / "train" / "a" / "y.jpg").mkdir()
     report = validate({"train": FolderSource(root, "train")})
-    assert kinds(report) == {"broken": 2}
-    assert report.findings[0].detail == "No such file or directory"
-    assert report.class_counts == {"train": {"a": 4}}
+    assert kinds(report) == {"broken": 1, "nested folder": 1}
+    (broken,) = (finding for finding in report.findings if finding.kind == "broken")
+    assert broken.detail == "No such file or directory"
+    assert report.class_counts == {"train": {"a": 3}}
 
 
 def test_a_split_without_images_is_a_finding(tmp_path):

@@ -12,7 +12,7 @@ from training.studies.page import write_page
 from training.studies.reading import test_error as error_of
 from training.studies.reading import train_loss
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")

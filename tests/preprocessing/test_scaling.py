@@ -1,0 +1,185 @@
+"""Models that scale their images themselves: seen wherever it is done, and done once."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnets
+from keras_resnets import (
+    Preprocessing,
+    classify,
+    model_preprocessing,
+    preprocess_input,
+    set_preprocessing,
+)
+
+NAMES = ["a", "b", "c"]
+CARRIED = Preprocessing.imagenet(36, 32)
+MEAN, VARIANCE = [0.485, 0.456, 0.406], [0.0524, 0.0502, 0.0506]
+COLOUR = np.array([103.0, 116.0, 123.0], "float32")
+SIZE_ALONE = Preprocessing(resize=36, crop=32, value_range=(0, 255))
+PHOTO = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype="uint8")
+
+
+def network(**options):
+    spec = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
+    return keras_resnets.build_model(spec, classes=3, **options)
+
+
+@pytest.fixture
+def base():
+    model = network(input_shape=(32, 32, 3))
+    set_preprocessing(model, CARRIED)
+    return model
+
+
+def sequential(*layers):
+    return keras.Sequential([keras.Input((32, 32, 3)), *layers])
+
+
+def functional(front):
+    def build(base):
+        image = keras.Input((32, 32, 3))
+        return keras.Model(image, base(front(image)))
+
+    return build
+
+
+def rescaling():
+    return keras.layers.Rescaling(1 / 255)
+
+
+def normalized(x):
+    return keras.layers.Normalization(mean=MEAN, variance=VARIANCE)(rescaling()(x))
+
+
+class Subclassed(keras.Model):
+    """A model whose code hides what it does."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.scale, self.base = rescaling(), base
+
+    def call(self, x):
+        return self.base(self.scale(x))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(functional(normalized), id="Normalization"),
+        pytest.param(functional(lambda x: rescaling()(x)), id="Rescaling"),
+        pytest.param(functional(lambda x: x / 127.5 - 1.0), id="arithmetic"),
+        pytest.param(functional(lambda x: x - COLOUR), id="less a mean"),
+        pytest.param(functional(keras.layers.Lambda(lambda x: x / 255.0)), id="Lambda"),
+        pytest.param(
+            lambda base: sequential(keras.layers.RandomFlip(), rescaling(), base), id="Sequential"
+        ),
+        pytest.param(
+            lambda base: sequential(sequential(rescaling()), sequential(base)), id="nested"
+        ),
+        pytest.param(
+            lambda base: sequential(sequential(rescaling(), keras.layers.Conv2D(3, 1)), base),
+            id="before a layer with weights",
+        ),
+        pytest.param(
+            lambda base: keras_resnets.fuse_batch_norm(functional(normalized)(base)), id="folded"
+        ),
+        pytest.param(lambda base: functional(Subclassed(base))(lambda x: x), id="subclassed"),
+    ],
+)
+def test_what_scales_inside_is_not_scaled_before(build, base):
+    model = build(base)
+    assert model_preprocessing(model) == SIZE_ALONE
+    greys = PHOTO[None].astype("float32")
+    np.testing.assert_array_equal(preprocess_input(PHOTO, model), greys[0])
+    # As large as what `resize` leaves: the centre is cut out, and no pixel is changed.
+    around = np.pad(PHOTO, ((2, 2), (2, 2), (0, 0)))
+    [answer] = classify(model, around, class_names=NAMES)
+    found = {name: score for _, name, score in answer}
+    expected = model.predict(greys, verbose=0)[0]
+    np.testing.assert_allclose([found[name] for name in NAMES], expected, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"scales its images itself .*value_range=\(0, 255\)"):
+        set_preprocessing(model, CARRIED)
+    set_preprocessing(model, SIZE_ALONE)
+    assert model_preprocessing(model) == SIZE_ALONE
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(lambda base: sequential(keras.layers.RandomFlip(), base), id="flip"),
+        pytest.param(
+            functional(lambda x: keras.layers.Concatenate()([x[..., :1]] * 3)), id="channels"
+        ),
+        pytest.param(functional(keras.layers.Conv2D(3, 1)), id="a layer with weights"),
+    ],
+)
+def test_what_scales_nothing_leaves_what_is_carried(build, base):
+    model = build(base)
+    assert model_preprocessing(model) == CARRIED
+    set_preprocessing(model, CARRIED)
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        keras.layers.Normalization(mean=MEAN, variance=VARIANCE),
+        keras.layers.Rescaling(2.0, offset=-1.0),
+        lambda x: x - 0.5,
+        lambda x: rescaling()(rescaling()(x)),
+    ],
+    ids=["Normalization", "Rescaling", "less a half", "twice"],
+)
+def test_layers_for_images_that_were_scaled_before_are_refused(front, base):
+    model = functional(front)(base)
+    assert model_preprocessing(model) is None
+    message = r"from grey levels 0 to 255.*Rescaling\(1 / 255\).*see black as .* and white as"
+    for call in (
+        lambda: classify(model, PHOTO, class_names=NAMES),
+        lambda: preprocess_input(PHOTO, model),
+        lambda: set_preprocessing(model, CARRIED),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_one_that_carries_nothing_takes_images_of_any_size_to_its_own():
+    pixels = keras.Input((24, 32, 3))
+    model = network(input_tensor=rescaling()(pixels))
+    expected = Preprocessing(resize=32, crop=(24, 32), value_range=(0, 255))
+    assert model_preprocessing(model) == expected
+    [answer] = classify(model, np.zeros((100, 50, 3), "uint8"), class_names=NAMES)
+    assert len(answer) == 3
+
+
+def test_one_that_resizes_is_given_images_as_they_are(base):
+    pixels = keras.Input((None, None, 3))
+    for front in (
+        lambda x: rescaling()(keras.layers.Resizing(32, 32)(x)),
+        CARRIED.as_layer(),
+    ):
+        model = keras.Model(pixels, base(front(pixels)))
+        assert model_preprocessing(model) == Preprocessing(value_range=(0, 255))
+    # A layer that only resizes leaves the values to what is carried.
+    model = keras.Model(pixels, base(SIZE_ALONE.as_layer()(pixels)))
+    assert model_preprocessing(model) == CARRIED
+
+
+def test_in_a_graph_that_is_being_traced(base):
+    tf = pytest.importorskip("tensorflow")
+    model = functional(normalized)(base)
+    dataset = tf.data.Dataset.from_tensors(PHOTO[None])
+    [outputs] = dataset.map(lambda x: preprocess_input(x, model))
+    np.testing.assert_array_equal(outputs, PHOTO[None])
+    [outputs] = dataset.map(lambda x: preprocess_input(x, base))
+    np.testing.assert_allclose(outputs, preprocess_input(PHOTO[None], base), rtol=1e-5, atol=1e-5)
+
+
+def test_weights_of_a_model_that_scales_do_not_hand_on_that_nothing_is_scaled(tmp_path):
+    pixels = keras.Input((32, 32, 3))
+    model = keras_resnets.ResNet20(input_tensor=rescaling()(pixels))
+    set_preprocessing(model, SIZE_ALONE)
+    model.save(tmp_path / "model.keras")
+    loaded = keras_resnets.ResNet20(weights=tmp_path / "model.keras")
+    assert model_preprocessing(loaded) is None

@@ -1,0 +1,101 @@
+"""What a command does to its process when it starts, and an import does not."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.subprocesses import ROOT
+
+# A module that, imported in place of another one, is struck by Ctrl-C. Where the signal is lost, or
+# raises an exception, the process does not end by it.
+STRUCK = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+IN_A_CALLBACK = f"""
+import gc
+def callback(phase, info):
+    {STRUCK.replace(chr(10), "; ")}
+gc.callbacks.append(callback)
+gc.collect()
+gc.callbacks.clear()
+"""
+TRAIN = ("training", "train", "digits", "--run-dir", "run")
+
+
+@pytest.mark.parametrize(
+    ("command", "stubs"),
+    [
+        (TRAIN, {"tyro": STRUCK}),
+        (TRAIN, {"tensorflow": STRUCK}),
+        (TRAIN, {"tensorflow": IN_A_CALLBACK}),
+        (TRAIN, {"tensorflow": "", "keras": STRUCK}),
+        (("training", "benchmark"), {"rich": STRUCK}),
+        (("training", "--help"), {"tensorflow": STRUCK}),
+        (("keras_resnets", "list"), {"keras": STRUCK}),
+        (("keras_resnets", "list"), {"keras": IN_A_CALLBACK}),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_ctrl_c_during_the_imports_ends_the_process_at_once(command, stubs, tmp_path):
+    for name, code in stubs.items():
+        (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # By the signal, which a shell reports as 130; nothing is said, for the terminal shows ^C.
+    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_without_runs_cleans_up_before_it_ends(number, monkeypatch):
+    pytest.importorskip("tensorflow")
+    from training import commands
+    from training.__main__ import main
+
+    before, is_clean = signal.getsignal(number), []
+
+    def index(folder: str = ""):
+        try:
+            signal.raise_signal(number)
+        finally:
+            is_clean.append(True)
+
+    monkeypatch.setattr(commands, "index", index)
+    with pytest.raises(SystemExit) as ended:
+        main(["index"])
+    assert ended.value.code == 128 + number
+    assert is_clean == [True]
+    assert signal.getsignal(number) == before
+
+
+IMPORT_ALL = """
+import contextlib, importlib, os, pkgutil, signal, sys
+import keras, tensorflow  # they may set variables of their own
+
+def state():
+    return dict(os.environ), {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+before = state()
+import keras_resnets, training
+for package in (keras_resnets, training):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        # The benchmark's modules for other backends can be imported only beside those.
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(module.name)
+assert {"keras_resnets.cli.main", "training.__main__", "training.run"} <= set(sys.modules)
+assert state() == before
+"""
+
+
+def test_imports_change_neither_the_environment_nor_signal_handlers():
+    pytest.importorskip("tensorflow")
+    pytest.importorskip("tyro")
+    unset = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "KERAS_BACKEND")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    subprocess.run([sys.executable, "-c", IMPORT_ALL], cwd=ROOT, env=environment, check=True)
