@@ -9,7 +9,7 @@ import keras
 from keras_resnets.files import WeightsFileError
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, member_size, unpack_member
-from keras_resnets.models.weights_file import HEAD, STEM, load_weights_file
+from keras_resnets.weights.keras_weights import HEAD, STEM, load_weights_file
 
 
 def load_initial_weights(model: keras.Model, path: str) -> None:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_resnets.architecture.copying import copy_layer
 from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, ShortcutGate
-from keras_resnets.models.copy_layer import copy_layer
 
 # Weights that follow the data and not a gradient, in batch normalization and `Normalization`.
 STATISTICS = {

@@ -9,9 +9,8 @@ from keras_resnets.analysis.responses import (
     model_with_blocks,
     residual_blocks,
 )
+from keras_resnets.architecture.copying import copy_layer, copy_statistics
 from keras_resnets.arguments import check_name, nearest
-from keras_resnets.models.copy_layer import copy_layer
-from keras_resnets.models.image_statistics import copy_statistics
 
 
 def edited_copy(model, edit, name=None):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_resnets.architecture.copying import within_another_layer
 from keras_resnets.layers import ConvNorm, ResidualBlock
 
 BATCH_SIZE = 128

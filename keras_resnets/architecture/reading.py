@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import keras
 
+from keras_resnets.architecture.copying import within_another_layer
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.spec import BLOCKS, OPTIONS, STEMS, ResNetSpec
 from keras_resnets.layers import ResidualBlock
-from keras_resnets.models.copy_layer import within_another_layer
 
 
 def model_spec(model):

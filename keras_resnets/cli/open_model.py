@@ -4,11 +4,11 @@ import warnings
 from pathlib import Path
 
 from keras_resnets.models import create_model, list_models
-from keras_resnets.models.option_error import OptionError
-from keras_resnets.models.weights_file import FOREIGN_SUFFIXES
 from keras_resnets.weights import PRESETS, convert_weights
-from keras_resnets.weights.keras_file import load_keras_file
-from keras_resnets.weights.keras_layers import is_of_another_library
+from keras_resnets.weights.keras_configuration import OptionError
+from keras_resnets.weights.keras_model import load_keras_file
+from keras_resnets.weights.keras_weights import FOREIGN_SUFFIXES
+from keras_resnets.weights.recognition import is_of_another_library
 
 HELP = "a network's name, a preset's name, or a file (.keras, .safetensors, .pth, .th, .h5 …)"
 

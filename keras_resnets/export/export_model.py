@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from keras_resnets.architecture.editing import fuse_batch_norm
 from keras_resnets.arguments import check_bool, check_positive_int
 from keras_resnets.export.formats import FORMATS, check_packages
 from keras_resnets.export.model_card import write_model_card
@@ -15,7 +16,6 @@ from keras_resnets.export.resizing import check_resizing
 from keras_resnets.export.samples import Samples
 from keras_resnets.export.served_model import SIGNATURES, ServedModel
 from keras_resnets.export.version_folder import choose_version, take_version, written_aside
-from keras_resnets.models.fuse_batch_norm import fuse_batch_norm
 
 # Converters say what is wrong at the beginning, and then for pages where.
 LONGEST_REASON = 500

@@ -1,5 +1,12 @@
 """Specs, the builder, and the named models."""
 
+from keras_resnets.architecture.backbone import (
+    feature_extractor,
+    feature_strides,
+    freeze_backbone,
+    unfreeze,
+)
+from keras_resnets.architecture.editing import fuse_batch_norm, plain_twin, with_blocks
 from keras_resnets.architecture.reading import model_spec
 from keras_resnets.architecture.spec import VARIANTS, ResNetSpec
 from keras_resnets.models.build_model import build_model
@@ -26,11 +33,6 @@ from keras_resnets.models.factories import (
     create_model,
     list_models,
 )
-from keras_resnets.models.features import feature_extractor, feature_strides
-from keras_resnets.models.fine_tuning import freeze_backbone, unfreeze
-from keras_resnets.models.fuse_batch_norm import fuse_batch_norm
-from keras_resnets.models.twins import plain_twin
-from keras_resnets.models.with_blocks import with_blocks
 
 __all__ = [
     "VARIANTS",

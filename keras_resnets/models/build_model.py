@@ -82,7 +82,7 @@ def build_model(
         return build_network(spec, *arguments)
     check_network_arguments(spec, *arguments)  # before a file is read, or downloaded
     # Reading files takes a third of what the package imports, and most models read none.
-    from keras_resnets.models.open_weights import open_weights
+    from keras_resnets.weights.load import open_weights
 
     spec, load_weights = open_weights(weights, spec, name or "model")
     model = build_network(spec, *arguments)

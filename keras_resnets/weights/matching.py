@@ -8,8 +8,8 @@ from keras_resnets.architecture.reading import model_spec
 from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.files.errors import shown
 from keras_resnets.layers import BatchNormalization
-from keras_resnets.models.weights_file import adapt_channels
 from keras_resnets.weights.families import Family
+from keras_resnets.weights.keras_weights import adapt_channels
 from keras_resnets.weights.recognition import Checkpoint
 
 

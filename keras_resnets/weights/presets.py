@@ -6,10 +6,10 @@ from typing import Literal
 
 from keras_resnets.architecture.spec import OPTIONS, VARIANTS, ResNetSpec
 from keras_resnets.arguments import nearest
-from keras_resnets.models.weights_file import FOREIGN_SUFFIXES, SUFFIXES
 from keras_resnets.preprocessing import Preprocessing
 from keras_resnets.weights.convert import load_foreign_weights
 from keras_resnets.weights.download import cached_file
+from keras_resnets.weights.keras_weights import FOREIGN_SUFFIXES, SUFFIXES
 
 TORCHVISION = "https://download.pytorch.org/models/"
 TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-rsb-weights/"

@@ -16,7 +16,7 @@ import keras_resnets
 from keras_resnets import PRESETS, Preprocessing
 from keras_resnets.cli import main
 from keras_resnets.export import ExportError
-from keras_resnets.weights.keras_file import load_keras_file
+from keras_resnets.weights.keras_model import load_keras_file
 from tests.subprocesses import ROOT
 from tests.weights.states import random_state, torchvision_entries
 

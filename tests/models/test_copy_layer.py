@@ -6,8 +6,8 @@ import numpy as np
 import keras_resnets
 from keras_resnets import fuse_batch_norm, plain_twin, with_blocks
 from keras_resnets.analysis import count_macs, remove_blocks, reorder_blocks
+from keras_resnets.architecture.copying import copy_layer
 from keras_resnets.layers import StackedBlock
-from keras_resnets.models.copy_layer import copy_layer
 from tests.layer_checks import numpy, randomize
 from tests.models.once import once
 

@@ -12,8 +12,8 @@ import keras_resnets
 from keras_resnets import Preprocessing, ResNetSpec, build_model, model_preprocessing
 from keras_resnets.files import WeightsFileError
 from keras_resnets.files.keras_archive import MOST_CONFIGURATION_BYTES
-from keras_resnets.models.option_error import OptionError
-from keras_resnets.models.weights_file import load_weights_file
+from keras_resnets.weights.keras_configuration import OptionError
+from keras_resnets.weights.keras_weights import load_weights_file
 
 BASIC = ResNetSpec(block="basic", repeats=(1, 1), widths=(4, 8), stem="cifar", shortcut="A")
 BOTTLENECK = ResNetSpec(block="bottleneck", repeats=(1, 1), widths=(4, 8), stem="cifar")

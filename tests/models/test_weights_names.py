@@ -384,7 +384,7 @@ class TestArchives:
         self.refuse(folder / "other.keras", "compressed in a way that Keras does not use")
 
     def test_too_large(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("keras_resnets.models.weights_file.SLACK", 0)
+        monkeypatch.setattr("keras_resnets.weights.keras_weights.SLACK", 0)
         self.write(tmp_path / "net.keras", bytes(10**6), zipfile.ZIP_DEFLATED)
         self.refuse(tmp_path / "net.keras", r"unpacks to 1,000,000 bytes, \d+,\d+ are allowed")
 
@@ -484,7 +484,7 @@ def test_an_archive_of_another_kind(tmp_path):
 
 
 def test_a_refused_file_leaves_no_weight_changed(saved, tmp_path):
-    from keras_resnets.models.weights_file import load_weights_file
+    from keras_resnets.weights.keras_weights import load_weights_file
 
     model, _ = saved
     before = model.get_weights()

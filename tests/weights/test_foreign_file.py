@@ -10,8 +10,8 @@ from safetensors.numpy import save_file
 import keras_resnets
 from keras_resnets import ResNetSpec, build_model, model_preprocessing, model_spec
 from keras_resnets.files import WeightsFileError
-from keras_resnets.models.option_error import OptionError
 from keras_resnets.weights import convert
+from keras_resnets.weights.keras_configuration import OptionError
 from tests.weights.states import random_state, torchvision_entries
 
 AKAMASTER = ResNetSpec(

@@ -11,7 +11,7 @@ import pytest
 
 import keras_resnets
 from keras_resnets.files import WeightsFileError
-from keras_resnets.weights.keras_file import load_keras_file
+from keras_resnets.weights.keras_model import load_keras_file
 
 SPEC = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
 

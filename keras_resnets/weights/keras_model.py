@@ -1,4 +1,4 @@
-"""A whole model out of a `.keras` file that a stranger may have made."""
+"""The model that a `.keras` file describes, built and loaded without running anything in it."""
 
 import copy
 import math
@@ -9,8 +9,8 @@ import keras
 
 from keras_resnets.files.errors import WeightsFileError, printable, shown
 from keras_resnets.files.keras_archive import WEIGHTS, member_size, read_configuration
-from keras_resnets.models.file_configuration import OWN
-from keras_resnets.models.weights_file import load_weights_file
+from keras_resnets.weights.keras_configuration import OWN
+from keras_resnets.weights.keras_weights import load_weights_file
 
 LEAST_BYTES_OF_A_WEIGHT = 2
 # HDF5 keeps its kernel and four arrays of its normalization, with a header each, in four groups.
