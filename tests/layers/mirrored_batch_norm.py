@@ -32,15 +32,16 @@ def main():
     tf.config.set_logical_device_configuration(
         cpu, [tf.config.LogicalDeviceConfiguration()] * REPLICAS
     )
-    print(json.dumps({name: run(*case) for name, case in CASES.items()}))
+    # One strategy for all: collectives of two in one process would take each other's places.
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{replica}" for replica in range(REPLICAS)])
+    print(json.dumps({name: run(strategy, *case) for name, case in CASES.items()}))
 
 
-def run(shape, synchronized):
+def run(strategy, shape, synchronized):
     import tensorflow as tf
 
     from keras_resnets.layers import BatchNormalization
 
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{replica}" for replica in range(REPLICAS)])
     with strategy.scope():
         layer = BatchNormalization(synchronized=synchronized)
         layer.build((None, *shape[1:]))
