@@ -19,11 +19,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     - Momentum 0.9 and ε 1e-5, with which He et al. and every published ResNet were trained,
       in place of Keras's 0.99 and 1e-3.
-    - Under `tf.distribute` the moving statistics are averaged over the replicas at each update.
-      Keras's own layer lets each replica keep its own, and a checkpoint holds the first one's.
+    - Under `tf.distribute` the moving statistics are averaged over the replicas at each update,
+      weighed by their numbers of examples; a replica without examples changes nothing. Keras's
+      own layer lets each replica keep its own, and a checkpoint holds the first one's.
     - On TensorFlow, one fused operation replaces a cast and several passes over the input,
       where it applies: four dimensions, channels last, 16- or 32-bit floats, no mask, no
-      renormalization and not `synchronized`. Everything else takes Keras's own path.
+      renormalization, not `synchronized`, and not compiled by XLA, which takes the operation's
+      variance as E[x²] - E[x]². Everything else takes Keras's own path.
 
     The moving variance keeps the **biased** variance of the batch (divided by n, not n - 1),
     on every backend and path, as Keras does; PyTorch keeps the unbiased one.
@@ -70,7 +72,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return super().add_weight(*args, trainable=trainable, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        training = bool(training and self.trainable and inputs.shape[0] != 0)
+        training = bool(training and self.trainable)
         if mask is None and self._has_fused_kernel(inputs):
             return self._fused_call(inputs, training)
         if not training:
@@ -85,7 +87,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _moments(self, inputs, mask):
         mean, variance = super()._moments(inputs, mask)
-        if inputs.shape[0] is None:  # the mean of nothing is NaN, and so would be gamma's gradient
+        if not inputs.shape[
+            0
+        ]:  # none, or not known: the mean of nothing is NaN, and so would be gamma's gradient
             some = _examples(inputs) > 0
             mean, variance = keras.ops.where(some, mean, 0.0), keras.ops.where(some, variance, 1.0)
         return mean, variance
