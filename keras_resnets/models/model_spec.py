@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import keras
 
+from keras_resnets.arguments import serialize_activation
 from keras_resnets.layers import ResidualBlock
 from keras_resnets.models.block_arguments import block_arguments
 from keras_resnets.models.copy_layer import within_another_layer
@@ -59,7 +60,7 @@ def model_spec(model):
         shortcut=last.shortcut,
         zero_pad=last.zero_pad,
         stride_on=getattr(last, "stride_on", "3x3"),
-        activation=keras.activations.serialize(last.activation),
+        activation=serialize_activation(last.activation),
         zero_init_residual=last.zero_init_residual,
         drop_path_rate=last.drop_path_rate,
         output_stride=stride,

@@ -4,8 +4,6 @@ import dataclasses
 import json
 from typing import Any, Literal
 
-import keras
-
 from keras_resnets.arguments import (
     check_activation,
     check_bool,
@@ -13,6 +11,7 @@ from keras_resnets.arguments import (
     check_positive_int,
     check_rate,
     nearest,
+    serialize_activation,
 )
 from keras_resnets.layers import BasicBlock, BottleneckBlock
 from keras_resnets.layers.residual_block import SHORTCUTS, check_shortcut_options
@@ -162,7 +161,7 @@ def _positive_ints(name, values):
 
 
 def _activation_name(activation):
-    name = keras.activations.serialize(check_activation("activation", activation))
+    name = serialize_activation(check_activation("activation", activation))
     if not isinstance(name, str):
         raise ValueError(
             "`activation` must be a function of `keras.activations`, or its name. "
