@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_resnets.files.elements import MOST_DIMENSIONS, check_shape
 from keras_resnets.files.errors import WeightsFileError
 from keras_resnets.files.hdf5_bytes import Hdf5Bytes, broken
 from keras_resnets.files.hdf5_header import DATASPACE, DATATYPE, LAYOUT, PLACE, fields
-from keras_resnets.files.shapes import MOST_DIMENSIONS, check_shape
 
 TYPE = struct.Struct("<B3sI")
 INTEGER = struct.Struct("<HH")

@@ -5,8 +5,8 @@ import io
 import json
 import zlib
 
+from keras_resnets.files.archive import STORED, read_directory
 from keras_resnets.files.errors import WeightsFileError
-from keras_resnets.files.zip_directory import STORED, read_directory
 
 WEIGHTS = "model.weights.h5"
 CONFIGURATION = "config.json"

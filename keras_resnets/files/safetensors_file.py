@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from keras_resnets.files.elements import BFLOAT16, ElementType, read_elements
+from keras_resnets.files.elements import BFLOAT16, ElementType, check_shape, read_elements
 from keras_resnets.files.errors import WeightsFileError, printable, shown
-from keras_resnets.files.shapes import check_shape
 
 # The table of a ResNet-1202 has under 1 MB. The package's own limit of 100 MB of names alone would
 # take a multiple of the file's size in memory.
