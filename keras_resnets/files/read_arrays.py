@@ -5,102 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnets.files.archive import read_directory
+from keras_resnets.files.archive import open_archive
 from keras_resnets.files.errors import WeightsFileError
 from keras_resnets.files.hdf5 import MAGIC as HDF5_MAGIC
-from keras_resnets.files.hdf5 import Hdf5Group, read_hdf5
-from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
+from keras_resnets.files.hdf5 import read_hdf5
+from keras_resnets.files.keras_archive import WEIGHTS, member_size, unpack_member
 from keras_resnets.files.safetensors_file import read_safetensors
-from keras_resnets.files.torch_files import MAGIC, read_torch_stream, read_torch_zip
-
-ENOUGH = 512
-
-
-def file_kind(path: Path) -> str:
-    """Returns "torch_zip", "torch_stream", "safetensors", "keras" or "hdf5".
-
-    Args:
-        path: Path of a regular file.
-
-    Raises:
-        WeightsFileError: If it is none of them; what it seems to be is said.
-    """
-    with open(path, "rb") as file:
-        head = file.read(ENOUGH)
-        if head.startswith(b"PK"):
-            return _archive_kind(file, path)
-    if head.startswith(MAGIC):
-        return "torch_stream"
-    if head.startswith(HDF5_MAGIC):
-        return "hdf5"
-    # The format has no magic number: a length of 8 bytes, and a table in JSON.
-    if path.suffix == ".safetensors" or (head[8:9] == b"{" and not any(head[5:8])):
-        return "safetensors"
-    raise WeightsFileError(f"The file must hold weights; {_guess(head)}")
-
-
-def _archive_kind(file, path):
-    if path.suffix == ".keras":
-        return "keras"
-    return "keras" if WEIGHTS in read_directory(file) else "torch_zip"
-
-
-def _guess(head):
-    """Says what a file that is refused may be."""
-    if not head:
-        return "this one is empty."
-    if head.startswith(b"version https://git-lfs"):
-        return "this one is a Git LFS pointer to a file that has not been fetched."
-    if head.lstrip()[:1] == b"<":
-        return "this one is a web page: the download went wrong."
-    if head[257:262] == b"ustar":
-        return "this one is a tar archive, as torch's first releases wrote, which is not supported."
-    if head.startswith(b"\x80"):
-        return "this one is a pickle that torch.save has not written."
-    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c")):
-        return "this one is compressed: unpack it first."
-    return "this one is of no known format."
-
-
-# Keras stores the member as it is; others may deflate it, which weights hardly yield to.
-SLACK = 2**26
-
-
-def read_hdf5_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of an `.h5` or `.weights.h5` file, each under all its groups' names."""
-    with read_hdf5(path, most_bytes=os.path.getsize(path)) as root:
-        return _flat(root)
-
-
-def read_keras_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of a `.keras` file's weights; its configuration is not read."""
-    member = unpack_member(path, WEIGHTS, most_bytes=os.path.getsize(path) + SLACK)
-    with read_hdf5(member, most_bytes=member.getbuffer().nbytes) as root:
-        return _flat(root)
-
-
-def _flat(root: Hdf5Group) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
-    pending = [("", root)]
-    while pending:
-        prefix, group = pending.pop()
-        arrays |= {f"{prefix}{name}": array.read() for name, array in group.arrays.items()}
-        pending += [(f"{prefix}{name}/", child) for name, child in group.groups.items()]
-    for array in arrays.values():
-        array.flags.writeable = False
-    return arrays
-
-
-READERS = {
-    "hdf5": read_hdf5_arrays,
-    "keras": read_keras_arrays,
-    "safetensors": read_safetensors,
-    "torch_stream": read_torch_stream,
-    "torch_zip": read_torch_zip,
-}
+from keras_resnets.files.torch_files import MAGIC as TORCH_MAGIC
+from keras_resnets.files.torch_files import read_torch_stream, read_torch_zip
 
 # Of Hugging Face; the first is read where both are there, for it takes no pickle.
 FILES_IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
+# What compressed arrays may take beyond the size of their file.
+MOST_EXTRA_BYTES = 2**25
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -163,3 +80,72 @@ def _advice(path):
         if (path / name).is_file():
             return f" In this folder that is {str(path / name)!r}."
     return ""
+
+
+def file_kind(path: Path) -> str:
+    """Returns a key of `READERS`, by a file's content; its name decides where that cannot."""
+    with open(path, "rb") as file:
+        head = file.read(512)
+    if head.startswith(b"PK"):
+        if path.suffix == ".keras":
+            return "keras"
+        with open_archive(path) as archive:
+            return "keras" if WEIGHTS in archive.namelist() else "torch_zip"
+    if head.startswith(TORCH_MAGIC):
+        return "torch_stream"
+    if head.startswith(HDF5_MAGIC):
+        return "hdf5"
+    # The format has no magic number: a length of 8 bytes, and a table in JSON.
+    if path.suffix == ".safetensors" or (head[8:9] == b"{" and not any(head[5:8])):
+        return "safetensors"
+    raise WeightsFileError(f"The file must hold weights; {_guess(head)}")
+
+
+def _guess(head):
+    """Says what a file that is refused may be."""
+    if not head:
+        return "this one is empty."
+    if head.startswith(b"version https://git-lfs"):
+        return "this one is a Git LFS pointer to a file that has not been fetched."
+    if head.lstrip()[:1] == b"<":
+        return "this one is a web page: the download went wrong."
+    if head[257:262] == b"ustar":
+        return "this one is a tar archive, as torch's first releases wrote, which is not supported."
+    if head.startswith(b"\x80"):
+        return "this one is a pickle that torch.save has not written."
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c")):
+        return "this one is compressed: unpack it first."
+    return "this one is of no known format."
+
+
+def _read_hdf5_arrays(path):
+    """Returns the arrays of an `.h5` or `.weights.h5` file, each under all its groups' names."""
+    return _flat(path, os.path.getsize(path))
+
+
+def _read_keras_arrays(path):
+    """Returns the arrays of a `.keras` file's weights; its configuration is not read."""
+    size = member_size(path, WEIGHTS)
+    return _flat(unpack_member(path, WEIGHTS, size), size)
+
+
+def _flat(source, size):
+    arrays: dict[str, np.ndarray] = {}
+    with read_hdf5(source, size + MOST_EXTRA_BYTES) as root:
+        pending = [("", root)]
+        while pending:
+            prefix, group = pending.pop()
+            arrays |= {f"{prefix}{name}": array.read() for name, array in group.arrays.items()}
+            pending += [(f"{prefix}{name}/", child) for name, child in group.groups.items()]
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
+READERS = {
+    "hdf5": _read_hdf5_arrays,
+    "keras": _read_keras_arrays,
+    "safetensors": read_safetensors,
+    "torch_stream": read_torch_stream,
+    "torch_zip": read_torch_zip,
+}

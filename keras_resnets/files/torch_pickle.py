@@ -1,38 +1,73 @@
-"""The pickle in a PyTorch file: what it may name, and what stands for that here.
+"""The pickle in a PyTorch file: what it may hold, and what that becomes here.
+
+A pickle is a program: Python imports and calls what it names. Here it may use the instructions by
+which protocol 2 writes plain values, and the names that are listed below, which have inert
+stand-ins: nothing is imported. The stand-ins are tuples, whose fields and attributes no
+instruction can set.
 
 `torch.save` pickles the object it is given, with each tensor as a call of one of torch's rebuilding
 functions on a storage, and each storage as a persistent key: the tuple ("storage", type of its
 elements, key, device it was on, number of elements), with a sixth entry in the older format. The
-elements follow elsewhere in the file.
-
-What torch means by a tensor: a window, by offset, shape and strides, on a storage.
-
-A storage is a flat run of elements. Several tensors may share one (tied weights, slices), and the
-strides of a tensor, in elements, may step over parts of it (a transposed matrix) or, being 0, stay
-where they are (an expanded one).
+elements follow elsewhere in the file. A tensor is a window, by offset, shape and strides, on a
+storage. Several may share one, and strides of 0 repeat elements.
 """
 
+import io
 import math
+import pickle
+import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import Any, BinaryIO, NamedTuple
 
 from keras_resnets.files.elements import BFLOAT16, ElementType, check_shape
-from keras_resnets.files.errors import WeightsFileError, shown
-from keras_resnets.files.pickle_machine import Function, Vocabulary
-from keras_resnets.files.restricted_pickle import read_pickle
+from keras_resnets.files.errors import WeightsFileError, printable, shown
 
-# A file twice its size covers bfloat16 as float32; this much is for expanded tensors, which are
-# larger than what is stored of them.
-MOST_EXTRA_BYTES = 2**26
-# Each takes half a kilobyte of memory beside its elements. ResNet-1202 has 8,500.
-MOST_TENSORS = 2**16
+# What torch writes of a ResNet-1202, optimizer included, is 1.4 MB and 380,000 instructions.
+MOST_BYTES = 2**24
+MOST_INSTRUCTIONS = 10**6
+INSTRUCTIONS = {
+    *("PROTO", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BINFLOAT", "BINUNICODE"),
+    *("BININT", "BININT1", "BININT2", "LONG1", "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+    *("TUPLE", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS"),
+    *("BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "REDUCE", "BUILD", "BINPERSID"),
+}
+# Every dictionary is made as an `Entries`, which checks its keys.
+EMPTY_DICT, MAKE_ENTRIES = b"}", b"ccollections\nOrderedDict\n)R"
 
 
-@dataclass(frozen=True)
-class Storage:
+class Entries(dict):
+    """A dictionary whose keys are texts and integers, each set once.
+
+    Others' hashes can take a file's author's time. Attributes that are set on it are dropped.
+    """
+
+    __slots__ = ()
+
+    def __setitem__(self, key, value):
+        if type(key) not in (str, int):
+            raise WeightsFileError(f"The pickle has a key of type {type(key).__name__}.")
+        if key in self:
+            raise WeightsFileError(f"The pickle sets a key twice: {shown(str(key))}.")
+        super().__setitem__(key, value)
+
+    def __setstate__(self, state):
+        pass
+
+
+class Function(NamedTuple):
+    """Stands for a function that a pickle may call, with one of these numbers of arguments."""
+
+    name: str
+    function: Callable[..., Any]
+    counts: tuple[int, ...]
+
+    def __call__(self, *arguments):
+        if len(arguments) not in self.counts:
+            raise WeightsFileError(f"The pickle calls {self.name} with {len(arguments)} arguments.")
+        return self.function(*arguments)
+
+
+class Storage(NamedTuple):
     """A storage that lies outside of the pickle, under a key."""
 
     element_type: ElementType
@@ -45,128 +80,104 @@ class Storage:
         return self.count * self.element_type.itemsize
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor whose elements are still in the file; every one of them lies in its storage.
-
-    Args:
-        storage: Where they lie.
-        offset: Index of the first element there.
-        shape: Sizes along the dimensions.
-        strides: By how many elements a step along each dimension goes on; not negative in torch.
-
-    Raises:
-        WeightsFileError: If one of them is of another type, or an element lies outside.
-    """
+class Tensor(NamedTuple):
+    """A tensor whose elements are still in the file; offset and strides count elements."""
 
     storage: Storage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def __post_init__(self):
-        if type(self.storage) is not Storage:
-            raise WeightsFileError("A tensor must lie on a storage.")
-        if type(self.shape) is not tuple or type(self.strides) is not tuple:
-            raise WeightsFileError("A tensor's shape and strides must be tuples.")
-        if len(self.shape) != len(self.strides):
-            raise WeightsFileError(
-                f"A tensor must have as many strides as dimensions; one has {len(self.strides)} "
-                f"and {len(self.shape)}."
-            )
-        numbers = (self.offset, *self.shape, *self.strides)
-        if any(type(number) is not int or number < 0 for number in numbers):
-            raise WeightsFileError(
-                "A tensor's offset, shape and strides must be integers of at least 0."
-            )
-        check_shape(self.shape)
-        steps = sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
-        end = self.offset + steps + 1 if self.size else self.offset
-        if end > self.storage.count:
-            raise WeightsFileError(
-                f"A tensor must lie inside its storage; one of shape {self.shape} ends at element "
-                f"{end:,} of a storage of {self.storage.count:,}."
-            )
-
     @property
     def size(self) -> int:
         """The number of elements."""
         return math.prod(self.shape)
 
-    @property
-    def loaded_bytes(self) -> int:
-        """The bytes of all elements in memory, if none of them shared any."""
-        return self.size * self.storage.element_type.loaded.itemsize
-
-
-def load_tensors(
-    tensors: dict[str, Tensor], load_storage: Callable[[Storage], np.ndarray], file_bytes: int
-) -> dict[str, np.ndarray]:
-    """Returns the tensors as read-only arrays; those that share a storage share memory.
-
-    Args:
-        tensors: From names to tensors.
-        load_storage: Returns the elements of a storage; called once for each that is needed.
-        file_bytes: Size of the file, which bounds what the arrays may come to.
-
-    Raises:
-        WeightsFileError: If there are very many, or they would be far larger than the file.
-    """
-    if len(tensors) > MOST_TENSORS:
-        raise WeightsFileError(
-            f"A file must hold at most {MOST_TENSORS:,} tensors; this one holds {len(tensors):,}."
-        )
-    total = sum(tensor.loaded_bytes for tensor in tensors.values())
-    if total > 2 * file_bytes + MOST_EXTRA_BYTES:
-        raise WeightsFileError(
-            f"The tensors must not be far larger than their file; they come to {total:,} bytes, "
-            f"the file has {file_bytes:,}."
-        )
-    loaded: dict[str, np.ndarray] = {}
-    arrays = {}
-    for name, tensor in tensors.items():
-        storage = tensor.storage
-        if storage.key not in loaded:
-            loaded[storage.key] = load_storage(storage)
-        arrays[name] = _window(tensor, loaded[storage.key])
-    return arrays
-
-
-def _window(tensor, elements):
-    """Views a tensor's elements; NumPy checks once more that they lie inside the buffer."""
-    if not tensor.size:
-        array = np.empty(tensor.shape, elements.dtype)
-    else:
-        item = elements.itemsize
-        # Along a dimension of one element any stride is the same, and a huge one would overflow.
-        steps = zip(tensor.shape, tensor.strides, strict=True)
-        strides = tuple(item * step if size > 1 else 0 for size, step in steps)
-        array = np.ndarray(tensor.shape, elements.dtype, elements, item * tensor.offset, strides)
-    array.flags.writeable = False
-    return array
-
 
 def read_torch_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
     """Returns the object that was saved, with each tensor as a `Tensor`, and its storages by key.
 
-    Args:
-        file: A file open for reading bytes, positioned at the pickle.
-
-    Raises:
-        WeightsFileError: If the pickle holds more than plain values and tensors.
+    The file is left behind the pickle.
     """
     storages: dict[str, Storage] = {}
+    return read_pickle(file, _NAMES, storages), storages
 
-    def persistent(key):
+
+def read_pickle(file: BinaryIO, names=None, storages=None) -> Any:
+    """Returns the value of a pickle that may refer to these names, and to storages if given."""
+    start, end = file.tell(), file.seek(0, io.SEEK_END)
+    file.seek(start)
+    data = file.read(min(MOST_BYTES, end - start))
+    program, length = _checked(data)
+    file.seek(start + length)
+    unpickler = _Unpickler(io.BytesIO(program))
+    unpickler.names = _PLAIN if names is None else names
+    unpickler.storages = storages
+    try:
+        return unpickler.load()
+    except WeightsFileError:
+        raise
+    except Exception as error:  # of which a broken program can cause many kinds
+        raise WeightsFileError(f"The pickle is broken ({printable(str(error))}).") from error
+
+
+def _checked(data):
+    """Returns a pickle whose instructions are all allowed, and its length in the file."""
+    pieces, copied, length = [], 0, 0
+    try:
+        for number, (code, argument, position) in enumerate(pickletools.genops(data)):
+            if number >= MOST_INSTRUCTIONS:
+                raise WeightsFileError(f"The pickle has more than {number:,} instructions.")
+            if code.name not in INSTRUCTIONS:
+                raise WeightsFileError(f"The pickle uses {code.name}, which is not allowed.")
+            if code.name == "PROTO" and argument != 2:
+                raise WeightsFileError(
+                    f"The pickle must be of protocol 2, which torch.save writes, not {argument}."
+                )
+            # Also keeps anyone from choosing integers whose hashes collide.
+            if code.name == "LONG1" and argument.bit_length() > 63:
+                raise WeightsFileError("The pickle has an integer of more than 64 bits.")
+            # The memo is an array as long as its highest index.
+            if code.name == "LONG_BINPUT" and argument >= MOST_INSTRUCTIONS:
+                raise WeightsFileError(f"The pickle writes entry {argument} of its memo.")
+            if code.name == "BINUNICODE":
+                argument.encode()  # fails for surrogates
+            if code.name == "EMPTY_DICT":
+                pieces += [data[copied:position], MAKE_ENTRIES]
+                copied = position + 1
+            length = position + 1
+    except WeightsFileError:
+        raise
+    except ValueError as error:
+        raise WeightsFileError(
+            f"The pickle is broken, cut off, or longer than is allowed ({printable(str(error))})."
+        ) from error
+    return b"".join([*pieces, data[copied:length]]), length
+
+
+class _Unpickler(pickle.Unpickler):
+    """Imports nothing: names and storages have stand-ins."""
+
+    def find_class(self, module, name):
+        full = f"{module} {name}"
+        if full not in self.names:
+            raise WeightsFileError(
+                f"The pickle refers to {shown(f'{module}.{name}')}, which is not allowed: a file "
+                "of weights holds tensors, numbers and texts (`torch.save(model.state_dict(), "
+                "path)`), no objects of other classes."
+            )
+        return self.names[full]
+
+    def persistent_load(self, key):
+        if self.storages is None:
+            raise WeightsFileError("The pickle refers to an object outside of it.")
         storage = _storage(key)
-        known = storages.setdefault(storage.key, storage)
+        known = self.storages.setdefault(storage.key, storage)
         if known != storage:
             raise WeightsFileError(
                 f"A storage must have one type and size; {shown(storage.key)} has two."
             )
         return known
-
-    return read_pickle(file, Vocabulary(_NAMES, persistent)), storages
 
 
 def _storage(key):
@@ -185,39 +196,61 @@ def _storage(key):
     return Storage(element_type, name, count)
 
 
-def _counter(counts):
-    if type(counts) is not dict:
-        raise WeightsFileError("A Counter must be made of a dictionary.")
-    return counts
-
-
-def _size(numbers):
-    if type(numbers) is not tuple:
-        raise WeightsFileError("A torch.Size must be made of a tuple.")
-    return numbers
-
-
-def _tensor_v2(storage, offset, shape, strides, requires_grad, hooks, metadata=None):
-    if type(requires_grad) is not bool or hooks != {} or metadata not in (None, {}):
+def _tensor(storage, offset, shape, strides, requires_grad=False, hooks=None, metadata=None):
+    """Returns a tensor, every element of which lies in its storage."""
+    if type(requires_grad) is not bool or hooks or metadata:
         raise WeightsFileError(
             "A tensor with hooks or with a lazy negation or conjugation is not supported."
+        )
+    if type(storage) is not Storage:
+        raise WeightsFileError("A tensor must lie on a storage.")
+    if type(shape) is not tuple or type(strides) is not tuple:
+        raise WeightsFileError("A tensor's shape and strides must be tuples.")
+    if len(shape) != len(strides):
+        raise WeightsFileError(
+            f"A tensor must have as many strides as dimensions; one has {len(strides)} and "
+            f"{len(shape)}."
+        )
+    if any(type(number) is not int or number < 0 for number in (offset, *shape, *strides)):
+        raise WeightsFileError(
+            "A tensor's offset, shape and strides must be integers of at least 0."
+        )
+    check_shape(shape)
+    steps = sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
+    end = offset if 0 in shape else offset + steps + 1
+    if end > storage.count:
+        raise WeightsFileError(
+            f"A tensor must lie inside its storage; one of shape {shape} ends at element {end:,} "
+            f"of a storage of {storage.count:,}."
         )
     return Tensor(storage, offset, shape, strides)
 
 
 def _parameter(tensor, requires_grad, hooks):
-    if type(tensor) is not Tensor or type(requires_grad) is not bool or hooks != {}:
+    if type(tensor) is not Tensor or type(requires_grad) is not bool or hooks:
         raise WeightsFileError("A parameter must be a tensor without hooks.")
     return tensor
 
 
-_NAMES = {
+def _of_type(kind):
+    def check(value):
+        if type(value) is not kind:
+            raise WeightsFileError(f"The pickle has a torch.Size or Counter of {type(value)}.")
+        return value
+
+    return check
+
+
+_PLAIN = {
     # Filled by later instructions. (Python 2 passed the entries as an argument: refused.)
-    "collections OrderedDict": Function("OrderedDict", dict, (0,)),
-    "collections Counter": Function("Counter", _counter, (1,)),  # in the state of MultiStepLR
-    "torch Size": Function("torch.Size", _size, (1,)),
-    "torch._utils _rebuild_tensor": Function("_rebuild_tensor", Tensor, (4,)),
-    "torch._utils _rebuild_tensor_v2": Function("_rebuild_tensor_v2", _tensor_v2, (6, 7)),
+    "collections OrderedDict": Function("OrderedDict", Entries, (0,)),
+}
+_NAMES = {
+    **_PLAIN,
+    "collections Counter": Function("Counter", _of_type(Entries), (1,)),  # of MultiStepLR
+    "torch Size": Function("torch.Size", _of_type(tuple), (1,)),
+    "torch._utils _rebuild_tensor": Function("_rebuild_tensor", _tensor, (4,)),
+    "torch._utils _rebuild_tensor_v2": Function("_rebuild_tensor_v2", _tensor, (6, 7)),
     "torch._utils _rebuild_parameter": Function("_rebuild_parameter", _parameter, (3,)),
     "torch DoubleStorage": ElementType("float64"),
     "torch FloatStorage": ElementType("float32"),
