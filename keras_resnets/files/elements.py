@@ -65,7 +65,7 @@ def read_elements(
     for start in range(0, count, CHUNK):
         chunk = elements[start : start + CHUNK]
         halves = np.empty(len(chunk), stored) if element_type.widened else chunk
-        buffer = memoryview(halves.view(np.uint8))
+        buffer = halves.view(np.uint8).data
         done = 0
         while done < len(buffer):
             read = stream.readinto(buffer[done:])

@@ -1,7 +1,6 @@
 """HDF5 files, read by h5py in a process of its own."""
 
 import contextlib
-import importlib.util
 import json
 import math
 import os
@@ -11,7 +10,9 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
+import h5py
 import ml_dtypes
 import numpy as np
 
@@ -34,32 +35,13 @@ PROGRAM = Path(__file__).with_name("hdf5_child.py")
 def read_hdf5(source, most_bytes):
     """Opens a file and yields its groups and arrays; an array is read when it is asked for.
 
-    libhdf5 falls into endless loops over inner tables that were forged on purpose, crashes, and
-    follows links and compressed data to anywhere and any size. So it runs in a process of its own,
-    with limits on time and memory, that can open no other file. What it hands over are names,
-    shapes and bytes. Links to elsewhere, and values stored elsewhere, are refused.
+    libhdf5 falls into endless loops over tables that were forged on purpose, crashes, and follows
+    links and compressed data to anywhere and any size. So it runs in a process of its own, with
+    limits on time and memory, that can open no other file, and hands over names, shapes and bytes.
 
     Args:
         source: A path, or a binary file object.
         most_bytes: How much memory all arrays that are read may take together.
-
-    Yields:
-        The root, an `Hdf5Group`.
-
-    Raises:
-        WeightsFileError: If the file is broken, holds anything but groups and arrays of numbers,
-            or if the arrays that are read are larger than allowed.
-
-    Example:
-
-    >>> import io
-    >>> import h5py
-    >>> file = io.BytesIO()
-    >>> with h5py.File(file, "w") as root:
-    ...     root["layers/dense/kernel"] = [[1.0, 2.0]]
-    >>> with read_hdf5(file, most_bytes=100) as root:
-    ...     root.groups["layers"].groups["dense"].arrays["kernel"].read()
-    array([[1., 2.]])
     """
     with contextlib.ExitStack() as stack:
         if hasattr(source, "read"):
@@ -116,10 +98,9 @@ class _Child:
 
     def __init__(self, path, most_bytes):
         self.bytes_left = most_bytes
-        packages = (importlib.util.find_spec(name) for name in ("h5py", "numpy"))
         settings = {
             "path": os.path.abspath(path),
-            "packages": [str(Path(package.origin).parents[1]) for package in packages],
+            "packages": [str(Path(str(package.__file__)).parents[1]) for package in (h5py, np)],
             "memory": most_bytes + MEMORY,
             "seconds": SECONDS + most_bytes // BYTES_A_SECOND,
             "levels": MOST_LEVELS,
@@ -129,7 +110,7 @@ class _Child:
         environment = {key: os.environ[key] for key in os.environ if not key.startswith("HDF5_")}
         # No plugins for filters that a file names, and no memory for threads.
         environment |= {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
+        self._process: Any = subprocess.Popen(
             [sys.executable, "-I", "-S", str(PROGRAM), json.dumps(settings)],
             env=environment,
             stdin=subprocess.PIPE,

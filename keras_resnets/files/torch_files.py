@@ -78,7 +78,7 @@ def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
 
         def load_storage(storage):
             with archive.open(f"{folder}/data/{storage.key}") as stream:
-                return read_elements(stream, storage.element_type, storage.count, order.decode())
+                return read_elements(stream, storage.element_type, storage.elements, order.decode())
 
         return load_tensors(tensors, load_storage, os.path.getsize(path))
 
@@ -124,7 +124,7 @@ def read_torch_stream(path: Path) -> dict[str, np.ndarray]:
 
         def load_storage(storage):
             file.seek(starts[storage.key])
-            return read_elements(file, storage.element_type, storage.count)
+            return read_elements(file, storage.element_type, storage.elements)
 
         return load_tensors(tensors, load_storage, file_bytes)
 
@@ -152,10 +152,10 @@ def _storage_starts(file, storages, file_bytes):
         if len(size) != 8:
             raise WeightsFileError("The file ends before its last storage.")
         (count,) = struct.unpack("<q", size)
-        if count != storage.count:
+        if count != storage.elements:
             raise WeightsFileError(
-                f"Storage {shown(storage.key)} must have {storage.count} elements, as its tensors "
-                f"say; it has {count}."
+                f"Storage {shown(storage.key)} must have {storage.elements} elements, as its "
+                f"tensors say; it has {count}."
             )
         starts[storage.key] = file.tell()
         end = file.tell() + storage.stored_bytes

@@ -72,12 +72,12 @@ class Storage(NamedTuple):
 
     element_type: ElementType
     key: str
-    count: int
+    elements: int
 
     @property
     def stored_bytes(self) -> int:
         """The bytes of the storage in the file."""
-        return self.count * self.element_type.itemsize
+        return self.elements * self.element_type.itemsize
 
 
 class Tensor(NamedTuple):
@@ -110,11 +110,8 @@ def read_pickle(file: BinaryIO, names=None, storages=None) -> Any:
     data = file.read(min(MOST_BYTES, end - start))
     program, length = _checked(data)
     file.seek(start + length)
-    unpickler = _Unpickler(io.BytesIO(program))
-    unpickler.names = _PLAIN if names is None else names
-    unpickler.storages = storages
     try:
-        return unpickler.load()
+        return _Unpickler(program, _PLAIN if names is None else names, storages).load()
     except WeightsFileError:
         raise
     except Exception as error:  # of which a broken program can cause many kinds
@@ -124,6 +121,8 @@ def read_pickle(file: BinaryIO, names=None, storages=None) -> Any:
 def _checked(data):
     """Returns a pickle whose instructions are all allowed, and its length in the file."""
     pieces, copied, length = [], 0, 0
+    argument: Any
+    position: Any
     try:
         for number, (code, argument, position) in enumerate(pickletools.genops(data)):
             if number >= MOST_INSTRUCTIONS:
@@ -157,6 +156,10 @@ def _checked(data):
 
 class _Unpickler(pickle.Unpickler):
     """Imports nothing: names and storages have stand-ins."""
+
+    def __init__(self, program, names, storages):
+        super().__init__(io.BytesIO(program))
+        self.names, self.storages = names, storages
 
     def find_class(self, module, name):
         full = f"{module} {name}"
@@ -218,10 +221,10 @@ def _tensor(storage, offset, shape, strides, requires_grad=False, hooks=None, me
     check_shape(shape)
     steps = sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
     end = offset if 0 in shape else offset + steps + 1
-    if end > storage.count:
+    if end > storage.elements:
         raise WeightsFileError(
             f"A tensor must lie inside its storage; one of shape {shape} ends at element {end:,} "
-            f"of a storage of {storage.count:,}."
+            f"of a storage of {storage.elements:,}."
         )
     return Tensor(storage, offset, shape, strides)
 

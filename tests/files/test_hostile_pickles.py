@@ -317,7 +317,7 @@ def test_a_huge_index_of_the_memo_is_refused(read_watched):
         (name("torch._utils", "_rebuild_tensor_v2"), "__call__", b"N"),
         (name("torch", "FloatStorage"), "stored", text("float64")),
         (tensor(), "shape", b")"),
-        (storage(), "count", integer(2**40)),
+        (storage(), "elements", integer(2**40)),
     ],
 )
 def test_attributes_of_stand_ins_cannot_be_set(read_watched, target, attribute, value):
