@@ -21,8 +21,6 @@ from keras_resnets.files.elements import ElementType, check_shape, read_elements
 from keras_resnets.files.errors import WeightsFileError, printable
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-MOST_LEVELS = 32
-MOST_LETTERS = 500
 MOST_OBJECTS = 2**16  # ResNet-1202 with Adam's state has some 40,000
 MOST_TREE_BYTES = 2**25
 # What the process may take beside the values: time of its own, time that passes, and memory.
@@ -103,8 +101,6 @@ class _Child:
             "packages": [str(Path(str(package.__file__)).parents[1]) for package in (h5py, np)],
             "memory": most_bytes + MEMORY,
             "seconds": SECONDS + most_bytes // BYTES_A_SECOND,
-            "levels": MOST_LEVELS,
-            "letters": MOST_LETTERS,
             "objects": MOST_OBJECTS,
         }
         environment = {key: os.environ[key] for key in os.environ if not key.startswith("HDF5_")}
@@ -164,7 +160,7 @@ class _Child:
             raise _broken("reading it crashed, or took too much time or memory")
         answer = json.loads(line)
         if "refused" in answer:
-            raise WeightsFileError(printable(answer["refused"], 2 * MOST_LETTERS))
+            raise WeightsFileError(printable(answer["refused"], 1000))
         if "broken" in answer:
             raise _broken(printable(answer["broken"]))
         return answer

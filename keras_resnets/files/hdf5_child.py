@@ -14,7 +14,7 @@ import sys
 
 NUMBERS = {"bool", *(f"float{bits}" for bits in (16, 32, 64))}
 NUMBERS |= {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
-MOST_NAME_BYTES = 1024
+MOST_LEVELS, MOST_LETTERS, MOST_NAME_BYTES = 32, 500, 1024
 
 
 class Refused(Exception):
@@ -32,7 +32,7 @@ def main():
         limit(settings["memory"], settings["seconds"])
         answer({})
         try:
-            reader = Reader(h5py, np, file, settings)
+            reader = Reader(h5py, np, file, settings["objects"])
             answer(reader.tree)
             for line in sys.stdin.buffer:
                 array = reader.read(int(line))
@@ -70,26 +70,25 @@ def limit(memory, seconds):
 class Reader:
     """The groups and arrays of a file, each of which can be reached in one way."""
 
-    def __init__(self, h5py, np, file, settings):
-        self.h5, self.np = h5py, np
-        self.settings = settings
+    def __init__(self, h5py, np, file, most_objects):
+        self.h5, self.np, self.most_objects = h5py, np, most_objects
         self.arrays = []  # of each its path, address and type
         self.met = set()
         self.root = h5py.File(file, "r")
         self.tree = self.group(self.root.id, "", 0)
 
     def group(self, group, where, level):
-        """Returns the name, groups and arrays of a group, or of its first child that is refused."""
-        if level > self.settings["levels"]:
-            raise Refused(f"{where!r} lies more than {self.settings['levels']} groups deep")
+        """Returns the name, groups and arrays of a group."""
+        if level > MOST_LEVELS:
+            raise Refused(f"{where!r} lies more than {MOST_LEVELS} groups deep")
         self.meet(group, where or "/")
         names = []
         group.links.iterate(lambda name: self.note(names, name))
         groups, arrays = {}, {}
         for name in names:
             path = f"{where}/{name.decode()}"
-            if len(path) > self.settings["letters"]:
-                raise Refused(f"{path!r} is longer than {self.settings['letters']} letters")
+            if len(path) > MOST_LETTERS:
+                raise Refused(f"{path!r} is longer than {MOST_LETTERS} letters")
             if group.links.get_info(name).type != self.h5.h5l.TYPE_HARD:
                 raise Refused(f"{path!r} is a link to elsewhere")
             child = self.h5.h5o.open(group, name)
@@ -104,7 +103,7 @@ class Reader:
     def note(self, names, name):
         """Keeps a name; libhdf5 would call this without an end where a table leads to itself."""
         names.append(name)
-        return True if len(self.met) + len(names) > self.settings["objects"] else None
+        return True if len(self.met) + len(names) > self.most_objects else None
 
     def meet(self, found, path):
         """Returns the address of a group or array that must not have been met before."""
@@ -112,8 +111,8 @@ class Reader:
         if address in self.met:
             raise Refused(f"{path!r} can be reached by two ways")
         self.met.add(address)
-        if len(self.met) >= self.settings["objects"]:
-            raise Refused(f"it holds more than {self.settings['objects']:,} groups and arrays")
+        if len(self.met) >= self.most_objects:
+            raise Refused(f"it holds more than {self.most_objects:,} groups and arrays")
         return address
 
     def array(self, dataset, path):
@@ -144,16 +143,14 @@ class Reader:
     def number_type(self, dataset, path):
         """Returns the name of an array's type, in the byte order of this machine."""
         kind = dataset.get_type()
-        name = None
-        if kind.get_class() in (self.h5.h5t.INTEGER, self.h5.h5t.FLOAT):
+        is_pair_of_bytes = kind.get_class() == self.h5.h5t.OPAQUE and kind.get_size() == 2
+        if is_pair_of_bytes and self.text(dataset, b"dtype", path) == "bfloat16":
+            return "bfloat16"  # as Keras stores it
+        if kind.get_class() in (self.h5.h5t.INTEGER, self.h5.h5t.FLOAT, self.h5.h5t.ENUM):
             name = kind.dtype.name
-        elif kind.get_class() == self.h5.h5t.ENUM and kind.dtype == bool:
-            name = "bool"
-        elif kind.get_class() == self.h5.h5t.OPAQUE and kind.get_size() == 2:
-            name = self.text(dataset, b"dtype", path)  # as Keras stores it
-        if name not in NUMBERS and (name != "bfloat16" or kind.get_class() != self.h5.h5t.OPAQUE):
-            raise Refused(f"{path!r} does not hold numbers")
-        return name
+            if name in NUMBERS and (name == "bool") == (kind.get_class() == self.h5.h5t.ENUM):
+                return name
+        raise Refused(f"{path!r} does not hold numbers")
 
     def text(self, owner, name, path):
         """Returns the attribute of this name, if there is one that is a text."""

@@ -16,6 +16,12 @@ from keras_resnets.files.torch_files import read_torch_stream, read_torch_zip
 
 # Of Hugging Face; the first is read where both are there, for it takes no pickle.
 FILES_IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
+GUESSES = {
+    (b"version https://git-lfs",): "a Git LFS pointer to a file that has not been fetched",
+    (b"<",): "a web page: the download went wrong",
+    (b"\x80",): "a pickle that torch.save has not written",
+    (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c"): "compressed: unpack it first",
+}
 # What compressed arrays may take beyond the size of their file.
 MOST_EXTRA_BYTES = 2**25
 
@@ -105,16 +111,11 @@ def _guess(head):
     """Says what a file that is refused may be."""
     if not head:
         return "this one is empty."
-    if head.startswith(b"version https://git-lfs"):
-        return "this one is a Git LFS pointer to a file that has not been fetched."
-    if head.lstrip()[:1] == b"<":
-        return "this one is a web page: the download went wrong."
     if head[257:262] == b"ustar":
         return "this one is a tar archive, as torch's first releases wrote, which is not supported."
-    if head.startswith(b"\x80"):
-        return "this one is a pickle that torch.save has not written."
-    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c")):
-        return "this one is compressed: unpack it first."
+    for beginnings, guess in GUESSES.items():
+        if head.lstrip().startswith(beginnings):
+            return f"this one is {guess}."
     return "this one is of no known format."
 
 
