@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 from keras_resnets.files.errors import WeightsFileError, shown
-from keras_resnets.files.file_kind import file_kind
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
+from keras_resnets.files.read_arrays import file_kind
 from keras_resnets.weights.families.keras_applications import KERAS_APPLICATIONS
 
 LAYERS = "layers/"
