@@ -160,6 +160,14 @@ def check_activation(name: str, value: Any) -> Any:
         ) from error
 
 
+def serialize_activation(function: Any) -> Any:
+    """Returns an activation's name, as `keras.activations.serialize`, which imports TensorFlow."""
+    name = getattr(function, "__name__", "")
+    if getattr(keras.activations, name, None) is function:
+        return name
+    return keras.activations.serialize(function)
+
+
 def check_initializer(name: str, value: Any) -> Any:
     """Returns the initializer that a name, a configuration or a callable stands for."""
     try:

@@ -2,7 +2,7 @@
 
 import keras
 
-from training.lamb import LAMB
+from training.adam import LAMB, AdamW
 from training.recipe import Recipe
 
 
@@ -63,7 +63,7 @@ def build_optimizer(
     """Returns the optimizer, built for every trainable weight of the model.
 
     - `"sgd"`: `CoupledSGD`, or Keras's SGD where the decay is decoupled.
-    - `"adamw"`: Keras's AdamW, with β 0.9 and 0.999 and PyTorch's ε 1e-8.
+    - `"adamw"`: `AdamW`, PyTorch's, which Keras's is not, with β 0.9 and 0.999 and ε 1e-8.
     - `"lamb"`: `LAMB`, the paper's, which Keras's is not.
 
     Where the decay is decoupled, learning_rate · weight_decay · w is taken from a weight before
@@ -112,9 +112,7 @@ def build_optimizer(
             )
             optimizer.exclude_from_weight_decay(var_list=exempt)
         case "adamw", _:
-            optimizer = keras.optimizers.AdamW(
-                schedule, weight_decay=options.weight_decay, epsilon=1e-8
-            )
+            optimizer = AdamW(schedule, weight_decay=options.weight_decay)
             optimizer.exclude_from_weight_decay(var_list=exempt)
         case _:
             optimizer = LAMB(

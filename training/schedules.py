@@ -45,7 +45,8 @@ def build_schedule(
     - `"polynomial"`: p · ((1 − `final`) · ((T − t) / (T − W))^power + `final`).
     - `"onecycle"`: a line back to `warmup_from` · p at 2 W, and another to `final` · p at T, which
       is the one-cycle policy of [Smith, 2018](https://arxiv.org/abs/1803.09820) (section 4), but
-      for its momentum, which stays as it is. The later variant that falls only once, from W to T,
+      for its momentum, which stays as it is. PyTorch's `OneCycleLR` has its peak one step earlier,
+      at W − 1, and its end at T − 1. The later variant that falls only once, from W to T,
       is `"polynomial"` or `"cosine"` with a warm-up.
 
     Build it under the strategy's scope: some schedules have variables.

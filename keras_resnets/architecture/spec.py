@@ -5,8 +5,6 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-import keras
-
 from keras_resnets.arguments import (
     check_activation,
     check_bool,
@@ -14,6 +12,7 @@ from keras_resnets.arguments import (
     check_positive_int,
     check_rate,
     nearest,
+    serialize_activation,
 )
 from keras_resnets.layers import BasicBlock, BottleneckBlock
 from keras_resnets.layers.residual_block import SHORTCUTS, check_shortcut_options
@@ -67,7 +66,7 @@ def _one_of(*allowed):
 
 
 def _check_activation_name(name, activation):
-    serialized = keras.activations.serialize(check_activation(name, activation))
+    serialized = serialize_activation(check_activation(name, activation))
     if not isinstance(serialized, str):
         raise ValueError(
             f"`{name}` must be a function of `keras.activations`, or its name. "

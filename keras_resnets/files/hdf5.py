@@ -1,173 +1,196 @@
-"""HDF5 files, as Keras writes them."""
+"""HDF5 files, read by h5py in a process of its own."""
 
 import contextlib
-import struct
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
 
+import h5py
 import ml_dtypes
 import numpy as np
 
-from keras_resnets.files.elements import ElementType, read_elements
-from keras_resnets.files.errors import WeightsFileError
-from keras_resnets.files.hdf5_array import NOWHERE, Stored, describe_array
-from keras_resnets.files.hdf5_bytes import Hdf5Bytes, broken
-from keras_resnets.files.hdf5_header import GROUP, LAYOUT, PLACE, fields, read_header
-from keras_resnets.files.hdf5_links import read_links
-from keras_resnets.files.hdf5_text import Hdf5Texts
+from keras_resnets.files.archive import archive_errors
+from keras_resnets.files.elements import ElementType, check_shape, read_elements
+from keras_resnets.files.errors import WeightsFileError, printable
 
-MOST_LEVELS = 32
-MOST_LETTERS = 500
-
-SUPERBLOCK = struct.Struct("<8sBBBxBBBxHHIQQQQ8xQ24x")
 MAGIC = b"\x89HDF\r\n\x1a\n"
+MOST_OBJECTS = 2**16  # ResNet-1202 with Adam's state has some 40,000
+MOST_TREE_BYTES = 2**25
+# What the process may take beside the values: time of its own, time that passes, and memory.
+SECONDS, SECONDS_OF_WAITING, MEMORY = 20, 60, 2**26
+BYTES_A_SECOND = 2**23
+PROGRAM = Path(__file__).with_name("hdf5_child.py")
 
 
 @contextlib.contextmanager
 def read_hdf5(source, most_bytes):
     """Opens a file and yields its groups and arrays; an array is read when it is asked for.
 
-    This is a reader of its own, of the part of the format that Keras uses: the HDF5 library falls
-    into endless loops over inner tables that were forged on purpose, and follows links and
-    compressed data to anywhere and any size. Here each table is read once, and what is not stored
-    in the file itself, once and in one piece, is refused. So are files in the format's newer
-    layout, which h5py writes when it is asked for by `libver`.
+    libhdf5 falls into endless loops over tables that were forged on purpose, crashes, and follows
+    links and compressed data to anywhere and any size. So it runs in a process of its own, with
+    limits on time and memory, that can open no other file, and hands over names, shapes and bytes.
 
     Args:
         source: A path, or a binary file object.
         most_bytes: How much memory all arrays that are read may take together.
-
-    Yields:
-        The root, an `Hdf5Group`.
-
-    Raises:
-        WeightsFileError: If the file is broken, holds anything but groups and plain arrays, or if
-            the arrays that are read are larger than allowed.
-
-    Example:
-
-    >>> import io
-    >>> import h5py
-    >>> file = io.BytesIO()
-    >>> with h5py.File(file, "w") as root:
-    ...     root["layers/dense/kernel"] = [[1.0, 2.0]]
-    >>> with read_hdf5(file, most_bytes=100) as root:
-    ...     root.groups["layers"].groups["dense"].arrays["kernel"].read()
-    array([[1., 2.]])
     """
     with contextlib.ExitStack() as stack:
-        with _broken_files_refused():
-            file = source if hasattr(source, "read") else stack.enter_context(open(source, "rb"))
-            root = _Reader(Hdf5Bytes(file), most_bytes).root()
-        yield root
+        if hasattr(source, "read"):
+            source = stack.enter_context(_copied(source))
+        try:
+            with open(source, "rb") as file:
+                if file.read(len(MAGIC)) != MAGIC:
+                    raise _broken("it does not begin as one")
+        except OSError as error:
+            raise _broken(str(error)) from error
+        yield stack.enter_context(_Child(source, most_bytes)).root
 
 
 class Hdf5Group:
     """A group: its groups and arrays by name, and of its attributes the text `name`, if any."""
 
-    def __init__(self, attributes, groups, arrays):
-        self.attributes: dict[str, str] = attributes
-        self.groups: dict[str, Hdf5Group] = groups
-        self.arrays: dict[str, Hdf5Array] = arrays
+    def __init__(self, child, tree, where=""):
+        name = tree["name"]
+        self.attributes: dict[str, str] = {} if name is None else {"name": str(name)}
+        self.groups: dict[str, Hdf5Group] = {
+            key: Hdf5Group(child, below, f"{where}/{key}") for key, below in tree["groups"].items()
+        }
+        self.arrays: dict[str, Hdf5Array] = {
+            key: Hdf5Array(child, f"{where}/{key}", *array) for key, array in tree["arrays"].items()
+        }
 
 
 class Hdf5Array:
     """An array in an open file: `shape` and `dtype` are known, and `read` returns the values."""
 
-    def __init__(self, stored, dtype, where, reader):
-        self.shape: tuple[int, ...] = stored.shape
-        self.dtype: np.dtype = dtype
-        self._stored: Stored = stored
-        self._where = where
-        self._reader = reader
+    def __init__(self, child, where, type_name, shape, number):
+        self.shape: tuple[int, ...] = tuple(map(int, shape))
+        check_shape(self.shape)
+        is_bfloat16 = type_name == "bfloat16"
+        self.dtype: np.dtype = np.dtype(ml_dtypes.bfloat16 if is_bfloat16 else type_name)
+        self._stored = ElementType("uint16" if is_bfloat16 else type_name)
+        self._child, self._where, self._number = child, where, number
 
     def read(self) -> np.ndarray:
         """Returns the values, or raises if they and those read before are too many."""
-        size = self._stored.size
-        if size > self._reader.bytes_left:
+        count = math.prod(self.shape)
+        size = count * self._stored.itemsize
+        if size > self._child.bytes_left:
             raise WeightsFileError(
-                f"{self._where!r} declares {size:,} bytes, {self._reader.bytes_left:,} are allowed"
+                f"{self._where!r} declares {size:,} bytes, {self._child.bytes_left:,} are allowed"
             )
-        self._reader.bytes_left -= size
-        with _broken_files_refused():
-            return self._reader.values(self._stored).view(self.dtype).reshape(self.shape)
+        self._child.bytes_left -= size
+        values = self._child.values(self._number, self._stored, count)
+        return values.view(self.dtype).reshape(self.shape)
 
 
-class _Reader:
-    """What one reading of a file has met and may still take."""
+class _Child:
+    """The process that reads a file, and the pipes to it."""
 
-    def __init__(self, file, most_bytes):
+    def __init__(self, path, most_bytes):
         self.bytes_left = most_bytes
-        self._file = file
-        self._texts = Hdf5Texts(file)
-        self._met = set()
-
-    def root(self):
-        signature, *versions, _, _, _, base, _, end, driver, header = self._file.unpack(
-            SUPERBLOCK, 0
+        settings = {
+            "path": os.path.abspath(path),
+            "packages": [str(Path(str(package.__file__)).parents[1]) for package in (h5py, np)],
+            "memory": most_bytes + MEMORY,
+            "seconds": SECONDS + most_bytes // BYTES_A_SECOND,
+            "objects": MOST_OBJECTS,
+        }
+        environment = {key: os.environ[key] for key in os.environ if not key.startswith("HDF5_")}
+        # No plugins for filters that a file names, and no memory for threads.
+        environment |= {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1"}
+        self._process: Any = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(PROGRAM), json.dumps(settings)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
-        if signature != MAGIC:
-            raise broken("it does not begin as one")
-        if versions != [0, 0, 0, 0, 8, 8] or base or driver != NOWHERE:
-            raise WeightsFileError("it is in a layout of HDF5 that Keras does not write")
-        if end > self._file.size:
-            raise broken("it is cut off")
-        self._met.add(header)
-        messages = read_header(self._file, header, "/")
-        if GROUP not in messages:
-            raise broken("it has no root")
-        return self._group(messages, where="", level=0)
 
-    def _group(self, messages, where, level):
-        if level > MOST_LEVELS:
-            raise WeightsFileError(f"{where!r} lies more than {MOST_LEVELS} groups deep")
-        groups, arrays = {}, {}
-        tree, names = fields(PLACE, messages[GROUP][0], where)
-        for name, header in read_links(self._file, tree, names, where).items():
-            path = f"{where}/{name}"
-            if len(path) > MOST_LETTERS:
-                raise WeightsFileError(f"{path!r} is longer than {MOST_LETTERS} letters")
-            if header in self._met:
-                raise WeightsFileError(f"{path!r} can be reached by two ways")
-            self._met.add(header)
-            child = read_header(self._file, header, path)
-            if GROUP in child:
-                groups[name] = self._group(child, path, level + 1)
-            elif LAYOUT in child:
-                arrays[name] = self._array(child, path)
-            else:
-                raise WeightsFileError(f"{path!r} is neither a group nor an array")
-        text = self._texts.read(messages, "name", where or "/")
-        return Hdf5Group({} if text is None else {"name": text}, groups, arrays)
+    def __enter__(self):
+        try:
+            self.root = self._read_root()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
 
-    def _array(self, messages, path):
-        stored = describe_array(self._file, messages, path)
-        if stored.type_name != "opaque":
-            return Hdf5Array(stored, np.dtype(stored.type_name), path, self)
-        if self._texts.read(messages, "dtype", path) != "bfloat16":  # as Keras stores it
-            raise WeightsFileError(f"{path!r} does not hold numbers")
-        return Hdf5Array(stored, np.dtype(ml_dtypes.bfloat16), path, self)
+    def __exit__(self, *_):
+        self._process.kill()
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
 
-    def values(self, stored):
-        """Returns an array's values, in a row; those of an opaque type as integers."""
-        position = stored.start or 0
+    def _read_root(self):
+        with self._limited_time():
+            if self._process.stdout.readline(MOST_TREE_BYTES) != b"{}\n":
+                raise WeightsFileError(
+                    f"HDF5 files are read by a process of their own, and {sys.executable!r} did "
+                    "not start one with h5py"
+                )
+            try:
+                return Hdf5Group(self, self._answer())
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                if isinstance(error, WeightsFileError):
+                    raise
+                raise _broken(printable(str(error))) from error
 
-        def read_into(buffer):
-            nonlocal position
-            if stored.start is None:
-                buffer[:] = stored.inline[position : position + len(buffer)]
-            else:
-                self._file.read_into(position, buffer)
-            position += len(buffer)
+    def values(self, number, element_type, count):
+        """Returns the values of an array."""
+        with self._limited_time():
+            try:
+                self._process.stdin.write(b"%d\n" % number)
+                self._process.stdin.flush()
+            except (OSError, ValueError) as error:  # the latter if the file is closed
+                raise _broken(str(error)) from error
+            self._answer()
+            return read_elements(self._process.stdout, element_type, count, sys.byteorder)
 
-        element_type = ElementType(stored.type_name.replace("opaque", "uint16"))
-        count = stored.size // element_type.itemsize
-        return read_elements(read_into, element_type, count, stored.byte_order)
+    def _answer(self):
+        line = self._process.stdout.readline(MOST_TREE_BYTES)
+        if not line.endswith(b"\n"):
+            raise _broken("reading it crashed, or took too much time or memory")
+        answer = json.loads(line)
+        if "refused" in answer:
+            raise WeightsFileError(printable(answer["refused"], 1000))
+        if "broken" in answer:
+            raise _broken(printable(answer["broken"]))
+        return answer
+
+    @contextlib.contextmanager
+    def _limited_time(self):
+        seconds = SECONDS_OF_WAITING + self.bytes_left / BYTES_A_SECOND
+        timer = threading.Timer(seconds, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 @contextlib.contextmanager
-def _broken_files_refused():
-    try:
-        yield
-    except (OSError, ValueError) as error:  # the latter of a file that is closed
-        if isinstance(error, WeightsFileError):
-            raise
-        raise broken(str(error)) from error
+def _copied(stream):
+    """Yields the path of a temporary file with what a stream holds."""
+    with tempfile.NamedTemporaryFile(prefix="keras_resnets-", suffix=".h5", delete=False) as copy:
+        try:
+            with archive_errors():
+                stream.seek(0)
+                shutil.copyfileobj(stream, copy, 2**20)
+            copy.close()
+            yield copy.name
+        finally:
+            copy.close()
+            os.remove(copy.name)
+
+
+def _broken(reason):
+    return WeightsFileError(f"it is no sound HDF5 file ({reason})")

@@ -19,11 +19,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     - Momentum 0.9 and ε 1e-5, with which He et al. and every published ResNet were trained,
       in place of Keras's 0.99 and 1e-3.
-    - Under `tf.distribute` the moving statistics are averaged over the replicas at each update.
-      Keras's own layer lets each replica keep its own, and a checkpoint holds the first one's.
+    - Under `tf.distribute` the moving statistics are averaged over the replicas at each update,
+      weighed by their numbers of examples; a replica without examples changes nothing. Keras's
+      own layer lets each replica keep its own, and a checkpoint holds the first one's.
     - On TensorFlow, one fused operation replaces a cast and several passes over the input,
       where it applies: four dimensions, channels last, 16- or 32-bit floats, no mask, no
-      renormalization and not `synchronized`. Everything else takes Keras's own path.
+      renormalization, not `synchronized`, and not compiled by XLA, which takes the operation's
+      variance as E[x²] - E[x]². Everything else takes Keras's own path.
 
     The moving variance keeps the **biased** variance of the batch (divided by n, not n - 1),
     on every backend and path, as Keras does; PyTorch keeps the unbiased one.
@@ -70,9 +72,35 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return super().add_weight(*args, trainable=trainable, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
+        training = bool(training and self.trainable)
         if mask is None and self._has_fused_kernel(inputs):
-            return self._fused_call(inputs, training=bool(training and self.trainable))
-        return super().call(inputs, training=training, mask=mask)
+            return self._fused_call(inputs, training)
+        if not training:
+            return super().call(inputs, training=False, mask=mask)
+        # What Keras's layer would assign is collected first, to be weighed.
+        state = [(variable, variable.value) for variable in self.variables]
+        with keras.StatelessScope(state, initialize_variables=False) as scope:
+            outputs = super().call(inputs, training=True, mask=mask)
+        updates = [(each, scope.get_current_value(each)) for each in self.non_trainable_variables]
+        self._update(updates, _examples(inputs) if mask is None else keras.ops.sum(mask))
+        return outputs
+
+    def _moments(self, inputs, mask):
+        mean, variance = super()._moments(inputs, mask)
+        if not inputs.shape[
+            0
+        ]:  # none, or not known: the mean of nothing is NaN, and so would be gamma's gradient
+            some = _examples(inputs) > 0
+            mean, variance = keras.ops.where(some, mean, 0.0), keras.ops.where(some, variance, 1.0)
+        return mean, variance
+
+    def _update(self, updates, count):
+        """Assigns moving statistics, weighed by the number of examples that they come from."""
+        weight = _weight(self.moving_mean, count)
+        for variable, new in updates:
+            old = keras.ops.cast(variable, new.dtype)
+            new = keras.ops.where(count > 0, new, old)
+            variable.assign(new if weight is None else old + weight * (new - old))
 
     def _has_fused_kernel(self, inputs):
         dtype = keras.backend.standardize_dtype(inputs.dtype)
@@ -84,6 +112,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and dtype in ("float16", "bfloat16", "float32")
             and not self.synchronized
             and not self.renorm
+            and not _in_xla()
         )
 
     def _fused_call(self, inputs, training):
@@ -107,8 +136,38 @@ class BatchNormalization(keras.layers.BatchNormalization):
             # The kernel reports the variance divided by n - 1.
             count = tf.cast(tf.size(inputs, out_type=tf.int64) // channels, tf.float32)
             variance *= (count - 1.0) / count
-            self.moving_mean.assign(self.momentum * moving_mean + (1.0 - self.momentum) * mean)
-            self.moving_variance.assign(
-                self.momentum * moving_variance + (1.0 - self.momentum) * variance
-            )
+            old, new = self.momentum, 1.0 - self.momentum
+            updates = [
+                (self.moving_mean, old * moving_mean + new * mean),
+                (self.moving_variance, old * moving_variance + new * variance),
+            ]
+            self._update(updates, _examples(inputs))
         return outputs
+
+
+def _examples(inputs):
+    return keras.ops.shape(inputs)[0]
+
+
+def _weight(variable, count):
+    """Returns by what a replica's update counts in the mean over replicas; `None` for one alone.
+
+    In a stateless call nothing is assigned, and replicas do not meet.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync if context else 1
+    if replicas == 1 or not isinstance(variable.value, tf.Variable):
+        return None
+    count = tf.cast(count, tf.float32)
+    total = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
+    return tf.math.divide_no_nan(replicas * count, total)
+
+
+def _in_xla():
+    import tensorflow as tf
+
+    return tf.__internal__.get_enclosing_xla_context() is not None

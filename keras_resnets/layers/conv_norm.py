@@ -14,7 +14,7 @@ from keras_resnets.arguments import (
 )
 from keras_resnets.layers.batch_norm import BatchNormalization
 from keras_resnets.layers.composite import CompositeLayer
-from keras_resnets.layers.feature_map import check_feature_map, spatial_padding
+from keras_resnets.layers.feature_map import Conv2D, check_feature_map, spatial_padding
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
@@ -92,7 +92,7 @@ class ConvNorm(CompositeLayer):
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         same_is_symmetric = max(self.strides) == 1 and all(r % 2 == 0 for r in reach)
         self.padding = (0, 0) if same_is_symmetric else tuple(r // 2 for r in reach)
-        self.conv = keras.layers.Conv2D(
+        self.conv = Conv2D(
             self.filters,
             self.kernel_size,
             strides=self.strides,

@@ -1,4 +1,6 @@
-"""Where the axes of a feature map are, in either data format."""
+"""Where the axes of a feature map are, in either data format, and batches without an example."""
+
+import keras
 
 
 def channel_axis(data_format):
@@ -58,3 +60,40 @@ def strided_shape(input_shape, filters, stride, data_format):
     sizes = [None if size is None else -(-size // stride) for size in sizes]
     sizes[channel] = filters
     return (batch, *sizes)
+
+
+class Conv2D(keras.layers.Conv2D):
+    """Keras's convolution, which also takes a batch without examples."""
+
+    def convolution_op(self, inputs, kernel):
+        convolve = super().convolution_op
+        return never_empty(lambda x: convolve(x, kernel), inputs)
+
+
+def never_empty(function, inputs):
+    """Applies a function of a batch. If the batch is empty, the function gets an example of zeros.
+
+    oneDNN's convolution gives an empty batch a wrong shape, and the gradient of its max pooling
+    ends the process. A replica's batch may be empty: its size is not known when a graph is built.
+    """
+    if not _may_be_empty(inputs):
+        return function(inputs)
+    import tensorflow as tf
+
+    examples = tf.shape(inputs)[0]
+    missing = tf.cast(tf.equal(examples, 0), tf.int32)
+    paddings = [[0, missing]] + [[0, 0]] * (len(inputs.shape) - 1)
+    # Not `tf.pad`, which oneDNN makes part of a convolution, without the padding of the batch.
+    filled = tf.raw_ops.PadV2(
+        input=inputs, paddings=paddings, constant_values=tf.zeros((), inputs.dtype)
+    )
+    filled.set_shape([None, *inputs.shape[1:]])
+    return function(filled)[:examples]
+
+
+def _may_be_empty(inputs):
+    if keras.backend.backend() != "tensorflow" or inputs.shape[0]:
+        return False
+    import tensorflow as tf
+
+    return inputs.shape[0] == 0 or tf.distribute.get_strategy().num_replicas_in_sync > 1

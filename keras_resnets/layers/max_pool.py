@@ -6,6 +6,7 @@ from keras_resnets.arguments import check_data_format, check_positive_int
 from keras_resnets.layers.feature_map import (
     channel_axis,
     check_feature_map,
+    never_empty,
     spatial_padding,
     strided_shape,
 )
@@ -60,7 +61,9 @@ class SymmetricMaxPooling2D(keras.layers.Layer):
         check_feature_map(input_shape, self.data_format)
 
     def call(self, inputs):
-        x = inputs
+        return never_empty(self._pool, inputs)
+
+    def _pool(self, x):
         if self.pool_size > 1:
             x = keras.ops.pad(x, self.padding, mode="symmetric")
         return keras.ops.max_pool(

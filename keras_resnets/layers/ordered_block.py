@@ -7,6 +7,7 @@ import keras
 from keras_resnets.arguments import check_choice
 from keras_resnets.layers.batch_norm import BatchNormalization
 from keras_resnets.layers.conv_norm import ConvNorm, he_normal
+from keras_resnets.layers.feature_map import Conv2D
 from keras_resnets.layers.residual_block import ResidualBlock
 
 
@@ -121,7 +122,7 @@ class OrderedBlock(ResidualBlock):
                 gamma_initializer=self._last_gamma_initializer() if number == 2 else "ones",
                 **common,
             )
-        return keras.layers.Conv2D(  # at stride 1, where "same" is symmetric
+        return Conv2D(  # at stride 1, where "same" is symmetric
             self.filters,
             3,
             padding="same",

@@ -12,6 +12,7 @@ from keras_resnets.arguments import (
     check_data_format,
     check_positive_int,
     check_rate,
+    serialize_activation,
 )
 from keras_resnets.layers.automatic_name import automatic_stem, is_automatic
 from keras_resnets.layers.composite import CompositeLayer
@@ -200,7 +201,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
             "filters": self.filters,
             "strides": self.strides,
             "shortcut": self.shortcut,
-            "activation": keras.activations.serialize(self.activation),
+            "activation": serialize_activation(self.activation),
             "dilation": self.dilation,
             "zero_init_residual": self.zero_init_residual,
             "drop_path_rate": self.drop_path_rate,

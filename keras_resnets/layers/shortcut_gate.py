@@ -7,7 +7,7 @@ import keras
 from keras_resnets.arguments import check_choice, check_data_format, check_finite_number
 from keras_resnets.layers.composite import CompositeLayer
 from keras_resnets.layers.conv_norm import he_normal
-from keras_resnets.layers.feature_map import channel_axis, check_feature_map
+from keras_resnets.layers.feature_map import Conv2D, channel_axis, check_feature_map
 
 # What becomes of the shortcut s, and of F; g = σ(W * s + b) with a 1×1 convolution.
 GATES = {
@@ -83,7 +83,7 @@ class ShortcutGate(CompositeLayer):
     def build(self, input_shape):
         channels = check_feature_map(input_shape, self.data_format)
         if self.gate in CONVOLUTIONAL:
-            self.conv = keras.layers.Conv2D(
+            self.conv = Conv2D(
                 channels,
                 1,
                 kernel_initializer=he_normal(),

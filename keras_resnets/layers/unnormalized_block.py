@@ -3,6 +3,7 @@
 import keras
 
 from keras_resnets.layers.conv_norm import he_normal
+from keras_resnets.layers.feature_map import Conv2D
 from keras_resnets.layers.residual_block import ResidualBlock
 
 
@@ -56,7 +57,7 @@ class UnnormalizedBlock(ResidualBlock):
         ]
 
     def _convolution(self, name, strides, dilation, padding):
-        return keras.layers.Conv2D(
+        return Conv2D(
             self.filters,
             3,
             strides=strides,

@@ -14,9 +14,9 @@ import numpy as np
 
 from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.files.errors import WeightsFileError, shown
-from keras_resnets.files.file_kind import file_kind
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
+from keras_resnets.files.read_arrays import file_kind
 from keras_resnets.weights.families import FAMILIES, KERAS_APPLICATIONS, Family, count_from_one
 
 LAYERS = "layers/"

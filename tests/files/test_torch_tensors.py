@@ -4,7 +4,8 @@ import pytest
 
 from keras_resnets.files import WeightsFileError
 from keras_resnets.files.elements import ElementType
-from keras_resnets.files.torch_tensors import Storage, Tensor, load_tensors
+from keras_resnets.files.torch_files import load_tensors
+from keras_resnets.files.torch_pickle import Storage, Tensor
 
 
 def test_very_many_tensors_on_one_number_are_refused_before_any_array():

@@ -9,20 +9,29 @@ import numpy as np
 
 REPLICAS = 2
 STEPS = 2
-# Case: the shape of a replica's batch, and whether the replicas share their statistics.
+# Case: an example's shape, whether the replicas share their statistics, and their batch sizes.
 CASES = {
-    "fused": ((3, 2, 3, 2), False),
-    "not fused": ((5, 2), False),
-    "synchronized": ((3, 2, 3, 2), True),
+    "fused": ((2, 3, 2), False, (3, 3)),
+    "not fused": ((2,), False, (5, 5)),
+    "synchronized": ((2, 3, 2), True, (3, 3)),
+    "fused, uneven": ((2, 3, 2), False, (3, 1)),
+    "not fused, uneven": ((2,), False, (3, 2)),
+    "synchronized, uneven": ((2, 3, 2), True, (3, 1)),
+    "fused, empty": ((2, 3, 2), False, (3, 0)),
+    "not fused, empty": ((2,), False, (0, 4)),
+    "synchronized, empty": ((2, 3, 2), True, (3, 0)),
 }
 
 
-def batches(shape):
-    """Returns inputs and output gradients, (step, replica, *shape); the replicas' means differ."""
+def batches(shape, sizes):
+    """Returns inputs and output gradients by step and replica; the replicas' means differ."""
     rng = np.random.default_rng(0)
-    inputs, gradients = rng.standard_normal((2, STEPS, REPLICAS, *shape)).astype("float32")
+    inputs, gradients = rng.standard_normal((2, STEPS, REPLICAS, max(sizes), *shape), "float32")
     inputs[:, 1] = 2.0 * inputs[:, 1] + 3.0
-    return inputs, gradients
+    return [
+        [[batch[:size] for batch, size in zip(step, sizes, strict=True)] for step in steps]
+        for steps in (inputs, gradients)
+    ]
 
 
 def main():
@@ -32,18 +41,20 @@ def main():
     tf.config.set_logical_device_configuration(
         cpu, [tf.config.LogicalDeviceConfiguration()] * REPLICAS
     )
-    print(json.dumps({name: run(*case) for name, case in CASES.items()}))
+    # One strategy for all: the collectives of two in a process would be taken for each other.
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{replica}" for replica in range(REPLICAS)])
+    results = {name: run(strategy, *case) for name, case in CASES.items()}
+    print(json.dumps({**results, "fit": fit(strategy)}))
 
 
-def run(shape, synchronized):
+def run(strategy, shape, synchronized, sizes):
     import tensorflow as tf
 
     from keras_resnets.layers import BatchNormalization
 
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{replica}" for replica in range(REPLICAS)])
     with strategy.scope():
         layer = BatchNormalization(synchronized=synchronized)
-        layer.build((None, *shape[1:]))
+        layer.build((None, *shape))
 
     @tf.function
     def step(x, dy):
@@ -53,7 +64,8 @@ def run(shape, synchronized):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x, training=True)
-        return y, tape.gradient(y, x, output_gradients=dy)
+        sources = [x, layer.gamma.value, layer.beta.value]
+        return y, *tape.gradient(y, sources, output_gradients=dy)
 
     def distribute(values):
         return strategy.experimental_distribute_values_from_function(
@@ -64,17 +76,46 @@ def run(shape, synchronized):
         return [value.numpy().tolist() for value in strategy.experimental_local_results(values)]
 
     steps = []
-    for x, dy in zip(*batches(shape), strict=True):
-        outputs, gradients = step(distribute(x), distribute(dy))
+    for x, dy in zip(*batches(shape, sizes), strict=True):
+        outputs, gradients, gamma, beta = step(distribute(x), distribute(dy))
         steps.append(
             {
                 "outputs": collect(outputs),
                 "gradients": collect(gradients),
+                "gamma": collect(gamma),
+                "beta": collect(beta),
                 "moving_mean": collect(layer.moving_mean.value),
                 "moving_variance": collect(layer.moving_variance.value),
             }
         )
     return steps
+
+
+def fit(strategy):
+    """Keras's own loop over five examples in batches of four: the last replica gets 2 and then 0.
+
+    Returns the weights that are not finite, and by how much predictions differ from a call.
+    """
+    import keras
+    import tensorflow as tf
+
+    import keras_resnets
+
+    with strategy.scope():
+        model = keras_resnets.build_model(
+            keras_resnets.ResNetSpec(block="basic", repeats=(1, 1), widths=(2, 4), stem="imagenet"),
+            input_shape=(16, 16, 3),
+            classes=3,
+        )
+        model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    images = np.random.default_rng(0).standard_normal((5, 16, 16, 3), "float32")
+    data = tf.data.Dataset.from_tensor_slices((images, np.arange(5) % 3)).batch(4)
+    model.fit(data, verbose=0)
+    predictions = model.predict(data, verbose=0)
+    return {
+        "bad": [each.path for each in model.weights if not np.isfinite(np.array(each)).all()],
+        "difference": float(np.abs(predictions - keras.ops.convert_to_numpy(model(images))).max()),
+    }
 
 
 if __name__ == "__main__":

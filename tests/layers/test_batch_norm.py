@@ -204,9 +204,23 @@ def test_other_image_sizes(rng):
         np.testing.assert_allclose(numpy(layer(x)), numpy(kerass(x)), rtol=1e-5, atol=1e-5)
 
 
-def test_empty_batch():
-    layer = BatchNormalization()
-    assert tuple(layer(np.ones((0, 4, 4, 3), "float32")).shape) == (0, 4, 4, 3)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(0, 4, 4, 3), (0, 3)], ids=str)
+def test_an_empty_batch_changes_nothing(shape, training):
+    ours, _ = ours_and_keras(shape)
+    before = ours.get_weights()
+    assert tuple(ours(np.ones(shape, "float32"), training=training).shape) == shape
+    for one, other in zip(ours.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_mask_that_hides_everything_changes_nothing(rng):
+    x = rng.standard_normal((2, 5, 3)).astype("float32")
+    ours, _ = ours_and_keras(x.shape)
+    before = ours.get_weights()
+    ours(x, training=True, mask=keras.ops.zeros((2, 5), "bool"))
+    for one, other in zip(ours.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_configuration_with_every_option():

@@ -106,6 +106,70 @@ def test_second_derivatives_match_keras(training, rng):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * scale)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("shape", [(4, 4, 3), (3,)], ids=["fused", "not fused"])
+def test_a_graph_s_empty_batch_changes_nothing(shape, dtype, jit_compile):
+    """A graph learns only when it runs that there is no example."""
+    import tensorflow as tf
+
+    ours, _ = ours_and_keras((None, *shape), dtype=f"mixed_{dtype}" if dtype != "float32" else None)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *shape), dtype)], jit_compile=jit_compile)
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            y = ours(x, training=True)
+        return tape.gradient(y, [ours.gamma.value, ours.beta.value])
+
+    before = ours.get_weights()
+    for gradient in gradients(tf.zeros((0, *shape), dtype)):
+        np.testing.assert_array_equal(gradient, np.zeros(3))
+    for one, other in zip(ours.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("ratio", [1e2, 1e3, 1e4])
+def test_a_mean_far_beyond_the_deviation(ratio, jit_compile, rng):
+    """XLA takes the fused kernel's variance as E[x²] - E[x]², which has no digit left at 1e4."""
+    import tensorflow as tf
+
+    x = ratio + rng.standard_normal((8, 4, 4, 3)).astype("float32")
+    dy = rng.standard_normal(x.shape).astype("float32")
+    layer = BatchNormalization(momentum=0.0)
+    layer.build(x.shape)
+
+    @tf.function(jit_compile=jit_compile)
+    def step(x, dy):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+        sources = [x, layer.gamma.value, layer.beta.value]
+        return y, tape.gradient(y, sources, output_gradients=dy)
+
+    y, gradients = step(x, dy)
+    exact, dy = x.astype("float64"), dy.astype("float64")
+    axes, count = (0, 1, 2), x.size // 3
+    mean, variance = exact.mean(axes), exact.var(axes)
+    scale = 1 / np.sqrt(variance + 1e-5)
+    normalized = (exact - mean) * scale
+    slope = dy - dy.mean(axes) - normalized * (dy * normalized).mean(axes)
+    # Each of some 8 operations rounds numbers of the size of ratio · scale by 2⁻²⁴ of them. The
+    # gradients of γ and β add up `count` terms, each with such an error times |dy|.
+    unit = 8 * 2.0**-24 * ratio * scale.max()
+    np.testing.assert_allclose(y, normalized, atol=unit)
+    np.testing.assert_allclose(layer.moving_mean, mean, rtol=8 * 2.0**-24)
+    np.testing.assert_allclose(layer.moving_variance, variance, rtol=unit)
+    np.testing.assert_allclose(gradients[0], slope * scale, atol=unit * np.abs(dy).max())
+    for gradient, expected in zip(
+        gradients[1:], ((dy * normalized).sum(axes), dy.sum(axes)), strict=True
+    ):
+        np.testing.assert_allclose(gradient, expected, atol=unit * count * np.abs(dy).mean())
+
+    call = tf.function(functools.partial(layer, training=False), jit_compile=jit_compile)
+    np.testing.assert_allclose(call(x), normalized, atol=unit)
+
+
 def test_export(tmp_path, rng):
     import tensorflow as tf
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.subprocesses import run_module
-from training.lamb import LAMB
+from training.adam import LAMB, AdamW
 from training.optimizers import CoupledSGD, build_optimizer, is_norm_or_bias
 from training.recipe import Optimizer, Recipe
 from training.schedules import constant
@@ -165,13 +165,21 @@ def numpy_adamw(values, gradients, rate, decay, exempt):
         yield values
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-8])  # ε is 1e-8: it must not be scaled
 @pytest.mark.parametrize("exempt", [False, True])
-def test_adamw(weights, gradients, exempt):
+def test_adamw(weights, gradients, exempt, size):
+    gradients = [[np.float32(size) * gradient for gradient in step] for step in gradients]
     expected = numpy_adamw(weights.values(), gradients, 0.05, 0.1, exempt)
     fields = {"name": "adamw", "decay": "decoupled", "decay_norm_and_bias": not exempt}
     steps = trained(weights, gradients, weight_decay=0.1, **fields)
-    # Keras computes 1 − 0.999ᵗ in float32, where at first it is wrong by 5e-5 of itself.
-    assert_same_steps(steps, expected, tolerance=1e-5)
+    assert_same_steps(steps, expected)
+
+
+def test_adamw_s_first_step_with_a_gradient_of_epsilon_is_half_the_rate():
+    """m̂ = 1e-8 and √v̂ = 1e-8, so m̂ / (√v̂ + ε) is 1 / 2."""
+    variable = keras.Variable(np.zeros(3, "float32"))
+    AdamW(0.1).apply([keras.ops.full((3,), 1e-8)], [variable])
+    np.testing.assert_allclose(np.array(variable), -0.05, rtol=1e-6)
 
 
 @pytest.mark.parametrize("exempt", [False, True])
@@ -209,9 +217,11 @@ def test_lamb_s_ratio_is_1_where_a_norm_is_0(weight, gradient):
 
 
 @pytest.mark.parametrize("exempt", [False, True])
-@pytest.mark.parametrize("name", ["sgd", "nesterov", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "nesterov", "adamw", "adamw, small gradients"])
 def test_the_same_steps_as_in_torch(weights, gradients, name, exempt):
     torch = pytest.importorskip("torch")
+    if "small" in name:
+        gradients = [[np.float32(1e-8) * gradient for gradient in step] for step in gradients]
     parameters = [torch.nn.Parameter(torch.tensor(value)) for value in weights.values()]
     groups = [
         {
@@ -220,7 +230,7 @@ def test_the_same_steps_as_in_torch(weights, gradients, name, exempt):
         }
         for parameter in parameters
     ]
-    if name == "adamw":
+    if "adamw" in name:
         reference = torch.optim.AdamW(groups, lr=0.05)
         fields = {"name": "adamw", "decay": "decoupled"}
     else:
@@ -236,8 +246,7 @@ def test_the_same_steps_as_in_torch(weights, gradients, name, exempt):
             yield [parameter.detach().numpy() for parameter in parameters]
 
     steps = trained(weights, gradients, weight_decay=0.1, decay_norm_and_bias=not exempt, **fields)
-    # Keras computes Adam's 1 − 0.999ᵗ in float32, where at first it is wrong by 5e-5 of itself.
-    assert_same_steps(steps, torch_steps(), tolerance=1e-5 if name == "adamw" else 1e-6)
+    assert_same_steps(steps, torch_steps())
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "lamb"])
@@ -294,6 +303,7 @@ def test_loss_scaling_leaves_the_step_as_it_is_and_skips_what_is_not_finite(weig
     "optimizer",
     [
         CoupledSGD(0.1, coupled_decay=0.2, decay_norm_and_bias=False, momentum=0.5, nesterov=True),
+        AdamW(0.1, weight_decay=0.2, beta_2=0.9, epsilon=1e-5),
         LAMB(0.1, layer_decay=0.2, adapt_norm_and_bias=False, beta_1=0.8, epsilon=1e-5),
     ],
 )
