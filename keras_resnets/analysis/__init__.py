@@ -19,7 +19,7 @@ from keras_resnets.analysis.record_diagnostics import RecordDiagnostics
 from keras_resnets.analysis.remove_blocks import remove_blocks, reorder_blocks
 from keras_resnets.analysis.responses import layer_responses, shortcut_balance
 from keras_resnets.analysis.summary import summarize
-from keras_resnets.layers.merge_block import merge_one_layer_block
+from keras_resnets.layers.blocks import merge_one_layer_block
 
 __all__ = [
     "RecordDiagnostics",

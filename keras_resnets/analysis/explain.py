@@ -9,7 +9,7 @@ from keras_resnets.analysis.responses import block_model
 from keras_resnets.architecture.reading import stage_blocks, stem_name
 from keras_resnets.architecture.spec import STEMS
 from keras_resnets.layers import ConvNorm, OrderedBlock, ResidualBlock
-from keras_resnets.layers.shortcut_gate import CONVOLUTIONAL, GATES
+from keras_resnets.layers.shortcuts import CONVOLUTIONAL, GATES
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,8 +21,8 @@ from keras_resnets.layers import (
     ResidualBlock,
     StackedBlock,
 )
-from keras_resnets.layers.folded_weights import folded_weights
-from keras_resnets.layers.merge_block import merge_one_layer_block
+from keras_resnets.layers.blocks import merge_one_layer_block
+from keras_resnets.layers.conv_norm import folded_weights
 
 # What a block needs a shortcut for goes with it.
 WITHOUT_SHORTCUT: dict[str, Any] = {

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from keras_resnets.cli.open_model import HELP, open_model
-from keras_resnets.cli.table import format_table
+from keras_resnets.cli.tables import format_table
 from keras_resnets.models import create_model, list_models
 
 PEER = "torchvision"
@@ -118,7 +118,7 @@ def _is_installed(packages):
 
 
 def _peers(name, model, folder):
-    peer = importlib.import_module("keras_resnets.export.torchvision_peer")
+    peer = importlib.import_module("keras_resnets.export.speed")
     if not name.startswith("resnet") or not peer.has_torchvision_peer(name):
         return {}
     return {PEER: peer.torchvision_runner(name, model.input_shape[1], folder)}

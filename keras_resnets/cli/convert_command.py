@@ -13,8 +13,7 @@ from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.models import list_models, model_spec
 from keras_resnets.preprocessing import Preprocessing, model_preprocessing, set_preprocessing
-from keras_resnets.preprocessing.fit import image_size
-from keras_resnets.preprocessing.model import scales_itself, stem_convolution
+from keras_resnets.preprocessing.model import image_size, scales_itself, stem_convolution
 from keras_resnets.weights import to_torch_state_dict
 from keras_resnets.weights.keras_weights import FOREIGN_SUFFIXES
 

@@ -13,11 +13,11 @@ from keras_resnets.architecture.reading import stem_name
 from keras_resnets.architecture.spec import STEMS
 from keras_resnets.arguments import check_positive_int
 from keras_resnets.cli.open_model import HELP, open_model
-from keras_resnets.cli.table import format_table
+from keras_resnets.cli.tables import format_table
 from keras_resnets.models import model_spec
 from keras_resnets.preprocessing import model_preprocessing
 from keras_resnets.preprocessing.model import scales_itself
-from keras_resnets.preprocessing.prepare_images import spatial_axes
+from keras_resnets.preprocessing.preprocessing import spatial_axes
 
 WIDTH = 80
 

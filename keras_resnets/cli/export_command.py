@@ -6,10 +6,8 @@ is left out; the exit status is then 1.
 
 import importlib
 
-from keras_resnets.cli.class_names import HELP as CLASS_NAMES_HELP
-from keras_resnets.cli.class_names import read_class_names
-from keras_resnets.cli.open_model import HELP, open_model
-from keras_resnets.cli.table import format_table
+from keras_resnets.cli.open_model import CLASS_NAMES_HELP, HELP, open_model, read_class_names
+from keras_resnets.cli.tables import format_table
 from keras_resnets.preprocessing.scores import number_of_classes
 
 

@@ -4,7 +4,7 @@ import fnmatch
 
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.spec import STEMS
-from keras_resnets.cli.table import format_table
+from keras_resnets.cli.tables import format_table
 from keras_resnets.models import VARIANTS, list_models
 from keras_resnets.weights import PRESETS
 

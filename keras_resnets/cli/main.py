@@ -14,7 +14,7 @@ from keras_resnets.cli import (
     list_command,
     predict_command,
 )
-from keras_resnets.cli.plain_characters import plain_where_needed
+from keras_resnets.cli.tables import plain_where_needed
 from keras_resnets.command_start import raise_on_interrupt, without_chatter
 from keras_resnets.files.errors import printable
 

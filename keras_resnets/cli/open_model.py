@@ -1,14 +1,69 @@
-"""From what a user names, a network or a file, to a model."""
+"""The model and the class names that an argument of the command means."""
 
 import warnings
 from pathlib import Path
 
 from keras_resnets.models import create_model, list_models
+from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes
 from keras_resnets.weights import PRESETS, convert_weights
 from keras_resnets.weights.keras_configuration import OptionError
 from keras_resnets.weights.keras_model import load_keras_file
 from keras_resnets.weights.keras_weights import FOREIGN_SUFFIXES
 from keras_resnets.weights.recognition import is_of_another_library
+
+# In the order of the data set's labels.
+CIFAR10 = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+CLASS_NAMES_HELP = (
+    "what the classes are called: imagenet, cifar10, or a text file with a name a line"
+)
+
+
+def read_class_names(source, classes):
+    """Returns a name for each class of a model.
+
+    No model says what its classes are called. By default, one with 1000 is taken for ImageNet's,
+    and the classes of any other have their numbers as names. A single unit has two: it gives the
+    probability of class 1.
+
+    Args:
+        source: `"imagenet"`, `"cifar10"`, the path of a text file with a name a line, or `None`.
+        classes: The model's number of classes.
+
+    Returns:
+        A list of names; `None` for ImageNet's, as `classify` takes it.
+
+    Raises:
+        ValueError: If there is not exactly one name a class, or the file is no text.
+        OSError: If there is no such file.
+
+    Example:
+
+    >>> read_class_names(None, 3)
+    ['class 0', 'class 1', 'class 2']
+    """
+    if source is None:
+        return None if classes == 1000 else [f"class {number}" for number in range(max(2, classes))]
+    if source == "imagenet":
+        names = [name for _, name in imagenet_classes()]
+    elif source == "cifar10":
+        names = list(CIFAR10)
+    else:
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"`--class-names` must be a text file in UTF-8. Received: {source!r} ({error})"
+            ) from error
+        names = [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        check_class_names(names, classes)
+    except ValueError as error:
+        raise ValueError(f"{error} of --class-names {source!r}") from error
+    return None if source == "imagenet" else names
+
 
 HELP = "a network's name, a preset's name, or a file (.keras, .safetensors, .pth, .th, .h5 …)"
 

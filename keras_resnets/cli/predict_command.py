@@ -3,10 +3,8 @@
 import json
 import sys
 
-from keras_resnets.cli.class_names import HELP as CLASS_NAMES_HELP
-from keras_resnets.cli.class_names import read_class_names
-from keras_resnets.cli.open_model import HELP, open_model
-from keras_resnets.cli.table import bar, format_table
+from keras_resnets.cli.open_model import CLASS_NAMES_HELP, HELP, open_model, read_class_names
+from keras_resnets.cli.tables import bar, format_table
 from keras_resnets.models import list_models
 from keras_resnets.preprocessing import classify, model_preprocessing
 from keras_resnets.preprocessing.fit import image_size

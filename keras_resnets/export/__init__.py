@@ -1,8 +1,7 @@
 """Models as files that serve without this package."""
 
 from keras_resnets.export.export_model import export_model
-from keras_resnets.export.parity import ParityError
-from keras_resnets.export.report import ExportedFile, ExportError, ExportReport
+from keras_resnets.export.parity import ExportedFile, ExportError, ExportReport, ParityError
 from keras_resnets.export.speed import Timing, time_formats
 
 __all__ = [

@@ -1,21 +1,191 @@
-"""A model, exported, loaded again, and compared."""
+"""A model as files that serve without this package."""
 
+import contextlib
+import json
 import os
+import signal
+import tempfile
 import textwrap
+import threading
 from pathlib import Path
 
 import keras
 
+from keras_resnets.analysis import count_parameters
 from keras_resnets.architecture.editing import fuse_batch_norm
 from keras_resnets.arguments import check_bool, check_positive_int
 from keras_resnets.export.formats import FORMATS, check_packages
-from keras_resnets.export.model_card import write_model_card
-from keras_resnets.export.parity import Parity, ParityError
-from keras_resnets.export.report import ExportedFile, ExportError, ExportReport
-from keras_resnets.export.resizing import check_resizing
-from keras_resnets.export.samples import Samples
-from keras_resnets.export.served_model import SIGNATURES, ServedModel
-from keras_resnets.export.version_folder import choose_version, take_version, written_aside
+from keras_resnets.export.parity import (
+    ExportedFile,
+    ExportError,
+    ExportReport,
+    Parity,
+    ParityError,
+    Samples,
+)
+from keras_resnets.export.served_model import SIGNATURES, ServedModel, check_resizing
+
+DESCRIPTIONS = {
+    "serving_default": (
+        "`image_bytes`: JPEG or PNG files, `string (batch,)`",
+        "`scores`, `top_scores`, `top_classes`, `top_names`",
+    ),
+    "image": (
+        "`images`: {colours}, `uint8 (batch, height, width, channels)`, of any size",
+        "`scores`, `top_scores`, `top_classes`, `top_names`",
+    ),
+    "tensor": ("`inputs`: prepared as below, `float32`", "`outputs`: what the model puts out"),
+    "features": ("`inputs`: prepared as below, `float32`", "`stage1`, …: feature maps"),
+}
+
+
+def write_model_card(served, files, folder):
+    """Writes `README.md`, and `labels.txt` and `preprocessing.json` where they are known."""
+    if served.class_names is not None:
+        (folder / "labels.txt").write_text(
+            "".join(f"{name}\n" for name in served.class_names), encoding="utf-8"
+        )
+    preprocessing = served.preprocessing and served.preprocessing.to_dict()
+    text = json.dumps(preprocessing, indent=2)
+    if preprocessing is not None:
+        (folder / "preprocessing.json").write_text(f"{text}\n", encoding="utf-8")
+    (folder / "README.md").write_text(
+        "\n".join(
+            [*_head(served), *_signatures(served, files), *_files(files), *_preprocessing(text)]
+        ),
+        encoding="utf-8",
+    )
+
+
+def _head(served):
+    import tensorflow as tf
+
+    model = served.model
+    return [
+        f"# {model.name}",
+        "",
+        f"Inputs {model.input_shape}, outputs {model.output_shape}, "
+        f"{count_parameters(model).total:,} parameters.",
+        f"Written with TensorFlow {tf.__version__} and Keras {keras.__version__}.",
+        "",
+    ]
+
+
+def _signatures(served, files):
+    lines = ["## Signatures", "", "| signature | takes | gives |", "|-|-|-|"]
+    colours = {1: "grey", 3: "RGB"}.get(served.channels, f"{served.channels} channels")
+    has_saved_model = any(file.format == "saved_model" for file in files)
+    for name in served.signatures if has_saved_model else ("tensor",):
+        takes, gives = DESCRIPTIONS[name]
+        lines.append(f"| `{name}` | {takes.format(colours=colours)} | {gives} |")
+    return [*lines, "", "All but the SavedModel have the signature `tensor` alone.", ""]
+
+
+def _files(files):
+    lines = [
+        "## Files",
+        "",
+        "Each was loaded again and compared with the model, at batches of 1, 2, 3, 7 and 32.",
+        "",
+        "| format | file | bytes | largest difference | same class |",
+        "|-|-|-|-|-|",
+    ]
+    for file in files:
+        agreement = "" if file.agreement is None else f"{file.agreement:.1%}"
+        name = "saved_model.pb" if file.format == "saved_model" else file.path.name
+        lines.append(
+            f"| {file.format} | {name} | {file.size:,} | {file.difference:.1e} | {agreement} |"
+        )
+    return [*lines, ""]
+
+
+def _preprocessing(text):
+    if text == "null":
+        return ["## Preprocessing", "", "The model notes none.", ""]
+    return ["## Preprocessing", "", "```json", text, "```", ""]
+
+
+def choose_version(path, version):
+    """Returns the folder of a version: of the given one, or of the one after the last.
+
+    Raises:
+        FileExistsError: If the version is there already.
+        NotADirectoryError: If `path` is a file.
+    """
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"`path` must be a folder. Received: path={str(path)!r}")
+    present = path.iterdir() if path.is_dir() else ()
+    numbers = [int(child.name) for child in present if child.name.isdecimal()]
+    if version is None:
+        return path / str(max(numbers, default=0) + 1)
+    if check_positive_int("version", version) in numbers:
+        raise FileExistsError(
+            f"`version` must be a new one. Received: version={version}, path={str(path)!r}"
+        )
+    return path / str(version)
+
+
+def take_version(unfinished, path, version):
+    """Renames a finished folder to that of its version, and returns that.
+
+    Where another export has taken the number in the meantime, it is the next one.
+
+    Raises:
+        FileExistsError: If the version was given, and another export has taken it.
+    """
+    while True:
+        folder = choose_version(path, version)
+        try:
+            return unfinished.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+
+
+@contextlib.contextmanager
+def written_aside(base: Path):
+    """Yields a folder within `base` to write into, for `take_version` to rename.
+
+    A server that watches `base` for new versions so never sees half of one. What is not renamed in
+    the end, as after an error, or SIGTERM where nobody else listens to it, is deleted.
+    """
+    is_new = not base.exists()
+    base.mkdir(parents=True, exist_ok=True)
+    try:
+        # Within the watched folder, which may be a file system of its own: none can be renamed
+        # into another. Servers take no name for a version that is not a number.
+        with (
+            _terminated_by_an_exception(),
+            tempfile.TemporaryDirectory(prefix=".unfinished-", dir=base) as temporary,
+        ):
+            unfinished = Path(temporary) / "whole"
+            unfinished.mkdir()
+            yield unfinished
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # not empty: somebody else's by now
+                base.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _terminated_by_an_exception():
+    """Has SIGTERM raise `SystemExit`, where it would end the process at once."""
+    is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def stop(number, frame):
+        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the tidying up
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
 
 # Converters say what is wrong at the beginning, and then for pages where.
 LONGEST_REASON = 500

@@ -1,4 +1,4 @@
-"""A model from image files to names, as functions of a TensorFlow graph."""
+"""The model that is served: from pixels to scores."""
 
 from typing import Any
 
@@ -8,9 +8,53 @@ from keras_resnets.architecture.reading import stage_blocks
 from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.model import model_preprocessing, required_preprocessing
-from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes
-from keras_resnets.preprocessing.prepare_images import prepare_images, prepared_size, spatial_axes
-from keras_resnets.preprocessing.scores import number_of_classes, score_function
+from keras_resnets.preprocessing.predictions import (
+    check_class_names,
+    imagenet_classes,
+    number_of_classes,
+    score_function,
+)
+from keras_resnets.preprocessing.preprocessing import (
+    ImagePreprocessing,
+    prepare_images,
+    prepared_size,
+    spatial_axes,
+)
+
+
+def check_resizing(model, formats):
+    """Raises if a model resizes its images in a way that a format has no operation for.
+
+    TensorFlow has an operation for filters that widen where an image shrinks, and one for bicubic
+    ones. The converters to the other formats know neither, and say so in pages of their own.
+
+    Args:
+        model: A Keras model.
+        formats: Names of the formats that it is to be exported in.
+
+    Raises:
+        ValueError: If it has such a layer, and a format is not `"saved_model"`.
+    """
+    others = tuple(name for name in formats if name != "saved_model")
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        if others and isinstance(layer, ImagePreprocessing) and _has_wide_filter(layer):
+            way = layer.preprocessing
+            raise ValueError(
+                "A model that resizes its images itself has the format 'saved_model' alone, unless "
+                "it does so by interpolation='nearest', or 'bilinear' without antialias. Export "
+                "the network without that layer, with `set_preprocessing`: whoever calls it then "
+                "prepares the images as `preprocessing.json` says. "
+                f"Received: formats={others!r}, {model.name!r} with the layer {layer.name!r} of "
+                f"interpolation={way.interpolation!r}, antialias={way.antialias}"
+            )
+
+
+def _has_wide_filter(layer):
+    way = layer.preprocessing
+    if way.resize is None or way.interpolation == "nearest":
+        return False
+    return way.antialias or way.interpolation == "bicubic"
+
 
 SIGNATURES = ("serving_default", "image", "tensor", "features")
 NEED_PREPROCESSING = ("serving_default", "image")

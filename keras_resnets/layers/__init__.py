@@ -1,17 +1,17 @@
 """Layers of residual networks, one a file."""
 
-from keras_resnets.layers.basic_block import BasicBlock
-from keras_resnets.layers.batch_norm import BatchNormalization
-from keras_resnets.layers.bottleneck_block import BottleneckBlock
-from keras_resnets.layers.conv_norm import ConvNorm
-from keras_resnets.layers.gated_block import GatedBlock
+from keras_resnets.layers.blocks import (
+    BasicBlock,
+    BottleneckBlock,
+    GatedBlock,
+    OrderedBlock,
+    StackedBlock,
+    UnnormalizedBlock,
+)
+from keras_resnets.layers.conv_norm import BatchNormalization, ConvNorm
 from keras_resnets.layers.max_pool import SymmetricMaxPooling2D
-from keras_resnets.layers.ordered_block import OrderedBlock
 from keras_resnets.layers.residual_block import ResidualBlock
-from keras_resnets.layers.shortcut_gate import ShortcutGate
-from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut
-from keras_resnets.layers.stacked_block import StackedBlock
-from keras_resnets.layers.unnormalized_block import UnnormalizedBlock
+from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut, ShortcutGate
 
 __all__ = [
     "BasicBlock",

@@ -14,8 +14,7 @@ from keras_resnets.arguments import (
     check_rate,
     serialize_activation,
 )
-from keras_resnets.layers.automatic_name import automatic_stem, is_automatic
-from keras_resnets.layers.composite import CompositeLayer
+from keras_resnets.layers.composite import CompositeLayer, automatic_stem, is_automatic
 from keras_resnets.layers.conv_norm import ConvNorm
 from keras_resnets.layers.feature_map import check_feature_map, strided_shape
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut

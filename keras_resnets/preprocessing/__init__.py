@@ -1,9 +1,8 @@
 """What a model eats, and what its answers mean."""
 
-from keras_resnets.preprocessing.classify import classify
+from keras_resnets.preprocessing.classify import classify, preprocess_input
 from keras_resnets.preprocessing.model import model_preprocessing, set_preprocessing
 from keras_resnets.preprocessing.predictions import Prediction, decode_predictions
-from keras_resnets.preprocessing.preprocess_input import preprocess_input
 from keras_resnets.preprocessing.preprocessing import Preprocessing
 
 __all__ = [

@@ -1,22 +1,176 @@
 """From image files to names: the whole way."""
 
+import importlib
 import os
+import warnings
 
 import keras
 import numpy as np
 
-from keras_resnets.arguments import check_positive_int
+from keras_resnets.arguments import (
+    check_choice,
+    check_data_format,
+    check_positive_int,
+    check_regular_file,
+)
 from keras_resnets.layers.feature_map import channel_axis
-from keras_resnets.preprocessing.decode_image import decode_image
-from keras_resnets.preprocessing.grey_levels import check_grey_levels
 from keras_resnets.preprocessing.model import required_preprocessing
-from keras_resnets.preprocessing.predictions import check_class_names, decode_predictions
-from keras_resnets.preprocessing.prepare_images import prepare_images
-from keras_resnets.preprocessing.scores import (
+from keras_resnets.preprocessing.predictions import (
+    check_class_names,
     check_probabilities,
+    decode_predictions,
     number_of_classes,
     score_function,
 )
+from keras_resnets.preprocessing.preprocessing import (
+    Preprocessing,
+    check_grey_levels,
+    is_foreign,
+    normalize,
+    operations,
+    prepare_images,
+)
+
+PILLOW_MODES = {1: "L", 3: "RGB"}
+
+
+def decode_image(path, channels=3):
+    """Reads an image file as RGB or grey; its first frame, if it has several.
+
+    The orientation that a camera noted is applied, what is transparent becomes white, 16 bits a
+    channel become 8, and grey, palette and CMYK images become RGB, or any of them grey.
+
+    Args:
+        path: Path of a file of any format that Pillow reads.
+        channels: 3 for RGB, 1 for grey.
+
+    Returns:
+        A `uint8` array `(height, width, channels)`.
+
+    Raises:
+        ValueError: If it is a folder, or the file cannot be read as an image; it is named.
+        FileNotFoundError: If there is no such file.
+        ModuleNotFoundError: If Pillow is not installed.
+    """
+    check_choice("channels", channels, PILLOW_MODES)
+    if os.path.isdir(path):
+        raise ValueError(
+            "An image must be a file; for the images of a folder, give a list of their paths. "
+            f"Received: the folder {os.fspath(path)!r}"
+        )
+    image_module = _pillow("PIL.Image")
+    image_ops = _pillow("PIL.ImageOps")
+    check_regular_file(path)
+    with open(path, "rb") as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", image_module.DecompressionBombWarning)
+                with image_module.open(file) as image:
+                    image = image_ops.exif_transpose(image)
+                    image = _of_8_bits(image, image_module).convert(PILLOW_MODES[channels])
+                    pixels = np.asarray(image)
+        except Exception as error:  # Pillow's decoders raise without a common base
+            raise ValueError(
+                f"An image must be a file that Pillow can read ({error}). "
+                f"Received: {os.fspath(path)!r}"
+            ) from error
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _of_8_bits(image, image_module):
+    """Returns an opaque image of 8 bits a channel."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_more_bits(image, image_module)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = image_module.new("RGBA", image.size, "white")
+        return image_module.alpha_composite(white, image)
+    return image
+
+
+def _from_more_bits(image, image_module):
+    """Returns a grey image of 16 bits in 8; Pillow's own conversion would clip it."""
+    levels = np.asarray(image)
+    if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
+        raise ValueError("its grey levels are not whole numbers of 8 or 16 bits")
+    return image_module.fromarray(np.round(levels / 257.0).astype("uint8"))
+
+
+def _pillow(name):
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "Reading image files needs Pillow: `pip install pillow`. "
+            "Arrays can be classified without it.",
+            name=error.name,
+        ) from error
+
+
+# As `keras.applications.imagenet_utils.preprocess_input` has them; sizes are not its business.
+MODES = {
+    "caffe": Preprocessing.imagenet_caffe(resize=None, crop=None),
+    "tf": Preprocessing(value_range=(-1.0, 1.0)),
+    "torch": Preprocessing.imagenet(resize=None, crop=None),
+}
+
+
+def preprocess_input(x, mode=None, data_format=None):
+    """Maps RGB images of values 0 to 255 to what a model reads; sizes are left as they are.
+
+    Unlike its namesakes in `keras.applications`, it never writes into `x`, has no mode by default,
+    which could be another model's, and refuses values that were scaled or normalized before. Only
+    of a tensor in a graph, as within `tf.function` or `Dataset.map`, it cannot know the values.
+
+    Args:
+        x: Images of values 0 to 255: an array or tensor `(height, width, channels)` or
+            `(batch, height, width, channels)`, of integers or floats; channels first if so asked.
+        mode: A model of the zoo, for the preprocessing that it carries, or for none if it scales
+            its images itself (see `model_preprocessing`); a `Preprocessing`; or
+            `"caffe"` (BGR, less ImageNet's mean colour), `"tf"` (-1 to 1) or `"torch"` (0 to 1,
+            normalized by ImageNet's mean and standard deviation).
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes
+            `keras.config.image_data_format()`.
+
+    Returns:
+        A new `float32` array, or a tensor if `x` is one.
+
+    Raises:
+        ValueError: If `x` has another rank, holds values outside of 0 to 255 or only fractions
+            from 0 to 1; if there is no such mode, or the model notes no preprocessing.
+
+    Example:
+
+    >>> image = np.full((32, 32, 3), 255, "uint8")
+    >>> [float(value) for value in keras_resnets.preprocess_input(image, "tf")[0, 0]]
+    [1.0, 1.0, 1.0]
+    """
+    preprocessing = _preprocessing(mode)
+    data_format = check_data_format("data_format", data_format)
+    is_tensor = keras.ops.is_tensor(x) or keras.backend.is_keras_tensor(x) or is_foreign(x)
+    if not is_tensor:
+        x = np.asarray(x)
+    check_grey_levels("x", x)
+    if len(x.shape) not in (3, 4):
+        raise ValueError(
+            "`x` must be an image or a batch of images, of rank 3 or 4. "
+            f"Received: x.shape={tuple(x.shape)}"
+        )
+    x = operations(x).cast(x, "float32") if is_tensor else x.astype("float32")
+    return normalize(x, preprocessing, axis=-1 if data_format == "channels_last" else -3)
+
+
+def _preprocessing(mode):
+    if isinstance(mode, Preprocessing):
+        return mode
+    if isinstance(mode, keras.Model):
+        return required_preprocessing(mode)
+    if mode is None:
+        raise ValueError(
+            "`mode` must say what the images are for: the model itself, a `Preprocessing`, or "
+            f"{', '.join(map(repr, MODES))}. Received: mode=None"
+        )
+    return MODES[check_choice("mode", mode, MODES)]
 
 
 def classify(model, images, top=5, class_names=None, batch_size=32, scores=None):

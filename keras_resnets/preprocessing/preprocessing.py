@@ -1,11 +1,282 @@
-"""What is done to an image before a model sees it, as data."""
+"""How images are prepared for a network: the value, its layer, and the function."""
 
 import dataclasses
 import math
 import numbers
+import sys
+from types import SimpleNamespace
 from typing import Any, Literal
 
-from keras_resnets.arguments import check_bool, check_choice, check_pair, check_positive_int
+import keras
+import numpy as np
+
+from keras_resnets.arguments import (
+    check_bool,
+    check_choice,
+    check_data_format,
+    check_pair,
+    check_positive_int,
+)
+from keras_resnets.layers.feature_map import channel_axis
+
+
+def normalize(x, preprocessing, axis):
+    """Maps 0 to 255 to the value range, orders the channels, and normalizes them.
+
+    Args:
+        x: A float array or tensor of RGB images.
+        preprocessing: A `Preprocessing`.
+        axis: Index of the channels' axis.
+
+    Returns:
+        A new array or tensor of the same kind; `x` is left as it is.
+
+    Raises:
+        ValueError: If the number of channels is not that of the mean.
+    """
+    channels = x.shape[axis]
+    axis %= len(x.shape)
+    low, high = preprocessing.value_range
+    x = x * ((high - low) / 255.0) + low
+    if preprocessing.channel_order == "bgr":
+        if channels != 3:
+            raise ValueError(
+                f"`channel_order='bgr'` needs images of three channels. Received: {channels}"
+            )
+        x = (
+            x[(slice(None),) * axis + (slice(None, None, -1),)]
+            if isinstance(x, np.ndarray)
+            else operations(x).flip(x, axis)
+        )
+    mean = _per_channel("mean", preprocessing.mean, channels, axis, len(x.shape))
+    std = _per_channel("std", preprocessing.std, channels, axis, len(x.shape))
+    if not isinstance(x, np.ndarray):  # a torch tensor takes no NumPy array beside it
+        convert = operations(x).convert_to_tensor
+        mean, std = convert(mean), convert(std)
+    return (x - mean) / std
+
+
+def _per_channel(name, values, channels, axis, rank):
+    if len(values) not in (1, channels):
+        raise ValueError(
+            f"Images must have as many channels as `{name}` has numbers, {len(values)}. "
+            f"Received: {channels} channels"
+        )
+    shape = [1] * rank
+    shape[axis] = len(values)
+    return np.asarray(values, "float32").reshape(shape)
+
+
+def is_foreign(x):
+    """Whether `x` is of a TensorFlow graph, as in `tf.data`, while Keras has another backend."""
+    if keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.modules:
+        return False
+    import tensorflow as tf
+
+    return tf.is_symbolic_tensor(x)
+
+
+def operations(x):
+    """Returns `keras.ops`; TensorFlow's operations of these names for a foreign tensor."""
+    if not is_foreign(x):
+        return keras.ops
+    import tensorflow as tf
+
+    return SimpleNamespace(
+        cast=tf.cast,
+        clip=tf.clip_by_value,
+        convert_to_tensor=tf.convert_to_tensor,
+        flip=lambda x, axis: tf.reverse(x, [axis]),
+        minimum=tf.minimum,
+        round=tf.round,
+        shape=lambda x: [
+            tf.shape(x)[axis] if size is None else size for axis, size in enumerate(x.shape)
+        ],
+    )
+
+
+def check_grey_levels(name, x):
+    """Raises if `x` does not hold grey levels 0 to 255.
+
+    A tensor is looked into as well, on any backend, unless it belongs to a graph that has not run
+    and so has no values yet.
+
+    Args:
+        name: What `x` is called in the errors.
+        x: An array or tensor.
+
+    Raises:
+        ValueError: If it does not hold numbers, holds a value outside of 0 to 255, or only
+            fractions from 0 to 1, as an image that was scaled.
+    """
+    x = _values(x)
+    if x is None or not x.size or x.dtype == np.uint8:
+        return
+    if x.dtype.kind not in "iuf":
+        raise ValueError(f"`{name}` must hold numbers. Received: an array of {x.dtype}")
+    low, high = x.min(), x.max()
+    if not (low >= 0 and high <= 255):  # so that NaN is refused too
+        raise ValueError(
+            f"`{name}` must hold grey levels 0 to 255; these values were normalized before. "
+            f"Received: values from {low} to {high}"
+        )
+    if x.dtype.kind == "f" and 0 < high <= 1 and np.any(x % 1):
+        raise ValueError(
+            f"`{name}` must hold grey levels 0 to 255; these values were scaled to 0 to 1 before. "
+            f"Received: values from {low} to {high}"
+        )
+
+
+def _values(x):
+    """Returns the values as an array that NumPy computes with; `None` if there are none yet."""
+    if is_foreign(x):
+        return None
+    if not keras.ops.is_tensor(x):
+        return None if keras.backend.is_keras_tensor(x) else np.asarray(x)
+    if keras.backend.standardize_dtype(x.dtype) == "bfloat16":
+        x = keras.ops.cast(x, "float32")
+    try:
+        return keras.ops.convert_to_numpy(x)
+    except (NotImplementedError, TypeError):  # TensorFlow's and JAX's, within a function's graph
+        return None
+
+
+# The whole strip is resized before its centre is cut out: at 100, to 256 by 25,600 pixels.
+MAX_ASPECT_RATIO = 100
+
+
+def prepare_images(images, preprocessing, data_format):
+    """Resizes images, cuts out their centre, and normalizes them.
+
+    Args:
+        images: A batch of values 0 to 255, of any numeric type, in the data format.
+        preprocessing: A `Preprocessing`.
+        data_format: `"channels_last"` or `"channels_first"`.
+
+    Returns:
+        A float32 tensor.
+
+    Raises:
+        ValueError: If an image is smaller than the crop, longer than 100 times its shorter side
+            where that is to be resized, or has not the channels of the mean. In a graph whose
+            sizes are known only when it runs, it then ends with an `InvalidArgumentError` of the
+            same text.
+    """
+    x = operations(images).cast(images, "float32")
+    x = _resize(x, preprocessing, data_format)
+    x = _crop(x, preprocessing.crop, data_format)
+    return normalize(x, preprocessing, channel_axis(data_format))
+
+
+def prepared_size(preprocessing, height, width):
+    """Returns the height and width of an image after its preprocessing; `None` if not known."""
+    if preprocessing.crop is not None:
+        return check_pair("crop", preprocessing.crop)
+    if preprocessing.resize is not None:
+        return _resized(preprocessing.resize, height, width)
+    return height, width
+
+
+def spatial_axes(data_format):
+    """Returns the axes of a batch's height and width."""
+    return (1, 2) if data_format == "channels_last" else (2, 3)
+
+
+def _resize(x, preprocessing, data_format):
+    if preprocessing.resize is None:
+        return x
+    vertical, horizontal = spatial_axes(data_format)
+    shape = operations(x).shape(x)
+    height, width = shape[vertical], shape[horizontal]
+    if isinstance(preprocessing.resize, int):
+        for short, long in ((height, width), (width, height)):
+            _require(
+                long <= MAX_ASPECT_RATIO * short,
+                f"An image must be at most {MAX_ASPECT_RATIO} times as long as it is wide.",
+                x,
+            )
+    size = _resized(preprocessing.resize, height, width)
+    if size == (x.shape[vertical], x.shape[horizontal]):
+        return x
+    if is_foreign(x) or not all(isinstance(pixels, int) for pixels in size):
+        x = _resize_in_graph(x, size, preprocessing, data_format)
+    else:
+        x = keras.ops.image.resize(
+            x,
+            size,
+            interpolation=preprocessing.interpolation,
+            antialias=preprocessing.antialias,
+            data_format=data_format,
+        )
+    ops = operations(x)
+    return ops.clip(ops.round(x), 0.0, 255.0)
+
+
+def _resize_in_graph(x, size, preprocessing, data_format):
+    """Resizes with TensorFlow's kernel, which Keras's operation calls too.
+
+    It refuses a size that only the running graph knows, and a graph of another backend's.
+    """
+    import tensorflow as tf
+
+    if data_format == "channels_first":
+        x = tf.transpose(x, (0, 2, 3, 1))
+    x = tf.image.resize(
+        x,
+        tf.stack(size),
+        method=preprocessing.interpolation,
+        antialias=preprocessing.antialias,
+    )
+    return tf.transpose(x, (0, 3, 1, 2)) if data_format == "channels_first" else x
+
+
+def _crop(x, crop, data_format):
+    if crop is None:
+        return x
+    shape = operations(x).shape(x)
+    index = [slice(None)] * 4
+    for axis, size in zip(spatial_axes(data_format), check_pair("crop", crop), strict=True):
+        _require(
+            shape[axis] >= size,
+            f"An image must be at least as large as the crop of {size} pixels.",
+            x,
+        )
+        start = _crop_start(shape[axis], size)
+        index[axis] = slice(start, start + size)
+    return x[tuple(index)]
+
+
+def _resized(resize, height, width):
+    """Returns the height and width after resizing; torchvision rounds the longer side down."""
+    if isinstance(resize, tuple):
+        return resize
+    if height is None or width is None:
+        return None, None
+    if isinstance(height, int) and isinstance(width, int):
+        if height <= width:
+            return resize, resize * width // height
+        return resize * height // width, resize
+    short = operations(height).minimum(height, width)
+    return resize * height // short, resize * width // short
+
+
+def _crop_start(size, crop):
+    """Returns where a crop begins; halves are rounded to even, as Python and torchvision do."""
+    room = size - crop
+    if isinstance(room, int):
+        return int(np.round(room / 2))
+    return (room + room // 2 % 2) // 2
+
+
+def _require(holds, rule, x):
+    """Raises if a size breaks a rule; where only the running graph knows it, when that runs."""
+    if not isinstance(holds, bool):
+        import tensorflow as tf
+
+        tf.debugging.Assert(holds, [f"{rule} Received: shape=", tf.shape(x)], summarize=4)
+    elif not holds:
+        raise ValueError(f"{rule} Received: shape={tuple(x.shape)}")
+
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 CHANNEL_ORDERS = ("rgb", "bgr")
@@ -141,7 +412,7 @@ class Preprocessing:
                 `keras.config.image_data_format()`.
             name: Name of the layer.
         """
-        from keras_resnets.preprocessing.layer import ImagePreprocessing
+        from keras_resnets.preprocessing.preprocessing import ImagePreprocessing
 
         return ImagePreprocessing(self.to_dict(), data_format=data_format, name=name)
 
@@ -167,3 +438,83 @@ def _numbers(name, value):
         if not math.isfinite(number):
             raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
     return tuple(float(number) for number in values)
+
+
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class ImagePreprocessing(keras.layers.Layer):
+    """Does to images in the graph what a `Preprocessing` says.
+
+    After resizing, values are rounded to whole grey levels and kept in 0 to 255, as in an image
+    that Pillow has resized: that is what the published networks were trained on.
+
+    Args:
+        preprocessing: A `Preprocessing`, or the dictionary of its fields.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes
+            `keras.config.image_data_format()`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)`: values 0 to
+        255, as `uint8` or as floats.
+
+    Output shape:
+        The same with the height and width of the crop.
+
+    Raises:
+        ValueError: If an image is smaller than the crop, or longer than 100 times its shorter side
+            where that is to be resized; the number of channels is not that of the mean; or values
+            were scaled or normalized before. A graph whose sizes are known only when it runs then
+            ends with an `InvalidArgumentError`; values within a graph are not looked at.
+
+    Example:
+
+    >>> layer = keras_resnets.Preprocessing.imagenet().as_layer()
+    >>> layer(np.zeros((1, 300, 400, 3), "uint8")).shape == (1, 224, 224, 3)
+    True
+    """
+
+    def __init__(self, preprocessing, data_format=None, **kwargs):
+        super().__init__(trainable=False, **kwargs)
+        self.data_format = check_data_format("data_format", data_format)
+        if isinstance(preprocessing, dict):
+            preprocessing = Preprocessing.from_dict(preprocessing)
+        if not isinstance(preprocessing, Preprocessing):
+            raise TypeError(
+                "`preprocessing` must be a Preprocessing. "
+                f"Received: preprocessing={preprocessing!r}"
+            )
+        self.preprocessing = preprocessing
+        # Pixels are not to be cast to the compute type before they are scaled.
+        self.autocast = False
+
+    def __call__(self, images, *args, **kwargs):
+        # Keras would try to make a tensor of the backend's of it.
+        return (
+            self.call(images) if is_foreign(images) else super().__call__(images, *args, **kwargs)
+        )
+
+    def call(self, images):
+        check_grey_levels("images", images)
+        x = prepare_images(images, self.preprocessing, self.data_format)
+        return operations(x).cast(x, self.compute_dtype)
+
+    def compute_output_spec(self, images):
+        shape = self.compute_output_shape(images.shape)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        vertical, horizontal = spatial_axes(self.data_format)
+        shape = list(input_shape)
+        shape[vertical], shape[horizontal] = prepared_size(
+            self.preprocessing, shape[vertical], shape[horizontal]
+        )
+        return tuple(shape)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["trainable"]
+        return {
+            **config,
+            "preprocessing": self.preprocessing.to_dict(),
+            "data_format": self.data_format,
+        }

@@ -15,8 +15,7 @@ from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.spec import STEMS
 from keras_resnets.arguments import check_choice
 from keras_resnets.preprocessing import Preprocessing, set_preprocessing
-from keras_resnets.preprocessing.fit import fit_preprocessing
-from keras_resnets.preprocessing.model import without_scaling
+from keras_resnets.preprocessing.model import fit_preprocessing, without_scaling
 from keras_resnets.weights.families import HUGGING_FACE
 from keras_resnets.weights.matching import STEM, check_model, match
 from keras_resnets.weights.recognition import Checkpoint, follow_config, recognize, source_arrays

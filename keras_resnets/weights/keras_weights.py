@@ -12,7 +12,7 @@ import numpy as np
 from keras_resnets.files.errors import WeightsFileError, printable, shown
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
-from keras_resnets.layers.automatic_name import automatic_stem, is_automatic
+from keras_resnets.layers.composite import automatic_stem, is_automatic
 from keras_resnets.weights.keras_configuration import check_configuration
 
 

@@ -6,14 +6,14 @@ import functools
 
 from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.files.errors import WeightsFileError, printable
-from keras_resnets.preprocessing.fit import fit_preprocessing
 from keras_resnets.preprocessing.model import (
+    fit_preprocessing,
+    leaves_values,
     set_preprocessing,
     stem_convolution,
     without_scaling,
 )
 from keras_resnets.preprocessing.preprocessing import Preprocessing
-from keras_resnets.preprocessing.scaling import leaves_values
 from keras_resnets.weights.convert import load_foreign_weights, read_checkpoint, warn_user
 from keras_resnets.weights.keras_configuration import OptionError, own_layers
 from keras_resnets.weights.keras_weights import (

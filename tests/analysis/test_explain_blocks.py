@@ -7,7 +7,7 @@ import keras_resnets
 from keras_resnets import fuse_batch_norm, plain_twin, with_blocks
 from keras_resnets.analysis import explain
 from keras_resnets.layers import BasicBlock, GatedBlock, OrderedBlock, StackedBlock
-from keras_resnets.layers.ordered_block import ORDERS
+from keras_resnets.layers.blocks import ORDERS
 from tests.models.once import once
 
 pytestmark = once

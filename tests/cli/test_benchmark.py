@@ -7,7 +7,7 @@ import pytest
 
 from keras_resnets.cli import main
 from keras_resnets.export import ParityError, Timing, time_formats
-from keras_resnets.export.torchvision_peer import has_torchvision_peer, torchvision_runner
+from keras_resnets.export.speed import has_torchvision_peer, torchvision_runner
 from tests.backends import requires_tensorflow
 from tests.export.networks import classifier
 from tests.weights.peers import import_torchvision

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from keras_resnets.cli import main
-from keras_resnets.cli.plain_characters import plain_where_needed
+from keras_resnets.cli.tables import plain_where_needed
 from tests.subprocesses import ROOT
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from keras_resnets.cli.table import bar, format_table
+from keras_resnets.cli.tables import bar, format_table
 
 
 def test_a_table_s_columns_are_as_wide_as_their_widest_cell():

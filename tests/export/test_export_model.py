@@ -14,8 +14,8 @@ from PIL import Image
 import keras_resnets
 from keras_resnets import export_model
 from keras_resnets.export import ExportError, ParityError
+from keras_resnets.export.export_model import choose_version, take_version, written_aside
 from keras_resnets.export.formats import FORMATS
-from keras_resnets.export.version_folder import choose_version, take_version, written_aside
 from tests.backends import BACKEND
 from tests.export.networks import NAMES, classifier
 
@@ -185,7 +185,7 @@ def test_a_number_taken_at_the_last_moment(version, tmp_path, monkeypatch):
             (folder / "of another").mkdir(parents=True)
         return folder
 
-    monkeypatch.setattr("keras_resnets.export.version_folder.choose_version", choose_and_lose)
+    monkeypatch.setattr("keras_resnets.export.export_model.choose_version", choose_and_lose)
     with written_aside(tmp_path) as unfinished:
         if version is None:
             assert take_version(unfinished, tmp_path, version) == tmp_path / "2"

@@ -24,7 +24,7 @@ def written(function, folder):
 
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("tf2onnx")
-    from keras_resnets.export.onnx_file import open_onnx, write_onnx
+    from keras_resnets.export.formats import open_onnx, write_onnx
 
     served = types.SimpleNamespace(
         input_spec=lambda _: tf.TensorSpec((None, *IMAGES.shape[1:]), "float32", name="inputs"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_resnets.export.random_images import random_images
+from keras_resnets.export.parity import random_images
 
 
 def test_they_have_surfaces_edges_and_no_clipped_values():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_resnets import Preprocessing, export_model
-from keras_resnets.export.resizing import check_resizing
+from keras_resnets.export.served_model import check_resizing
 from tests.backends import requires_tensorflow
 from tests.export.networks import NAMES, classifier
 

@@ -24,7 +24,7 @@ from keras_resnets.layers import (
     ResidualBlock,
     StackedBlock,
 )
-from keras_resnets.layers.folded_weights import folded_weights
+from keras_resnets.layers.conv_norm import folded_weights
 from tests.backends import requires_channels_first
 from tests.facts import CIFAR, cifar_statistics
 from tests.layer_checks import numpy, randomize

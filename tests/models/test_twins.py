@@ -10,7 +10,7 @@ import keras_resnets
 from keras_resnets import ResNetSpec, build_model, model_spec, plain_twin, with_blocks
 from keras_resnets.analysis import assert_same_cost, count_macs, count_parameters
 from keras_resnets.layers import GatedBlock, OrderedBlock, StackedBlock
-from keras_resnets.layers.ordered_block import ORDERS
+from keras_resnets.layers.blocks import ORDERS
 from tests.layer_checks import numpy
 from tests.models.once import once
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnets.preprocessing.decode_image import decode_image
+from keras_resnets.preprocessing.classify import decode_image
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 import keras_resnets
 from keras_resnets import Preprocessing
-from keras_resnets.preprocessing.fit import fit_preprocessing, image_size
+from keras_resnets.preprocessing.model import fit_preprocessing, image_size
 
 
 def network(size):

@@ -7,7 +7,7 @@ from PIL import Image
 
 import keras_resnets
 from keras_resnets import Preprocessing
-from keras_resnets.preprocessing.layer import ImagePreprocessing
+from keras_resnets.preprocessing.preprocessing import ImagePreprocessing
 from tests.backends import requires_tensorflow
 from tests.subprocesses import ROOT
 

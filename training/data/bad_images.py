@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
-from keras_resnets.preprocessing.prepare_images import MAX_ASPECT_RATIO
+from keras_resnets.preprocessing.preprocessing import MAX_ASPECT_RATIO
 from training.data.decoding import READ_FORMATS, decoded
 from training.data.pipeline import mapped
 from training.data.source import Source

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_resnets.arguments import check_pair
 from keras_resnets.preprocessing import Preprocessing
-from keras_resnets.preprocessing.prepare_images import prepare_images
+from keras_resnets.preprocessing.preprocessing import prepare_images
 from training.data.decoding import decoded
 from training.data.source import Source
 from training.recipe import Evaluation

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from keras_resnets.layers.shortcut_gate import GATES
+from keras_resnets.layers.shortcuts import GATES
 from training.recipe import Model
 from training.studies.reading import (
     END_CAPTION,

@@ -1,0 +1,522 @@
+"""The residual blocks."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from keras_resnets.arguments import check_choice, check_positive_int
+from keras_resnets.layers.conv_norm import BatchNormalization, ConvNorm, folded_weights, he_normal
+from keras_resnets.layers.feature_map import Conv2D
+from keras_resnets.layers.residual_block import ResidualBlock
+from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut, ShortcutGate
+
+
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class StackedBlock(ResidualBlock):
+    """A residual block whose branch is `depth` 3×3 convolutions.
+
+    With a depth of 2 it is `BasicBlock`. [He et al., 2015](https://arxiv.org/abs/1512.03385),
+    section 3.2, have blocks of two and more layers, and observed no advantage of one: before its
+    activation, a block of depth 1 is a single convolution
+    (`keras_resnets.analysis.merge_one_layer_block` computes its kernel).
+
+    Arguments, shapes and errors are those of `ResidualBlock`, with one more; the output has
+    `filters` channels.
+
+    Args:
+        depth: Number of convolutions. Normalization follows each, and an activation each but the
+            last.
+
+    Example:
+
+    >>> block = keras_resnets.layers.StackedBlock(16, depth=3)
+    >>> block(np.ones((1, 8, 8, 16))).shape == (1, 8, 8, 16)
+    True
+    >>> [layer.name for layer in block.branch_layers()]
+    ['conv1', 'activation1', 'conv2', 'activation2', 'conv3']
+    """
+
+    def __init__(self, filters, *args, depth=2, **kwargs):
+        super().__init__(filters, *args, **kwargs)
+        self.depth = check_positive_int("depth", depth)
+
+    def create_branch(self):
+        return stacked_branch(self, self.depth)
+
+    def get_config(self):
+        return {**super().get_config(), "depth": self.depth}
+
+
+def stacked_branch(block, depth):
+    """Returns the layers of F as `depth` 3×3 convolutions, the first with the block's stride."""
+    layers = []
+    for number in range(1, depth + 1):
+        is_first, is_last = number == 1, number == depth
+        layers.append(
+            ConvNorm(
+                block.filters,
+                3,
+                strides=block.strides if is_first else 1,
+                dilation=block.first_dilation if is_first else block.dilation,
+                gamma_initializer="zeros" if is_last and block.zero_init_residual else "ones",
+                data_format=block.data_format,
+                dtype=block.dtype_policy,
+                name=f"conv{number}",
+            )
+        )
+        if not is_last:
+            layers.append(
+                keras.layers.Activation(
+                    block.activation, dtype=block.dtype_policy, name=f"activation{number}"
+                )
+            )
+    return layers
+
+
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class BasicBlock(ResidualBlock):
+    """A residual block whose branch is two 3×3 convolutions.
+
+    F(x) = BN(W₂ * relu(BN(W₁ * x))), figure 2 and figure 5 (left) of
+    [He et al., 2015](https://arxiv.org/abs/1512.03385). The first convolution carries the stride.
+
+    Arguments, shapes and errors are those of `ResidualBlock`; the output has `filters` channels.
+
+    Example:
+
+    >>> block = keras_resnets.layers.BasicBlock(16, strides=2)
+    >>> block(np.ones((1, 8, 8, 8))).shape == (1, 4, 4, 16)
+    True
+    >>> type(block.shortcut_layer).__name__  # the shapes differ, so it has weights
+    'ProjectionShortcut'
+    """
+
+    kernel_sizes = (3, 3)
+
+    def create_branch(self):
+        return [
+            ConvNorm(
+                self.filters,
+                3,
+                strides=self.strides,
+                dilation=self.first_dilation,
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name="conv1",
+            ),
+            keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="activation1"),
+            ConvNorm(
+                self.filters,
+                3,
+                dilation=self.dilation,
+                gamma_initializer=self._last_gamma_initializer(),
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name="conv2",
+            ),
+        ]
+
+
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class BottleneckBlock(ResidualBlock):
+    """A residual block whose branch is a 1×1, a 3×3 and a 1×1 convolution.
+
+    The first reduces the channels to `filters`, the last restores four times as many: figure 5
+    (right) of [He et al., 2015](https://arxiv.org/abs/1512.03385).
+
+    Arguments, shapes and errors are those of `ResidualBlock`, with one more; the output has
+    `4 * filters` channels.
+
+    Args:
+        stride_on: The convolution that carries the stride: `"3x3"`, as in nearly all published
+            weights ("v1.5"), or the first `"1x1"`, as in the paper ("v1"), which costs less and
+            lets three of four input positions go unseen by the branch.
+
+    Example:
+
+    >>> block = keras_resnets.layers.BottleneckBlock(16)
+    >>> block(np.ones((1, 8, 8, 64))).shape == (1, 8, 8, 64)
+    True
+    >>> type(block.shortcut_layer).__name__  # the shapes match, so it has none
+    'IdentityShortcut'
+    """
+
+    expansion = 4
+    kernel_sizes = (1, 3, 1)
+
+    def __init__(
+        self,
+        filters,
+        strides=1,
+        shortcut="B",
+        activation="relu",
+        dilation=1,
+        zero_init_residual=False,
+        drop_path_rate=0.0,
+        *,
+        stride_on="3x3",
+        **kwargs,
+    ):
+        super().__init__(
+            filters,
+            strides,
+            shortcut,
+            activation,
+            dilation,
+            zero_init_residual,
+            drop_path_rate,
+            **kwargs,
+        )
+        self.stride_on = check_choice("stride_on", stride_on, ("3x3", "1x1"))
+        if self.stride_on == "1x1" and self.first_dilation != self.dilation:
+            raise ValueError(
+                "`first_dilation` is for a 3×3 convolution that carries the stride: with "
+                "stride_on='1x1' it can only be `dilation`. Received: "
+                f"first_dilation={self.first_dilation}, dilation={self.dilation}, stride_on='1x1'"
+            )
+
+    def create_branch(self):
+        on_3x3 = self.stride_on == "3x3"
+        return [
+            ConvNorm(
+                self.filters,
+                1,
+                strides=1 if on_3x3 else self.strides,
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name="conv1",
+            ),
+            keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="activation1"),
+            ConvNorm(
+                self.filters,
+                3,
+                strides=self.strides if on_3x3 else 1,
+                dilation=self.first_dilation if on_3x3 else self.dilation,
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name="conv2",
+            ),
+            keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="activation2"),
+            ConvNorm(
+                self.filters * self.expansion,
+                1,
+                gamma_initializer=self._last_gamma_initializer(),
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name="conv3",
+            ),
+        ]
+
+    def get_config(self):
+        return {**super().get_config(), "stride_on": self.stride_on}
+
+
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class UnnormalizedBlock(ResidualBlock):
+    """A residual block of two 3×3 convolutions with biases, and nothing that normalizes F.
+
+    F(x) = W₂ * relu(W₁ * x + b₁) + b₂: the block of He et al., 2015, without its batch
+    normalization, to see what that does for the gradients
+    ([Ioffe & Szegedy, 2015](https://arxiv.org/abs/1502.03167)). Each sum adds to the variance of
+    what passes, so that a deep network of such blocks needs small learning rates.
+
+    Arguments, shapes and errors are those of `keras_resnets.layers.ResidualBlock`, but for what
+    needs a normalization: `zero_init_residual` a γ, and `folded` something to fold. A projection
+    (options B and C) keeps its own normalization, which can be folded. The output has `filters`
+    channels.
+
+    Example:
+
+    >>> block = keras_resnets.layers.UnnormalizedBlock(16)
+    >>> block(np.ones((1, 8, 8, 16))).shape == (1, 8, 8, 16)
+    True
+    >>> [weight.name for weight in block.conv1.weights]
+    ['kernel', 'bias']
+    """
+
+    def __init__(self, filters, *args, **kwargs):
+        super().__init__(filters, *args, **kwargs)
+        if self.zero_init_residual:
+            raise ValueError(
+                "`zero_init_residual` needs a normalization, whose γ begins at 0. "
+                "Received: zero_init_residual=True"
+            )
+        if self.folded and self.shortcut in ("A", None):
+            raise ValueError(
+                "`folded` needs a normalization to fold, and this block has none but a "
+                f"projection's. Received: folded=True, shortcut={self.shortcut!r}"
+            )
+
+    def create_branch(self):
+        return [
+            keras.layers.ZeroPadding2D(
+                self.first_dilation,
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name="pad1",
+            ),
+            self._convolution("conv1", self.strides, self.first_dilation, "valid"),
+            keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="activation1"),
+            self._convolution("conv2", 1, self.dilation, "same"),
+        ]
+
+    def _convolution(self, name, strides, dilation, padding):
+        return Conv2D(
+            self.filters,
+            3,
+            strides=strides,
+            padding=padding,
+            dilation_rate=dilation,
+            kernel_initializer=he_normal(),
+            data_format=self.data_format,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class GatedBlock(ResidualBlock):
+    """A residual block of two 3×3 convolutions whose shortcut is weighed by a gate.
+
+    The gates, but for the learned weights `"scalar"` and `"channel"`, are those of section 3.1 of
+    [He et al., 2016](https://arxiv.org/abs/1603.05027), whose test errors for ResNet-110 on
+    CIFAR-10 stand beside them, against 6.61 % for the identity: `"constant"` 12.35,
+    `"shortcut_only"` 12.86 and 6.91 with biases of 0 and −6, `"exclusive"` 8.70 with −6,
+    `"dropout"` fails. The paper's 1×1 convolution on the shortcut (12.22) is `shortcut="C"`.
+
+    Arguments, shapes and errors are those of `ResidualBlock`, with two more; the output has
+    `filters` channels.
+
+    Args:
+        gate: A gate of `ShortcutGate`; `None` leaves the shortcut as it is, for `BasicBlock`.
+        gate_bias: Where the bias of a gate with a convolution begins; `None` means 0.
+
+    Example:
+
+    >>> block = keras_resnets.layers.GatedBlock(16, gate="scalar")
+    >>> block(np.ones((1, 8, 8, 16))).shape == (1, 8, 8, 16)
+    True
+    >>> float(block.gate_layer.scale)
+    1.0
+    """
+
+    def __init__(self, filters, *args, gate=None, gate_bias=None, **kwargs):
+        super().__init__(filters, *args, **kwargs)
+        self.gate = gate
+        self.gate_bias = gate_bias
+        if gate is None and gate_bias is not None:
+            raise ValueError(
+                f"`gate_bias` belongs to a gate. Received: gate_bias={gate_bias}, gate=None"
+            )
+        if gate is not None:
+            if self.shortcut is None:
+                raise ValueError(
+                    "A plain block has no shortcut to weigh. "
+                    f"Received: gate={gate!r}, shortcut=None"
+                )
+            self.gate_layer = ShortcutGate(
+                gate,
+                gate_bias,
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name="gate",
+            )
+
+    def create_branch(self):
+        return stacked_branch(self, depth=2)
+
+    def get_config(self):
+        return {**super().get_config(), "gate": self.gate, "gate_bias": self.gate_bias}
+
+
+class Order(NamedTuple):
+    """Where the steps of a block stand: at the start of F, in F, and after the sum."""
+
+    start: tuple[str, ...]
+    branch: tuple[str, ...]
+    end: tuple[str, ...]
+
+
+# Figure 4 of He et al., 2016, (a) to (e).
+ORDERS = {
+    "original": Order((), ("conv norm", "activation", "conv norm"), ("activation",)),
+    "norm_after_addition": Order((), ("conv norm", "activation", "conv"), ("norm", "activation")),
+    "activation_before_addition": Order(
+        (), ("conv norm", "activation", "conv norm", "activation"), ()
+    ),
+    "activation_only_pre_activation": Order(
+        ("activation",), ("conv norm", "activation", "conv norm"), ()
+    ),
+    "full_pre_activation": Order(("norm", "activation"), ("conv norm", "activation", "conv"), ()),
+}
+POSITIONS = ("first", "inner", "last", "only")
+
+
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class OrderedBlock(ResidualBlock):
+    """A residual block of two 3×3 convolutions, its other steps in the order that is asked for.
+
+    The orders are those of figure 4 of [He et al., 2016](https://arxiv.org/abs/1603.05027); the
+    numbers are its test errors in % of ResNet-110 and ResNet-164 on CIFAR-10.
+
+    - `"original"`: F is conv, norm, act, conv, norm; an act after the sum. 6.61 and 5.93.
+    - `"norm_after_addition"`: F is conv, norm, act, conv; norm and act after the sum. 8.17 and
+      6.50.
+    - `"activation_before_addition"`: F is conv, norm, act, conv, norm, act. 7.84 and 6.14.
+    - `"activation_only_pre_activation"`: F is act, conv, norm, act, conv, norm. 6.71 and 5.91.
+    - `"full_pre_activation"`: F is norm, act, conv, norm, act, conv. 6.37 and 5.46.
+
+    To take the skip after the pre-activation instead of before it is no order of its own: a network
+    of such blocks is the one with `"norm_after_addition"` (full pre-activation) or `"original"`
+    (activation only), cut into blocks at other places.
+
+    Arguments, shapes and errors are those of `ResidualBlock`, with two more; the output has
+    `filters` channels. `zero_init_residual` needs an order in which F ends in a normalization.
+
+    Args:
+        order: A name from the list.
+        position: Where in the network the block stands. With pre-activation, the `"first"` block
+            goes without its own, for the stem has activated its input before the paths part, and
+            the `"last"` one normalizes and activates the sum as a next block would (appendix of
+            the paper). `"only"` is both, `"inner"` neither. The other orders are the same
+            everywhere.
+
+    Example:
+
+    >>> block = keras_resnets.layers.OrderedBlock(16, order="full_pre_activation")
+    >>> block(np.ones((1, 8, 8, 16))).shape == (1, 8, 8, 16)
+    True
+    >>> [layer.name for layer in block.branch_layers()]
+    ['start_norm', 'start_activation', 'conv1', 'activation1', 'conv2']
+    """
+
+    def __init__(self, filters, *args, order="original", position="inner", **kwargs):
+        super().__init__(filters, *args, **kwargs)
+        self.order = check_choice("order", order, ORDERS)
+        self.position = check_choice("position", position, POSITIONS)
+        steps = ORDERS[order]
+        if self.zero_init_residual and steps.branch[-1] != "conv norm":
+            raise ValueError(
+                "`zero_init_residual` needs an order in which the branch ends in a normalization. "
+                f"Received: zero_init_residual=True, order={order!r}"
+            )
+        self._start = () if position in ("first", "only") else steps.start
+        end = steps.start if position in ("last", "only") and steps.start else steps.end
+        if "norm" in end:
+            self.sum_norm = self._norm("sum_norm")
+        if "activation" not in end:
+            self.output_activation = keras.activations.linear
+
+    def create_branch(self):
+        layers = []
+        for step in self._start:
+            create = {"norm": self._norm, "activation": self._activation}[step]
+            layers.append(create(f"start_{step}"))
+        convolutions = activations = 0
+        for step in ORDERS[self.order].branch:
+            if step == "activation":
+                activations += 1
+                layers.append(self._activation(f"activation{activations}"))
+            else:
+                convolutions += 1
+                layers.append(self._convolution(convolutions, normalized=step == "conv norm"))
+        return layers
+
+    def get_config(self):
+        return {**super().get_config(), "order": self.order, "position": self.position}
+
+    def _convolution(self, number, normalized):
+        common = {
+            "data_format": self.data_format,
+            "dtype": self.dtype_policy,
+            "name": f"conv{number}",
+        }
+        if normalized:
+            return ConvNorm(
+                self.filters,
+                3,
+                strides=self.strides if number == 1 else 1,
+                dilation=self.first_dilation if number == 1 else self.dilation,
+                gamma_initializer=self._last_gamma_initializer() if number == 2 else "ones",
+                **common,
+            )
+        return Conv2D(  # at stride 1, where "same" is symmetric
+            self.filters,
+            3,
+            padding="same",
+            dilation_rate=self.dilation,
+            use_bias=False,
+            kernel_initializer=he_normal(),
+            **common,
+        )
+
+    def _norm(self, name):
+        axis = -1 if self.data_format == "channels_last" else 1
+        return BatchNormalization(axis=axis, dtype=self.dtype_policy, name=name)
+
+    def _activation(self, name):
+        return keras.layers.Activation(self.activation, dtype=self.dtype_policy, name=name)
+
+
+class MergedConvolution(NamedTuple):
+    """A convolution with bias, padded as `ConvNorm` pads.
+
+    Attributes:
+        kernel: Array `(3, 3, channels, filters)`, float64.
+        bias: Array `(filters,)`, float64.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
+def merge_one_layer_block(block):
+    """Returns the single convolution that a block of depth 1 is in inference.
+
+    Before its activation, y = BN(W * x) + s(x) is linear in x, up to a constant. Normalization by
+    moving statistics multiplies W and adds a bias; the identity is a kernel too, with a 1 in its
+    centre for each channel; a projection W_r is a 1×1 kernel, which fits in the same centre. So
+    the block is one convolution, with kernel W + I or W + W_r: it can compute nothing that a plain
+    layer cannot ([He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.2, saw no
+    advantage).
+
+    Args:
+        block: A built `StackedBlock` of depth 1, with or without shortcut.
+
+    Returns:
+        A `MergedConvolution` with the stride and the dilation of the block's own convolution, such
+        that block(x) = g(kernel * x + bias) in inference.
+
+    Raises:
+        TypeError: If `block` is not a `StackedBlock`.
+        ValueError: If it has another depth, or is not built.
+
+    Example:
+
+    >>> block = keras_resnets.layers.StackedBlock(8, depth=1, activation=None)
+    >>> x = np.random.default_rng(0).normal(size=(1, 5, 5, 8)).astype("float32")
+    >>> y = block(x)
+    >>> kernel, bias = keras_resnets.analysis.merge_one_layer_block(block)
+    >>> single = keras.ops.conv(x, kernel.astype("float32"), padding="same") + bias
+    >>> bool(np.allclose(y, single, atol=1e-5))
+    True
+    """
+    if not isinstance(block, StackedBlock):
+        raise TypeError(f"`block` must be a StackedBlock. Received: block={block!r}")
+    if block.depth != 1 or not block.built:
+        raise ValueError(
+            "`block` must be built and have one convolution: more are not linear. "
+            f"Received: depth={block.depth}, built={block.built}"
+        )
+    kernel, bias = folded_weights(block.conv1)
+    shortcut = block.shortcut_layer
+    if isinstance(shortcut, ProjectionShortcut):
+        projection, shift = folded_weights(shortcut.conv_norm)
+        kernel[1, 1] += projection[0, 0]
+        bias += shift
+    elif isinstance(shortcut, IdentityShortcut):
+        channels, filters = kernel.shape[2:]
+        before = (filters - channels) // 2 if shortcut.zero_pad == "both" else 0
+        kernel[1, 1] += np.eye(channels, filters, k=before)
+    return MergedConvolution(kernel, bias)
