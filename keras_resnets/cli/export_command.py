@@ -8,7 +8,7 @@ import importlib
 
 from keras_resnets.cli.open_model import CLASS_NAMES_HELP, HELP, open_model, read_class_names
 from keras_resnets.cli.tables import format_table
-from keras_resnets.preprocessing.scores import number_of_classes
+from keras_resnets.preprocessing.predictions import number_of_classes
 
 
 def add_arguments(parser):
