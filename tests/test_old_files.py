@@ -71,8 +71,8 @@ def test_a_finished_run_is_evaluated_as_it_was(tmp_path):
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path):
-    runs = pytest.importorskip("training.run")
-    recipes = pytest.importorskip("training.recipe_files")
+    runs = pytest.importorskip("training.run.run")
+    recipes = pytest.importorskip("training.recipe.files")
     folder = tmp_path / "run"
     shutil.copytree(FOLDER / "stopped_run", folder)
     recipe = recipes.load_recipe(str(folder / "recipe.toml"))

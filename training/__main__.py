@@ -16,17 +16,17 @@ import sys
 
 import tyro
 
+from training.loop.loop import Diverged
 from training.option_names import check_option_names
-from training.state import Diverged
+from training.run.sitting import StopSignals
 from training.stderr import held_stderr
-from training.stop_signals import StopSignals
 
 # Where each command is found. Only that which is called is imported.
 COMMANDS = {
     "demo": "training.demo:demo",
     "recipes": "training.commands:recipes",
-    "validate": "training.dataset_commands:validate_command",
-    "data": "training.dataset_commands:data_command",
+    "validate": "training.commands:validate_command",
+    "data": "training.commands:data_command",
     "train": "training.commands:train_command",
     "evaluate": "training.commands:evaluate_command",
     "publish": "training.commands:publish_command",

@@ -16,7 +16,7 @@ from rich.text import Text
 
 import keras_resnets
 from keras_resnets.analysis import count_macs, count_parameters
-from training.progress import EpochProgress
+from training.run.progress import EpochProgress
 
 BATCH = 32
 CLASSES = 10

@@ -7,8 +7,7 @@ from keras_resnets.cli.open_model import CLASS_NAMES_HELP, HELP, open_model, rea
 from keras_resnets.cli.tables import bar, format_table
 from keras_resnets.models import list_models
 from keras_resnets.preprocessing import classify, model_preprocessing
-from keras_resnets.preprocessing.model import image_size
-from keras_resnets.preprocessing.model import required_preprocessing, scales_itself
+from keras_resnets.preprocessing.model import image_size, required_preprocessing, scales_itself
 from keras_resnets.preprocessing.predictions import number_of_classes
 
 # With names of the usual length, a line then fits into 80 columns.

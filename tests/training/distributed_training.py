@@ -14,9 +14,9 @@ import tensorflow as tf
 
 import keras_resnets
 from tests.backends import can_compute_in_16_bits
-from training.loop import MovingAverage, make_train_function
-from training.strategy import make_strategy
-from training.sync_batch_norm import synchronize_batch_norm
+from training.loop.loop import MovingAverage, make_train_function
+from training.loop.network import synchronize_batch_norm
+from training.loop.strategy import make_strategy
 
 BATCH, STEPS = 16, 5
 SYNCHRONIZED = {

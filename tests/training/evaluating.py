@@ -20,8 +20,8 @@ SIZE, SIDE, CLASSES = 16, 32, 6
 def main(root):
     logical = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
-    from training.evaluate_model import evaluate_model
-    from training.strategy import make_strategy
+    from training.loop.strategy import make_strategy
+    from training.run.evaluate_model import evaluate_model
 
     model = network()
     model.save(root / "model.keras")

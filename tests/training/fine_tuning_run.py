@@ -11,9 +11,9 @@ from rich.console import Console
 from sklearn.datasets import load_digits
 
 from tests.training.tiny_network import tiny_network, use_tiny_network
-from training import sitting
-from training.recipe import Augmentation, Data, Evaluation, Model, Optimizer, Recipe
-from training.run import run
+from training.recipe.recipe import Augmentation, Data, Evaluation, Model, Optimizer, Recipe
+from training.run import sitting
+from training.run.run import run
 
 SIDE = 16
 DIGITS = {"five": 5, "six": 6, "seven": 7}

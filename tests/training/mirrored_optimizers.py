@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.optimizers import build_optimizer
-from training.recipe import Optimizer, Recipe, Schedule
-from training.schedules import build_schedule
+from training.optim.optimizers import build_optimizer
+from training.optim.schedules import build_schedule
+from training.recipe.recipe import Optimizer, Recipe, Schedule
 
 DECOUPLED = {"decay": "decoupled", "decay_norm_and_bias": False, "weight_decay": 0.1}
 CASES = {

@@ -13,10 +13,10 @@ import pytest
 import tensorflow as tf
 
 from training import result, run
-from training.checkpoint import named_variables
-from training.evaluate import Scores
-from training.loop import Progress
-from training.recipe import Data, Evaluation, Recipe
+from training.loop.evaluate import Scores
+from training.loop.loop import Progress
+from training.recipe.recipe import Data, Evaluation, Recipe
+from training.run.checkpoint import named_variables
 
 # Evaluations and checkpoints fall on the same step once, at 6, and there is one left at the end.
 RECIPE = Recipe(
@@ -110,7 +110,7 @@ class PretendedModel:
 
 @pytest.fixture
 def pretend(monkeypatch):
-    """Lets `training.run.run` use the pretended learner."""
+    """Lets `training.run.run.run` use the pretended learner."""
     monkeypatch.setattr(run, "Learner", PretendedLearner)
     monkeypatch.setattr(run, "open_source", lambda *arguments: SOURCE)
     monkeypatch.setattr(result, "serving_model", lambda *arguments: PretendedModel())

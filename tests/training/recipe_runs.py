@@ -16,13 +16,13 @@ from rich.console import Console
 import keras_resnets
 from keras_resnets.architecture.spec import VARIANTS
 from tests.training.data.pictures import write_folder
-from training.checkpoint import latest_checkpoint, load_checkpoint
 from training.data.batches import evaluation_batches
 from training.data.sources import open_source
-from training.duration import parse_duration
-from training.recipe import Recipe
-from training.recipe_files import list_recipes, load_recipe
-from training.run import run
+from training.recipe.duration import parse_duration
+from training.recipe.files import list_recipes, load_recipe
+from training.recipe.recipe import Recipe
+from training.run.checkpoint import latest_checkpoint, load_checkpoint
+from training.run.run import run
 
 SIZE, LARGER, BATCH = 16, 24, 8
 

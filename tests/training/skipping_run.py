@@ -11,9 +11,9 @@ from rich.console import Console
 from tests.training.data.pictures import write_folder
 from tests.training.tiny_network import use_tiny_network
 from training.data.bad_images import BadImage
-from training.progress import StepProgress
-from training.recipe import Augmentation, Data, Evaluation, Recipe
-from training.run import run
+from training.recipe.recipe import Augmentation, Data, Evaluation, Recipe
+from training.run.progress import StepProgress
+from training.run.run import run
 
 
 def main(root):

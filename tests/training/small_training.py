@@ -20,7 +20,7 @@ def use_small_resnet20():
 
 def rest_after_saves(seconds):
     """Leaves whoever watches the checkpoints the time to stop or kill the run there."""
-    from training.sitting import Sitting
+    from training.run.sitting import Sitting
 
     save = Sitting.save
 

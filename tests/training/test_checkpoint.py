@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from training import checkpoint as checkpoints
-from training.checkpoint import (
+from training.run.checkpoint import (
     DamagedCheckpoint,
     latest_checkpoint,
     load_checkpoint,

@@ -8,14 +8,14 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
-from training.confusion import (
+from training.loop.evaluate import Scores
+from training.run.evaluate_model import (
     confusion_table,
     draw_confusion,
     most_confused,
     shortened,
     write_confusion,
 )
-from training.evaluate import Scores
 
 NAMES = ("cat", "[dog]", "fox")
 # Of three cats one is taken for a fox; of two dogs, both; the fox is right.

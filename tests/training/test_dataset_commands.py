@@ -8,8 +8,8 @@ from matplotlib.image import imread
 
 from tests.training.data.pictures import write_folder
 from training.__main__ import main
+from training.commands import data_command, validate_command
 from training.data.sources import list_splits
-from training.dataset_commands import data_command, validate_command
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from training.data.batches import evaluation_batches, training_batches
-from training.data.bundled import digits
-from training.recipe import Evaluation, Recipe
-from training.recipe_files import load_recipe
+from training.data.source import digits
+from training.recipe.files import load_recipe
+from training.recipe.recipe import Evaluation, Recipe
 
 SIZE = {"train": 1437, "test": 360}  # of the 1,797 digits
 

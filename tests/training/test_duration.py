@@ -1,6 +1,6 @@
 import pytest
 
-from training.duration import parse_duration, to_steps
+from training.recipe.duration import parse_duration, to_steps
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from training.evaluate import evaluate, make_score_function  # noqa: E402
-from training.state import Diverged  # noqa: E402
+from training.loop.evaluate import evaluate, make_score_function  # noqa: E402
+from training.loop.loop import Diverged  # noqa: E402
 
 
 def scores_of(outputs, crops=None, puts_out_logits=True):

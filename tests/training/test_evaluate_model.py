@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("tyro")
 
 from tests.subprocesses import run_module
-from training.measurement import Conditions
+from training.run.evaluate_model import Conditions
 
 WAYS = {
     "one device": "whole",

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from training.event_log import EventLog
+from training.run.progress import EventLog
 
 
 def scalars(folder):

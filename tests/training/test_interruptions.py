@@ -26,11 +26,11 @@ from tests.training.pretended_learner import (
     pretend,  # noqa: F401
 )
 from tests.training.test_checkpoint import as_once_written
-from training.checkpoint import latest_checkpoint
-from training.recipe import Data
-from training.run import run
-from training.run_directory import MEASURED, MetricsFile
-from training.state import Diverged, State
+from training.loop.loop import Diverged, State
+from training.recipe.recipe import Data
+from training.run.checkpoint import latest_checkpoint
+from training.run.folder import MEASURED, MetricsFile
+from training.run.run import run
 
 pytestmark = pytest.mark.usefixtures("pretend")
 
@@ -370,7 +370,7 @@ def test_what_cannot_begin_leaves_nothing(tmp_path, monkeypatch, exists):
         raise ValueError("no such data set")
 
     with monkeypatch.context() as patch:
-        patch.setattr("training.run.open_source", missing)
+        patch.setattr("training.run.run.open_source", missing)
         with pytest.raises(ValueError, match="no such data set"):
             train(folder)
     assert [*tmp_path.iterdir()] == ([folder] if exists else [])
@@ -595,7 +595,7 @@ def test_two_processes_cannot_write_to_one_run(tmp_path):
     from tests.subprocesses import ROOT
 
     code = (
-        "import pathlib, sys; from training.run_lock import locked\n"
+        "import pathlib, sys; from training.run.folder import locked\n"
         "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     folder = tmp_path / "run"
@@ -610,7 +610,7 @@ def test_two_processes_cannot_write_to_one_run(tmp_path):
 
 
 def test_another_version_or_thread_count_is_warned_about_by_name(tmp_path, monkeypatch):
-    from training import sitting
+    from training.run import sitting
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:

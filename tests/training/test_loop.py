@@ -8,7 +8,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from training.loop import MovingAverage, make_train_function  # noqa: E402
+from training.loop.loop import MovingAverage, make_train_function  # noqa: E402
 
 
 def linear_model():

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from training.losses import build_loss
-from training.recipe import Loss
+from training.optim.losses import build_loss
+from training.recipe.recipe import Loss
 
 
 def log_softmax(logits):

@@ -8,9 +8,8 @@ import pytest
 
 import keras_resnets
 from training.data.normalization import resized_mean
-from training.initial_weights import classes_in, describe_initial_weights
-from training.network import build_network, serving_model
-from training.recipe import Data, Evaluation, Model, Recipe
+from training.loop.network import build_network, classes_in, describe_initial_weights, serving_model
+from training.recipe.recipe import Data, Evaluation, Model, Recipe
 
 
 def network(path="", classes=3, name="resnet20"):

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from tests.subprocesses import run_module
-from training.adam import LAMB, AdamW
-from training.optimizers import CoupledSGD, build_optimizer, is_norm_or_bias
-from training.recipe import Optimizer, Recipe
-from training.schedules import constant
+from training.optim.optimizers import LAMB, AdamW, CoupledSGD, build_optimizer, is_norm_or_bias
+from training.optim.schedules import constant
+from training.recipe.recipe import Optimizer, Recipe
 
 SHAPES = {"kernel": (3, 4), "gamma": (4,), "bias": (4,), "convolution": (3, 3, 2, 4)}
 STEPS = 12

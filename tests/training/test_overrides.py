@@ -8,8 +8,8 @@ import tyro
 from tests.training.command_line import parsed_recipe
 from training.__main__ import COMMANDS, _command, main
 from training.option_names import check_option_names
-from training.recipe import Recipe, Schedule
-from training.recipe_files import named_recipe, recipe_differences, recipe_to_toml
+from training.recipe.files import named_recipe, recipe_differences, recipe_to_toml
+from training.recipe.recipe import Recipe, Schedule
 
 STEP = Recipe(schedule=Schedule(name="step", boundaries=("5 epochs", "10 epochs")))
 

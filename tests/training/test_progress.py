@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from training.progress import SECONDS_BETWEEN_LINES, StepProgress
+from training.run.progress import SECONDS_BETWEEN_LINES, StepProgress
 
 
 class Clock:

@@ -11,9 +11,9 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from tests.subprocesses import ROOT  # noqa: E402
-from training.publish import model_card, publish, write_index  # noqa: E402
-from training.recipe import Data, Model, Recipe, Schedule  # noqa: E402
-from training.recipe_files import recipe_from_toml, recipe_to_toml  # noqa: E402
+from training.recipe.files import recipe_from_toml, recipe_to_toml  # noqa: E402
+from training.recipe.recipe import Data, Model, Recipe, Schedule  # noqa: E402
+from training.run.publish import model_card, publish, write_index  # noqa: E402
 
 RECIPE = Recipe(
     model=Model(weights="/home/someone/begin.weights.h5"),

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from training.recipe import (
+from training.recipe.recipe import (
     Augmentation,
     Data,
     Evaluation,

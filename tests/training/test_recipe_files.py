@@ -8,17 +8,17 @@ import pytest
 
 from tests.training.command_line import parsed_recipe
 from training import commands
-from training.recipe import Data, Model, Optimizer, Recipe, Schedule
-from training.recipe_files import (
+from training.recipe.files import (
     FOLDER,
     list_recipes,
     load_recipe,
     recipe_differences,
     recipe_from_toml,
     recipe_header,
+    recipe_page,
     recipe_to_toml,
 )
-from training.recipe_page import recipe_page
+from training.recipe.recipe import Data, Model, Optimizer, Recipe, Schedule
 
 VARIED = Recipe(
     batch=96,

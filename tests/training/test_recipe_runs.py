@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("tyro")
 
 from tests.subprocesses import run_module
-from training.recipe_files import list_recipes
+from training.recipe.files import list_recipes
 
 pytestmark = pytest.mark.soak
 

@@ -7,11 +7,10 @@ import pytest
 
 from tests.training.test_confusion import COUNTS, NAMES, SCORES, printed
 from training import commands
-from training.data.dataset_report import DatasetReport, Finding
-from training.evaluate import Scores
-from training.measurement import Conditions, Measurement
-from training.report import measured_values, score_table
-from training.run_directory import write_json
+from training.data.validate import DatasetReport, Finding
+from training.loop.evaluate import Scores
+from training.run.evaluate_model import Conditions, Measurement, measured_values, score_table
+from training.run.folder import write_json
 
 CONDITIONS = Conditions("a", "0a", "folder:b", "test", 16, crops=1, crop_ratio=0.875)
 # Of three classes the second has no example.

@@ -19,7 +19,7 @@ pytest.importorskip("tyro")
 pytest.importorskip("tensorflow")
 
 from training.__main__ import main
-from training.checkpoint import latest_checkpoint
+from training.run.checkpoint import latest_checkpoint
 
 # Ten epochs' worth of everything in fewer steps: evaluations and checkpoints fall on other steps,
 # and the moving average, drop path and a batch that does not divide the data take part.
@@ -110,7 +110,7 @@ def test_the_model_reads_pixels_and_scores_as_the_result_says(whole):
     import keras
 
     import keras_resnets  # noqa: F401 (registers the layers)
-    from training.data.bundled import digits
+    from training.data.source import digits
 
     run_dir, _ = whole
     model = keras.models.load_model(run_dir / "model.keras")

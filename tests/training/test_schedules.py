@@ -4,10 +4,16 @@ import keras
 import numpy as np
 import pytest
 
-from training.recipe import Optimizer, Recipe, Schedule
-from training.schedule_shapes import LinearWarmup, PiecewiseLinear
-from training.schedules import build_schedule, constant, peak_learning_rate
-from training.watching_schedules import Plateau, WarmupUntilAccuracy
+from training.optim.schedules import (
+    LinearWarmup,
+    PiecewiseLinear,
+    Plateau,
+    WarmupUntilAccuracy,
+    build_schedule,
+    constant,
+    peak_learning_rate,
+)
+from training.recipe.recipe import Optimizer, Recipe, Schedule
 
 
 def schedule(length="100 steps", rate=1.0, **fields):

@@ -6,9 +6,13 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from training.recipe import Evaluation, Optimizer, Recipe  # noqa: E402
-from training.slurm import slurm_workers  # noqa: E402
-from training.strategy import check_shares, is_chief, make_strategy  # noqa: E402
+from training.loop.strategy import (  # noqa: E402
+    check_shares,
+    is_chief,
+    make_strategy,
+    slurm_workers,
+)
+from training.recipe.recipe import Evaluation, Optimizer, Recipe  # noqa: E402
 
 ADDRESSES = ["10.0.0.1:2222", "10.0.0.2:2222"]
 STEP = {

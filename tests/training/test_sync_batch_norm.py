@@ -8,9 +8,13 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from training.network import build_network, serving_model  # noqa: E402
-from training.recipe import Model, Recipe  # noqa: E402
-from training.sync_batch_norm import is_synchronized, synchronize_batch_norm  # noqa: E402
+from training.loop.network import (  # noqa: E402  # noqa: E402
+    build_network,
+    is_synchronized,
+    serving_model,
+    synchronize_batch_norm,
+)
+from training.recipe.recipe import Model, Recipe  # noqa: E402
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from training import workers  # noqa: E402
-from training.workers import LostWorker, lost_workers_named, make_gather  # noqa: E402
+from training.loop.strategy import LostWorker, lost_workers_named, make_gather  # noqa: E402
 
 REASON = "Collective ops is aborted by: recvmsg:Connection reset by peer"
 

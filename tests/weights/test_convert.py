@@ -189,7 +189,7 @@ def test_nothing_is_built_of_arrays_that_are_not_all_there(state, change, messag
     def build(*arguments, **options):
         pytest.fail("a model was built")
 
-    monkeypatch.setattr("keras_resnets.weights.convert.build_model", build)
+    monkeypatch.setattr("keras_resnets.weights.convert.build_network", build)
     with pytest.raises(ValueError, match=message):
         convert_weights(change(state))
 

@@ -10,10 +10,9 @@ import tensorflow as tf
 from training.benchmark.job import Job, Setting
 from training.benchmark.keras_device import backend_versions
 from training.data.batches import training_batches
-from training.data.bundled import synthetic
 from training.data.decoding import ACCURATE
-from training.data.source import ArraySource, Source
-from training.recipe_files import load_recipe
+from training.data.source import ArraySource, Source, synthetic
+from training.recipe.files import load_recipe
 
 BATCH = 32
 WARM_UP = 2  # batches

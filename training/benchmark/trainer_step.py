@@ -7,14 +7,13 @@ from keras_resnets.analysis import count_macs, count_parameters
 from training.benchmark.examples import random_examples
 from training.benchmark.job import Job, Setting
 from training.benchmark.keras_device import backend_versions, device_name, peak_bytes
-from training.loop import make_train_function
-from training.losses import build_loss
-from training.memory import keep_freed_memory
-from training.network import build_network
-from training.optimizers import build_optimizer
-from training.recipe import Data, Model, Optimizer, Recipe, Schedule
-from training.schedules import build_schedule
-from training.strategy import make_strategy
+from training.loop.loop import keep_freed_memory, make_train_function
+from training.loop.network import build_network
+from training.loop.strategy import make_strategy
+from training.optim.losses import build_loss
+from training.optim.optimizers import build_optimizer
+from training.optim.schedules import build_schedule
+from training.recipe.recipe import Data, Model, Optimizer, Recipe, Schedule
 
 
 def make_job(setting: Setting) -> Job:
@@ -43,7 +42,7 @@ def make_job(setting: Setting) -> Job:
     iterator = iter(strategy.distribute_datasets_from_function(lambda context: batches))
 
     def take(steps):
-        # As `training.sitting` calls it on a CPU, and as on a GPU if there is one.
+        # As `training.run.sitting` calls it on a CPU, and as on a GPU if there is one.
         steps_per_call = steps if tf.config.list_logical_devices("GPU") else 1
         for _ in range(steps // steps_per_call):
             progress = train(iterator, tf.constant(steps_per_call, tf.int64))

@@ -1,18 +1,17 @@
-"""Batches for training and evaluation: `tf.data` pipelines that are functions of (seed, step)."""
+"""Batches of training and evaluation in a known order."""
 
 import numpy as np
 import tensorflow as tf
 
 from training.data.augment import augmented, augmented_batch, is_batchwise
 from training.data.bad_images import skipping_bad
-from training.data.finishing import finished
-from training.data.mixing import mixes, with_partners
+from training.data.decoding import central_view, ten_views, view_preprocessing
+from training.data.mixing import finished, mixes, with_partners
 from training.data.normalization import normalization, normalized, resized_mean
 from training.data.order import batch_order, example_at, example_seed
 from training.data.pipeline import mapped, parallel, prefetched, share_of
 from training.data.source import ArraySource, Source
-from training.data.views import central_view, ten_views, view_preprocessing
-from training.recipe import Recipe
+from training.recipe.recipe import Recipe
 
 MeanAndStd = tuple[np.ndarray, np.ndarray]
 

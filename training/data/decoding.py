@@ -1,12 +1,16 @@
-"""Decoding and resizing: only the part of a file that is looked at, at the size it is looked at.
+"""From an encoded image to a view: decoding, crops, and the views of an evaluation."""
 
-JPEG files are decoded with the accurate transform, which gives Pillow's pixels and those that an
-exported SavedModel sees. TensorFlow's default is a fast one, 1.2 grey levels away on average.
-"""
+import dataclasses
+import math
 
 import tensorflow as tf
 
+from keras_resnets.arguments import check_pair
+from keras_resnets.preprocessing import Preprocessing
+from keras_resnets.preprocessing.preprocessing import prepare_images
+from training.data.order import uniform
 from training.data.source import Source
+from training.recipe.recipe import Evaluation
 
 READ_FORMATS = "JPEG, PNG, GIF, BMP or WebP"
 ACCURATE = "INTEGER_ACCURATE"
@@ -118,3 +122,156 @@ def _resized(part, image_size):
         tf.reduce_all(shrunk == size), lambda: part, lambda: tf.image.resize(part, size)
     )
     return to_uint8(grown)
+
+
+def view_preprocessing(evaluation: Evaluation, image_size: int) -> Preprocessing:
+    """Returns how test images are resized and cropped: no more, their values stay as they are.
+
+    Args:
+        evaluation: Its `crop_ratio`, `size_rule` and `interpolation` count.
+        image_size: Height and width of the view, in pixels.
+
+    Example:
+
+    >>> timm = Evaluation(crop_ratio=0.95, size_rule="floor", interpolation="bicubic")
+    >>> view_preprocessing(timm, 224).resize
+    235
+    """
+    rule = math.floor if evaluation.size_rule == "floor" else round
+    return Preprocessing(
+        resize=rule(image_size / evaluation.crop_ratio),
+        crop=image_size,
+        interpolation=evaluation.interpolation,
+        value_range=(0.0, 255.0),
+    )
+
+
+def whole_view(image_size: int) -> Preprocessing:
+    """Returns the view whose shorter side is not cropped."""
+    return view_preprocessing(Evaluation(), image_size)
+
+
+def central_view(image: tf.Tensor, source: Source, preprocessing: Preprocessing) -> tf.Tensor:
+    """Decodes an image, resizes it and cuts its centre out, as a `Preprocessing` says.
+
+    Args:
+        image: What `source.load` gives.
+        source: Where it came from.
+        preprocessing: What `view_preprocessing` gives.
+
+    Returns:
+        uint8, shape `(image_size, image_size, channels)`.
+    """
+    view = _prepared(decoded(image, source), preprocessing)
+    return tf.ensure_shape(view, (preprocessing.crop, preprocessing.crop, source.channels))
+
+
+def ten_views(image: tf.Tensor, source: Source, preprocessing: Preprocessing) -> tf.Tensor:
+    """Takes four corners and the centre of the resized image, and the mirror images of all five.
+
+    Args:
+        image: As for `central_view`.
+        source: As for `central_view`.
+        preprocessing: As for `central_view`.
+
+    Returns:
+        uint8, shape `(10, image_size, image_size, channels)`: top left, top right, bottom left,
+        bottom right, centre; then their mirror images.
+    """
+    side, _ = check_pair("crop", preprocessing.crop)
+    resized = _prepared(decoded(image, source), dataclasses.replace(preprocessing, crop=None))
+    views = [
+        resized[:side, :side],
+        resized[:side, -side:],
+        resized[-side:, :side],
+        resized[-side:, -side:],
+        _prepared(resized, dataclasses.replace(preprocessing, resize=None)),
+    ]
+    views = tf.concat([views, tf.reverse(views, [2])], axis=0)
+    return tf.ensure_shape(views, (10, side, side, source.channels))
+
+
+def _prepared(pixels, preprocessing):
+    """Returns uint8: resizing rounds to whole grey levels."""
+    return tf.cast(prepare_images(pixels[tf.newaxis], preprocessing, "channels_last")[0], tf.uint8)
+
+
+ATTEMPTS = 10
+ASPECT = (3 / 4, 4 / 3)
+
+
+def area_window(
+    shape: tf.Tensor,
+    seed: tf.Tensor,
+    area: tuple[float, float],
+    aspect: tuple[float, float] = ASPECT,
+) -> tf.Tensor:
+    """Draws a window of random area and aspect ratio (Szegedy et al., 2015, as torchvision does).
+
+    The area is uniform, the aspect ratio uniform in its logarithm. Of ten drawn shapes the first
+    that fits into the image is taken, at a uniform place; if none does, the largest central
+    window whose aspect ratio is in range.
+
+    Args:
+        shape: int32, `(2,)`: the image's height and width.
+        seed: int32, `(2,)`.
+        area: Least and greatest area, as parts of the image.
+        aspect: Least and greatest width over height.
+
+    Returns:
+        int32, `(4,)`: top, left, height and width, in pixels.
+    """
+    image_height, image_width = tf.unstack(tf.cast(shape, tf.float32))
+    areas = _between(uniform(seed, "crop area", ATTEMPTS), *area) * image_height * image_width
+    logarithms = _between(uniform(seed, "crop aspect", ATTEMPTS), *map(math.log, aspect))
+    heights = tf.round(tf.sqrt(areas / tf.exp(logarithms)))
+    widths = tf.round(tf.sqrt(areas * tf.exp(logarithms)))
+    fits = (heights >= 1) & (heights <= image_height) & (widths >= 1) & (widths <= image_width)
+    first = tf.argmax(fits)
+
+    def drawn():
+        size = tf.stack([heights[first], widths[first]])
+        return _placed(shape, tf.cast(size, tf.int32), seed)
+
+    def central():
+        width = tf.minimum(image_width, tf.round(image_height * aspect[1]))
+        height = tf.minimum(image_height, tf.round(image_width / aspect[0]))
+        size = tf.cast(tf.stack([height, width]), tf.int32)
+        return tf.concat([(shape - size) // 2, size], axis=0)
+
+    return tf.cond(tf.reduce_any(fits), drawn, central)
+
+
+def scale_window(
+    shape: tf.Tensor, seed: tf.Tensor, sides: tuple[int, int], image_size: int
+) -> tf.Tensor:
+    """Draws the window of an image whose shorter side takes a random length (He et al., 2015).
+
+    Cutting the window first and then resizing it to `image_size` is the same as resizing the
+    image and cutting a square of `image_size` out, but for the rounding to whole pixels.
+
+    Args:
+        shape: int32, `(2,)`: the image's height and width.
+        seed: int32, `(2,)`.
+        sides: Least and greatest length of the shorter side after resizing, in pixels.
+        image_size: Height and width of the crop, in pixels.
+
+    Returns:
+        int32, `(4,)`: top, left, height and width, in pixels of the image as it is.
+    """
+    choices = sides[1] - sides[0] + 1
+    side = sides[0] + tf.floor(uniform(seed, "crop scale", 1)[0] * choices)
+    shorter = tf.cast(tf.reduce_min(shape), tf.float32)
+    size = tf.cast(tf.maximum(tf.round(shorter * image_size / side), 1), tf.int32)
+    return _placed(shape, tf.stack([size, size]), seed)
+
+
+def _placed(shape, size, seed):
+    """Puts a window of the given size anywhere in the image, each place as likely as the others."""
+    room = tf.cast(shape - size + 1, tf.float32)
+    corner = tf.cast(tf.floor(uniform(seed, "crop corner", 2) * room), tf.int32)
+    return tf.concat([corner, size], axis=0)
+
+
+def _between(parts, low, high):
+    return low + parts * (high - low)

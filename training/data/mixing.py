@@ -1,16 +1,58 @@
-"""Mixup (Zhang et al., 2018) and CutMix (Yun et al., 2019): each image with its batch's previous.
+"""What is done to a batch: erasing, mixing, normalizing."""
 
-What is drawn is drawn once for a batch, from the seed of its step. The partner of an image is the
-one that stands `repeats` places before it in the batch, so that none is mixed with itself; those
-of the first come from the batch's end.
-"""
+import math
 
 import numpy as np
 import tensorflow as tf
 
-from training.data.draws import uniform
-from training.data.order import step_seed
-from training.recipe import Augmentation, Recipe
+from training.data.normalization import moved_mean, normalized
+from training.data.order import step_seed, uniform
+from training.recipe.recipe import Augmentation, Recipe
+
+ATTEMPTS = 10
+AREA = (0.02, 0.33)  # of the image, as in torchvision
+ASPECT = (0.3, 3.3)
+
+
+def erased(images: tf.Tensor, seeds: tf.Tensor, probability: float) -> tf.Tensor:
+    """Sets a rectangle of some images to zero, which after normalization is the mean colour.
+
+    Area and aspect ratio are drawn as for `crops.area_window`; where none of ten drawn rectangles
+    fits, the image stays whole.
+
+    Args:
+        images: float32, shape `(n, height, width, channels)`, normalized.
+        seeds: int32, shape `(n, 2)`.
+        probability: That of a rectangle, for each image.
+
+    Returns:
+        As `images`.
+    """
+    height, width = images.shape[1:3]
+    area = _between(uniform(seeds, "erasing area", ATTEMPTS), *AREA) * (height * width)
+    logarithm = _between(uniform(seeds, "erasing aspect", ATTEMPTS), *map(math.log, ASPECT))
+    # In float64, for the reason that `draws.normal` gives.
+    ratio = tf.cast(tf.exp(tf.cast(logarithm, tf.float64)), tf.float32)
+    heights, widths = tf.round(tf.sqrt(area / ratio)), tf.round(tf.sqrt(area * ratio))
+    fits = (heights < height) & (widths < width)
+    first = tf.argmax(fits, axis=1)
+    place = uniform(seeds, "erasing place", 2)
+    chosen = (uniform(seeds, "erasing", 1)[:, 0] < probability) & tf.reduce_any(fits, axis=1)
+
+    def covered(lengths, total, part):
+        length = tf.gather(lengths, first, batch_dims=1)
+        start = tf.floor(part * (total - length + 1))
+        numbers = tf.range(total, dtype=tf.float32)
+        return (numbers >= start[:, None]) & (numbers < (start + length)[:, None])
+
+    rows = covered(heights, height, place[:, 0]) & chosen[:, None]
+    columns = covered(widths, width, place[:, 1])
+    rectangle = (rows[:, :, None] & columns[:, None])[..., None]
+    return tf.where(rectangle, 0.0, images)
+
+
+def _between(parts, low, high):
+    return low + parts * (high - low)
 
 
 def mixes(augmentation: Augmentation) -> bool:
@@ -103,3 +145,47 @@ def _rectangle(seed, concentration, height, width):
 
     rectangle = covered(height, centre[0])[:, None] & covered(width, centre[1])
     return rectangle, 1 - tf.reduce_mean(tf.cast(rectangle, tf.float32))
+
+
+def finished(
+    examples: dict[str, tf.Tensor],
+    step: tf.Tensor,
+    recipe: Recipe,
+    classes: int,
+    mean_and_std: tuple[np.ndarray, np.ndarray],
+    partners: np.ndarray,
+) -> dict[str, tf.Tensor]:
+    """Makes what a network is trained on out of augmented pixels.
+
+    Args:
+        examples: `"image"`, uint8 `(m, height, width, channels)`; `"label"` and `"index"`, int64
+            `(m,)`; `"seed"`, int32 `(m, 2)`; perhaps `"skipped"`. The first n are a part of a
+            batch, the others are there to be mixed with them.
+        step: int64 scalar: the batch's number.
+        recipe: Says how images are normalized, erased and mixed.
+        classes: Number of classes.
+        mean_and_std: What `normalization` gave.
+        partners: For each of the n examples the index of the one that it is mixed with, `(n,)`.
+
+    Returns:
+        `"image"`, float32 `(n, height, width, channels)`; `"target"`, float32 `(n, classes)`; and
+        the labels and indices, and `"skipped"` if given, of the same n examples.
+    """
+    augmentation, seeds = recipe.augmentation, examples["seed"]
+    mean, std = (tf.constant(values) for values in mean_and_std)
+    images = normalized(examples["image"], moved_mean(mean, seeds, augmentation), std)
+    if augmentation.random_erasing:
+        images = erased(images, seeds, augmentation.random_erasing)
+    targets = tf.one_hot(examples["label"], classes)
+    count = len(partners)
+    if mixes(augmentation):
+        images, targets = mixed(
+            images[:count],
+            targets[:count],
+            tf.gather(images, partners),
+            tf.gather(targets, partners),
+            step,
+            recipe,
+        )
+    kept = [key for key in ("label", "index", "skipped") if key in examples]
+    return {"image": images, "target": targets} | {key: examples[key][:count] for key in kept}

@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from training.data.geometry import moved
+from training.data.augment import moved
+from training.data.decoding import central_view, whole_view
 from training.data.source import ArraySource, Source
-from training.data.views import central_view, whole_view
-from training.recipe import Augmentation, Data, Recipe
+from training.recipe.recipe import Augmentation, Data, Recipe
 
 
 def normalization(source: Source, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:

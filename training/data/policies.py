@@ -1,15 +1,77 @@
-"""RandAugment and TrivialAugment: a few operations drawn from a list, each with a strength.
+"""RandAugment and TrivialAugment: their operations, tables, and draws."""
 
-Only the operations that are drawn are computed.
-"""
-
+import math
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from training.data import enhance, tones, warp
-from training.data.draws import integers, normal, uniform
-from training.recipe import Augmentation
+from training.data import colors
+from training.data.decoding import to_uint8
+from training.data.order import integers, normal, uniform
+from training.recipe.recipe import Augmentation
+
+
+def rotate(image: tf.Tensor, degrees: tf.Tensor | float, fill: tf.Tensor) -> tf.Tensor:
+    """Rotates about the centre, counterclockwise.
+
+    Args:
+        image: uint8, shape `(height, width, channels)`.
+        degrees: The angle.
+        fill: float32, shape `(channels,)`: the colour of what comes in from outside, 0 to 255.
+
+    Returns:
+        As `image`.
+    """
+    radians = -degrees * (math.pi / 180)
+    cosine, sine = tf.cos(radians), tf.sin(radians)
+    height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
+    x, y = width / 2, height / 2
+    return _warped(
+        image,
+        (cosine, sine, x - cosine * x - sine * y),
+        (-sine, cosine, y + sine * x - cosine * y),
+        fill,
+    )
+
+
+def shear_x(image: tf.Tensor, factor: tf.Tensor | float, fill: tf.Tensor) -> tf.Tensor:
+    """Takes each pixel from factor · row further right; the other arguments are `rotate`'s."""
+    return _warped(image, (1.0, factor, 0.0), (0.0, 1.0, 0.0), fill)
+
+
+def shear_y(image: tf.Tensor, factor: tf.Tensor | float, fill: tf.Tensor) -> tf.Tensor:
+    """Takes each pixel from factor · column further down; the other arguments are `rotate`'s."""
+    return _warped(image, (1.0, 0.0, 0.0), (factor, 1.0, 0.0), fill)
+
+
+def translate_x(image: tf.Tensor, pixels: tf.Tensor | float, fill: tf.Tensor) -> tf.Tensor:
+    """Takes each pixel from `pixels` further right; the other arguments are `rotate`'s."""
+    return _warped(image, (1.0, 0.0, pixels), (0.0, 1.0, 0.0), fill)
+
+
+def translate_y(image: tf.Tensor, pixels: tf.Tensor | float, fill: tf.Tensor) -> tf.Tensor:
+    """Takes each pixel from `pixels` further down; the other arguments are `rotate`'s."""
+    return _warped(image, (1.0, 0.0, 0.0), (0.0, 1.0, pixels), fill)
+
+
+def _warped(image, x_row, y_row, fill):
+    """Takes the pixel at (x, y) from where the two rows of the affine matrix say."""
+
+    def between_centres(a, b, c):
+        # Pillow's coordinates begin at a pixel's corner, the operation's at its centre.
+        return a, b, c + 0.5 * (a + b) - 0.5
+
+    matrix = (*between_centres(*x_row), *between_centres(*y_row), 0.0, 0.0)
+    warped = tf.raw_ops.ImageProjectiveTransformV3(
+        images=(tf.cast(image, tf.float32) - fill)[tf.newaxis],
+        transforms=tf.stack([tf.cast(entry, tf.float32) for entry in matrix])[tf.newaxis],
+        output_shape=tf.shape(image)[:2],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+    return tf.ensure_shape(to_uint8(warped[0] + fill), image.shape)
+
 
 Operation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 """A function of an image, a strength in [0, 1], a sign (−1 or 1) and a fill colour."""
@@ -93,37 +155,37 @@ def _height(image):
 
 
 RAND_AUGMENT: dict[str, Operation] = {
-    "autocontrast": lambda image, strength, sign, fill: tones.autocontrast(image),
-    "equalize": lambda image, strength, sign, fill: tones.equalize(image),
-    "invert": lambda image, strength, sign, fill: tones.invert(image),
-    "rotate": lambda image, strength, sign, fill: warp.rotate(image, sign * strength * 30, fill),
-    "posterize": lambda image, strength, sign, fill: tones.posterize(
+    "autocontrast": lambda image, strength, sign, fill: colors.autocontrast(image),
+    "equalize": lambda image, strength, sign, fill: colors.equalize(image),
+    "invert": lambda image, strength, sign, fill: colors.invert(image),
+    "rotate": lambda image, strength, sign, fill: rotate(image, sign * strength * 30, fill),
+    "posterize": lambda image, strength, sign, fill: colors.posterize(
         image, 4 - _whole(strength * 4)
     ),
-    "solarize": lambda image, strength, sign, fill: tones.solarize(
+    "solarize": lambda image, strength, sign, fill: colors.solarize(
         image, 256 - _whole(strength * 256)
     ),
-    "solarize_add": lambda image, strength, sign, fill: tones.solarize_add(
+    "solarize_add": lambda image, strength, sign, fill: colors.solarize_add(
         image, _whole(strength * 110)
     ),
-    "saturation": lambda image, strength, sign, fill: enhance.saturation(
+    "saturation": lambda image, strength, sign, fill: colors.saturation(
         image, 1 + sign * strength * 0.9
     ),
-    "contrast": lambda image, strength, sign, fill: enhance.contrast(
+    "contrast": lambda image, strength, sign, fill: colors.contrast(
         image, 1 + sign * strength * 0.9
     ),
-    "brightness": lambda image, strength, sign, fill: enhance.brightness(
+    "brightness": lambda image, strength, sign, fill: colors.brightness(
         image, 1 + sign * strength * 0.9
     ),
-    "sharpness": lambda image, strength, sign, fill: enhance.sharpness(
+    "sharpness": lambda image, strength, sign, fill: colors.sharpness(
         image, 1 + sign * strength * 0.9
     ),
-    "shear_x": lambda image, strength, sign, fill: warp.shear_x(image, sign * strength * 0.3, fill),
-    "shear_y": lambda image, strength, sign, fill: warp.shear_y(image, sign * strength * 0.3, fill),
-    "translate_x": lambda image, strength, sign, fill: warp.translate_x(
+    "shear_x": lambda image, strength, sign, fill: shear_x(image, sign * strength * 0.3, fill),
+    "shear_y": lambda image, strength, sign, fill: shear_y(image, sign * strength * 0.3, fill),
+    "translate_x": lambda image, strength, sign, fill: translate_x(
         image, sign * strength * 0.45 * _width(image), fill
     ),
-    "translate_y": lambda image, strength, sign, fill: warp.translate_y(
+    "translate_y": lambda image, strength, sign, fill: translate_y(
         image, sign * strength * 0.45 * _height(image), fill
     ),
 }
@@ -131,37 +193,33 @@ RAND_AUGMENT: dict[str, Operation] = {
 # torchvision translates by whole pixels, cut towards zero; timm, above, by parts of them.
 TRIVIAL_AUGMENT: dict[str, Operation] = {
     "identity": lambda image, strength, sign, fill: image,
-    "shear_x": lambda image, strength, sign, fill: warp.shear_x(
-        image, sign * strength * 0.99, fill
-    ),
-    "shear_y": lambda image, strength, sign, fill: warp.shear_y(
-        image, sign * strength * 0.99, fill
-    ),
-    "translate_x": lambda image, strength, sign, fill: warp.translate_x(
+    "shear_x": lambda image, strength, sign, fill: shear_x(image, sign * strength * 0.99, fill),
+    "shear_y": lambda image, strength, sign, fill: shear_y(image, sign * strength * 0.99, fill),
+    "translate_x": lambda image, strength, sign, fill: translate_x(
         image, sign * tf.floor(strength * 32), fill
     ),
-    "translate_y": lambda image, strength, sign, fill: warp.translate_y(
+    "translate_y": lambda image, strength, sign, fill: translate_y(
         image, sign * tf.floor(strength * 32), fill
     ),
-    "rotate": lambda image, strength, sign, fill: warp.rotate(image, sign * strength * 135, fill),
-    "brightness": lambda image, strength, sign, fill: enhance.brightness(
+    "rotate": lambda image, strength, sign, fill: rotate(image, sign * strength * 135, fill),
+    "brightness": lambda image, strength, sign, fill: colors.brightness(
         image, 1 + sign * strength * 0.99
     ),
-    "saturation": lambda image, strength, sign, fill: enhance.saturation(
+    "saturation": lambda image, strength, sign, fill: colors.saturation(
         image, 1 + sign * strength * 0.99
     ),
-    "contrast": lambda image, strength, sign, fill: enhance.contrast(
+    "contrast": lambda image, strength, sign, fill: colors.contrast(
         image, 1 + sign * strength * 0.99
     ),
-    "sharpness": lambda image, strength, sign, fill: enhance.sharpness(
+    "sharpness": lambda image, strength, sign, fill: colors.sharpness(
         image, 1 + sign * strength * 0.99
     ),
-    "posterize": lambda image, strength, sign, fill: tones.posterize(
+    "posterize": lambda image, strength, sign, fill: colors.posterize(
         image, 8 - _whole(tf.round(strength * 6))
     ),
-    "solarize": lambda image, strength, sign, fill: tones.solarize(
+    "solarize": lambda image, strength, sign, fill: colors.solarize(
         image, _whole(tf.math.ceil(255 - strength * 255))
     ),
-    "autocontrast": lambda image, strength, sign, fill: tones.autocontrast(image),
-    "equalize": lambda image, strength, sign, fill: tones.equalize(image),
+    "autocontrast": lambda image, strength, sign, fill: colors.autocontrast(image),
+    "equalize": lambda image, strength, sign, fill: colors.equalize(image),
 }

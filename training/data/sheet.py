@@ -10,13 +10,12 @@ from matplotlib.figure import Figure
 
 from training.data.augment import augmented
 from training.data.bad_images import bad_images_named
-from training.data.finishing import finished
-from training.data.mixing import mixes
+from training.data.decoding import central_view, whole_view
+from training.data.mixing import finished, mixes
 from training.data.normalization import normalization
 from training.data.order import example_seed
 from training.data.source import Source
-from training.data.views import central_view, whole_view
-from training.recipe import Recipe
+from training.recipe.recipe import Recipe
 
 CELL_INCHES = 1.5
 LINE_INCHES = 0.17

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from training.data.source import Source
-from training.recipe import Data
+from training.recipe.recipe import Data
 
 
 def open_source(
@@ -36,11 +36,11 @@ def open_source(
     (1437, 1)
     """
     if data.source == "digits":
-        from training.data.bundled import digits
+        from training.data.source import digits
 
         return digits(split)
     if data.source == "synthetic":
-        from training.data.bundled import synthetic
+        from training.data.source import synthetic
 
         return synthetic(split, data.image_size)
     if data.source.startswith("folder:"):

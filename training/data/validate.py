@@ -1,17 +1,214 @@
-"""Reading a whole data set before training, to find what is broken in it."""
+"""Checks of a folder of images before a training."""
 
 import concurrent.futures
+import dataclasses
 import hashlib
+import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from training.data.bad_images import is_strip, why_not_loaded
-from training.data.dataset_report import DatasetReport, Finding
+from training.data.bad_images import STRIP, is_strip, what_is_wrong, why_not_loaded
+from training.data.decoding import decoded_file
 from training.data.folder import FolderSource, class_folders
-from training.data.inspection import findings_in, pixels_of
 from training.data.source import ArraySource, Source
+
+# Findings that make training fail or teach it something wrong, and those that one should know of.
+ERRORS = {
+    "broken": "cannot be decoded",
+    "empty": "has no bytes",
+    "strip": f"{STRIP}, and evaluation cannot resize it",
+    "special": "not read: a pipe, a device or a socket, whose reading may not end",
+    "label": "has a label that is no class",
+    "contradiction": "same pixels in several classes",
+    "leak": "same pixels in several splits",
+    "empty class": "a class without images",
+    "empty split": "a split without images",
+    "unknown class": "not read: no class of this name in the training split",
+}
+WARNINGS = {
+    "huge": "more pixels than 50 million, or than 50 MB",
+    "tiny": "a side shorter than 16 pixels",
+    "grey": "one channel; it is read as three equal ones",
+    "CMYK": "four printing colours; they are converted without a profile",
+    "16-bit": "the lower 8 bits are dropped",
+    "transparent": "has an alpha channel, which is dropped",
+    "animated": "only the first frame is read",
+    "turned": "the camera's note that it is turned is not heeded",
+    "format": "the name says another format",
+    "duplicate": "same pixels as another image of its class and split",
+    "other file": "not read: not a JPEG or PNG file by its name",
+    "loose file": "not read: it stands beside the folders of classes, not in one",
+    "nested folder": "not read: a folder within the folder of a class",
+    "hidden": "not read: its name begins with a dot",
+}
+HUGE_PIXELS = 50_000_000
+HUGE_BYTES = 50_000_000
+TINY_SIDE = 16
+ORIENTATION = 0x0112  # the tag of EXIF
+FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+
+
+def findings_in(contents: bytes, name: str) -> Iterator[tuple[str, str]]:
+    """Looks at an image file's header.
+
+    Args:
+        contents: The file.
+        name: Its name; its suffix is compared with the contents.
+
+    Yields:
+        Kinds of findings, keys of `ERRORS` and `WARNINGS`, each with a detail.
+    """
+    if not contents:
+        yield "empty", ""
+        return
+    if len(contents) > HUGE_BYTES:
+        yield "huge", f"{len(contents) / 1e6:.0f} MB"
+    try:
+        with Image.open(io.BytesIO(contents)) as image:
+            yield from _findings_in_header(image, contents, name)
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
+        return  # that it is broken, the decoder says; what Pillow finds too large is huge
+
+
+def pixels_of(contents: bytes, channels: int) -> tf.Tensor | str:
+    """Decodes an image as training and evaluation do, or says why that cannot be done.
+
+    Args:
+        contents: The file.
+        channels: Channels to decode to.
+
+    Returns:
+        uint8 of shape `(height, width, channels)`, or the reason.
+    """
+    try:
+        return decoded_file(contents, channels)
+    except tf.errors.OpError:
+        return what_is_wrong(contents)
+
+
+def _findings_in_header(image, contents, name):
+    width, height = image.size
+    if width * height > HUGE_PIXELS and len(contents) <= HUGE_BYTES:  # or it was said already
+        yield "huge", f"{width}×{height}"
+    if min(width, height) < TINY_SIDE:
+        yield "tiny", f"{width}×{height}"
+    if image.mode in ("1", "L", "LA") or image.mode.startswith("I"):
+        yield "grey", f"mode {image.mode}"
+    if image.mode == "CMYK":
+        yield "CMYK", ""
+    # The depth of a PNG's samples stands in its header; Pillow reduces 16-bit colours to 8.
+    if image.format == "PNG" and contents[24] == 16:
+        yield "16-bit", ""
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        yield "transparent", ""
+    if getattr(image, "is_animated", False):
+        yield "animated", f"{image.n_frames} frames"
+    if 1 < image.getexif().get(ORIENTATION, 1) <= 8:
+        yield "turned", f"orientation {image.getexif()[ORIENTATION]}"
+    suffix = f".{name.rsplit('.')[-1].lower()}"
+    if suffix in FORMATS and FORMATS[suffix] != image.format:
+        yield "format", f"it is a {image.format} file"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong or unusual.
+
+    Attributes:
+        kind: A key of `inspection.ERRORS` or `inspection.WARNINGS`.
+        split: The split it was found in.
+        name: The file, record or class.
+        detail: More about it; perhaps empty.
+    """
+
+    kind: str
+    split: str
+    name: str
+    detail: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetReport:
+    """What a look at a whole data set has found.
+
+    Attributes:
+        class_counts: For each split, the number of images of each class.
+        findings: All that is wrong or unusual.
+    """
+
+    class_counts: dict[str, dict[str, int]]
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there are no errors; warnings do not count."""
+        return not any(finding.kind in ERRORS for finding in self.findings)
+
+    def values(self) -> dict[str, Any]:
+        """Returns the report as JSON values: a list of findings, with the meaning of each kind."""
+        kinds = {finding.kind for finding in self.findings}
+        return {
+            "sound": self.is_sound,
+            "class_counts": self.class_counts,
+            "errors": {kind: meaning for kind, meaning in ERRORS.items() if kind in kinds},
+            "warnings": {kind: meaning for kind, meaning in WARNINGS.items() if kind in kinds},
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+        }
+
+    def print(self, console: Console, most: int = 10, most_classes: int = 30) -> None:
+        """Prints a table of the classes, and what was found.
+
+        Args:
+            console: Where to print.
+            most: How many findings of each kind are named.
+            most_classes: How many classes are named; of more, those with the fewest images.
+        """
+        console.print(self._class_table(most_classes))
+        kinds = Counter(finding.kind for finding in self.findings)
+        for meanings, colour in ((ERRORS, "red"), (WARNINGS, "yellow")):
+            for kind in (kind for kind in meanings if kinds[kind]):
+                console.print(f"[bold {colour}]{kinds[kind]:,} {kind}[/]: {meanings[kind]}")
+                named = [finding for finding in self.findings if finding.kind == kind]
+                for finding in named[:most]:
+                    detail = f": {finding.detail}" if finding.detail else ""
+                    text = Text(f"  {finding.split}  {finding.name}{detail}")
+                    console.print(text, soft_wrap=True)
+                if len(named) > most:
+                    console.print(f"  and {len(named) - most:,} more")
+        images = sum(sum(counts.values()) for counts in self.class_counts.values())
+        errors = sum(kinds[kind] for kind in ERRORS)
+        console.print(
+            f"{images:,} images: {errors:,} errors, {len(self.findings) - errors:,} warnings.",
+            highlight=False,
+        )
+
+    def _class_table(self, most):
+        splits = list(self.class_counts)
+        table = Table(title="Images of each class", title_justify="left")
+        table.add_column("class")
+        for split in splits:
+            table.add_column(Text(split), justify="right")
+        names = dict.fromkeys(name for counts in self.class_counts.values() for name in counts)
+        rows = {name: [self.class_counts[split].get(name, 0) for split in splits] for name in names}
+        shown = sorted(names, key=rows.__getitem__)[:most] if len(names) > most else names
+        for name in shown:
+            table.add_row(Text(name), *[f"{count:,}" for count in rows[name]])
+        if len(names) > most:
+            table.add_row(f"and {len(names) - most:,} classes with more")
+        table.add_section()
+        table.add_row(
+            "all", *[f"{sum(counts.values()):,}" for counts in self.class_counts.values()]
+        )
+        return table
+
 
 CHUNK = 256
 
@@ -33,7 +230,7 @@ def validate(
 
     Example:
 
-    >>> from training.data.bundled import digits
+    >>> from training.data.source import digits
     >>> validate({"train": digits("train"), "test": digits("test")}).is_sound
     True
     """

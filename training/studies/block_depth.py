@@ -9,7 +9,7 @@ import numpy as np
 from keras_resnets import build_model, with_blocks
 from keras_resnets.analysis import assert_same_cost, count_macs, merge_one_layer_block
 from keras_resnets.layers import StackedBlock
-from training.recipe import Model
+from training.recipe.recipe import Model
 from training.studies.reading import (
     END_CAPTION,
     ERROR_HEADER,

@@ -11,8 +11,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from keras_resnets.arguments import nearest
-from training.recipe_files import recipe_to_toml
-from training.run_directory import describe_environment
+from training.recipe.files import recipe_to_toml
+from training.run.folder import describe_environment
 from training.studies.catalogue import STUDIES
 from training.studies.page import load_outcomes, save_outcome, write_index, write_page
 from training.studies.study import Budget, Outcome, Study

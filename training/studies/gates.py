@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 from keras_resnets.layers.shortcuts import GATES
-from training.recipe import Model
+from training.recipe.recipe import Model
 from training.studies.reading import (
     END_CAPTION,
     ERROR_HEADER,

@@ -5,7 +5,7 @@ import json
 from keras_resnets import build_model, with_blocks
 from keras_resnets.analysis import count_macs, count_parameters
 from keras_resnets.layers import OrderedBlock
-from training.recipe import Model
+from training.recipe.recipe import Model
 from training.studies.reading import (
     CURVES_CAPTION,
     END_CAPTION,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.run_directory import write_json
+from training.run.folder import write_json
 from training.studies.study import Budget, Outcome, Report, Study, Trial
 
 BUDGETS: tuple[Budget, ...] = ("full", "quick")

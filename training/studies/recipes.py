@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 from keras_resnets import ResNetSpec
-from training.recipe import Model, Recipe
-from training.recipe_files import load_recipe
+from training.recipe.files import load_recipe
+from training.recipe.recipe import Model, Recipe
 from training.studies.study import Budget
 
 CIFAR_WIDTHS = (16, 32, 64)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from training.recipe import Recipe
+from training.recipe.recipe import Recipe
 
 Budget = Literal["quick", "full"]
 

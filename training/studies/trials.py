@@ -15,10 +15,10 @@ from rich.text import Text
 
 from training.data.source import ArraySource
 from training.data.sources import open_source
-from training.recipe import Recipe
-from training.recipe_files import recipe_to_toml
-from training.run import run
-from training.run_directory import read_metrics, write_json
+from training.recipe.files import recipe_to_toml
+from training.recipe.recipe import Recipe
+from training.run.folder import read_metrics, write_json
+from training.run.run import run
 from training.studies.observer import observer
 from training.studies.study import Images, Study, Trial
 

@@ -10,7 +10,7 @@ from training.data.batches import evaluation_batches, indices_of_steps, training
 from training.data.decoding import decoded
 from training.data.folder import FolderSource
 from training.data.order import example_at
-from training.recipe import Augmentation, Data, Evaluation, Recipe
+from training.recipe.recipe import Augmentation, Data, Evaluation, Recipe
 
 JPEG = encoded(smooth_picture(40, 40))
 PNG = encoded(smooth_picture(40, 40), "PNG")

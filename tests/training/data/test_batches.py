@@ -13,7 +13,7 @@ from training.data.batches import training_batches
 from training.data.folder import FolderSource
 from training.data.normalization import mean_image, normalization
 from training.data.order import example_at, example_seed
-from training.recipe import Augmentation, Data, Recipe
+from training.recipe.recipe import Augmentation, Data, Recipe
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 WHOLE_BATCHES = Augmentation(crop="pad", padding=2, random_erasing=0.5)

@@ -6,10 +6,9 @@ import sklearn.datasets
 import sklearn.neighbors
 import tensorflow as tf
 
-from training.data.bundled import digits, synthetic
-from training.data.source import ArraySource
+from training.data.source import ArraySource, digits, synthetic
 from training.data.sources import open_source
-from training.recipe import Data
+from training.recipe.recipe import Data
 
 
 def test_digits_are_all_there_once_with_their_labels():

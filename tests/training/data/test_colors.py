@@ -6,8 +6,7 @@ from PIL import Image, ImageEnhance
 
 from tests.training.data.pictures import smooth_picture
 from training.data.colors import EIGENVALUES, EIGENVECTORS, jittered, with_pca_noise
-from training.data.draws import uniform
-from training.data.order import example_seed
+from training.data.order import example_seed, uniform
 
 
 def seeds(count):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.data.crops import area_window, scale_window
+from training.data.decoding import area_window, scale_window
 from training.data.order import example_seed
 
 

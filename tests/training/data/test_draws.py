@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.data.draws import hashed, integers, normal, uniform
+from training.data.order import hashed, integers, normal, uniform
 
 SEEDS = tf.stack([tf.range(40_000), 7 * tf.ones(40_000, tf.int32)], axis=1)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from training.data.erasing import erased
+from training.data.mixing import erased
 from training.data.order import example_seed
 
 

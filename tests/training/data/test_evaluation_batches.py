@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from tests.training.data.pictures import array_source, write_folder
 from training.data.batches import evaluation_batches
+from training.data.decoding import central_view, ten_views, view_preprocessing
 from training.data.folder import FolderSource
 from training.data.normalization import normalization
-from training.data.views import central_view, ten_views, view_preprocessing
-from training.recipe import Data, Evaluation, Recipe
+from training.recipe.recipe import Data, Evaluation, Recipe
 
 VIEW = view_preprocessing(Evaluation(crop_ratio=0.8), 20)
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)

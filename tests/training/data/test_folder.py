@@ -12,7 +12,7 @@ from training.data import folder
 from training.data.bad_images import BadImage, bad_images_named, skipping_bad, why_unreadable
 from training.data.folder import FolderSource
 from training.data.sources import open_source
-from training.recipe import Data
+from training.recipe.recipe import Data
 
 COUNTS = {"train": {"cat": 3, "ant": 2, "bee": 1}, "val": {"bee": 2, "cat": 1}}
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.data.draws import integers
-from training.data.geometry import mirrored, moved
-from training.data.order import example_seed
+from training.data.augment import mirrored, moved
+from training.data.order import example_seed, integers
 
 
 def seeds(count):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from training.data.mixing import beta, mixed, mixes, with_partners
 from training.data.order import step_seed
-from training.recipe import Augmentation, Recipe
+from training.recipe.recipe import Augmentation, Recipe
 
 BATCH, SIZE = 6, 20
 

@@ -10,7 +10,7 @@ from tests.training.data.pictures import array_source, write_folder
 from training.data.folder import FolderSource
 from training.data.normalization import mean_image, moved_mean, normalization, normalized
 from training.data.order import example_seed
-from training.recipe import Augmentation, Data, Recipe
+from training.recipe.recipe import Augmentation, Data, Recipe
 
 
 def test_pixels_are_scaled_shifted_and_divided(rng):

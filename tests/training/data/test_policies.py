@@ -11,7 +11,7 @@ from tests.training.data.pictures import smooth_picture
 from training.data import policies
 from training.data.order import example_seed
 from training.data.policies import RAND_AUGMENT, TRIVIAL_AUGMENT, rand_augment, trivial_augment
-from training.recipe import Augmentation
+from training.recipe.recipe import Augmentation
 
 PICTURE = tf.constant(smooth_picture(24, 20))
 RAND = Augmentation(policy="randaugment", magnitude=7.0, magnitude_std=0.5)

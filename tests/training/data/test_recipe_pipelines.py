@@ -9,7 +9,7 @@ from PIL import Image
 
 from training.data.batches import evaluation_batches, training_batches
 from training.data.folder import FolderSource
-from training.recipe_files import list_recipes, load_recipe
+from training.recipe.files import list_recipes, load_recipe
 
 NAMES = [name for name in list_recipes() if name.startswith("imagenet_") or name == "finetune"]
 SIZE, BATCH = 48, 8

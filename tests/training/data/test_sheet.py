@@ -10,7 +10,7 @@ from training.data.augment import augmented
 from training.data.folder import FolderSource
 from training.data.order import example_seed
 from training.data.sheet import augmented_versions, write_sheet
-from training.recipe import Augmentation, Data, Recipe
+from training.recipe.recipe import Augmentation, Data, Recipe
 
 MIXING = Augmentation(padding=1, policy="trivialaugment", mixup=0.5, random_erasing=0.5)
 

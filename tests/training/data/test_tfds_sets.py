@@ -14,11 +14,10 @@ pytest.importorskip("tensorflow_datasets")
 
 from tests.training.data.tfds_writing import NAMES, write_set
 from training.data import tfds_sets
-from training.data.records import RecordSource
 from training.data.source import ArraySource
 from training.data.sources import open_source
-from training.data.tfds_sets import find_prepared, tfds_source
-from training.recipe import Data
+from training.data.tfds_sets import RecordSource, find_prepared, tfds_source
+from training.recipe.recipe import Data
 
 SIZES = {"train": 23, "test": 7}
 

@@ -12,12 +12,10 @@ from PIL import Image
 from rich.console import Console
 
 from tests.training.data.pictures import array_source, encoded, smooth_picture, write_folder
-from training.data.dataset_report import DatasetReport, Finding
 from training.data.decoding import crop_resized, image_shape
 from training.data.folder import FolderSource
-from training.data.inspection import ERRORS, WARNINGS, findings_in
 from training.data.source import ArraySource
-from training.data.validate import validate
+from training.data.validate import ERRORS, WARNINGS, DatasetReport, Finding, findings_in, validate
 
 PICTURE = smooth_picture(30, 40, seed=1000)
 JPEG = encoded(PICTURE)
@@ -79,7 +77,7 @@ def test_each_kind_of_file_is_recognized(tmp_path, name):
 def test_huge_images_are_told_by_their_header_or_length(monkeypatch):
     wide = saved(Image.new("1", (10_000, 5_001)), "PNG")
     assert ("huge", "10000×5001") in list(findings_in(wide, "wide.png"))
-    monkeypatch.setattr("training.data.inspection.HUGE_BYTES", 100)
+    monkeypatch.setattr("training.data.validate.HUGE_BYTES", 100)
     assert next(iter(findings_in(JPEG, "a.jpg")))[0] == "huge"
 
 

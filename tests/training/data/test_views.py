@@ -8,10 +8,10 @@ from PIL import Image
 from keras_resnets.export.image_files import decode_image_file
 from tests.training.data.pictures import array_source, smooth_picture, write_folder
 from training.data.batches import evaluation_batches
+from training.data.decoding import central_view, ten_views, view_preprocessing
 from training.data.folder import FolderSource
-from training.data.views import central_view, ten_views, view_preprocessing
-from training.recipe import Data, Evaluation, Recipe
-from training.recipe_files import load_recipe, recipe_from_toml
+from training.recipe.files import load_recipe, recipe_from_toml
+from training.recipe.recipe import Data, Evaluation, Recipe
 
 SOURCE = array_source()
 

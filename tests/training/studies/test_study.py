@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from keras_resnets import build_model
-from training.recipe_files import recipe_to_toml
+from training.recipe.files import recipe_to_toml
 from training.studies import lesion
 from training.studies.catalogue import STUDIES
 from training.studies.command import conduct, study_command

@@ -1,0 +1,169 @@
+"""Measuring a model on every example of a split."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from training.loop.loop import Diverged
+
+BINS = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What a model did with each example of a split, in the order of the split.
+
+    Attributes:
+        labels: The true classes, `(examples,)`.
+        predictions: The likeliest classes, `(examples,)`.
+        confidences: Their probabilities, `(examples,)`.
+        in_top5: Whether the true class was among the five likeliest, `(examples,)`.
+        losses: Cross-entropy of each example in nats, `(examples,)`.
+        classes: Number of classes.
+    """
+
+    labels: np.ndarray
+    predictions: np.ndarray
+    confidences: np.ndarray
+    in_top5: np.ndarray
+    losses: np.ndarray
+    classes: int
+
+    @property
+    def top1(self) -> float:
+        """Part of the examples whose likeliest class is right."""
+        return float(np.mean(self.predictions == self.labels))
+
+    @property
+    def top5(self) -> float:
+        """Part of the examples whose class is among the five likeliest."""
+        return float(np.mean(self.in_top5))
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats."""
+        return float(np.mean(self.losses))
+
+    def confusion(self) -> np.ndarray:
+        """Counts of examples by true class (row) and predicted class (column)."""
+        pairs = self.labels * self.classes + self.predictions
+        return np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
+
+    def accuracy_by_class(self) -> np.ndarray:
+        """Part of each class's examples that is right; NaN for a class without examples."""
+        confusion = self.confusion()
+        with np.errstate(invalid="ignore"):
+            return np.diag(confusion) / confusion.sum(axis=1)
+
+    def calibration_error(self) -> float:
+        """Expected calibration error over 15 equal bins (Guo et al., 2017)."""
+        right = self.predictions == self.labels
+        bins = np.minimum((self.confidences * BINS).astype(int), BINS - 1)
+        gaps = np.abs(
+            np.bincount(bins, right, minlength=BINS)
+            - np.bincount(bins, self.confidences, minlength=BINS)
+        )
+        return float(gaps.sum() / len(right))
+
+
+def make_score_function(
+    strategy: tf.distribute.Strategy, model: keras.Model, puts_out_logits: bool = True
+) -> Callable[[Any], dict[str, tf.Tensor]]:
+    """Returns a function that scores the examples of a batch, one by one.
+
+    Args:
+        strategy: The strategy under whose scope the model was made.
+        model: Takes `(batch, height, width, channels)` and puts out logits or probabilities.
+        puts_out_logits: Which of the two.
+
+    Returns:
+        A function of a distributed batch, a dictionary with `image` (with a further axis behind
+        the batch it holds several crops, whose probabilities are averaged), `label`, `index`, and
+        `weight`, which is 1 for an example and 0 for what fills up the last batch.
+    """
+
+    def probabilities_of(images):
+        outputs = tf.cast(model(images, training=False), tf.float32)
+        return tf.nn.softmax(outputs) if puts_out_logits else outputs
+
+    def replica_step(batch):
+        images = batch["image"]
+        if images.shape.rank == 5:
+            crops = tf.shape(images)[1]
+            each = probabilities_of(tf.reshape(images, [-1, *images.shape[2:]]))
+            each = tf.reshape(each, [-1, crops, each.shape[-1]])
+            probabilities = tf.reduce_mean(each, axis=1)
+        else:
+            probabilities = probabilities_of(images)
+        labels = batch["label"]
+        of_label = tf.gather(probabilities, labels, batch_dims=1)
+        top = min(5, probabilities.shape[-1])
+        is_finite = tf.reduce_all(tf.math.is_finite(probabilities), axis=-1)
+        return {
+            "index": tf.where(batch["weight"] > 0, batch["index"], -1),
+            "label": labels,
+            "prediction": tf.argmax(probabilities, axis=-1),
+            "confidence": tf.reduce_max(probabilities, axis=-1),
+            # Workers cannot exchange truth values.
+            "is_finite": tf.cast(is_finite, tf.int32),
+            "in_top5": tf.cast(tf.math.in_top_k(labels, probabilities, top), tf.int32),
+            "loss": -tf.math.log(tf.maximum(of_label, 1e-30)),
+        }
+
+    @tf.function
+    def score(batch):
+        results = strategy.run(replica_step, (batch,))
+        return {name: strategy.gather(value, axis=0) for name, value in results.items()}
+
+    return score
+
+
+def evaluate(
+    score: Callable[[Any], dict[str, tf.Tensor]], dataset: Any, size: int, classes: int
+) -> Scores:
+    """Scores a split, and sees to it that every example is counted exactly once.
+
+    Args:
+        score: What `make_score_function` gives.
+        dataset: Distributed batches for it.
+        size: Number of examples of the split.
+        classes: Number of classes.
+
+    Returns:
+        The `Scores`.
+
+    Raises:
+        RuntimeError: If an example is missing, or was counted twice.
+        Diverged: If the model's output for an example is not a finite number.
+    """
+    parts: dict[str, list] = {}
+    for batch in dataset:
+        for name, value in score(batch).items():
+            parts.setdefault(name, []).append(value.numpy())
+    columns = {name: np.concatenate(values) for name, values in parts.items()}
+    order = np.argsort(columns["index"], kind="stable")
+    order = order[columns["index"][order] >= 0]
+    if not np.array_equal(columns["index"][order], np.arange(size)):
+        counted = len(np.unique(columns["index"][order]))
+        raise RuntimeError(
+            f"Every example must be counted exactly once. Of {size}, {counted} were counted, in "
+            f"{len(order)} answers"
+        )
+    (not_finite,) = np.nonzero(columns["is_finite"][order] == 0)
+    if len(not_finite):
+        raise Diverged(
+            f"the model's outputs for {len(not_finite)} of the split's {size} examples are not "
+            f"finite numbers, the first of them for example {not_finite[0]}"
+        )
+    return Scores(
+        labels=columns["label"][order],
+        predictions=columns["prediction"][order],
+        confidences=columns["confidence"][order].astype(np.float64),
+        in_top5=columns["in_top5"][order].astype(bool),
+        losses=columns["loss"][order],
+        classes=classes,
+    )

@@ -1,0 +1,317 @@
+"""The training loop."""
+
+import ctypes
+import dataclasses
+import math
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from training.loop.network import is_synchronized
+
+# Parameters of glibc's `mallopt`, from malloc.h.
+M_TRIM_THRESHOLD = -1
+M_MMAP_MAX = -4
+GREATEST_INT = 2**31 - 1
+
+
+def keep_freed_memory() -> bool:
+    """Lets C's allocator keep freed memory for the next step, where it can be told to.
+
+    glibc otherwise hands blocks of 32 MB and more back to the system as soon as they are freed, and
+    smaller ones under a rule that adapts to what the program frees first. Which way that goes
+    depends on chance; where a step's activations go back, the system has to clear as much again in
+    each step, which shows in the benchmark of a ResNet-50. What the process needs at its peak it
+    needs either way, but it keeps it until it ends.
+
+    Returns:
+        Whether the allocator could be told: it could not on another system or C library.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    told = [mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, GREATEST_INT)]
+    return all(told)
+
+
+class Diverged(RuntimeError):
+    """A loss, a gradient, a weight or an output of the network that is not a finite number."""
+
+
+@dataclasses.dataclass
+class State:
+    """What changes during a run, and goes into its checkpoints with all variables.
+
+    Attributes:
+        step: Number of steps done.
+        evaluated: Number of steps done when the test split was last measured.
+        seconds: Time that training took, over all sittings: from asking for a batch to the outcome
+            of the step. What builds the graph, once a sitting, is in it; evaluations, checkpoints
+            and the start are not.
+        steady_seconds: That of the calls which did not have to build the graph.
+        steps_of_steady_seconds: Number of steps that these took.
+        best_accuracy: Best test accuracy so far, in [0, 1].
+        best_step: Where it was reached.
+        loss_sum: Training loss, summed over the examples since the last evaluation.
+        correct: Number of them whose likeliest class was right.
+        examples: Number of them.
+        skipped: Number of times, over the whole run, that another image stood in for one that
+            could not be read.
+    """
+
+    step: int = 0
+    evaluated: int = 0
+    seconds: float = 0.0
+    steady_seconds: float = 0.0
+    steps_of_steady_seconds: int = 0
+    best_accuracy: float = 0.0
+    best_step: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    examples: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def from_values(cls, values: Any) -> "State":
+        """Returns the state of a checkpoint's JSON values; raises `ValueError` if it is none."""
+        fields = {field.name: field.type for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or values.keys() != fields.keys():
+            raise ValueError(
+                f"A state must have the fields {', '.join(fields)}. Received: {values!r}"
+            )
+        for name, value in values.items():
+            is_number = type(value) is int or (fields[name] is float and type(value) is float)
+            if not is_number or not 0 <= value < math.inf:
+                raise ValueError(
+                    f"`{name}` must be a number from 0 on, and whole if it counts. "
+                    f"Received: {name}={value!r}"
+                )
+        state = cls(**values)
+        if max(state.evaluated, state.best_step) > state.step or state.best_accuracy > 1:
+            raise ValueError(f"A state's numbers must agree. Received: {values!r}")
+        return state
+
+    @property
+    def steps_per_second(self) -> float:
+        """The pace of training: that of calls which build no graph, if there was one."""
+        if self.steps_of_steady_seconds:
+            return self.steps_of_steady_seconds / self.steady_seconds
+        return self.step / self.seconds
+
+
+SEEDS_APART = 1_000_003  # of two replicas; a prime
+
+
+class Progress(NamedTuple):
+    """What a call of the train function saw.
+
+    Attributes:
+        loss: Sum of the loss over the examples.
+        correct: Number of examples whose likeliest class was right.
+        steps: Number of steps that were taken.
+        finite: Whether every loss and gradient was a finite number; if not, the call ended after
+            the step where one was not.
+        skipped: Number of examples in whose place another stood, for theirs could not be read.
+    """
+
+    loss: tf.Tensor
+    correct: tf.Tensor
+    steps: tf.Tensor
+    finite: tf.Tensor
+    skipped: tf.Tensor
+
+
+class MovingAverage:
+    """An exponential moving average of a model's floating-point variables.
+
+    Args:
+        model: A built model.
+        decay: Weight of the old average at a step, in [0, 1).
+    """
+
+    def __init__(self, model: keras.Model, decay: float):
+        self.decay = decay
+        self._sources = [variable.value for variable in model.variables if _is_float(variable)]
+        self.variables = [
+            tf.Variable(source, trainable=False, name=f"average_{index}")
+            for index, source in enumerate(self._sources)
+        ]
+
+    def update(self, strategy: tf.distribute.Strategy) -> None:
+        """Moves the average one step towards the model; in cross-replica context."""
+        for average, source in zip(self.variables, self._sources, strict=True):
+            strategy.extended.update(
+                average,
+                lambda a, s: a.assign(self.decay * a + (1.0 - self.decay) * s),
+                args=(source,),
+                group=False,
+            )
+
+    def copy_to(self, model: keras.Model) -> None:
+        """Assigns the average to another model of the same architecture."""
+        targets = [variable for variable in model.variables if _is_float(variable)]
+        for average, target in zip(self.variables, targets, strict=True):
+            target.assign(average)
+
+
+def make_train_function(
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    batch: int,
+    accumulate: int = 1,
+    clip_norm: float = 0.0,
+    average: MovingAverage | None = None,
+    observe_accuracy: Callable[[tf.Tensor], None] | None = None,
+    jit_compile: bool | None = None,
+) -> Callable[[Any, tf.Tensor], Progress]:
+    """Returns a function that trains for some steps.
+
+    Each replica computes the gradient of its examples' losses, divided by the number of examples
+    of the whole batch; the optimizer adds the gradients up over the replicas. The moving statistics
+    of batch normalization are averaged over the replicas, so that all have the same. What is drawn
+    within the model, such as dropped paths, each replica draws for itself.
+
+    Args:
+        strategy: The strategy under whose scope model and optimizer were made.
+        model: A model that puts out logits.
+        optimizer: A built Keras optimizer.
+        loss: From targets and logits, both `(batch, classes)`, to the loss of each example.
+        batch: Number of examples of a step, over all replicas.
+        accumulate: In how many parts, one after the other, a replica takes its examples: part j
+            has every example whose place is j modulo `accumulate`, so that which examples are
+            normalized together by synchronized norms does not depend on the number of replicas,
+            unless examples are repeated.
+        clip_norm: Greatest norm of the whole batch's gradient; 0 for no limit.
+        average: A moving average to keep up with the model.
+        observe_accuracy: Called with the training accuracy of each step.
+        jit_compile: Whether each replica's forward and backward pass is compiled with XLA. By
+            default it is on a GPU; on a CPU oneDNN's convolutions are faster.
+
+    Returns:
+        A function of a distributed iterator over dictionaries with `image`, `target` and perhaps
+        `skipped`, and of a number of steps as an int64 scalar. It returns a `Progress`.
+
+    Raises:
+        ValueError: If it is to be compiled, but replicas exchange statistics on the way.
+    """
+    replicas = strategy.num_replicas_in_sync
+    variables = model.trainable_variables
+    statistics = model.non_trainable_variables  # and the seeds of what the model draws
+    # Gradients of mixed_float16 are scaled, and a step where one is not finite is left out.
+    is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+    def forward_backward(images, targets, scale, state):
+        """A pure function: replicas cannot meet within a compiled one."""
+        total, right = 0.0, 0
+        gradients = None
+        for part in range(accumulate):
+            part_targets = targets[part::accumulate]
+            with tf.GradientTape() as tape:
+                weights = [variable.value for variable in variables]
+                logits, state = model.stateless_call(
+                    weights, state, images[part::accumulate], training=True
+                )
+                part_loss = tf.reduce_sum(loss(part_targets, logits))
+                objective = part_loss / batch * scale
+            part_gradients = tape.gradient(objective, weights)
+            gradients = (
+                part_gradients
+                if gradients is None
+                else tf.nest.map_structure(tf.add, gradients, part_gradients)
+            )
+            total += part_loss
+            right += tf.math.count_nonzero(
+                tf.argmax(logits, axis=-1) == tf.argmax(part_targets, axis=-1)
+            )
+        return gradients, total, right, state
+
+    if jit_compile is None:
+        jit_compile = bool(tf.config.list_logical_devices("GPU")) and not _meets(model, replicas)
+    if jit_compile:
+        if _meets(model, replicas):
+            raise ValueError(
+                "A model with synchronized batch normalization cannot be compiled for several "
+                f"replicas. Received: jit_compile=True, replicas={replicas}"
+            )
+        forward_backward = tf.function(forward_backward, jit_compile=True)
+
+    def replica_step(example):
+        scale = tf.convert_to_tensor(optimizer.dynamic_scale.value) if is_scaled else 1.0
+        seeded = _seeded(statistics)
+        gradients, loss_sum, correct, state = forward_backward(
+            example["image"], example["target"], scale, seeded
+        )
+        for variable, before, after in zip(statistics, seeded, state, strict=True):
+            if after is not before:
+                variable.assign(after if _is_float(variable) else variable.value + after - before)
+        is_finite = tf.math.is_finite(loss_sum)
+        if not is_scaled:
+            is_finite &= tf.math.is_finite(tf.linalg.global_norm(gradients))
+        if clip_norm or is_scaled:
+            gradients = _shared(gradients, clip_norm * scale if clip_norm else None)
+        optimizer.apply(gradients, variables)  # adds up over the replicas
+        skipped = tf.math.count_nonzero(example.get("skipped", False))
+        return tf.stack(
+            [loss_sum, *(tf.cast(each, tf.float32) for each in (correct, is_finite, skipped))]
+        )
+
+    def train_step(example):
+        seen = strategy.reduce("SUM", strategy.run(replica_step, (example,)), axis=None)
+        loss_sum, correct, finite, skipped = tf.unstack(seen)
+        with strategy.scope():
+            if average is not None:
+                average.update(strategy)
+            if observe_accuracy is not None:
+                observe_accuracy(correct / batch)
+        counts = (tf.cast(each, tf.int64) for each in (correct, skipped))
+        return loss_sum, *counts, finite == replicas
+
+    @tf.function
+    def train(iterator, steps):
+        loss_sum, is_finite = 0.0, True
+        correct = done = skipped = tf.constant(0, tf.int64)
+        while done < steps and is_finite:
+            step_loss, step_correct, step_skipped, is_finite = train_step(next(iterator))
+            loss_sum += step_loss
+            correct += step_correct
+            skipped += step_skipped
+            done += 1
+        return Progress(loss_sum, correct, done, is_finite, skipped)
+
+    return train
+
+
+def _meets(model, replicas):
+    return replicas > 1 and is_synchronized(model)
+
+
+def _seeded(statistics):
+    """Returns the values of the model's state, with seeds that differ from replica to replica."""
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    values = []
+    for variable in statistics:
+        value = tf.convert_to_tensor(variable.value)
+        if not _is_float(variable):
+            value += tf.cast(replica, value.dtype) * SEEDS_APART
+        values.append(value)
+    return values
+
+
+def _shared(gradients, limit):
+    """Adds the replicas' gradients up, clips the sum, and returns an equal share of it for each."""
+    context = tf.distribute.get_replica_context()
+    gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    if limit is not None:
+        gradients, _ = tf.clip_by_global_norm(gradients, limit)
+    return [gradient / context.num_replicas_in_sync for gradient in gradients]
+
+
+def _is_float(variable):
+    return keras.backend.is_float_dtype(variable.dtype)

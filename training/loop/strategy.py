@@ -1,0 +1,299 @@
+"""Where to compute: devices, workers, and what happens when one is lost."""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
+
+import tensorflow as tf
+
+from training.recipe.recipe import Recipe
+
+FIRST_PORT, PORTS_A_JOB, JOBS = 10_000, 16, 1_250  # up to 29,999, below what systems give away
+
+
+def slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
+    """Returns what tells this task of the job step who it is and where the others are.
+
+    Raises:
+        ValueError: If this is no task of a job step, or its tasks are not in blocks, node by node.
+    """
+    addresses, rank = slurm_workers(os.environ)
+    gpus = len(tf.config.list_physical_devices("GPU"))  # starts nothing, unlike the logical ones
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": addresses}),
+        task_type="worker",
+        task_id=rank,
+        rpc_layer="grpc",
+        num_accelerators={"GPU": gpus},
+    )
+
+
+def slurm_workers(variables: Mapping[str, str]) -> tuple[list[str], int]:
+    """Finds the workers of a job step.
+
+    Args:
+        variables: The environment of one of its tasks.
+
+    Returns:
+        The address of each worker, by rank, and this one's rank. The ports follow from the number
+        of the job, so that two jobs on a node seldom meet.
+
+    Raises:
+        ValueError: If a variable is missing, or a rank is on another node than in a block
+            distribution, which is Slurm's usual one.
+
+    Example:
+
+    >>> slurm_workers({
+    ...     "SLURM_JOB_ID": "7",
+    ...     "SLURM_PROCID": "2",
+    ...     "SLURM_NODEID": "1",
+    ...     "SLURM_STEP_NODELIST": "node[9-10]",
+    ...     "SLURM_STEP_TASKS_PER_NODE": "2,1",
+    ... })
+    (['node9:10112', 'node9:10113', 'node10:10112'], 2)
+    """
+    needed = ("JOB_ID", "PROCID", "NODEID", "STEP_NODELIST", "STEP_TASKS_PER_NODE")
+    missing = [f"SLURM_{name}" for name in needed if f"SLURM_{name}" not in variables]
+    if missing:
+        raise ValueError(
+            "Several workers need the environment variable TF_CONFIG, or to be the tasks of a job "
+            f"step that Slurm's srun began. Received: an environment without {', '.join(missing)}"
+        )
+    job, rank, node, nodes, tasks = (variables[f"SLURM_{name}"] for name in needed)
+    port = FIRST_PORT + PORTS_A_JOB * (int(job) % JOBS)
+    places = [
+        (number, f"{host}:{port + task}")
+        for number, (host, count) in enumerate(zip(_hosts(nodes), _counts(tasks), strict=True))
+        for task in range(count)
+    ]
+    if places[int(rank)][0] != int(node):
+        raise ValueError(
+            "The tasks of a job step must fill one node after the other (srun "
+            f"--distribution=block). Received: SLURM_PROCID={rank}, SLURM_NODEID={node}, "
+            f"SLURM_STEP_TASKS_PER_NODE={tasks!r}"
+        )
+    return [address for _, address in places], int(rank)
+
+
+def _hosts(text):
+    """Returns the names in a list such as `a[01-03,7],b`."""
+    hosts = []
+    for prefix, ranges, suffix in re.findall(r"([^,\[]+)(?:\[([^\]]+)\]([^,]*))?", text):
+        if not ranges:
+            hosts.append(prefix)
+            continue
+        for part in ranges.split(","):
+            first, _, last = part.partition("-")
+            for number in range(int(first), int(last or first) + 1):
+                hosts.append(f"{prefix}{number:0{len(first)}d}{suffix}")
+    return hosts
+
+
+def _counts(text):
+    """Returns the numbers in a list such as `2(x3),1`."""
+    counts = []
+    for part in text.split(","):
+        count, _, times = part.rstrip(")").partition("(x")
+        counts += [int(count)] * int(times or 1)
+    return counts
+
+
+# What a collective operation ends with when a peer was killed, left, or does not answer.
+_SIGNS_OF_LOSS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+class LostWorker(ConnectionError):
+    """A worker without which the others cannot go on."""
+
+
+def make_gather(strategy: tf.distribute.Strategy) -> Callable[[int], list[int]]:
+    """Returns a function that tells every worker the number that each of them has.
+
+    All workers must call it, and wait in it for the slowest.
+
+    Args:
+        strategy: Under which they work together.
+
+    Returns:
+        A function of a number below 2⁶³; it returns everyone's, in an order that is the same for
+        all. A worker with several devices is there as often.
+    """
+    if not _has_peers(strategy):
+        return lambda number: [number]
+
+    @tf.function
+    def gathered(number):
+        everyone = strategy.run(lambda: tf.reshape(number, [1]))
+        return strategy.gather(everyone, axis=0)
+
+    return lambda number: gathered(tf.constant(number, tf.int64)).numpy().tolist()
+
+
+@contextlib.contextmanager
+def lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Says in a line that a worker is gone; to be put around what the workers do together.
+
+    Args:
+        strategy: Under which they work together.
+
+    Raises:
+        LostWorker: Instead of the error in which a collective operation then ends.
+    """
+    try:
+        yield
+    except _SIGNS_OF_LOSS as error:
+        if not _has_peers(strategy):
+            raise
+        reasons = [line.strip() for line in str(error).splitlines() if "aborted by" in line]
+        raise LostWorker(
+            "Another worker is gone, or failed, and without it this one cannot go on. Start all "
+            "of them again: the run goes on from its last checkpoint. "
+            f"Received: {type(error).__name__}" + (f": {reasons[0]}" if reasons else "")
+        ) from error
+
+
+def _has_peers(strategy):
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+StrategyName = Literal["auto", "one-device", "mirrored", "multi-worker", "tpu"]
+ClusterName = Literal["auto", "slurm", "tf-config"]
+
+
+def make_strategy(
+    name: StrategyName = "auto", cluster: ClusterName = "auto"
+) -> tf.distribute.Strategy:
+    """Returns the strategy by its name.
+
+    Call it before anything else computes: TensorFlow connects several workers at its start only.
+
+    Args:
+        name: `"auto"` takes several workers if `TF_CONFIG` or `cluster` names them, else all GPUs,
+            else the CPU. `"one-device"` takes the first GPU or the CPU; `"mirrored"` all GPUs, or
+            all logical CPU devices where there is no GPU; `"multi-worker"` all GPUs of each worker,
+            or its CPU; `"tpu"` the TPU that this machine is attached to.
+        cluster: Where a worker learns of its peers: `"tf-config"` from that environment variable,
+            `"slurm"` from those of the job step it is a task of. `"auto"` takes `TF_CONFIG` where
+            it is set, and else, for `"multi-worker"` alone, Slurm.
+
+    Returns:
+        A `tf.distribute.Strategy`.
+
+    Raises:
+        ValueError: If the arguments contradict each other or `TF_CONFIG`, several workers are asked
+            for and nothing says where they are, or there is no TPU.
+
+    Example:
+
+    >>> make_strategy("one-device").num_replicas_in_sync
+    1
+    """
+    workers = _workers_in_tf_config()
+    if name not in ("auto", "multi-worker"):
+        if cluster != "auto":
+            raise ValueError(
+                "`cluster` has an effect for several workers only. "
+                f"Received: cluster={cluster!r}, strategy={name!r}"
+            )
+        if workers > 1:
+            raise ValueError(
+                f"TF_CONFIG names {workers} workers, each of which would train for itself. Unset "
+                f"it, or take strategy='multi-worker'. Received: strategy={name!r}"
+            )
+    if name == "multi-worker" or cluster != "auto" or workers > 1:
+        resolver = _resolver(cluster)
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    if name == "tpu":
+        try:
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            raise ValueError(
+                "strategy='tpu' needs a TPU that this machine is attached to, and TensorFlow finds "
+                f"none: {error} Received: strategy={name!r}"
+            ) from error
+        return tf.distribute.TPUStrategy(resolver)
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "mirrored" or (name == "auto" and len(gpus) > 1):
+        devices = gpus or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.OneDeviceStrategy("/GPU:0" if gpus else "/CPU:0")
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether this process is the one that writes."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    return resolver.task_type == "chief" or (
+        resolver.task_type == "worker"
+        and resolver.task_id == 0
+        and "chief" not in resolver.cluster_spec().jobs
+    )
+
+
+def check_shares(recipe: Recipe, replicas: int) -> None:
+    """Raises unless every replica gets as many examples of a batch as any other.
+
+    Args:
+        recipe: Its batches, of training and of evaluation, count.
+        replicas: How many devices share each batch, over all workers.
+
+    Raises:
+        ValueError: If a batch does not divide.
+
+    Example:
+
+    >>> check_shares(Recipe(batch=120), replicas=8)
+    >>> check_shares(Recipe(batch=120), replicas=3)
+    Traceback (most recent call last):
+    ...
+    ValueError: `evaluation.batch` must be a multiple of the number of replicas. Received: \
+evaluation.batch=512, replicas=3
+    """
+    accumulate = recipe.optimizer.accumulate
+    if recipe.batch % (replicas * accumulate):
+        parts = "the number of replicas"
+        received = f"batch={recipe.batch}, replicas={replicas}"
+        if accumulate > 1:
+            parts += " times `optimizer.accumulate`"
+            received += f", optimizer.accumulate={accumulate}"
+        raise ValueError(f"`batch` must be a multiple of {parts}. Received: {received}")
+    if recipe.evaluation.batch % replicas:
+        raise ValueError(
+            "`evaluation.batch` must be a multiple of the number of replicas. Received: "
+            f"evaluation.batch={recipe.evaluation.batch}, replicas={replicas}"
+        )
+
+
+def _workers_in_tf_config():
+    """Returns how many workers TF_CONFIG names: 0 if it is not set, or names no cluster."""
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        cluster = json.loads(text or "{}").get("cluster", {})
+        return sum(len(cluster.get(job, ())) for job in ("chief", "worker"))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(
+            "TF_CONFIG must be a JSON object with the cluster and this worker's task. "
+            f"Received: TF_CONFIG={text!r}"
+        ) from error
+
+
+def _resolver(cluster):
+    if cluster == "slurm" or (cluster == "auto" and not _workers_in_tf_config()):
+        return slurm_resolver()
+    if not _workers_in_tf_config():
+        raise ValueError(
+            "Several workers need the environment variable TF_CONFIG with a cluster in it. "
+            f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')!r}"
+        )
+    return tf.distribute.cluster_resolver.TFConfigClusterResolver()

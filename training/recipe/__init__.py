@@ -1,0 +1,1 @@
+"""Recipes: all that determines a run."""
