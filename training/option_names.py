@@ -28,15 +28,6 @@ def check_option_names(
 ) -> None:
     """Raises for an option that a command does not have, and for a value behind a switch.
 
-    Args:
-        command: A function; each of its parameters that is not positional is an option, and each
-            field of one that is a dataclass.
-        arguments: What stands behind the command.
-        program: What stands before it, to refer to its help.
-
-    Raises:
-        ValueError: For the first such option; the nearest ones are named.
-
     Example:
 
     >>> def grow(height: float = 1.0, blossoms: bool = False) -> int: ...

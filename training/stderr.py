@@ -14,9 +14,6 @@ def held_stderr(telling: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Holds back what is written to stderr, by C++ code too; shows its end if an exception passes.
 
     TensorFlow 2.21 announces oneDNN while it is imported, whatever `TF_CPP_MIN_LOG_LEVEL` says.
-
-    Args:
-        telling: Exceptions that say more than what was held back, which then is not shown.
     """
     sys.stderr.flush()
     stderr = os.dup(2)

@@ -40,13 +40,6 @@ def name_of(activation):
 def block_steps(block):
     """Returns the steps of a built block in their order.
 
-    Args:
-        block: A `ResidualBlock`.
-
-    Returns:
-        A tuple of `"conv"`, `"norm"`, `"act"` and `"sum"`, and the names of other layers. A folded
-        normalization counts, for it is computed; padding does not.
-
     Example:
 
     >>> from keras_resnets.analysis.explain import block_steps

@@ -9,13 +9,7 @@ from keras_resnets.analysis.responses import labelled_batches
 
 
 def trainable_paths(model):
-    """Returns the path of each trainable weight, such as `"stage1_block1/conv1/conv/kernel"`.
-
-    Raises:
-        TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, or has two weights of one path, as two networks of the zoo
-            within one model have.
-    """
+    """Returns the path of each trainable weight, such as `"stage1_block1/conv1/conv/kernel"`."""
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
     if not model.built:
@@ -39,14 +33,6 @@ def gradient_function(model, loss):
 
     The model runs as in training, and what that leaves behind (moving statistics, the states of
     random generators) is taken back, so that looking does not change the model.
-
-    Args:
-        model: A built `keras.Model`.
-        loss: A function of `(labels, outputs)`, whose mean is differentiated.
-
-    Returns:
-        A function `(images, labels) -> gradients`, one for each of `model.trainable_variables`,
-        of the backend's own arrays; `None` for one on which the loss does not depend.
     """
 
     def loss_of(images, labels):

@@ -13,11 +13,7 @@ DPI = 120
 
 
 def panels(count, share_x=False):
-    """Returns a Matplotlib figure with `count` panels, one above another, and their axes.
-
-    Raises:
-        ModuleNotFoundError: If Matplotlib is not installed.
-    """
+    """Returns a Matplotlib figure with `count` panels, one above another, and their axes."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:

@@ -16,14 +16,6 @@ from keras_resnets.arguments import check_name, nearest
 def edited_copy(model, edit, name=None):
     """Returns a copy of a model whose blocks, or those of a model within it, `edit` has changed.
 
-    Args:
-        model: A functional model or a `keras.Sequential` with blocks, or with a model of blocks.
-        edit: A function from the functional model with the blocks to its changed copy.
-        name: Name of the copy; `None` for that of `model`.
-
-    Returns:
-        A functional model with weights of its own.
-
     Example:
 
     >>> from keras_resnets.analysis.remove_blocks import edited_copy

@@ -10,19 +10,7 @@ BATCH_SIZE = 128
 
 
 def image_batches(data, shape=None):
-    """Yields the batches of images of `data`, with or without labels, as NumPy arrays.
-
-    Args:
-        data: An array of images; a pair `(images, labels)`; or an iterable of batches, each of
-            which is one or the other, such as a `tf.data.Dataset` or a list. Arrays are cut into
-            batches of 128.
-        shape: The shape that a batch must have, with `None` for lengths that are open; `None`
-            leaves all open.
-
-    Raises:
-        TypeError: If `data` is none of these, or not of numbers.
-        ValueError: If there is no image, or a batch is of another shape.
-    """
+    """Yields the batches of images of `data`, with or without labels, as NumPy arrays."""
     for images, _ in _pairs(data, shape):
         yield images
 
@@ -115,33 +103,19 @@ def _cut(images, labels):
 
 
 def residual_blocks(model):
-    """Returns the residual and plain blocks of a model, from the input on.
-
-    Raises:
-        TypeError, ValueError: As `block_model`.
-    """
+    """Returns the residual and plain blocks of a model, from the input on."""
     return [layer for layer in block_model(model).layers if isinstance(layer, ResidualBlock)]
 
 
 def block_model(model):
-    """Returns the functional model whose own layers the blocks are: `model`, or one within it.
-
-    Raises:
-        TypeError: If `model` is neither a functional model nor a `keras.Sequential`.
-        ValueError: If it has no blocks of this package, or has them in several models within it.
-    """
+    """Returns the functional model whose own layers the blocks are: `model`, or one within it."""
     functional = as_functional(model)
     inner = model_with_blocks(functional)
     return functional if inner is None else block_model(inner)
 
 
 def as_functional(model):
-    """Returns a functional model, or a `keras.Sequential` as one of the same layers.
-
-    Raises:
-        TypeError: If `model` is neither.
-        ValueError: If a `keras.Sequential` does not know its input yet.
-    """
+    """Returns a functional model, or a `keras.Sequential` as one of the same layers."""
     if isinstance(model, keras.Sequential):
         if not model.built:
             raise ValueError(
@@ -158,11 +132,7 @@ def as_functional(model):
 
 
 def model_with_blocks(model):
-    """Returns the layer of a functional model that is a model with blocks, `None` if it is itself.
-
-    Raises:
-        ValueError: If neither is, or several are.
-    """
+    """Returns the layer that is a model with blocks; `None` if the model has blocks itself."""
     found = [
         layer for layer in model.layers if isinstance(layer, keras.Model) and _has_blocks(layer)
     ]

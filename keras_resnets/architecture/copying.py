@@ -10,10 +10,6 @@ from keras_resnets.layers.composite import CompositeLayer
 def copy_layer(layer, **changes):
     """Returns a layer of the same configuration, but for some changes, with new weights.
 
-    Args:
-        layer: A layer of a model in memory.
-        **changes: Entries of its configuration.
-
     Example:
 
     >>> copy_layer(keras.layers.Lambda(lambda x: x / 2.0), name="halved").name
@@ -38,15 +34,6 @@ def clone_network(model, function, kind):
 
     Keras's `clone_model` enters the models within a model; this enters wrappers such as
     `keras.layers.TimeDistributed` as well.
-
-    Args:
-        model: A functional model.
-        function: A function from a layer to its copy.
-        kind: A class of layers. `function` gets all of them.
-
-    Raises:
-        ValueError: If a layer of another library holds layers of that kind, which cannot be
-            reached; it is named.
     """
     copies: dict = {}  # of layers that are called in several places
 
@@ -93,12 +80,7 @@ def _holds(layer, kind):
 
 
 def copy_image_statistics(model, copy):
-    """Copies what `adapt` has learnt, which is no weight to train, to a clone of a model.
-
-    Args:
-        model: A functional model.
-        copy: A model of the same layers, whichever blocks they are.
-    """
+    """Copies what `adapt` has learnt, which is no weight to train, to a clone of a model."""
     for layer, its_copy in zip(model.layers, copy.layers, strict=True):
         copy_statistics(layer, its_copy)
 

@@ -121,12 +121,7 @@ def _check_head(include_top, pooling, classes, classifier_activation):
 
 
 def _model_inputs(spec, input_tensor, input_shape, include_top):
-    """Returns the image tensor that the stem reads, and the inputs of the model.
-
-    Raises:
-        ValueError: If the shape is too small or contradicts the tensor.
-        TypeError: If either is of another type.
-    """
+    """Returns the image tensor that the stem reads, and the inputs of the model."""
     if input_shape is not None:
         _check_shape(input_shape)
     if input_tensor is None:

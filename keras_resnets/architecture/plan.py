@@ -89,12 +89,7 @@ class Plan(NamedTuple):
                 yield block.projection
 
     def variable_shapes(self, channels: int, classes: int | None) -> dict[str, tuple[int, ...]]:
-        """Returns the path and the shape of each variable, in their order.
-
-        Args:
-            channels: Number of the image's channels.
-            classes: Number of classes; `None` for a network without top.
-        """
+        """Returns the path and the shape of each variable, in their order."""
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in self.convolutions():
             kernel = (layer.kernel_size, layer.kernel_size, layer.inputs or channels, layer.outputs)

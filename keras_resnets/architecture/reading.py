@@ -66,12 +66,7 @@ def model_spec(model):
 
 
 def stage_blocks(model):
-    """Returns the blocks of each stage, from the input on, as a list of lists.
-
-    Raises:
-        ValueError: If the model has no blocks named `stage1_block1` and so on.
-        TypeError: If `model` is not a Keras model.
-    """
+    """Returns the blocks of each stage, from the input on, as a list of lists."""
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
     stages = {}

@@ -34,11 +34,7 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Writes the exported model, and says how far each file is from the original.
-
-    Returns:
-        The error if a format failed, or `None`.
-    """
+    """Writes the exported model, and says how far each file is from the original."""
     export = importlib.import_module("keras_resnets.export")  # only this command needs it
     model = open_model(arguments.model, arguments.weights)
     names = arguments.class_names

@@ -28,17 +28,6 @@ def read_class_names(source, classes):
     and the classes of any other have their numbers as names. A single unit has two: it gives the
     probability of class 1.
 
-    Args:
-        source: `"imagenet"`, `"cifar10"`, the path of a text file with a name a line, or `None`.
-        classes: The model's number of classes.
-
-    Returns:
-        A list of names; `None` for ImageNet's, as `classify` takes it.
-
-    Raises:
-        ValueError: If there is not exactly one name a class, or the file is no text.
-        OSError: If there is no such file.
-
     Example:
 
     >>> read_class_names(None, 3)
@@ -70,16 +59,6 @@ HELP = "a network's name, a preset's name, or a file (.keras, .safetensors, .pth
 
 def open_model(source, weights=None, **converting):
     """Returns the model of a network's name, a preset's name, or a file.
-
-    Args:
-        source: A name as `list_models` gives them, a key of `PRESETS`, or the path of a `.keras`
-            file or of another library's checkpoint.
-        weights: With a network's name: the path of a file, or a preset's name.
-        **converting: Arguments of `convert_weights`, for a checkpoint of another library.
-
-    Raises:
-        ValueError: If there is no such name or file, or an argument has no effect.
-        OSError: If a file cannot be read, or a preset not be downloaded.
 
     Example:
 

@@ -43,10 +43,6 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 def format_table(rows, alignment):
     """Returns rows of texts as lines with columns two spaces apart.
 
-    Args:
-        rows: Tuples of texts, the header first; all of the same length.
-        alignment: `"<"` or `">"` for each column.
-
     Example:
 
     >>> print(format_table([("network", "layers"), ("small", "20")], "<>"))
@@ -67,10 +63,6 @@ def bar(share, width):
     """Returns a bar of a length between 0 and `width` characters, exact to an eighth of one.
 
     Where the terminal's encoding lacks the characters, it is made of `#`.
-
-    Args:
-        share: A number in [0, 1].
-        width: Characters of a bar for 1.
 
     Example:
 

@@ -106,12 +106,7 @@ def _preprocessing(text):
 
 
 def choose_version(path, version):
-    """Returns the folder of a version: of the given one, or of the one after the last.
-
-    Raises:
-        FileExistsError: If the version is there already.
-        NotADirectoryError: If `path` is a file.
-    """
+    """Returns the folder of a version: of the given one, or of the one after the last."""
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"`path` must be a folder. Received: path={str(path)!r}")
     present = path.iterdir() if path.is_dir() else ()
@@ -129,9 +124,6 @@ def take_version(unfinished, path, version):
     """Renames a finished folder to that of its version, and returns that.
 
     Where another export has taken the number in the meantime, it is the next one.
-
-    Raises:
-        FileExistsError: If the version was given, and another export has taken it.
     """
     while True:
         folder = choose_version(path, version)
@@ -320,11 +312,7 @@ def export_model(
 
 
 def _export(name, served, unfinished, samples, parity):
-    """Writes and tries a format beside the others, which get the file when it is found good.
-
-    Raises:
-        ExportError: If it cannot be written or run, or answers otherwise.
-    """
+    """Writes and tries a format beside the others, which get the file when it is found good."""
     folder = unfinished.parent / name
     folder.mkdir()
     kind = FORMATS[name]

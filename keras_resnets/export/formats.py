@@ -54,13 +54,6 @@ def _pad_within_max_pools(graph, operations):
     ONNX has no padding with mirrored edges, and tf2onnx makes some ten operations of it, on the
     largest feature map of the network: on a CPU, a tenth of ResNet-50's time. ONNX's pooling has a
     padding that never wins, which gives the same: each mirrored pixel is in its window anyway.
-
-    Args:
-        graph: A graph of tf2onnx, of operations that are still TensorFlow's.
-        operations: Its nodes.
-
-    Returns:
-        The nodes; tf2onnx leaves out those that nothing needs any more.
     """
     for pool in operations:
         if pool.type != "MaxPool" or pool.get_attr_value("padding") != b"VALID":
@@ -107,14 +100,7 @@ def write_litert(served, folder):
 
 
 def write_litert_int8(served, folder, tensors):
-    """Writes it as `model_int8.tflite`: weights and activations in 8 bits, in and out in 32.
-
-    Args:
-        served: A `ServedModel`.
-        folder: A `pathlib.Path`.
-        tensors: Batch of the model's inputs, float32: the ranges of the activations are taken
-            from them.
-    """
+    """Writes it as `model_int8.tflite`: weights and activations in 8 bits, in and out in 32."""
     import tensorflow as tf
 
     converter = _converter(served)

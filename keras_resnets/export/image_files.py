@@ -8,17 +8,6 @@ def decode_image_file(contents, channels):
 
     TensorFlow's decoders take other kinds as well, some of them as other shapes: an animation
     has one more axis.
-
-    Args:
-        contents: A string tensor without axes.
-        channels: 3 for RGB, 1 for grey.
-
-    Returns:
-        A `uint8` tensor `(height, width, channels)`.
-
-    Raises:
-        tf.errors.InvalidArgumentError: If it is of another kind, or damaged; in a graph, when that
-            runs.
     """
     import tensorflow as tf
 

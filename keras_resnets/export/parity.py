@@ -86,10 +86,6 @@ def random_images(count, height, width, channels):
     Discs that hide each other have the statistics of photographs in several ways (Lee, Mumford and
     Huang, 2001, "Occlusion Models for Natural Images"). A ResNet-20 trained on CIFAR-10 names five
     of its ten classes on thirty-two such images, and two on as many of uniform noise.
-
-    Returns:
-        A `uint8` array `(count, height, width, channels)`, of grey levels that nowhere reach the
-        ends of the range.
     """
     rng = np.random.default_rng(0)
     images = np.full((count, height, width, channels), 128, "uint8")
@@ -120,16 +116,8 @@ FRAMES = 2
 class Samples:
     """Thirty-two inputs of each signature of a `ServedModel`.
 
-    Args:
-        served: The `ServedModel`.
-        images: Paths of JPEG or PNG files, or `uint8` arrays; a float array of the model's inputs;
-            or `None` for images of random discs, which a trained model does not know.
-
     Attributes:
         tensors: All images, prepared as the model reads them.
-
-    Raises:
-        ValueError: If the images do not fit the model.
     """
 
     def __init__(self, served, images=None):
@@ -269,12 +257,7 @@ class ParityError(ExportError):
 
 
 class Parity:
-    """The model's own answers to the samples, to hold files against.
-
-    Args:
-        served: A `ServedModel` of the model as it was given.
-        samples: The `Samples`.
-    """
+    """The model's own answers to the samples, to hold files against."""
 
     def __init__(self, served, samples):
         self._served = served
@@ -283,11 +266,7 @@ class Parity:
         self.tolerance = TOLERANCES[served.precision]
 
     def check(self, name, runners):
-        """Returns the largest difference, over all signatures and batch sizes.
-
-        Raises:
-            ParityError: If one exceeds the tolerance.
-        """
+        """Returns the largest difference, over all signatures and batch sizes."""
         largest = 0.0
         for signature, run in runners.items():
             inputs, expected = self.answers(signature)
@@ -317,11 +296,7 @@ class Parity:
         return _relative(actual, expected), float(np.mean(same))
 
     def answers(self, signature):
-        """Returns the inputs of a signature, and what the model answers, which it must be fit for.
-
-        Raises:
-            ValueError: If what it would give as scores are no probabilities.
-        """
+        """Returns a signature's inputs and the model's answers; raises if it has none."""
         if signature not in self._expected:
             inputs = self._samples.inputs(signature)
             outputs = getattr(self._served, signature)(inputs)

@@ -27,13 +27,6 @@ def check_resizing(model, formats):
 
     TensorFlow has an operation for filters that widen where an image shrinks, and one for bicubic
     ones. The converters to the other formats know neither, and say so in pages of their own.
-
-    Args:
-        model: A Keras model.
-        formats: Names of the formats that it is to be exported in.
-
-    Raises:
-        ValueError: If it has such a layer, and a format is not `"saved_model"`.
     """
     others = tuple(name for name in formats if name != "saved_model")
     for layer in model._flatten_layers(include_self=False, recursive=True):
@@ -65,16 +58,6 @@ class ServedModel:
 
     Each of the methods `serving_default`, `image`, `tensor` and `features` takes a batch and
     returns a dictionary of tensors, eagerly or in a graph.
-
-    Args:
-        model: A Keras model with one input and one output, on the TensorFlow backend.
-        class_names: Name of each class; `None` for ImageNet's, if there are 1000, or for none.
-        top: How many classes to name, at most.
-        signatures: Which of the methods will be called.
-        scores: What makes probabilities of logits, as `classify` takes it.
-
-    Raises:
-        ValueError: If the model lacks what a signature needs.
     """
 
     def __init__(self, model, class_names, top, signatures, scores=None):

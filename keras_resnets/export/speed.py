@@ -26,17 +26,7 @@ def has_torchvision_peer(name):
 
 
 def torchvision_runner(name, size, folder):
-    """Exports torchvision's network to ONNX as torchvision's users do.
-
-    Args:
-        name: A network of torchvision, such as `"resnet50"`.
-        size: Height and width of the images in pixels.
-        folder: A `pathlib.Path` where the file can stay as long as the runner is used.
-
-    Returns:
-        A function from a batch `(batch, height, width, 3)` to a function that runs the network on
-        it. The batch is brought into torchvision's layout, `(batch, 3, height, width)`, before.
-    """
+    """Exports torchvision's network to ONNX as torchvision's users do."""
     import onnxruntime
     import torch
     import torchvision

@@ -36,10 +36,6 @@ def read_hdf5(source, most_bytes):
     libhdf5 falls into endless loops over tables that were forged on purpose, crashes, and follows
     links and compressed data to anywhere and any size. So it runs in a process of its own, with
     limits on time and memory, that can open no other file, and hands over names, shapes and bytes.
-
-    Args:
-        source: A path, or a binary file object.
-        most_bytes: How much memory all arrays that are read may take together.
     """
     with contextlib.ExitStack() as stack:
         if hasattr(source, "read"):

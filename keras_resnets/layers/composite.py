@@ -23,10 +23,6 @@ class CompositeLayer(keras.layers.Layer):
     Keras keeps one `trainable` a configuration, that of the outermost layer; which of its sublayers
     are frozen would be lost in saving and cloning. A subclass calls `freeze_sublayers` at the end
     of its `build`.
-
-    Args:
-        frozen: Names of the sublayers that are not trainable: `("conv1/conv", …)`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`.
     """
 
     def __init__(self, *, frozen=(), **kwargs):

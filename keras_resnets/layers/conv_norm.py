@@ -349,13 +349,6 @@ def folded_weights(conv_norm):
 
     With moving statistics, BN(W * x) = γ (W * x − mean) / √(variance + ε) + β: linear in x, up to
     a constant, channel by channel.
-
-    Args:
-        conv_norm: A built `ConvNorm`; a folded one has the two already.
-
-    Returns:
-        The kernel, an array `(height, width, channels, filters)`, and the bias, `(filters,)`; both
-        float64.
     """
     kernel = _array(conv_norm.conv.kernel)
     if conv_norm.folded:

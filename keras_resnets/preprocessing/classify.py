@@ -39,18 +39,6 @@ def decode_image(path, channels=3):
 
     The orientation that a camera noted is applied, what is transparent becomes white, 16 bits a
     channel become 8, and grey, palette and CMYK images become RGB, or any of them grey.
-
-    Args:
-        path: Path of a file of any format that Pillow reads.
-        channels: 3 for RGB, 1 for grey.
-
-    Returns:
-        A `uint8` array `(height, width, channels)`.
-
-    Raises:
-        ValueError: If it is a folder, or the file cannot be read as an image; it is named.
-        FileNotFoundError: If there is no such file.
-        ModuleNotFoundError: If Pillow is not installed.
     """
     check_choice("channels", channels, PILLOW_MODES)
     if os.path.isdir(path):

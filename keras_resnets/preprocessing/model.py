@@ -26,14 +26,6 @@ def inner_scaling(model, stem):
 
     Whatever scales is seen, a layer or an operation, in nested models too: two images are sent
     through all that comes before the first layer with weights to be trained.
-
-    Args:
-        model: A functional model.
-        stem: The layer with the weights that follow at the latest.
-
-    Returns:
-        The two values; of a preprocessing layer, or where Python code hides a layer that scales,
-        0 and 1; `None` if they are 0 and 255 still.
     """
     own = [each.preprocessing for each in _layers(model) if isinstance(each, ImagePreprocessing)]
     if not all(map(leaves_values, own)):
@@ -121,10 +113,6 @@ def fit_preprocessing(preprocessing, model):
     """Returns a preprocessing that ends in the size of a model's images.
 
     One that ends in another size is scaled: `resize` stays in proportion to the crop.
-
-    Args:
-        preprocessing: A `Preprocessing`.
-        model: A model, whose images may be of any size.
 
     Example:
 

@@ -24,9 +24,6 @@ WAY_OUT = (
 def number_of_classes(model):
     """Returns the number of a classifier's outputs.
 
-    Raises:
-        ValueError: If it has several inputs or outputs, or gives no row of scores for an image.
-
     Example:
 
     >>> number_of_classes(keras_resnets.ResNet20(classes=7))
@@ -49,14 +46,6 @@ def score_function(model, scores=None):
 
     `None` stands for outputs that are probabilities, as far as the last layer tells; what has no
     activation is yet to be held to `check_probabilities`.
-
-    Args:
-        model: A classifier.
-        scores: `"softmax"` or `"sigmoid"`, if someone has chosen.
-
-    Raises:
-        ValueError: If the outputs are neither probabilities nor logits, or another choice than
-            the model's.
     """
     if scores is not None:
         check_choice("scores", scores, FUNCTIONS)
@@ -91,10 +80,6 @@ def check_probabilities(model, scores):
 
     Of a softmax or sigmoids only the range is looked at; of what has no activation, such as an
     operation or a `Lambda`, also whether each row's sum is 1.
-
-    Args:
-        model: The model, of which `score_function` returned `None`.
-        scores: Array of its outputs.
     """
     tolerance = TOLERANCES.get(scores.dtype.name, TOLERANCE)
     scores = scores.astype("float64")

@@ -21,19 +21,7 @@ from keras_resnets.layers.feature_map import channel_axis
 
 
 def normalize(x, preprocessing, axis):
-    """Maps 0 to 255 to the value range, orders the channels, and normalizes them.
-
-    Args:
-        x: A float array or tensor of RGB images.
-        preprocessing: A `Preprocessing`.
-        axis: Index of the channels' axis.
-
-    Returns:
-        A new array or tensor of the same kind; `x` is left as it is.
-
-    Raises:
-        ValueError: If the number of channels is not that of the mean.
-    """
+    """Maps 0 to 255 to the value range, orders the channels, and normalizes them."""
     channels = x.shape[axis]
     axis %= len(x.shape)
     low, high = preprocessing.value_range
@@ -100,14 +88,6 @@ def check_grey_levels(name, x):
 
     A tensor is looked into as well, on any backend, unless it belongs to a graph that has not run
     and so has no values yet.
-
-    Args:
-        name: What `x` is called in the errors.
-        x: An array or tensor.
-
-    Raises:
-        ValueError: If it does not hold numbers, holds a value outside of 0 to 255, or only
-            fractions from 0 to 1, as an image that was scaled.
     """
     x = _values(x)
     if x is None or not x.size or x.dtype == np.uint8:
@@ -146,22 +126,7 @@ MAX_ASPECT_RATIO = 100
 
 
 def prepare_images(images, preprocessing, data_format):
-    """Resizes images, cuts out their centre, and normalizes them.
-
-    Args:
-        images: A batch of values 0 to 255, of any numeric type, in the data format.
-        preprocessing: A `Preprocessing`.
-        data_format: `"channels_last"` or `"channels_first"`.
-
-    Returns:
-        A float32 tensor.
-
-    Raises:
-        ValueError: If an image is smaller than the crop, longer than 100 times its shorter side
-            where that is to be resized, or has not the channels of the mean. In a graph whose
-            sizes are known only when it runs, it then ends with an `InvalidArgumentError` of the
-            same text.
-    """
+    """Resizes images, cuts out their centre, and normalizes them."""
     x = operations(images).cast(images, "float32")
     x = _resize(x, preprocessing, data_format)
     x = _crop(x, preprocessing.crop, data_format)
@@ -447,24 +412,12 @@ class ImagePreprocessing(keras.layers.Layer):
     After resizing, values are rounded to whole grey levels and kept in 0 to 255, as in an image
     that Pillow has resized: that is what the published networks were trained on.
 
-    Args:
-        preprocessing: A `Preprocessing`, or the dictionary of its fields.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`.
-
     Input shape:
         `(batch, height, width, channels)`, or `(batch, channels, height, width)`: values 0 to
         255, as `uint8` or as floats.
 
     Output shape:
         The same with the height and width of the crop.
-
-    Raises:
-        ValueError: If an image is smaller than the crop, or longer than 100 times its shorter side
-            where that is to be resized; the number of channels is not that of the mean; or values
-            were scaled or normalized before. A graph whose sizes are known only when it runs then
-            ends with an `InvalidArgumentError`; values within a graph are not looked at.
 
     Example:
 

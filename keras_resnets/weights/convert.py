@@ -25,9 +25,6 @@ def warn_user(message):
     """Warns at the user's line, however many functions of this package are between.
 
     A factory comes to its weights by more of them than `convert_weights`.
-
-    Args:
-        message: What the user is told.
     """
     warnings.warn(message, stacklevel=_levels_in_package() + 1)
 
@@ -131,16 +128,6 @@ def load_foreign_weights(model, source, usual_preprocessing=None):
     """Loads a checkpoint of another library into a model: for a factory's `weights`.
 
     The model then carries the usual preprocessing, fitted to the size of its images.
-
-    Args:
-        model: A model of the zoo.
-        source: As in `convert_weights`, or the `Checkpoint` that was read of it.
-        usual_preprocessing: The `Preprocessing` that the weights were published with; by default,
-            the family's.
-
-    Raises:
-        ValueError: As in `convert_weights`; the model is then left as it was.
-        TypeError: If an argument is of another type.
     """
     checkpoint = source if isinstance(source, Checkpoint) else read_checkpoint(source)
     _load(model, checkpoint, None, usual_preprocessing)
@@ -217,18 +204,7 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
 def usual_preprocessing_for(
     model, checkpoint: Checkpoint, usual: Preprocessing | None = None
 ) -> tuple[Preprocessing | None, list[str]]:
-    """Returns what was done to the images of a checkpoint, fitted to the size of a model's.
-
-    Args:
-        model: The model that is to have the weights.
-        checkpoint: The arrays, and their family.
-        usual: The `Preprocessing` that the weights were published with; by default, that of the
-            family's published networks, if this is one of them.
-
-    Returns:
-        The `Preprocessing`, or `None` where it is not known or has another number of channels; and
-        sentences about that.
-    """
+    """Returns what was done to the images of a checkpoint, fitted to the size of a model's."""
     if usual is None:
         notes = _differences(checkpoint)
         if notes:

@@ -22,10 +22,6 @@ def cached_file(preset) -> Path:
 
     The file is verified each time. One with another sha256 is replaced, once the download has
     succeeded.
-
-    Raises:
-        DownloadError: If the file is missing or damaged, and the download fails or
-            `KERAS_RESNETS_OFFLINE` forbids it.
     """
     path = cache_folder() / preset.url.rpartition("/")[2]
     is_there = path.is_file()
@@ -62,16 +58,6 @@ def download(url, path, sha256, most_bytes):
     """Downloads a file to a path, where it appears only when it is whole and verified.
 
     Several processes may call this at once: one downloads, the others wait for it.
-
-    Args:
-        url: An `http` or `https` address. An `https` address may not lead to an `http` one.
-        path: Where the file is to be; folders are made. A file that lies there is replaced.
-        sha256: The file's sha256 in hexadecimal digits, or the first of them.
-        most_bytes: What the file may be at most; more is not received.
-
-    Raises:
-        DownloadError: If the file cannot be downloaded, or is another one.
-        ValueError: If the address is of another kind.
     """
     if not re.fullmatch(r"https?://[!-~]+", str(url)):
         raise ValueError(

@@ -14,14 +14,6 @@ from keras_resnets.files.keras_archive import read_configuration
 class OptionError(WeightsFileError):
     """A file's network has an option otherwise than the model, be it that every array would fit.
 
-    Args:
-        model: Name of the model.
-        path: Path of the file.
-        option: The option that differs.
-        in_file: Its value in the file.
-        in_model: Its value in the model.
-        opener: The function that opens the file with its own options.
-
     Attributes:
         contradiction: What differs, in short, for whoever gives other advice.
     """
@@ -54,14 +46,6 @@ def check_configuration(model, path):
     Shapes do not show where a shortcut's zeros or a bottleneck's stride are, nor which activation
     there is; the layers of this package, matched by their names, note it. Dilation is asked for
     to compute the same in more positions, so that a model may have it where the file's has none.
-
-    Args:
-        model: A built functional model that the file's arrays fit.
-        path: Path of a `.keras` file.
-
-    Raises:
-        OptionError: If a layer has another class or option; the first is named.
-        WeightsFileError: If the configuration is not sound. A file without any says nothing.
     """
     in_file, in_model = own_layers(path), _model_layers(model)
     is_dilated = any(
@@ -83,12 +67,6 @@ def own_layers(path):
 
     A layer within a model has that model's name and a slash before its own. The class is an option
     among the others.
-
-    Args:
-        path: Path of the file.
-
-    Raises:
-        WeightsFileError: If the configuration is not sound.
     """
     layers = {}
     pending = [("", _read(path))]

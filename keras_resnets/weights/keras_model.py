@@ -50,16 +50,6 @@ def load_keras_file(path):
     and files to read. Here every class that it names must be one of this package's layers or on a
     list of Keras's own harmless ones, before anything is built. What concerns training is left out.
 
-    Args:
-        path: Path of a `.keras` file.
-
-    Returns:
-        A `keras.Model` that is not compiled.
-
-    Raises:
-        WeightsFileError: If the file is not sound, or names another class.
-        OSError: If there is no such file.
-
     Example:
 
     >>> import tempfile, pathlib

@@ -23,17 +23,6 @@ def layer_pairs(model, root):
     under `vars`, with the layer's name as an attribute. The key only counts the layers of a class.
     So layers are matched by their names; where Keras made up the name, whose number depends on
     what the session had built before, by their order among those of their class.
-
-    Args:
-        model: A built functional model.
-        root: The `Hdf5Group` of a file.
-
-    Yields:
-        `(path, layer, arrays)`: names such as `"stage1_block1/conv1/conv"`; the layer, or `None`
-        if the model has none; the file's `{key: Hdf5Array}`, or `None` if the file has none.
-
-    Raises:
-        WeightsFileError: If the file's groups have no names, or do not tell layers apart.
     """
     if "layers" not in root.groups:
         raise WeightsFileError("it holds no layers")
@@ -148,23 +137,6 @@ def load_weights_file(model, path, adapts=False):
     name code to run: nothing is built from it, it is only compared with the model, for not every
     option shows in the arrays. A `.weights.h5` file has none. Either every weight is assigned or
     none.
-
-    Args:
-        model: A built functional model.
-        path: Path of the file.
-        adapts: Whether the file may have other classes, or no classifier, so that the model's stays
-            as it is, and other channels, to which the stem's kernel is fitted.
-
-    Returns:
-        A sentence for each layer, by its path, that is not the file's for such a reason.
-
-    Raises:
-        WeightsFileError: If the file cannot be read safely, or holds another architecture's
-            weights; the first layer that differs is named. If its numbers are not finite, or a
-            variance is negative.
-        OptionError: If a `.keras` file is of a network with other options; the first is named.
-        ValueError: If there is no such file, or it is of another kind.
-        TypeError: If `path` is not a path.
     """
     path = check_weights_path(path)
     try:
@@ -187,10 +159,6 @@ def adapt_channels(kernel, channels):
     One channel takes the sum over all of them, so that a grey image gives what it would as RGB
     with three equal channels. Several are filled by repeating the kernel's channels in turn
     (red, green, blue, red, …), scaled so that the response to an even image stays as strong.
-
-    Args:
-        kernel: An array `(height, width, in, out)`.
-        channels: The wanted number of input channels.
     """
     present = kernel.shape[2]
     if channels == 1:

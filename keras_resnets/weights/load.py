@@ -32,13 +32,6 @@ def take_over_preprocessing(model, path):
 
     A model that carries one already keeps it. One of grey levels as they are is left out, for the
     file's model may have scaled them by layers that are not in this one.
-
-    Args:
-        model: A model of the zoo with the file's weights.
-        path: Path of a `.keras` file.
-
-    Raises:
-        WeightsFileError: If what the file notes is no preprocessing.
     """
     noted = [
         config["preprocessing"]
@@ -65,15 +58,7 @@ DEFAULTS = {field.name: field.default for field in dataclasses.fields(ResNetSpec
 
 
 class ForeignFile:
-    """A checkpoint of another library for a model that is yet to be built.
-
-    Args:
-        path: Path of the file.
-        name: What the model will be called, for messages.
-
-    Raises:
-        WeightsFileError: If the file cannot be read, or is of no known family.
-    """
+    """A checkpoint of another library for a model that is yet to be built."""
 
     def __init__(self, path, name):
         self._path, self._name = path, name
@@ -85,13 +70,6 @@ class ForeignFile:
         """Returns a spec with the file's options for those that nobody asked for otherwise.
 
         Those are the ones at their default; `load` warns of each that gave way.
-
-        Args:
-            spec: The `ResNetSpec` that was asked for.
-
-        Raises:
-            OptionError: If the network has another structure, or an option was set and contradicts
-                the file; the first is named, and what to pass.
         """
         followed = {}
         for option, in_file in _options(self._checkpoint).items():
@@ -106,11 +84,7 @@ class ForeignFile:
         return dataclasses.replace(spec, **followed)
 
     def load(self, model):
-        """Loads the arrays into the model of the spec that `follow` returned.
-
-        Raises:
-            WeightsFileError: If they do not fit; the model is then left as it was.
-        """
+        """Loads the arrays into the model of the spec that `follow` returned."""
         with self._errors_name_the_model():
             load_foreign_weights(model, self._checkpoint)
         for note in self._notes:
@@ -143,26 +117,6 @@ def open_weights(weights, spec, name):
 
     Another library's file is read at once: what its network leaves no choice of is built into the
     spec.
-
-    Args:
-        weights: The path of a file of Keras or of another library; or a preset's name. A file
-            that Keras wrote may be of `keras.applications`: its layers' names tell.
-        spec: The `ResNetSpec` that was asked for.
-        name: What the model will be called, for messages.
-
-    Returns:
-        A `ResNetSpec`, and a function that takes the model that was built of it. The model then
-        carries the preprocessing that a `.keras` file or a preset notes, or another library's usual
-        one, for the size of its own images.
-
-    Raises:
-        OptionError: If a file's network has other options than were asked for. (A `.keras` file's
-            are compared by the function.)
-        WeightsFileError: If another library's file cannot be read. (The function raises it where
-            arrays do not fit.)
-        ValueError: If there is no such file, or it is of another kind; or there is no such preset
-            for the network of this spec.
-        TypeError: If `weights` is not a path.
     """
     if isinstance(weights, str) and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         return spec, functools.partial(load_preset, preset=find_preset(weights, spec))

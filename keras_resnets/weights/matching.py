@@ -14,12 +14,7 @@ from keras_resnets.weights.recognition import Checkpoint
 
 
 def check_model(model, family: Family) -> ResNetSpec:
-    """Returns the spec of a model of the zoo whose weights the family has names for.
-
-    Raises:
-        ValueError: If the family has no such network, or the model has other layers with weights.
-        TypeError: If `model` is not a Keras model.
-    """
+    """Returns the spec of a model of the zoo whose weights the family has names for."""
     spec = model_spec(model)
     family.check_spec(spec)
     present = {weight.path for weight in model.weights}
@@ -46,19 +41,6 @@ def match(
 
     Everything is checked before this returns. The values are made one at a time, as they are asked
     for: all of them at once would take as much memory as the checkpoint and the model again.
-
-    Args:
-        checkpoint: The arrays, and their family.
-        spec: The model's spec.
-        shapes: The model's variables: each path with its shape.
-
-    Returns:
-        Pairs of a path and an array in float32; and sentences about the stem and the head where
-        they differ.
-
-    Raises:
-        ValueError: If an array is missing, left over, of the wrong shape or no sound numbers; all
-            are listed.
     """
     names = checkpoint.family.names(spec, include_top="predictions/kernel" in shapes)
     notes: list[str] = []
@@ -181,11 +163,7 @@ def _classes(checkpoint):
 
 
 class Problems:
-    """Lists what is missing, left over, misshapen or unsound, and raises if anything is.
-
-    Args:
-        checkpoint: The arrays that were given.
-    """
+    """Lists what is missing, left over, misshapen or unsound, and raises if anything is."""
 
     def __init__(self, checkpoint: Checkpoint):
         self.checkpoint = checkpoint
@@ -195,14 +173,7 @@ class Problems:
         self.unsound: list[str] = []
 
     def check(self, name, path, wanted, use="our"):
-        """Notes what is wrong with the array for a variable.
-
-        Args:
-            name: Its name in the family.
-            path: The variable's path in our model.
-            wanted: The shape that the array must have, in the file's order of axes.
-            use: What the array is to the variable.
-        """
+        """Notes what is wrong with the array for a variable."""
         array = self.checkpoint.arrays.get(name)
         if array is None:
             self.missing.append(f"{name!r}, {use} {path!r}")

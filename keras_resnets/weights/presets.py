@@ -123,15 +123,6 @@ FREE_FIELDS = [
 def find_preset(name, spec):
     """Returns the preset of a name for the network of a spec.
 
-    Args:
-        name: A key of `PRESETS`; or `"imagenet"` for the best of the network's, by its published
-            accuracy.
-        spec: The `ResNetSpec` of the network.
-
-    Raises:
-        ValueError: If there is no such preset, or it is another network's; those of this network
-            are listed.
-
     Example:
 
     >>> find_preset("imagenet", keras_resnets.VARIANTS["resnet50"]).name
@@ -154,12 +145,7 @@ def find_preset(name, spec):
 
 
 def load_preset(model, preset: Preset):
-    """Loads a preset's weights into a model, from the cache or from its publisher.
-
-    Raises:
-        DownloadError: If the file is not there and cannot be had.
-        ValueError: As `load_foreign_weights`.
-    """
+    """Loads a preset's weights into a model, from the cache or from its publisher."""
     load_foreign_weights(model, cached_file(preset), preset.preprocessing)
 
 

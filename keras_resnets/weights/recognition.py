@@ -36,13 +36,6 @@ def named_by_layers(arrays, path):
     class in the order in which layers were made, and keeps the layer's name as an attribute. Here
     it is `conv1_conv/kernel`. What lies beside the layers, such as an optimizer's state, is left
     out; what lies deeper, in layers made of layers, keeps its key.
-
-    Args:
-        arrays: What `read_arrays` gives of the file.
-        path: Path of the file.
-
-    Raises:
-        ValueError: If the file has no names, or two layers with the same one.
     """
     names = _layer_names(Path(path))
     named = {}
@@ -62,9 +55,6 @@ def is_of_another_library(path):
     """Whether a file of Keras holds a network of `keras.applications`, by its layers' names.
 
     What cannot be read is not: whoever reads it as ours says what is wrong.
-
-    Args:
-        path: Path of an existing `.weights.h5` or `.keras` file.
     """
     try:
         return FIRST_LAYER in _layer_names(Path(path)).values()
@@ -106,17 +96,7 @@ WHOLE_MODEL = "model_weights/"
 
 
 def source_arrays(source):
-    """Returns the arrays of a source under its own names.
-
-    Args:
-        source: The path of a file, a mapping from names to arrays or torch tensors (of any device
-            and with a gradient, too), or a Keras model.
-
-    Raises:
-        WeightsFileError: If there is no such file, or it cannot be read. It is a `ValueError`.
-        ValueError: If two arrays share a name.
-        TypeError: If it is none of these, or a value is not an array of floats.
-    """
+    """Returns the arrays of a source under its own names."""
     if isinstance(source, keras.Model):
         return _model_arrays(source)
     if isinstance(source, (str, os.PathLike)):
@@ -204,12 +184,7 @@ class Checkpoint:
 
 
 def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
-    """Returns the checkpoint that the most arrays' names, and shapes, speak for.
-
-    Raises:
-        ValueError: If the arrays are not those of a residual network of a known family, or of one
-            whose stem is wider or narrower than its first stage.
-    """
+    """Returns the checkpoint that the most arrays' names, and shapes, speak for."""
     candidates = [checkpoint for family in FAMILIES if (checkpoint := _read(family, arrays))]
     if not candidates:
         some = ", ".join(shown(name) for name in list(arrays)[:5]) or "no arrays"
@@ -325,13 +300,6 @@ def follow_config(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
 
     The file is read as JSON, and of it only the options that change what a network of the same
     arrays computes. Where there is none, or one of another library, the checkpoint stays as it is.
-
-    Args:
-        checkpoint: Arrays of the family `hugging_face`.
-        folder: Where its file lies.
-
-    Raises:
-        ValueError: If the file cannot be read, or names an option that we have not.
     """
     config = _read_config(folder)
     if config.get("model_type") != "resnet":

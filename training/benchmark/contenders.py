@@ -46,12 +46,7 @@ class Contender:
     precisions: tuple[str, ...] = ()
 
     def why_absent(self, model: str, photos: str) -> str:
-        """Says why it cannot be measured here; the empty string if it can.
-
-        Args:
-            model: The model's name.
-            photos: The folder with photographs, or the empty string.
-        """
+        """Says why it cannot be measured here; the empty string if it can."""
         if self.models and model not in self.models:
             return f"there is none for {model}"
         if self.needs_photos and not photos:
@@ -144,11 +139,7 @@ BACKENDS = tuple(_OURS)
 
 
 def contenders_for(backend: str) -> tuple[Contender, ...]:
-    """Returns all contenders on a backend; of each kind, ours comes first.
-
-    Args:
-        backend: The backend of what is ours: one of `BACKENDS`.
-    """
+    """Returns all contenders on a backend; of each kind, ours comes first."""
     product = Contender(
         "product",
         "a product of square matrices",

@@ -6,14 +6,7 @@ from training.benchmark.job import Setting
 
 
 def random_examples(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
-    """Returns one batch.
-
-    Args:
-        setting: Says how many and how large.
-
-    Returns:
-        Standard normal float32 images `(batch, size, size, 3)` and int32 labels `(batch,)`.
-    """
+    """Returns one batch."""
     generator = np.random.default_rng(0)
     shape = (setting.batch, setting.image_size, setting.image_size, 3)
     images = generator.standard_normal(shape, dtype=np.float32)

@@ -21,14 +21,7 @@ RECIPES = {"photos": "imagenet_goyal", "memory": "cifar10_fast"}
 
 
 class PhotoSource(Source):
-    """The JPEG files of a folder and the folders in it, without classes.
-
-    Args:
-        folder: The folder.
-
-    Raises:
-        ValueError: If there is none.
-    """
+    """The JPEG files of a folder and the folders in it, without classes."""
 
     channels = 3
     encoded = True

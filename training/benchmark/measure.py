@@ -24,21 +24,6 @@ def measure(
 
     Their processes stay alive between turns and wait for their input meanwhile, so that only one
     computes. The first turn, in which they compile, does not count.
-
-    Args:
-        contenders: What to measure.
-        setting: With what.
-        precisions: Each of them `"float32"` or `"bfloat16"`.
-        steps: Training steps a turn; of batches there are eight times, of products four times
-            as many.
-        rounds: Turns of each contender.
-        report: Told what is done.
-
-    Returns:
-        For each contender and precision what `training.benchmark.results` says of a row.
-
-    Raises:
-        WorkerDied: If a contender's process ends before its time.
     """
     workers: list[Worker] = []
     rows: list[dict[str, Any]] = []

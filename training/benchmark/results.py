@@ -46,10 +46,6 @@ class Figures(NamedTuple):
 def figures(row: Mapping[str, Any], ours: Mapping[str, Any] | None) -> Figures:
     """Computes what is shown of a row.
 
-    Args:
-        row: A row of the results.
-        ours: The row that it is compared with, or `None`.
-
     Example:
 
     >>> row = {"times": 2, "images": 8, "macs": 100, "seconds": [2.0, 4.0, 6.0]}
@@ -80,12 +76,7 @@ def figures(row: Mapping[str, Any], ours: Mapping[str, Any] | None) -> Figures:
 
 
 def ours_beside(row: Mapping[str, Any], results: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Returns the row of ours that does the same as a row, or `None`.
-
-    Args:
-        row: A row of `results`.
-        results: All results.
-    """
+    """Returns the row of ours that does the same as a row, or `None`."""
     name = "ours" if row["kind"] == "step" else row["name"].split("-")[0] + "-ours"
     for other in results["rows"]:
         if (other["name"], other["precision"]) == (name, row["precision"]):
@@ -103,12 +94,7 @@ def product_rates(results: Mapping[str, Any]) -> dict[str, float]:
 
 
 def write_results(results: Mapping[str, Any], path: Path) -> None:
-    """Writes results as JSON, a line a row.
-
-    Args:
-        results: What `read_results` will give.
-        path: The file.
-    """
+    """Writes results as JSON, a line a row."""
     check_results(results, "what was measured")
     heads = [
         f"{json.dumps(part)}: {json.dumps(results[part], ensure_ascii=False, allow_nan=False)}"
@@ -123,14 +109,7 @@ def write_results(results: Mapping[str, Any], path: Path) -> None:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Reads the results in a file.
-
-    Args:
-        path: A file that `python -m training benchmark --json FILE` wrote.
-
-    Raises:
-        ValueError: If it is no such file.
-    """
+    """Reads the results in a file."""
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -150,15 +129,7 @@ def _ratio(row, ours, what):
 
 
 def check_results(results: Any, name: str) -> None:
-    """Raises unless results are complete.
-
-    Args:
-        results: What is to be checked.
-        name: What it is called in the error.
-
-    Raises:
-        ValueError: If something is missing or of another version.
-    """
+    """Raises unless results are complete."""
     if not isinstance(results, dict) or results.get("schema") != SCHEMA:
         raise ValueError(
             f"A benchmark's results must be of version {SCHEMA}. Received: {name}, which is not"

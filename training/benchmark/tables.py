@@ -35,15 +35,6 @@ def render_page(path: Path) -> int:
 
     What stands between a line `<!-- benchmark FILE.json -->` and the next `<!-- end -->` is
     replaced by the tables of that file, whose path is relative to the page.
-
-    Args:
-        path: The page.
-
-    Returns:
-        The number of such places.
-
-    Raises:
-        ValueError: If there is none, or a file does not hold results.
     """
     text = path.read_text(encoding="utf-8")
 
@@ -61,11 +52,7 @@ def render_page(path: Path) -> int:
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """Returns the setting, the tables and the notes of some results, as Markdown.
-
-    Args:
-        results: As `read_results` gives them.
-    """
+    """Returns the setting, the tables and the notes of some results, as Markdown."""
     machine = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     devices = sorted({row["device"] for row in results["rows"]} - {"CPU"})
@@ -82,12 +69,7 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def step_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[str, ...]]:
-    """Returns the cells of the table of training steps, under `STEP_HEAD`.
-
-    Args:
-        results: As `read_results` gives them.
-        label: What a contender is called by, `"title"` or `"name"`.
-    """
+    """Returns the cells of the table of training steps, under `STEP_HEAD`."""
     rates = product_rates(results)
     rows = []
     for row in results["rows"]:
@@ -114,12 +96,7 @@ def step_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[st
 
 
 def input_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[str, ...]]:
-    """Returns the cells of the table of input pipelines, under `INPUT_HEAD`.
-
-    Args:
-        results: As for `step_rows`.
-        label: Likewise.
-    """
+    """Returns the cells of the table of input pipelines, under `INPUT_HEAD`."""
     rows: list[tuple[str, ...]] = []
     for row in results["rows"]:
         if row["kind"] == "input":
@@ -130,11 +107,7 @@ def input_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[s
 
 
 def rate_texts(results: Mapping[str, Any]) -> list[str]:
-    """Returns the machine's measured rates in words.
-
-    Args:
-        results: As for `step_rows`.
-    """
+    """Returns the machine's measured rates in words."""
     devices = {row["device"] for row in results["rows"] if row["kind"] == "product"}
     per_core = " a core" if "CPU" in devices else ""
     return [

@@ -61,12 +61,7 @@ def make_job(setting: Setting) -> Job:
 
 
 def count_macs(model: nn.Module, image: torch.Tensor) -> int:
-    """Counts the multiply-adds of a model's convolutions and linear layers for one image.
-
-    Args:
-        model: A model.
-        image: A batch of one, `(1, channels, height, width)`.
-    """
+    """Counts the multiply-adds of a model's convolutions and linear layers for one image."""
     macs = 0
 
     def count(layer, inputs, output):

@@ -8,16 +8,7 @@ from keras_resnets.architecture.plan import make_plan
 
 
 class TorchResNet(nn.Module):
-    """A residual or plain network from images to logits.
-
-    Args:
-        spec: The architecture; what it may vary is the block, repeats, widths, the stem and the
-            shortcut options A, B and none.
-        classes: Number of classes.
-
-    Raises:
-        ValueError: If the architecture has anything else.
-    """
+    """A residual or plain network from images to logits."""
 
     def __init__(self, spec: ResNetSpec, classes: int):
         super().__init__()

@@ -15,12 +15,7 @@ from training.benchmark.job import Setting
 
 
 def main(job_name: str, setting: Setting) -> None:
-    """Answers until the standard input ends.
-
-    Args:
-        job_name: A module of `training.benchmark` with a function `make_job`.
-        setting: What it gets.
-    """
+    """Answers until the standard input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     job = importlib.import_module(f"training.benchmark.{job_name}").make_job(setting)

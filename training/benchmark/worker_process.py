@@ -25,15 +25,8 @@ class WorkerDied(ChildProcessError):
 class Worker:
     """A process that computes only when it is told to.
 
-    Args:
-        contender: What it measures.
-        setting: With what.
-
     Attributes:
         facts: What it says of itself.
-
-    Raises:
-        WorkerDied: If it ends instead.
     """
 
     def __init__(self, contender: Contender, setting: Setting):
@@ -58,17 +51,7 @@ class Worker:
         self.facts = self._answer()
 
     def take(self, times: int) -> dict[str, Any]:
-        """Lets it have a turn.
-
-        Args:
-            times: How many steps, batches or products it is to take.
-
-        Returns:
-            `seconds` and `cpu_seconds` for all of them, `value`, and `peak_bytes` so far.
-
-        Raises:
-            WorkerDied: If it ends instead.
-        """
+        """Lets it have a turn."""
         with contextlib.suppress(BrokenPipeError):  # if it has ended, its answer will tell
             print(times, file=self._process.stdin, flush=True)
         return self._answer()

@@ -21,15 +21,6 @@ def moved(images: tf.Tensor, seeds: tf.Tensor, padding: int, flip: bool) -> tf.T
     """Pads images with zeros, takes a random crop of the old size, and mirrors half of them.
 
     Each image moves as its own seed says, whatever the others do: a batch of one gives the same.
-
-    Args:
-        images: Shape `(n, height, width, channels)`, or `(1, …)` to move one image in n ways.
-        seeds: int32, shape `(n, 2)`.
-        padding: Zeros on each side, in pixels; 0 leaves the images where they are.
-        flip: Whether an image is mirrored with probability ½.
-
-    Returns:
-        As `images`, shape `(n, height, width, channels)`.
     """
     count = tf.shape(seeds)[0]
     height, width, channels = images.shape[1:]
@@ -54,17 +45,7 @@ def mirrored(seeds: tf.Tensor) -> tf.Tensor:
 
 
 def augmented(image: tf.Tensor, seed: tf.Tensor, source: Source, recipe: Recipe) -> tf.Tensor:
-    """Augments one image, up to what is done to whole batches.
-
-    Args:
-        image: What `source.load` gives.
-        seed: int32, shape `(2,)`.
-        source: Where the image came from.
-        recipe: Says what is done.
-
-    Returns:
-        uint8, shape `(image_size, image_size, channels)`.
-    """
+    """Augments one image, up to what is done to whole batches."""
     augmentation = recipe.augmentation
     pixels = _cropped(image, seed, source, recipe)
     if augmentation.policy == "randaugment":
@@ -80,16 +61,7 @@ def augmented(image: tf.Tensor, seed: tf.Tensor, source: Source, recipe: Recipe)
 
 
 def augmented_batch(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Does to a batch what `augmented` does to each image, where `is_batchwise` allows it.
-
-    Args:
-        images: uint8, shape `(n, image_size, image_size, channels)`.
-        seeds: int32, shape `(n, 2)`.
-        augmentation: Says what is done.
-
-    Returns:
-        As `images`.
-    """
+    """Does to a batch what `augmented` does to each image, where `is_batchwise` allows it."""
     padding = augmentation.padding if augmentation.crop == "pad" else 0
     return moved(images, seeds, padding, augmentation.flip)
 

@@ -25,13 +25,6 @@ def bad_images_named(source: Source, indices: Callable[[], Iterable[int]]) -> It
 
     TensorFlow's error does not say which file could not be decoded, and no operation catches it.
     So after one the images in question are read again, one by one. Else this costs nothing.
-
-    Args:
-        source: Where the images come from.
-        indices: Gives the indices of the images that may have been read when it happened.
-
-    Raises:
-        BadImage: Instead of an error of TensorFlow's, if one of the images cannot be read.
     """
     try:
         yield
@@ -46,18 +39,7 @@ def bad_images_named(source: Source, indices: Callable[[], Iterable[int]]) -> It
 def skipping_bad(
     places: tf.data.Dataset, source: Source, read: Callable[..., object]
 ) -> tf.data.Dataset:
-    """Reads images in order, and in place of one that cannot be read the next one that can.
-
-    Args:
-        places: Dictionaries whose `"index"` is an int64 scalar.
-        source: Where the images come from.
-        read: Reads the image of such a dictionary and returns what takes its place.
-
-    Returns:
-        What `read` returns, in order. It gets the index of the image that is read, and
-        `"skipped"`: whether that is another one than was asked for. Where a hundred in a row
-        cannot be read, the first one's error stops the pipeline.
-    """
+    """Reads images in order, and in place of one that cannot be read the next one that can."""
 
     def first_good(place):
         def attempt(further):
@@ -79,12 +61,7 @@ def skipping_bad(
 
 
 def why_unreadable(source: Source, index: int) -> str | None:
-    """Reads one image; says which it is and what is wrong with it, or returns `None`.
-
-    Args:
-        source: Where the image comes from.
-        index: Its index, in `[0, size)`.
-    """
+    """Reads one image; says which it is and what is wrong with it, or returns `None`."""
     number = tf.constant(index, tf.int64)
     name = source.name_of(number).numpy().decode()
     try:

@@ -29,27 +29,6 @@ def training_batches(
 
     Batch k holds the positions k·batch to (k + 1)·batch − 1 of the run, across the borders of
     epochs, so that no example is dropped; of what came before, nothing is read or drawn.
-
-    Args:
-        source: The training split.
-        recipe: Says how it is ordered, augmented and normalized.
-        start_step: The first batch's number.
-        worker: Number of this worker, in `[0, workers)`.
-        workers: How many workers share each batch. Worker w gets its w-th contiguous part of what
-            a single worker with as many replicas would get, to the bit.
-        mean_and_std: What `normalization` gave for this source and recipe, if it is known: the
-            mean image takes a pass over all images.
-        replicas: How many devices share each batch, over all workers. Where there are several, the
-            same examples come in another order if they are repeated: see `batch_order`.
-
-    Returns:
-        An endless dataset of dictionaries: `"image"`, float32 `(n, height, width, channels)`;
-        `"target"`, float32 `(n, classes)`, rows that sum to 1; `"label"` and `"index"`, int64
-        `(n,)`; and, where bad images are skipped, `"skipped"`, bool `(n,)`: whether another image
-        stands in. n is batch / workers.
-
-    Raises:
-        ValueError: If the batch cannot be shared equally, or the recipe does not fit the images.
     """
     batch, augmentation = recipe.batch, recipe.augmentation
     share = share_of(batch, worker, workers)
@@ -104,17 +83,7 @@ def training_batches(
 
 
 def indices_of_steps(source: Source, recipe: Recipe, start_step: int, steps: int) -> np.ndarray:
-    """Returns the indices of the examples of some batches, as for `bad_images_named`.
-
-    Args:
-        source: The training split.
-        recipe: As for `training_batches`.
-        start_step: The first batch's number.
-        steps: How many batches.
-
-    Returns:
-        int64, shape `(steps * batch,)`.
-    """
+    """Returns the indices of the examples of some batches, as for `bad_images_named`."""
     begin, end = start_step * recipe.batch, (start_step + steps) * recipe.batch
     positions = tf.range(begin, end, dtype=tf.int64)
     index, _, _ = example_at(positions, source.size, recipe.seed, recipe.augmentation.repeats)
@@ -133,24 +102,6 @@ def evaluation_batches(
 
     An image that cannot be read is always an error here. Both pipelines stop with TensorFlow's own,
     which does not name it: see `bad_images.bad_images_named`.
-
-    Args:
-        source: The split to evaluate on.
-        recipe: Says how images are viewed and normalized.
-        worker: Number of this worker, in `[0, workers)`.
-        workers: How many workers share each batch. Worker w gets its w-th contiguous part.
-        ten_crop: Whether each image is seen in ten views.
-        mean_and_std: What `normalization` gave for the training split. It must be given where the
-            recipe subtracts that split's mean image.
-
-    Returns:
-        A dataset of dictionaries: `"image"`, float32 `(n, height, width, channels)`, or
-        `(n, 10, height, width, channels)`; `"label"` and `"index"`, int64 `(n,)`; `"weight"`,
-        float32 `(n,)`. n is `recipe.evaluation.batch` / workers in every batch: the last one is
-        filled up with images of weight 0 and index −1.
-
-    Raises:
-        ValueError: If the batch cannot be shared equally, or the recipe does not fit the images.
     """
     batch = recipe.evaluation.batch
     share = share_of(batch, worker, workers)

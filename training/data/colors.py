@@ -7,15 +7,7 @@ from training.data.order import normal, uniform
 
 
 def brightness(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
-    """Blends an image with black.
-
-    Args:
-        image: uint8, shape `(height, width, channels)`, with 1 or 3 channels.
-        factor: 0 gives black, 1 the image, more a brighter one.
-
-    Returns:
-        As `image`.
-    """
+    """Blends an image with black."""
     return _blended(0.0, image, factor)
 
 
@@ -130,16 +122,7 @@ EIGENVECTORS = (
 
 
 def jittered(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
-    """Changes brightness, then contrast, then saturation, each by its own factor.
-
-    Args:
-        image: uint8, shape `(height, width, channels)`, with 1 or 3 channels.
-        seed: int32, shape `(2,)`.
-        strength: The factors are uniform in [1 − strength, 1 + strength).
-
-    Returns:
-        As `image`.
-    """
+    """Changes brightness, then contrast, then saturation, each by its own factor."""
     factors = 1 + strength * (2 * uniform(seed, "colour jitter", 3) - 1)
     for enhanced, factor in zip(
         (brightness, contrast, saturation), tf.unstack(factors), strict=True
@@ -149,16 +132,7 @@ def jittered(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
 
 
 def with_pca_noise(image: tf.Tensor, seed: tf.Tensor, std: float) -> tf.Tensor:
-    """Adds one random colour to a whole image (Krizhevsky et al., 2012, §4.1).
-
-    Args:
-        image: uint8, shape `(height, width, 3)`.
-        seed: int32, shape `(2,)`.
-        std: Standard deviation of the factors of the three components; the paper's is 0.1.
-
-    Returns:
-        As `image`.
-    """
+    """Adds one random colour to a whole image (Krizhevsky et al., 2012, §4.1)."""
     factors = std * normal(seed, "pca noise", 3) * tf.constant(EIGENVALUES)
     shift = 255 * tf.linalg.matvec(tf.constant(EIGENVECTORS), factors)
     return to_uint8(tf.cast(image, tf.float32) + shift)

@@ -29,24 +29,12 @@ def image_shape(image: tf.Tensor, source: Source) -> tf.Tensor:
 
 
 def decoded(image: tf.Tensor, source: Source) -> tf.Tensor:
-    """Decodes a whole image.
-
-    Args:
-        image: What `source.load` gives.
-        source: Where it came from.
-
-    Returns:
-        uint8, shape `(height, width, channels)`; of an animation, the first frame.
-    """
+    """Decodes a whole image."""
     return decoded_file(image, source.channels) if source.encoded else image
 
 
 def decoded_file(contents: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes the contents of an image file of `READ_FORMATS`: uint8 `(height, width, channels)`.
-
-    Raises:
-        tf.errors.InvalidArgumentError: If it is none, or damaged; in a graph, when that runs.
-    """
+    """Decodes a file of one of `READ_FORMATS` to uint8 `(height, width, channels)`."""
     pixels = tf.cond(
         tf.io.is_jpeg(contents),
         lambda: tf.io.decode_jpeg(contents, channels, dct_method=ACCURATE),
@@ -62,15 +50,6 @@ def crop_resized(image: tf.Tensor, window: tf.Tensor, source: Source, image_size
     that is still no smaller than the square. Pixels are averaged where the window shrinks and
     interpolated where it grows: half as dear as `tf.image.resize(antialias=True)`, which took as
     long as the decoding.
-
-    Args:
-        image: What `source.load` gives.
-        window: int32, shape `(4,)`: top, left, height and width, in pixels.
-        source: Where the image came from.
-        image_size: Height and width of the square, in pixels.
-
-    Returns:
-        uint8, shape `(image_size, image_size, channels)`.
     """
     if source.encoded:
         part = tf.cond(
@@ -127,10 +106,6 @@ def _resized(part, image_size):
 def view_preprocessing(evaluation: Evaluation, image_size: int) -> Preprocessing:
     """Returns how test images are resized and cropped: no more, their values stay as they are.
 
-    Args:
-        evaluation: Its `crop_ratio`, `size_rule` and `interpolation` count.
-        image_size: Height and width of the view, in pixels.
-
     Example:
 
     >>> timm = Evaluation(crop_ratio=0.95, size_rule="floor", interpolation="bicubic")
@@ -152,32 +127,13 @@ def whole_view(image_size: int) -> Preprocessing:
 
 
 def central_view(image: tf.Tensor, source: Source, preprocessing: Preprocessing) -> tf.Tensor:
-    """Decodes an image, resizes it and cuts its centre out, as a `Preprocessing` says.
-
-    Args:
-        image: What `source.load` gives.
-        source: Where it came from.
-        preprocessing: What `view_preprocessing` gives.
-
-    Returns:
-        uint8, shape `(image_size, image_size, channels)`.
-    """
+    """Decodes an image, resizes it and cuts its centre out, as a `Preprocessing` says."""
     view = _prepared(decoded(image, source), preprocessing)
     return tf.ensure_shape(view, (preprocessing.crop, preprocessing.crop, source.channels))
 
 
 def ten_views(image: tf.Tensor, source: Source, preprocessing: Preprocessing) -> tf.Tensor:
-    """Takes four corners and the centre of the resized image, and the mirror images of all five.
-
-    Args:
-        image: As for `central_view`.
-        source: As for `central_view`.
-        preprocessing: As for `central_view`.
-
-    Returns:
-        uint8, shape `(10, image_size, image_size, channels)`: top left, top right, bottom left,
-        bottom right, centre; then their mirror images.
-    """
+    """Takes four corners and the centre of the resized image, and the mirror images of all five."""
     side, _ = check_pair("crop", preprocessing.crop)
     resized = _prepared(decoded(image, source), dataclasses.replace(preprocessing, crop=None))
     views = [
@@ -211,15 +167,6 @@ def area_window(
     The area is uniform, the aspect ratio uniform in its logarithm. Of ten drawn shapes the first
     that fits into the image is taken, at a uniform place; if none does, the largest central
     window whose aspect ratio is in range.
-
-    Args:
-        shape: int32, `(2,)`: the image's height and width.
-        seed: int32, `(2,)`.
-        area: Least and greatest area, as parts of the image.
-        aspect: Least and greatest width over height.
-
-    Returns:
-        int32, `(4,)`: top, left, height and width, in pixels.
     """
     image_height, image_width = tf.unstack(tf.cast(shape, tf.float32))
     areas = _between(uniform(seed, "crop area", ATTEMPTS), *area) * image_height * image_width
@@ -249,15 +196,6 @@ def scale_window(
 
     Cutting the window first and then resizing it to `image_size` is the same as resizing the
     image and cutting a square of `image_size` out, but for the rounding to whole pixels.
-
-    Args:
-        shape: int32, `(2,)`: the image's height and width.
-        seed: int32, `(2,)`.
-        sides: Least and greatest length of the shorter side after resizing, in pixels.
-        image_size: Height and width of the crop, in pixels.
-
-    Returns:
-        int32, `(4,)`: top, left, height and width, in pixels of the image as it is.
     """
     choices = sides[1] - sides[0] + 1
     side = sides[0] + tf.floor(uniform(seed, "crop scale", 1)[0] * choices)

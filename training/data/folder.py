@@ -19,24 +19,12 @@ MOST_OPENED = 10_000  # files, at even distances: 0.4 s where they are cached
 class FolderSource(Source):
     """JPEG and PNG files in class folders. They are listed once, in order, and read when needed.
 
-    Args:
-        root: Folder with a folder for each split, and in these one for each class. The classes
-            are those of the folder `train`, where there is one, in the order of their names.
-        split: `"train"`, `"test"` (a folder `test`, `val` or `validation`), or the name of
-            another folder.
-        must_be_sound: Whether classes that the training split lacks, and a split without images,
-            are errors. Else such classes are left out, and there may be no images: to report it.
-
     Attributes:
         folder: The split's folder.
         paths: The files.
         labels: Their labels, int64.
         special: Pipes, devices and sockets named like images, and links to them; not read.
         unknown_classes: Names of the split's folders that are no classes of the training split.
-
-    Raises:
-        ValueError: If a folder is missing, or there are no images, or a class is not among
-            those of the training split.
     """
 
     channels = 3
@@ -84,11 +72,7 @@ class FolderSource(Source):
 
 
 def split_folder(root: Path, split: str) -> Path:
-    """Finds the folder of a split.
-
-    Raises:
-        ValueError: If there is none.
-    """
+    """Finds the folder of a split."""
     names = TEST_FOLDERS if split == "test" else (split,)
     for name in names:
         if (root / name).is_dir():
@@ -100,11 +84,7 @@ def split_folder(root: Path, split: str) -> Path:
 
 
 def folder_splits(root: Path) -> tuple[str, ...]:
-    """Returns the names of the splits in a folder, `train` before the others.
-
-    Raises:
-        ValueError: If there are none.
-    """
+    """Returns the names of the splits in a folder, `train` before the others."""
     splits = class_folders(root) if root.is_dir() else []
     if not splits:
         raise ValueError(

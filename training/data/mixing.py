@@ -19,14 +19,6 @@ def erased(images: tf.Tensor, seeds: tf.Tensor, probability: float) -> tf.Tensor
 
     Area and aspect ratio are drawn as for `crops.area_window`; where none of ten drawn rectangles
     fits, the image stays whole.
-
-    Args:
-        images: float32, shape `(n, height, width, channels)`, normalized.
-        seeds: int32, shape `(n, 2)`.
-        probability: That of a rectangle, for each image.
-
-    Returns:
-        As `images`.
     """
     height, width = images.shape[1:3]
     area = _between(uniform(seeds, "erasing area", ATTEMPTS), *AREA) * (height * width)
@@ -61,17 +53,7 @@ def mixes(augmentation: Augmentation) -> bool:
 
 
 def with_partners(places: np.ndarray, batch: int, distance: int) -> tuple[np.ndarray, np.ndarray]:
-    """Finds with what each example of a part of a batch is mixed.
-
-    Args:
-        places: Places of the part's examples in the batch, int64 `(n,)`.
-        batch: Number of examples of the whole batch, whose end comes before its start.
-        distance: How many places before an example its partner stands.
-
-    Returns:
-        The places of all that must be read: the part's, and then those partners that are not among
-        them; and for each of the part where its partner stands in these, int64 `(n,)`.
-    """
+    """Finds with what each example of a part of a batch is mixed."""
     wanted = (places - distance) % batch
     read = np.concatenate([places, wanted[~np.isin(wanted, places)]])
     index = np.empty(batch, np.int64)
@@ -87,19 +69,7 @@ def mixed(
     step: tf.Tensor,
     recipe: Recipe,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mixes images and their targets with those of their partners.
-
-    Args:
-        images: float32, shape `(n, height, width, channels)`.
-        targets: float32, shape `(n, classes)`.
-        partners: As `images`.
-        partner_targets: As `targets`.
-        step: int64 scalar: the batch's number.
-        recipe: Gives `augmentation.mixup`, `augmentation.cutmix` and `seed`.
-
-    Returns:
-        The mixed images and targets.
-    """
+    """Mixes images and their targets with those of their partners."""
     mixup, cutmix = recipe.augmentation.mixup, recipe.augmentation.cutmix
     seed = step_seed(recipe.seed, step)
     height, width = images.shape[1:3]
@@ -121,12 +91,7 @@ def mixed(
 
 
 def beta(seed: tf.Tensor, concentration: float) -> tf.Tensor:
-    """Draws from Beta(α, α): a float32 scalar in [0, 1].
-
-    Args:
-        seed: int32, shape `(2,)`.
-        concentration: α, positive.
-    """
+    """Draws from Beta(α, α): a float32 scalar in [0, 1]."""
     # In float64: gamma variates of a small α are often below the least float32.
     pair = tf.random.stateless_gamma([2], seed, alpha=concentration, dtype=tf.float64)
     return tf.cast(pair[0] / tf.reduce_sum(pair), tf.float32)
@@ -155,22 +120,7 @@ def finished(
     mean_and_std: tuple[np.ndarray, np.ndarray],
     partners: np.ndarray,
 ) -> dict[str, tf.Tensor]:
-    """Makes what a network is trained on out of augmented pixels.
-
-    Args:
-        examples: `"image"`, uint8 `(m, height, width, channels)`; `"label"` and `"index"`, int64
-            `(m,)`; `"seed"`, int32 `(m, 2)`; perhaps `"skipped"`. The first n are a part of a
-            batch, the others are there to be mixed with them.
-        step: int64 scalar: the batch's number.
-        recipe: Says how images are normalized, erased and mixed.
-        classes: Number of classes.
-        mean_and_std: What `normalization` gave.
-        partners: For each of the n examples the index of the one that it is mixed with, `(n,)`.
-
-    Returns:
-        `"image"`, float32 `(n, height, width, channels)`; `"target"`, float32 `(n, classes)`; and
-        the labels and indices, and `"skipped"` if given, of the same n examples.
-    """
+    """Makes what a network is trained on out of augmented pixels."""
     augmentation, seeds = recipe.augmentation, examples["seed"]
     mean, std = (tf.constant(values) for values in mean_and_std)
     images = normalized(examples["image"], moved_mean(mean, seeds, augmentation), std)

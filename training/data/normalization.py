@@ -10,19 +10,7 @@ from training.recipe.recipe import Augmentation, Data, Recipe
 
 
 def normalization(source: Source, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what is subtracted from values in [0, 1], and what they are then divided by.
-
-    Args:
-        source: The training split, whose mean image is computed where the recipe asks for it.
-        recipe: Gives `data`.
-
-    Returns:
-        The mean: float32 of shape `(channels,)`, or `(image_size, image_size, channels)` for the
-        mean image. The standard deviation: float32 of shape `(channels,)`.
-
-    Raises:
-        ValueError: If the recipe's values do not fit the source's channels.
-    """
+    """Returns what is subtracted from values in [0, 1], and what they are then divided by."""
     data = recipe.data
     for name in ("mean", "std"):
         values = getattr(data, name)
@@ -38,16 +26,7 @@ def normalization(source: Source, recipe: Recipe) -> tuple[np.ndarray, np.ndarra
 
 
 def normalized(images: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
-    """Scales pixels to [0, 1], subtracts the mean and divides by the standard deviation.
-
-    Args:
-        images: uint8, shape `(..., width, channels)`.
-        mean: float32, shape `(channels,)`, or of the shape of `images`, or their last three axes.
-        std: float32, shape `(channels,)`.
-
-    Returns:
-        float32, of the shape of `images`.
-    """
+    """Scales pixels to [0, 1], subtracts the mean and divides by the standard deviation."""
     factor, offset = 1 / 255 / std, mean / std
     if offset.shape.rank == 1:
         # Broadcasting over whole rows is four times as fast as over single pixels.
@@ -64,11 +43,6 @@ def moved_mean(mean: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) ->
     He et al. (2015) subtract the mean image first, then pad and crop: it goes where the image
     goes, and the zeros beyond the border stay zeros. The other crops choose another part of a
     picture each time; there the mean image is that of the cropped pictures, and stays.
-
-    Args:
-        mean: As `normalization` returns it.
-        seeds: int32, shape `(n, 2)`: those that the images were augmented with.
-        augmentation: Says how they were moved.
     """
     if mean.shape.rank == 1 or augmentation.crop != "pad":
         return mean
@@ -76,15 +50,7 @@ def moved_mean(mean: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) ->
 
 
 def resized_mean(mean: np.ndarray, image_size: int) -> np.ndarray:
-    """Returns what is subtracted from images of a size; a mean image of another is resized.
-
-    Args:
-        mean: As `normalization` returns it.
-        image_size: Height and width of the images, in pixels.
-
-    Returns:
-        float32 of shape `(channels,)`, or `(image_size, image_size, channels)`.
-    """
+    """Returns what is subtracted from images of a size; a mean image of another is resized."""
     if mean.ndim == 1 or mean.shape[0] == image_size:
         return mean
     return tf.image.resize(mean, (image_size, image_size)).numpy()
@@ -94,13 +60,6 @@ def mean_image(source: Source, data: Data) -> np.ndarray:
     """Averages the images of a source, pixel by pixel.
 
     The sum is one of integers, so that no order of summation changes its bits.
-
-    Args:
-        source: The training split.
-        data: Gives `image_size`. Images of another size are seen as in evaluation.
-
-    Returns:
-        float32 of shape `(image_size, image_size, channels)`, values in [0, 1].
     """
     shape = (data.image_size, data.image_size, source.channels)
     total = np.zeros(shape, np.int64)

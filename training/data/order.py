@@ -14,12 +14,6 @@ MASK = 0xFFFFFFFF
 def hashed(*words: tf.Tensor | int) -> tf.Tensor:
     """Hashes 32-bit words, element by element.
 
-    Args:
-        *words: Integer tensors of shapes that broadcast, or integers. The lowest 32 bits count.
-
-    Returns:
-        uint32, of the broadcast shape.
-
     Example:
 
     >>> hashed(1, tf.constant([2, 3])).numpy() == hashed(1, 3).numpy()
@@ -37,14 +31,6 @@ def hashed(*words: tf.Tensor | int) -> tf.Tensor:
 def uniform(seed: tf.Tensor, name: str, count: int) -> tf.Tensor:
     """Draws numbers uniformly from [0, 1).
 
-    Args:
-        seed: int32, shape `(..., 2)`.
-        name: Names the draw. Another name gives other numbers, independent of these.
-        count: How many numbers for each seed.
-
-    Returns:
-        float32, shape `(..., count)`: multiples of 2⁻²⁴.
-
     Example:
 
     >>> seeds = tf.constant([[0, 1], [0, 2]])
@@ -58,31 +44,13 @@ def uniform(seed: tf.Tensor, name: str, count: int) -> tf.Tensor:
 
 
 def integers(seed: tf.Tensor, name: str, bounds: tuple[int, ...]) -> tf.Tensor:
-    """Draws one integer from `[0, bound)` for each bound.
-
-    Args:
-        seed: int32, shape `(..., 2)`.
-        name: Names the draw.
-        bounds: Upper bounds, exclusive, at most 2²⁴.
-
-    Returns:
-        int32, shape `(..., len(bounds))`.
-    """
+    """Draws one integer from `[0, bound)` for each bound."""
     parts = uniform(seed, name, len(bounds))
     return tf.cast(tf.floor(parts * tf.constant(bounds, tf.float32)), tf.int32)
 
 
 def normal(seed: tf.Tensor, name: str, count: int) -> tf.Tensor:
-    """Draws numbers from the standard normal distribution.
-
-    Args:
-        seed: int32, shape `(..., 2)`.
-        name: Names the draw.
-        count: How many numbers for each seed.
-
-    Returns:
-        float32, shape `(..., count)`: at most about 5.4 in size, for there are 2²⁴ of them.
-    """
+    """Draws numbers from the standard normal distribution."""
     # In float64: a vector instruction and its scalar twin may differ in the last bit, and which
     # computes a number depends on its place in the batch. Rounding to float32 makes them agree.
     parts = tf.cast(uniform(seed, name, count), tf.float64) + 2.0**-25
@@ -118,15 +86,6 @@ def example_at(
 
     An epoch draws each of `size` examples once, `repeats` times in a row.
 
-    Args:
-        position: int64, shape `(n,)` or `()`: examples since the start of the run.
-        size: Number of examples, at least 1.
-        seed: The run's seed.
-        repeats: How many times in a row an example is drawn (repeated augmentation).
-
-    Returns:
-        index, epoch and repetition: int64, of the shape of `position`.
-
     Example:
 
     >>> index, epoch, _ = example_at(tf.range(6, dtype=tf.int64), size=3, seed=0)
@@ -147,14 +106,6 @@ def batch_order(batch: int, repeats: int, replicas: int) -> np.ndarray:
     those of torchvision's and timm's samplers do, or as seldom as it can where there are fewer
     replicas than repeats.
 
-    Args:
-        batch: Number of examples.
-        repeats: How many times in a row an example is drawn.
-        replicas: How many devices share the batch.
-
-    Returns:
-        int64, shape `(batch,)`.
-
     Example:
 
     >>> batch_order(8, repeats=2, replicas=2).tolist()
@@ -167,17 +118,7 @@ def batch_order(batch: int, repeats: int, replicas: int) -> np.ndarray:
 def example_seed(
     seed: int, epoch: tf.Tensor, index: tf.Tensor, repetition: tf.Tensor | int = 0
 ) -> tf.Tensor:
-    """Derives the seed of one example's augmentation.
-
-    Args:
-        seed: The run's seed.
-        epoch: int64, shape `(n,)` or `()`.
-        index: As `epoch`: the example's index in its source.
-        repetition: As `epoch`: which of the draws in a row it is.
-
-    Returns:
-        int32, shape `(n, 2)` or `(2,)`, for `draws.uniform` and `tf.random.stateless_*`.
-    """
+    """Derives the seed of one example's augmentation."""
     words = (*_halves(seed), epoch, index, repetition)
     return _seed_pair("example", words)
 
@@ -188,20 +129,7 @@ def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
 
 
 def shuffled(index: tf.Tensor, size: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """Permutes the numbers 0 to size − 1.
-
-    Args:
-        index: int64, shape `(n,)` or `()`, with values in `[0, size)`.
-        size: How many numbers are permuted, at least 1 and at most 2³².
-        seed: The run's seed.
-        epoch: int64, of the shape of `index` or a scalar: each has its own permutation.
-
-    Returns:
-        int64, of the shape of `index`: where the permutation takes each.
-
-    Raises:
-        ValueError: If `size` is out of range.
-    """
+    """Permutes the numbers 0 to size − 1."""
     if not 1 <= size <= 2**32:
         raise ValueError(f"`size` must be in [1, 2**32]. Received: size={size}")
     high_radix = math.isqrt(size - 1) + 1

@@ -6,11 +6,7 @@ import tensorflow as tf
 
 
 def share_of(batch: int, worker: int, workers: int) -> int:
-    """Returns how many examples of each batch are one worker's.
-
-    Raises:
-        ValueError: If it is no whole number, or `worker` is not in `[0, workers)`.
-    """
+    """Returns how many examples of each batch are one worker's."""
     if not 0 <= worker < workers:
         raise ValueError(
             f"`worker` must be in [0, workers). Received: worker={worker}, workers={workers}"

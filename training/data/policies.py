@@ -12,16 +12,7 @@ from training.recipe.recipe import Augmentation
 
 
 def rotate(image: tf.Tensor, degrees: tf.Tensor | float, fill: tf.Tensor) -> tf.Tensor:
-    """Rotates about the centre, counterclockwise.
-
-    Args:
-        image: uint8, shape `(height, width, channels)`.
-        degrees: The angle.
-        fill: float32, shape `(channels,)`: the colour of what comes in from outside, 0 to 255.
-
-    Returns:
-        As `image`.
-    """
+    """Rotates about the centre, counterclockwise."""
     radians = -degrees * (math.pi / 180)
     cosine, sine = tf.cos(radians), tf.sin(radians)
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
@@ -86,15 +77,6 @@ def rand_augment(
 
     Each of `augmentation.operations` is drawn from 15, with replacement, and is then left out with
     probability 1 − `policy_probability`. Its strength is normal around `magnitude`, cut to [0, 10].
-
-    Args:
-        image: uint8, shape `(height, width, channels)`, with 1 or 3 channels.
-        seed: int32, shape `(2,)`.
-        augmentation: Gives `magnitude`, `magnitude_std`, `operations` and `policy_probability`.
-        fill: The colour of what comes in from outside: a value in [0, 255] for each channel.
-
-    Returns:
-        As `image`.
     """
     count = augmentation.operations
     chosen = integers(seed, "policy operation", (len(RAND_AUGMENT),) * count)
@@ -114,16 +96,7 @@ def rand_augment(
 
 
 def trivial_augment(image: tf.Tensor, seed: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
-    """Applies one of 14 operations with one of 31 strengths (Müller and Hutter, 2021: "wide").
-
-    Args:
-        image: As for `rand_augment`.
-        seed: As for `rand_augment`.
-        fill: As for `rand_augment`.
-
-    Returns:
-        As `image`.
-    """
+    """Applies one of 14 operations with one of 31 strengths (Müller and Hutter, 2021: "wide")."""
     chosen, level = tf.unstack(integers(seed, "policy", (len(TRIVIAL_AUGMENT), STRENGTHS)))
     strength = tf.cast(level, tf.float32) / (STRENGTHS - 1)
     return _one_of(TRIVIAL_AUGMENT, chosen, image, strength, _signs(seed, 1)[0], fill)

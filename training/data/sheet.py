@@ -29,17 +29,6 @@ def write_sheet(
 
     Only the normalization is undone; a gap that random erasing leaves shows in the mean colour.
     Mixup and CutMix mix each row with the one above it.
-
-    Args:
-        source: The training split.
-        recipe: Says what is done to the images.
-        path: The PNG file.
-        images: How many images, taken at even distances from the whole split.
-        versions: How many augmented versions of each.
-
-    Raises:
-        ValueError: If `images` or `versions` is less than 1, or `images` greater than the split.
-        BadImage: If one of them cannot be read.
     """
     for name, value in (("images", images), ("versions", versions)):
         if value < 1:
@@ -76,18 +65,7 @@ def write_sheet(
 def augmented_versions(
     source: Source, recipe: Recipe, indices: np.ndarray, epoch: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Augments images as one epoch does, and undoes the normalization.
-
-    Args:
-        source: The training split.
-        recipe: Says what is done to the images.
-        indices: int64, shape `(n,)`: which images.
-        epoch: The epoch.
-
-    Returns:
-        float32 `(n, height, width, channels)` with values in [0, 1], and the targets, float32
-        `(n, classes)`.
-    """
+    """Augments images as one epoch does, and undoes the normalization."""
     index = tf.constant(indices)
     seeds = example_seed(recipe.seed, tf.constant(epoch, tf.int64), index)
     seeds = tf.broadcast_to(seeds, (len(indices), 2))

@@ -29,15 +29,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def load(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Reads an example, in TensorFlow operations.
-
-        Args:
-            index: int64 scalar in `[0, size)`.
-
-        Returns:
-            The image, a scalar string where `encoded`, else uint8 of shape
-            `(height, width, channels)`; and the label, an int64 scalar.
-        """
+        """Reads an example, in TensorFlow operations."""
 
     @abc.abstractmethod
     def name_of(self, index: tf.Tensor) -> tf.Tensor:
@@ -47,19 +39,10 @@ class Source(abc.ABC):
 class ArraySource(Source):
     """Images of one size, held in memory. `load` takes vectors of indices as well.
 
-    Args:
-        name: What the source is called in messages.
-        images: uint8, shape `(size, height, width, channels)`.
-        labels: Integers in `[0, len(class_names))`, shape `(size,)`.
-        class_names: Names of the classes.
-
     Attributes:
         images: As given.
         labels: As given, int64.
         image_shape: Height and width.
-
-    Raises:
-        ValueError: If shapes, types or labels do not fit.
     """
 
     encoded = False
@@ -111,12 +94,6 @@ def digits(split: str) -> ArraySource:
     """Returns scikit-learn's 1,797 handwritten digits: 8×8 grey images, 0 to 255.
 
     A fifth of each class, always the same, is the test split.
-
-    Args:
-        split: `"train"` (1,437 images) or `"test"` (360).
-
-    Raises:
-        ValueError: If there is no such split.
     """
     _check_split("digits", split, ("train", "test"))
     images, labels = sklearn.datasets.load_digits(return_X_y=True)
@@ -133,13 +110,6 @@ def synthetic(split: str, image_size: int) -> ArraySource:
     """Returns noisy rings around random centres: ten classes that differ in hue and ring width.
 
     The same for a split and size on every machine, and easily learned: for tests and benchmarks.
-
-    Args:
-        split: `"train"` (2,000 images) or `"test"` (500).
-        image_size: Height and width, in pixels.
-
-    Raises:
-        ValueError: If there is no such split.
     """
     _check_split("synthetic", split, tuple(SYNTHETIC_SIZES))
     size = SYNTHETIC_SIZES[split]

@@ -15,20 +15,6 @@ def open_source(
 ) -> Source:
     """Opens one split of the images that a recipe names.
 
-    Args:
-        data: The recipe's part on images; `data.source` says which.
-        split: Name of the split, such as `data.train_split`.
-        data_dir: Folder with data sets prepared by TFDS; by default TFDS's own.
-        download: Whether a TFDS set that is missing may be downloaded and prepared. Otherwise
-            nothing is ever fetched.
-        must_be_sound: As for `FolderSource`.
-
-    Returns:
-        A source: the images of CIFAR-sized sets in memory, those of larger ones on disk.
-
-    Raises:
-        ValueError: If the set, its split or its files are not there.
-
     Example:
 
     >>> source = open_source(Data(source="digits"), "train")
@@ -57,14 +43,6 @@ def list_splits(
     source: str, data_dir: Path | None = None, download: bool = False
 ) -> tuple[str, ...]:
     """Returns the names of all splits of a source, those of a folder in the order of their names.
-
-    Args:
-        source: As `data.source` in a recipe.
-        data_dir: As for `open_source`.
-        download: As for `open_source`.
-
-    Raises:
-        ValueError: If the set or the folder is not there.
 
     Example:
 

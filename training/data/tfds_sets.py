@@ -34,17 +34,6 @@ class RecordSource(Source):
     """Encoded images in TFRecord files of `tf.train.Example`s, read by their place in the files.
 
     Opening it reads the length of every record, which takes about a second for 100,000 of them.
-
-    Args:
-        name: What the source is called in its identifier.
-        shards: The parts of files that hold the examples, in order.
-        image_key: Name of the feature that holds the encoded image.
-        label_key: Name of the feature that holds the label, an integer.
-        class_names: Names of the classes.
-        channels: Channels of a decoded image.
-
-    Raises:
-        ValueError: If a file is damaged.
     """
 
     encoded = True
@@ -138,15 +127,6 @@ def tfds_source(name: str, split: str, data_dir: Path | None, download: bool) ->
     """Opens a split of a set in TFDS's format.
 
     Images of one size that take up to 1 GiB when decoded are held in memory.
-
-    Args:
-        name: A TFDS name: `"cifar10"`, `"imagenette/320px-v2"`, `"mnist:3.0.1"`.
-        split: A split or a TFDS slice of one, such as `"train[:90%]"`.
-        data_dir: Folder with prepared sets; by default TFDS's own.
-        download: Whether a missing set may be downloaded and prepared.
-
-    Raises:
-        ValueError: If the set or the split is not there, or has no images with labels.
     """
     builder = _builder(name, data_dir, download)
     image_key, label_key = _keys(name, builder.info.features)
@@ -170,33 +150,12 @@ def tfds_source(name: str, split: str, data_dir: Path | None, download: bool) ->
 
 
 def tfds_splits(name: str, data_dir: Path | None, download: bool) -> tuple[str, ...]:
-    """Returns the names of a set's splits.
-
-    Args:
-        name: As for `tfds_source`.
-        data_dir: As for `tfds_source`.
-        download: As for `tfds_source`.
-
-    Raises:
-        ValueError: If the set is not there.
-    """
+    """Returns the names of a set's splits."""
     return tuple(_builder(name, data_dir, download).info.splits)
 
 
 def find_prepared(name: str, data_dir: Path) -> Path | None:
-    """Finds the folder of a prepared set, without a look at the network.
-
-    Args:
-        name: `NAME[/CONFIG][:VERSION]`.
-        data_dir: Folder with prepared sets.
-
-    Returns:
-        The folder that holds the set's `dataset_info.json`: of the version that is asked for, or
-        of the newest; `None` if there is none.
-
-    Raises:
-        ValueError: If the set is there in several configurations and `name` does not say which.
-    """
+    """Finds the folder of a prepared set, without a look at the network."""
     path, _, version = name.partition(":")
     pattern = f"{version or '*'}/dataset_info.json"
     found = sorted((data_dir / path).glob(pattern), key=_version)

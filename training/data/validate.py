@@ -57,15 +57,7 @@ FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 
 def findings_in(contents: bytes, name: str) -> Iterator[tuple[str, str]]:
-    """Looks at an image file's header.
-
-    Args:
-        contents: The file.
-        name: Its name; its suffix is compared with the contents.
-
-    Yields:
-        Kinds of findings, keys of `ERRORS` and `WARNINGS`, each with a detail.
-    """
+    """Looks at an image file's header."""
     if not contents:
         yield "empty", ""
         return
@@ -79,15 +71,7 @@ def findings_in(contents: bytes, name: str) -> Iterator[tuple[str, str]]:
 
 
 def pixels_of(contents: bytes, channels: int) -> tf.Tensor | str:
-    """Decodes an image as training and evaluation do, or says why that cannot be done.
-
-    Args:
-        contents: The file.
-        channels: Channels to decode to.
-
-    Returns:
-        uint8 of shape `(height, width, channels)`, or the reason.
-    """
+    """Decodes an image as training and evaluation do, or says why that cannot be done."""
     try:
         return decoded_file(contents, channels)
     except tf.errors.OpError:
@@ -164,13 +148,7 @@ class DatasetReport:
         }
 
     def print(self, console: Console, most: int = 10, most_classes: int = 30) -> None:
-        """Prints a table of the classes, and what was found.
-
-        Args:
-            console: Where to print.
-            most: How many findings of each kind are named.
-            most_classes: How many classes are named; of more, those with the fewest images.
-        """
+        """Prints a table of the classes, and what was found."""
         console.print(self._class_table(most_classes))
         kinds = Counter(finding.kind for finding in self.findings)
         for meanings, colour in ((ERRORS, "red"), (WARNINGS, "yellow")):
@@ -220,13 +198,6 @@ def validate(
     sources: Mapping[str, Source], progress: Callable[[int], None] | None = None
 ) -> DatasetReport:
     """Reads every image of a data set and reports what is broken, unusual or there twice.
-
-    Args:
-        sources: The splits, by name.
-        progress: Called with the number of images read so far.
-
-    Returns:
-        The report. Two images are the same if their decoded pixels are.
 
     Example:
 

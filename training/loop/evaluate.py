@@ -73,18 +73,7 @@ class Scores:
 def make_score_function(
     strategy: tf.distribute.Strategy, model: keras.Model, puts_out_logits: bool = True
 ) -> Callable[[Any], dict[str, tf.Tensor]]:
-    """Returns a function that scores the examples of a batch, one by one.
-
-    Args:
-        strategy: The strategy under whose scope the model was made.
-        model: Takes `(batch, height, width, channels)` and puts out logits or probabilities.
-        puts_out_logits: Which of the two.
-
-    Returns:
-        A function of a distributed batch, a dictionary with `image` (with a further axis behind
-        the batch it holds several crops, whose probabilities are averaged), `label`, `index`, and
-        `weight`, which is 1 for an example and 0 for what fills up the last batch.
-    """
+    """Returns a function that scores the examples of a batch, one by one."""
 
     def probabilities_of(images):
         outputs = tf.cast(model(images, training=False), tf.float32)
@@ -125,21 +114,7 @@ def make_score_function(
 def evaluate(
     score: Callable[[Any], dict[str, tf.Tensor]], dataset: Any, size: int, classes: int
 ) -> Scores:
-    """Scores a split, and sees to it that every example is counted exactly once.
-
-    Args:
-        score: What `make_score_function` gives.
-        dataset: Distributed batches for it.
-        size: Number of examples of the split.
-        classes: Number of classes.
-
-    Returns:
-        The `Scores`.
-
-    Raises:
-        RuntimeError: If an example is missing, or was counted twice.
-        Diverged: If the model's output for an example is not a finite number.
-    """
+    """Scores a split, and sees to it that every example is counted exactly once."""
     parts: dict[str, list] = {}
     for batch in dataset:
         for name, value in score(batch).items():

@@ -27,16 +27,6 @@ Observer = Callable[[keras.Model, np.ndarray, np.ndarray], Callable[[], dict[str
 class Learner:
     """A network, its optimizer, schedule and moving average, and the two splits.
 
-    Args:
-        recipe: All that determines the run.
-        strategy: Where to compute.
-        train_source: The examples to train on.
-        test_source: The examples to evaluate on.
-        is_resumed: Whether a checkpoint will be restored, so that the file of the recipe's initial
-            weights is not needed any more.
-        observer: From the network as it begins, normalized training images and their labels to a
-            function that says where the network is; see `training.studies.observer`.
-
     Attributes:
         model: The network that is trained.
         measured: The network that is evaluated, and in the end handed on: the moving average, or
@@ -137,12 +127,7 @@ class Learner:
             self.schedule.observe_evaluation(scores.top1)
 
     def evaluate(self, check: Callable[[], None], ten_crop: bool = False) -> Scores:
-        """Scores the test split with the weights, or with their moving average.
-
-        Args:
-            check: Called before each batch; may raise.
-            ten_crop: Whether each image is seen in ten views.
-        """
+        """Scores the test split with the weights, or with their moving average."""
         if self.average is not None:
             self.average.copy_to(self.measured)
         batches = self.strategy.distribute_datasets_from_function(

@@ -26,9 +26,6 @@ def keep_freed_memory() -> bool:
     depends on chance; where a step's activations go back, the system has to clear as much again in
     each step, which shows in the benchmark of a ResNet-50. What the process needs at its peak it
     needs either way, but it keeps it until it ends.
-
-    Returns:
-        Whether the allocator could be told: it could not on another system or C library.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -127,12 +124,7 @@ class Progress(NamedTuple):
 
 
 class MovingAverage:
-    """An exponential moving average of a model's floating-point variables.
-
-    Args:
-        model: A built model.
-        decay: Weight of the old average at a step, in [0, 1).
-    """
+    """An exponential moving average of a model's floating-point variables."""
 
     def __init__(self, model: keras.Model, decay: float):
         self.decay = decay
@@ -177,29 +169,6 @@ def make_train_function(
     of the whole batch; the optimizer adds the gradients up over the replicas. The moving statistics
     of batch normalization are averaged over the replicas, so that all have the same. What is drawn
     within the model, such as dropped paths, each replica draws for itself.
-
-    Args:
-        strategy: The strategy under whose scope model and optimizer were made.
-        model: A model that puts out logits.
-        optimizer: A built Keras optimizer.
-        loss: From targets and logits, both `(batch, classes)`, to the loss of each example.
-        batch: Number of examples of a step, over all replicas.
-        accumulate: In how many parts, one after the other, a replica takes its examples: part j
-            has every example whose place is j modulo `accumulate`, so that which examples are
-            normalized together by synchronized norms does not depend on the number of replicas,
-            unless examples are repeated.
-        clip_norm: Greatest norm of the whole batch's gradient; 0 for no limit.
-        average: A moving average to keep up with the model.
-        observe_accuracy: Called with the training accuracy of each step.
-        jit_compile: Whether each replica's forward and backward pass is compiled with XLA. By
-            default it is on a GPU; on a CPU oneDNN's convolutions are faster.
-
-    Returns:
-        A function of a distributed iterator over dictionaries with `image`, `target` and perhaps
-        `skipped`, and of a number of steps as an int64 scalar. It returns a `Progress`.
-
-    Raises:
-        ValueError: If it is to be compiled, but replicas exchange statistics on the way.
     """
     replicas = strategy.num_replicas_in_sync
     variables = model.trainable_variables

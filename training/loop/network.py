@@ -27,12 +27,6 @@ def synchronize_batch_norm(model: keras.Model) -> None:
 
     The layer's configuration is not what decides: a model that is saved and loaded again, or built
     anew for serving, is not synchronized.
-
-    Args:
-        model: A model whose layers have not been compiled into a function yet.
-
-    Raises:
-        ValueError: If the model has no batch normalization.
     """
     layers = _batch_norms(model)
     if not layers:
@@ -58,14 +52,6 @@ def load_initial_weights(model: keras.Model, path: str) -> None:
     """Loads a file's weights into all layers; where its classes are others, not the classifier's.
 
     With a warning, the stem is fitted to another number of channels.
-
-    Args:
-        model: The network to train.
-        path: A `.weights.h5` or `.keras` file of the same architecture.
-
-    Raises:
-        ValueError: If the file cannot be read, or holds another architecture's weights; the
-            first layer that differs is named. If its numbers are not finite.
     """
     notes = load_weights_file(model, path, adapts=True)
     if STEM in notes:  # of the classifier, `describe_initial_weights` tells
@@ -73,12 +59,7 @@ def load_initial_weights(model: keras.Model, path: str) -> None:
 
 
 def describe_initial_weights(path: str, classes: int) -> str:
-    """Says in a line what a run with this number of classes begins with.
-
-    Args:
-        path: Of a file that was loaded, as for `load_initial_weights`.
-        classes: Number of the data's classes.
-    """
+    """Says in a line what a run with this number of classes begins with."""
     classes_before = classes_in(path)
     if classes_before == classes:
         return f"Beginning with all weights of {path}"
@@ -90,11 +71,7 @@ def describe_initial_weights(path: str, classes: int) -> str:
 
 
 def classes_in(path: str) -> int | None:
-    """Returns the number of classes of a file's classifier; `None` if it has none.
-
-    Args:
-        path: As for `load_initial_weights`.
-    """
+    """Returns the number of classes of a file's classifier; `None` if it has none."""
     try:
         source: Any = path
         if Path(path).suffix == ".keras":
@@ -121,20 +98,6 @@ def build_network(
     """Returns the network to train: from normalized images to logits.
 
     Call it under the scope of the strategy to train with.
-
-    Args:
-        recipe: Its `model` and its image sizes count, and the dtype policy that is set.
-        classes: Number of classes.
-        channels: Number of channels of an image.
-        load_weights: Whether the recipe's initial weights are loaded, if it has any. They need not
-            be where a checkpoint will take their place.
-
-    Returns:
-        A model from `(batch, size, size, channels)` to `(batch, classes)`. Where the images of the
-        evaluation have another size than those of training, it takes any.
-
-    Raises:
-        ValueError: If the model has no such option, or the weights do not fit it.
     """
     model = _create(recipe, classes, activation=None, channels=channels)
     if recipe.model.classifier_std:
@@ -151,18 +114,7 @@ def build_network(
 def serving_model(
     recipe: Recipe, trained: keras.Model, mean: np.ndarray, std: np.ndarray
 ) -> keras.Model:
-    """Returns the network to hand on: from pixels of 0 to 255 to probabilities, in float32.
-
-    Args:
-        recipe: That of `trained`.
-        trained: The network as `build_network` gave it.
-        mean: What was subtracted from values in [0, 1]: `(channels,)` or a whole image.
-        std: What they were divided by afterwards: `(channels,)`.
-
-    Returns:
-        A model with the same weights, which normalizes the image itself. Its images have the size
-        of those of the evaluation.
-    """
+    """Returns the network to hand on: from pixels of 0 to 255 to probabilities, in float32."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

@@ -15,11 +15,7 @@ FIRST_PORT, PORTS_A_JOB, JOBS = 10_000, 16, 1_250  # up to 29,999, below what sy
 
 
 def slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """Returns what tells this task of the job step who it is and where the others are.
-
-    Raises:
-        ValueError: If this is no task of a job step, or its tasks are not in blocks, node by node.
-    """
+    """Returns what tells this task of the job step who it is and where the others are."""
     addresses, rank = slurm_workers(os.environ)
     gpus = len(tf.config.list_physical_devices("GPU"))  # starts nothing, unlike the logical ones
     return tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -33,17 +29,6 @@ def slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
 
 def slurm_workers(variables: Mapping[str, str]) -> tuple[list[str], int]:
     """Finds the workers of a job step.
-
-    Args:
-        variables: The environment of one of its tasks.
-
-    Returns:
-        The address of each worker, by rank, and this one's rank. The ports follow from the number
-        of the job, so that two jobs on a node seldom meet.
-
-    Raises:
-        ValueError: If a variable is missing, or a rank is on another node than in a block
-            distribution, which is Slurm's usual one.
 
     Example:
 
@@ -120,13 +105,6 @@ def make_gather(strategy: tf.distribute.Strategy) -> Callable[[int], list[int]]:
     """Returns a function that tells every worker the number that each of them has.
 
     All workers must call it, and wait in it for the slowest.
-
-    Args:
-        strategy: Under which they work together.
-
-    Returns:
-        A function of a number below 2⁶³; it returns everyone's, in an order that is the same for
-        all. A worker with several devices is there as often.
     """
     if not _has_peers(strategy):
         return lambda number: [number]
@@ -141,14 +119,7 @@ def make_gather(strategy: tf.distribute.Strategy) -> Callable[[int], list[int]]:
 
 @contextlib.contextmanager
 def lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Says in a line that a worker is gone; to be put around what the workers do together.
-
-    Args:
-        strategy: Under which they work together.
-
-    Raises:
-        LostWorker: Instead of the error in which a collective operation then ends.
-    """
+    """Says in a line that a worker is gone; to be put around what the workers do together."""
     try:
         yield
     except _SIGNS_OF_LOSS as error:
@@ -176,22 +147,6 @@ def make_strategy(
     """Returns the strategy by its name.
 
     Call it before anything else computes: TensorFlow connects several workers at its start only.
-
-    Args:
-        name: `"auto"` takes several workers if `TF_CONFIG` or `cluster` names them, else all GPUs,
-            else the CPU. `"one-device"` takes the first GPU or the CPU; `"mirrored"` all GPUs, or
-            all logical CPU devices where there is no GPU; `"multi-worker"` all GPUs of each worker,
-            or its CPU; `"tpu"` the TPU that this machine is attached to.
-        cluster: Where a worker learns of its peers: `"tf-config"` from that environment variable,
-            `"slurm"` from those of the job step it is a task of. `"auto"` takes `TF_CONFIG` where
-            it is set, and else, for `"multi-worker"` alone, Slurm.
-
-    Returns:
-        A `tf.distribute.Strategy`.
-
-    Raises:
-        ValueError: If the arguments contradict each other or `TF_CONFIG`, several workers are asked
-            for and nothing says where they are, or there is no TPU.
 
     Example:
 
@@ -243,13 +198,6 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 def check_shares(recipe: Recipe, replicas: int) -> None:
     """Raises unless every replica gets as many examples of a batch as any other.
-
-    Args:
-        recipe: Its batches, of training and of evaluation, count.
-        replicas: How many devices share each batch, over all workers.
-
-    Raises:
-        ValueError: If a batch does not divide.
 
     Example:
 

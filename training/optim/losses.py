@@ -26,13 +26,6 @@ def build_loss(loss: Loss) -> Callable[[Any, Any], Any]:
       if its share of a mixed image is above a threshold; timm's `BinaryCrossEntropy` has the
       threshold as `target_threshold`, and averages over the classes, too.
 
-    Args:
-        loss: A recipe's loss.
-
-    Returns:
-        A function of targets and logits, both `(batch, classes)`, targets one-hot or shares that
-        add up to 1. It returns float32 losses `(batch,)`.
-
     Example:
 
     >>> import numpy as np

@@ -20,13 +20,6 @@ class AdamW(keras.optimizers.Optimizer):
     `keras.optimizers.AdamW` adds ε to √v instead, before the bias is taken away. In the first
     step ε so counts for 1 / √(1 − β₂) = 32 times as much, and a gradient of 1e-8 moves a weight
     by 0.03 η instead of 0.5 η.
-
-    Args:
-        learning_rate: A learning rate or a schedule: η.
-        beta_1: β₁.
-        beta_2: β₂.
-        epsilon: ε.
-        **kwargs: The other arguments of `keras.optimizers.Optimizer`; `weight_decay` is λ.
     """
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, **kwargs):
@@ -88,16 +81,6 @@ class LAMB(AdamW):
     recipe does so with `clip_norm`. It takes a ratio of 1 for every weight that does not decay:
     so does this one for γ, β and biases with `adapt_norm_and_bias=False`, but not for the others
     if λ is 0. Its newer versions have more options, all of them off by default.
-
-    Args:
-        learning_rate: A learning rate or a schedule: η.
-        layer_decay: λ.
-        adapt_norm_and_bias: Whether weights with fewer than two dimensions, which are γ, β and
-            biases, decay and have a ratio. If not, their step is Adam's.
-        beta_1: β₁.
-        beta_2: β₂.
-        epsilon: ε.
-        **kwargs: The other arguments of `keras.optimizers.Optimizer`.
     """
 
     def __init__(
@@ -158,13 +141,6 @@ class CoupledSGD(keras.optimizers.SGD):
     v ← m v − η g, w ← w + v. In PyTorch it stands outside: w ← w − η v. The two are the same for
     a constant rate; when it drops, the steps here stay large for some 1 / (1 − m) more steps
     (Goyal et al., 2017, section 3, remark 2).
-
-    Args:
-        learning_rate: A learning rate or a schedule.
-        coupled_decay: Coefficient of the decay.
-        decay_norm_and_bias: Whether weights with fewer than two dimensions, which are γ, β and
-            biases, decay as well.
-        **kwargs: The other arguments of `keras.optimizers.SGD`.
     """
 
     def __init__(self, learning_rate, coupled_decay=0.0, decay_norm_and_bias=True, **kwargs):
@@ -186,11 +162,7 @@ class CoupledSGD(keras.optimizers.SGD):
 
 
 def is_norm_or_bias(variable) -> bool:
-    """Returns whether a weight is a γ, a β or a bias: whether it has fewer than two dimensions.
-
-    Args:
-        variable: A trainable variable.
-    """
+    """Returns whether a weight is a γ, a β or a bias: whether it has fewer than two dimensions."""
     return len(variable.shape) < 2
 
 
@@ -220,14 +192,6 @@ def build_optimizer(
     out and halves the scale. A limit on the gradient's norm must be multiplied by `dynamic_scale`.
     Gradients must be added up over the replicas beforehand (and divided by their number, for
     `apply` adds them up once more), or some replicas may take the step and others not.
-
-    Args:
-        recipe: A recipe.
-        schedule: The learning rate.
-        model: A built model.
-
-    Returns:
-        A built Keras optimizer.
     """
     options = recipe.optimizer
     weights = model.trainable_variables

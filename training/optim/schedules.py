@@ -13,10 +13,6 @@ from training.recipe.recipe import Recipe
 class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):
     """Straight lines between points, and constant after the last one.
 
-    Args:
-        steps: Where the points are; growing, from 0.
-        values: The learning rate at each of them.
-
     Example:
 
     >>> schedule = PiecewiseLinear([0, 10, 30], [0.0, 1.0, 0.5])
@@ -50,16 +46,7 @@ class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="training")
 class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
-    """A straight rise, and then another schedule.
-
-    Args:
-        after: The schedule that follows.
-        steps: Number of steps of the rise; positive.
-        start: Learning rate at step 0.
-        peak: Learning rate at which the rise would be at `steps`.
-        restart: Whether `after` counts its steps from the end of the rise, instead of from the
-            start of the run.
-    """
+    """A straight rise, and then another schedule."""
 
     def __init__(self, after, steps, start, peak, restart=False):
         if steps < 1:
@@ -105,18 +92,11 @@ class WatchingSchedule(keras.optimizers.schedules.LearningRateSchedule):
         """Takes note of a step.
 
         Call it after each step, in a `tf.function` or not, outside of the replicas.
-
-        Args:
-            accuracy: Part of the step's training examples, over all replicas, that were right.
         """
         return  # AutoGraph cannot convert a docstring alone
 
     def observe_evaluation(self, accuracy):
-        """Takes note of an evaluation.
-
-        Args:
-            accuracy: Part of the evaluated examples that were right.
-        """
+        """Takes note of an evaluation."""
         return
 
 
@@ -127,11 +107,6 @@ class Plateau(WatchingSchedule):
     He et al., 2015, section 3.4: the rate "is divided by 10 when the error plateaus". When
     `patience` evaluations in a row were no better than the best one before them, the factor is
     multiplied by `factor`, and they are counted anew. Only strictly more is better.
-
-    Args:
-        before: The schedule that is multiplied.
-        factor: In (0, 1).
-        patience: Number of evaluations; at least 1.
     """
 
     def __init__(self, before, factor=0.1, patience=5):
@@ -182,11 +157,6 @@ class WarmupUntilAccuracy(WatchingSchedule):
     0.1 and the other networks' schedule, whose steps count from the start of the run. The training
     accuracy is an average over the steps with the weights 0.1 · 0.9ⁿ, from 0: over about the last
     ten batches.
-
-    Args:
-        after: The schedule that follows.
-        rate: Learning rate until then.
-        accuracy: In (0, 1); what the training accuracy must exceed.
     """
 
     def __init__(self, after, rate, accuracy):
@@ -234,9 +204,6 @@ def peak_learning_rate(recipe: Recipe) -> float:
     Linear scaling: k times the batch takes k times the learning rate
     ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 2.1).
 
-    Args:
-        recipe: A recipe.
-
     Example:
 
     >>> from training.recipe.recipe import Optimizer
@@ -270,16 +237,6 @@ def build_schedule(
       is `"polynomial"` or `"cosine"` with a warm-up.
 
     Build it under the strategy's scope: some schedules have variables.
-
-    Args:
-        recipe: A recipe.
-        examples: Number of examples of an epoch.
-
-    Returns:
-        A Keras schedule; a `WatchingSchedule` where the rate depends on more than the step.
-
-    Raises:
-        ValueError: If the warm-up or a boundary is not within the run, or boundaries do not grow.
     """
     schedule, peak = recipe.schedule, peak_learning_rate(recipe)
     total = to_steps(recipe.length, recipe.batch, examples)
@@ -318,11 +275,7 @@ def build_schedule(
 
 
 def constant(learning_rate: float) -> PiecewiseLinear:
-    """Returns a schedule that never changes.
-
-    Args:
-        learning_rate: The learning rate.
-    """
+    """Returns a schedule that never changes."""
     return PiecewiseLinear([0], [learning_rate])
 
 

@@ -24,15 +24,6 @@ class Duration(NamedTuple):
 def parse_duration(text: str) -> Duration:
     """Reads a duration such as `"90 epochs"`, `"0.5 epochs"`, `"64_000 steps"` or `"1 step"`.
 
-    Args:
-        text: A number, a space, and a unit: `epochs`, `steps` or `examples`.
-
-    Returns:
-        The exact number and the unit.
-
-    Raises:
-        ValueError: If the text is of another form, or counts parts of steps or examples.
-
     Example:
 
     >>> number, unit = parse_duration("1.5 epochs")
@@ -57,17 +48,6 @@ def to_steps(duration: str, batch: int, examples: int) -> int:
 
     An epoch is as many drawn examples as the training split has. Batches run over the end of an
     epoch, so nothing is dropped, and what ends in the middle of a batch ends after it.
-
-    Args:
-        duration: A duration.
-        batch: Examples a step; positive.
-        examples: Examples an epoch; positive.
-
-    Returns:
-        The number of steps, rounded up.
-
-    Raises:
-        ValueError: If one of the arguments is not allowed.
 
     Example:
 

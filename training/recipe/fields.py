@@ -14,13 +14,6 @@ def settle_types(group: Any, prefix: str) -> None:
 
     A whole number passes for a float, and a list, which is what TOML has, for a tuple; both are
     replaced by what was annotated, so that equal recipes are written alike.
-
-    Args:
-        group: A frozen dataclass that is being initialized.
-        prefix: What stands before a field's name in an error, such as `"optimizer."`.
-
-    Raises:
-        ValueError: If a value is of another type, or none of the literals.
     """
     for field in dataclasses.fields(group):
         value = _settled(f"{prefix}{field.name}", getattr(group, field.name), field.type)
@@ -28,33 +21,14 @@ def settle_types(group: Any, prefix: str) -> None:
 
 
 def require(is_met: bool, rule: str, **received: Any) -> None:
-    """Raises unless a rule is met.
-
-    Args:
-        is_met: Whether it is.
-        rule: The rule, as a sentence without the full stop.
-        **received: The values that it is about; `__` in a name stands for a dot.
-
-    Raises:
-        ValueError: If it is not.
-    """
+    """Raises unless a rule is met."""
     if not is_met:
         values = ", ".join(f"{_dotted(name)}={value!r}" for name, value in received.items())
         raise ValueError(f"{rule}. Received: {values}")
 
 
 def require_effect(group: Any, prefix: str, names: Iterable[str], beside: str) -> None:
-    """Raises if a field that has no effect differs from its default.
-
-    Args:
-        group: A dataclass, all of whose fields have defaults.
-        prefix: What stands before a field's name in an error.
-        names: The fields without effect.
-        beside: What it is that takes the effect from them, such as `"schedule.name='cosine'"`.
-
-    Raises:
-        ValueError: If one of them was set; it and `beside` are named.
-    """
+    """Raises if a field that has no effect differs from its default."""
     defaults = {field.name: field.default for field in dataclasses.fields(group)}
     for name in names:
         value = getattr(group, name)
@@ -68,18 +42,7 @@ def require_effect(group: Any, prefix: str, names: Iterable[str], beside: str) -
 def require_effects(
     group: Any, prefix: str, chosen: str, effective: Mapping[str, Iterable[str]]
 ) -> None:
-    """Raises if a field is set that has an effect only for other values of the field `chosen`.
-
-    Args:
-        group: A dataclass, all of whose fields have defaults.
-        prefix: What stands before a field's name in an error.
-        chosen: The field on which the effect of the others depends.
-        effective: For each of its values, the fields that have an effect. Fields of which this
-            says nothing always have one.
-
-    Raises:
-        ValueError: If a field without effect was set.
-    """
+    """Raises if a field is set that has an effect only for other values of the field `chosen`."""
     value = getattr(group, chosen)
     elsewhere = {name for names in effective.values() for name in names}
     without = sorted(elsewhere.difference(effective[value]))
@@ -87,16 +50,7 @@ def require_effects(
 
 
 def require_ranges(group: Any, prefix: str, ranges: Mapping[str, str]) -> None:
-    """Raises if a number is outside of its interval.
-
-    Args:
-        group: A dataclass.
-        prefix: What stands before a field's name in an error.
-        ranges: Intervals by the fields' names, such as `"[0, 1)"` or `"(0, inf)"`.
-
-    Raises:
-        ValueError: If one is.
-    """
+    """Raises if a number is outside of its interval."""
     for name, interval in ranges.items():
         value = getattr(group, name)
         low, high = map(float, interval[1:-1].split(","))
@@ -110,16 +64,7 @@ def require_ranges(group: Any, prefix: str, ranges: Mapping[str, str]) -> None:
 
 
 def require_duration(name: str, text: str, positive: bool = True) -> None:
-    """Raises if a text is no duration, or must last and does not.
-
-    Args:
-        name: The field, with its group.
-        text: Its value.
-        positive: Whether it must be longer than nothing.
-
-    Raises:
-        ValueError: If it is not.
-    """
+    """Raises if a text is no duration, or must last and does not."""
     try:
         number, _ = parse_duration(text)
     except ValueError as error:

@@ -46,13 +46,6 @@ def list_recipes() -> list[str]:
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """Returns a recipe by its name, or from a TOML file.
 
-    Args:
-        name_or_path: A name that `list_recipes` gives, or the path of a file that ends in
-            `.toml`.
-
-    Raises:
-        ValueError: If there is no such recipe (the nearest names are given), or it is not valid.
-
     Example:
 
     >>> load_recipe("cifar10_paper").length
@@ -71,13 +64,6 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 def named_recipe(arguments: Sequence[str]) -> Recipe:
     """Returns the recipe that a command line begins with, or the default where it names none.
-
-    Args:
-        arguments: What stands behind a command such as `train`.
-
-    Raises:
-        ValueError: As `load_recipe`, or if options stand before the name, for then it is not known
-            whose values they change.
 
     Example:
 
@@ -98,13 +84,6 @@ def recipe_header(name_or_path: str | Path) -> RecipeHeader:
 
     The first line is the title. Parts follow that begin with `Source:`, `Command:`, `Cost:` and
     `Expected:`, each over as many lines as it needs.
-
-    Args:
-        name_or_path: A name that `list_recipes` gives, or the path of a file that ends in
-            `.toml`.
-
-    Raises:
-        ValueError: If there is no such recipe, or a part of its header is missing.
 
     Example:
 
@@ -135,13 +114,6 @@ def recipe_header(name_or_path: str | Path) -> RecipeHeader:
 def recipe_from_toml(text: str) -> Recipe:
     """Returns the recipe that a TOML text describes. What it leaves out has its default.
 
-    Args:
-        text: Fields of `Recipe`, and a table for each group that deviates from its defaults.
-
-    Raises:
-        ValueError: If the text is not TOML, a field is unknown (the nearest are named), or a
-            value is not allowed.
-
     Example:
 
     >>> recipe_from_toml("batch = 64").batch
@@ -155,20 +127,12 @@ def recipe_from_toml(text: str) -> Recipe:
 
 
 def recipe_to_toml(recipe: Recipe) -> str:
-    """Returns a recipe as TOML, every field written out; `recipe_from_toml` gives it back.
-
-    Args:
-        recipe: A recipe.
-    """
+    """Returns a recipe as TOML, every field written out; `recipe_from_toml` gives it back."""
     return tomli_w.dumps(dataclasses.asdict(recipe))
 
 
 def recipe_differences(old: Recipe, new: Recipe) -> list[str]:
     """Returns a line for each field in which two recipes differ, named with dots.
-
-    Args:
-        old: A recipe.
-        new: Another.
 
     Example:
 

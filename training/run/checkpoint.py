@@ -49,20 +49,7 @@ class DamagedCheckpoint(ValueError):
 def save_checkpoint(
     folder: Path, step: int, variables: dict[str, Any], facts: dict[str, Any]
 ) -> Path:
-    """Saves variables and facts as the checkpoint of a step, and removes all but the last two.
-
-    Args:
-        folder: Folder of the run's checkpoints; made if missing, within one that is there.
-        step: Number of steps done.
-        variables: Keras or TensorFlow variables by name; see `named_variables`.
-        facts: JSON values to keep with them.
-
-    Returns:
-        The checkpoint's folder.
-
-    Raises:
-        OSError: If it cannot be written, for instance on a full disk. Earlier checkpoints stay.
-    """
+    """Saves variables and facts as the checkpoint of a step, and removes all but the last two."""
     target = folder / f"step-{step:08d}"
     beside = folder / f"{target.name}{WRITING}"
     arrays = {name: np.asarray(variable) for name, variable in variables.items()}
@@ -98,17 +85,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Reads a checkpoint, and checks its hash and that it is the one its folder is named for.
-
-    Args:
-        path: A checkpoint's folder.
-
-    Returns:
-        The `Checkpoint`.
-
-    Raises:
-        DamagedCheckpoint: If its files are not those that were written.
-    """
+    """Reads a checkpoint, and checks its hash and that it is the one its folder is named for."""
     try:
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
         step, facts, expected = (description[name] for name in ("step", "facts", "sha256"))
@@ -134,19 +111,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def latest_checkpoint(
     folder: Path, check: Callable[[Checkpoint], object] = lambda checkpoint: None
 ) -> tuple[Checkpoint | None, list[str]]:
-    """Reads the latest checkpoint that is whole.
-
-    Args:
-        folder: Folder of the run's checkpoints; may be missing.
-        check: Looks at a checkpoint's facts. One for which it raises `ValueError` is damaged.
-
-    Returns:
-        The checkpoint, or `None` if there never was one; and a message for each damaged one that
-        was passed over.
-
-    Raises:
-        DamagedCheckpoint: If there are checkpoints, and all are damaged.
-    """
+    """Reads the latest checkpoint that is whole."""
     messages: list[str] = []
     for path in reversed(_checkpoints(folder)):
         try:
@@ -167,24 +132,12 @@ def latest_checkpoint(
 
 
 def has_checkpoints(folder: Path) -> bool:
-    """Returns whether `latest_checkpoint` has one to give, or to refuse as damaged.
-
-    Args:
-        folder: Folder of the run's checkpoints; may be missing.
-    """
+    """Returns whether `latest_checkpoint` has one to give, or to refuse as damaged."""
     return bool(_checkpoints(folder))
 
 
 def restore(variables: dict[str, Any], checkpoint: Checkpoint) -> None:
-    """Assigns a checkpoint's arrays to the variables of the same names.
-
-    Args:
-        variables: The same as were saved.
-        checkpoint: A `Checkpoint`.
-
-    Raises:
-        ValueError: If names or shapes differ; nothing is assigned then.
-    """
+    """Assigns a checkpoint's arrays to the variables of the same names."""
     for name in [*variables, *checkpoint.arrays]:
         wanted = tuple(variables[name].shape) if name in variables else None
         present = checkpoint.arrays[name].shape if name in checkpoint.arrays else None

@@ -47,16 +47,7 @@ class ServedModel(NamedTuple):
 
 
 def open_served_model(path: Path) -> ServedModel:
-    """Opens the model of a run, or one in a file.
-
-    Args:
-        path: The folder of a complete run or of a published model, which holds a `model.keras`; a
-            `.keras` file; or the folder of a SavedModel whose signature `serving_default` takes
-            images.
-
-    Raises:
-        ValueError: If there is no such model, or its file is damaged.
-    """
+    """Opens the model of a run, or one in a file."""
     if (path / "model.keras").is_file():
         return _keras_model(path / "model.keras")
     if path.is_file() and path.suffix == ".keras":
@@ -148,10 +139,6 @@ class Conditions:
     def name(self, usual_data: str, usual_crop_ratio: float) -> str:
         """Returns a name for files of this measurement: the split, and what is not as usual.
 
-        Args:
-            usual_data: The data set that goes without saying: that of the run.
-            usual_crop_ratio: Likewise.
-
         Example:
 
         >>> conditions = Conditions("runs/1", "", "cifar10", "train[:90%]", 32, 10, 0.875)
@@ -199,27 +186,7 @@ def evaluate_model(
     crop_ratio: float = 0.0,
     batch: int = 0,
 ) -> Measurement:
-    """Scores a run's model, or a model in a file, on a split of a data set.
-
-    Args:
-        path: As for `open_served_model`.
-        strategy: Where to compute.
-        dataset: A source as in a recipe; by default that of the run.
-        split: By default the run's test split, and `"test"` for a file.
-        data_dir: Folder with prepared TFDS data sets.
-        download: Whether a missing data set may be downloaded.
-        ten_crop: Whether the probabilities of ten views are averaged.
-        crop_ratio: Size of the central crop over the shorter side after resizing; 0 for the run's,
-            and 1 for a file.
-        batch: Images at a time, over all replicas; 0 for the run's.
-
-    Returns:
-        The scores, the names of the classes, and what was measured.
-
-    Raises:
-        ValueError: If there is no such model, no data set is named, or they do not fit.
-        BadImage: If an image cannot be read.
-    """
+    """Scores a run's model, or a model in a file, on a split of a data set."""
     if not path.exists():
         raise ValueError(f"There must be a model at the path. Received: path={str(path)!r}")
     begun = load_recipe(path / "recipe.toml") if (path / "recipe.toml").is_file() else None
@@ -379,13 +346,7 @@ CORNER = "true \\ predicted"
 
 
 def confusion_table(scores: Scores, class_names: tuple[str, ...], width: int = 80) -> Table | None:
-    """Returns the counts by true class (row) and predicted class; `None` where they are too many.
-
-    Args:
-        scores: Of an evaluation.
-        class_names: Names of the classes.
-        width: Characters in a line. Names that do not fit are shortened, with a mark.
-    """
+    """Returns a table of the counts by true and predicted class; `None` for too many."""
     if len(class_names) > MOST_PRINTED:
         return None
     beside = max(map(len, (CORNER, *class_names)))
@@ -403,10 +364,6 @@ def confusion_table(scores: Scores, class_names: tuple[str, ...], width: int = 8
 def shortened(names: Sequence[str], length: int) -> list[str]:
     """Returns names of some length at most, the shortened ones marked; longer, to stay distinct.
 
-    Args:
-        names: Names, all distinct.
-        length: Letters that there is room for.
-
     Example:
 
     >>> shortened(["cat", "automobile", "automaton"], length=6)
@@ -420,13 +377,7 @@ def shortened(names: Sequence[str], length: int) -> list[str]:
 
 
 def write_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) -> None:
-    """Writes the counts as a CSV file: a row for each true class, a column for each predicted one.
-
-    Args:
-        scores: Of an evaluation.
-        class_names: Names of the classes.
-        path: The CSV file to write.
-    """
+    """Writes the counts as CSV: a row for each true class, a column for each predicted."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["true class", *class_names])
@@ -437,13 +388,7 @@ def write_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) ->
 def most_confused(
     scores: Scores, class_names: tuple[str, ...], most: int
 ) -> list[tuple[str, str, int]]:
-    """Returns the most frequent mistakes: the true class, the predicted one, and how often.
-
-    Args:
-        scores: Of an evaluation.
-        class_names: Names of the classes.
-        most: How many mistakes.
-    """
+    """Returns the most frequent mistakes: the true class, the predicted one, and how often."""
     counts = scores.confusion()
     np.fill_diagonal(counts, 0)
     places = np.argsort(-counts, axis=None, kind="stable")[:most]
@@ -456,14 +401,7 @@ def most_confused(
 
 
 def draw_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) -> None:
-    """Draws the confusion matrix: a row for each true class, its parts adding up to one.
-
-    Args:
-        scores: Of an evaluation.
-        class_names: Names of the classes. Up to thirty are written beside the matrix; of more,
-            only those that are taken for each other most often, in a list.
-        path: The PNG file to write.
-    """
+    """Draws the confusion matrix: a row for each true class, its parts adding up to one."""
     from matplotlib.figure import Figure
 
     counts = scores.confusion()

@@ -24,15 +24,6 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yields a path beside a file's; what is written there takes the file's place in the end.
 
     If the block raises, the file stays as it was.
-
-    Args:
-        path: The file to write or to replace. Its folder must exist.
-
-    Yields:
-        A path in the same folder, with the same suffix.
-
-    Raises:
-        OSError: If it cannot be written, for instance on a full disk; names the file.
     """
     beside = path.with_name(f"writing.{path.name}")
     try:
@@ -51,15 +42,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def require_folder_of(name: str, path: Path | None) -> None:
-    """Raises if a file cannot be written because there is no folder for it; before long work.
-
-    Args:
-        name: The argument that names the file.
-        path: The file to write, if any.
-
-    Raises:
-        ValueError: If there is no such folder.
-    """
+    """Raises if a file cannot be written because there is no folder for it; before long work."""
     if path is not None and not path.parent.is_dir():
         raise ValueError(
             f"`{name}` must be a file's path in a folder that is there. "
@@ -86,16 +69,6 @@ def locked(folder: Path) -> Iterator[Callable[[], None]]:
     The lock is the kernel's (`flock`): it ends with the process, also by SIGKILL, and the file that
     is left says nothing. The file names who holds it. Where nothing came to stand beside it, as
     after wrong arguments, it is removed again, and so is the folder if it was made here.
-
-    Args:
-        folder: The run's folder; made if missing.
-
-    Yields:
-        A function that raises `FileNotFoundError` if the folder is no longer the one that is held,
-        as after it was deleted. To be called before each write.
-
-    Raises:
-        ValueError: If another process holds it.
     """
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -211,16 +184,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one JSON object a line, each with the number of steps done.
-
-    Args:
-        path: The file; made if missing.
-        evaluated: Number of steps done when the test split was last measured. Lines of later
-            steps, which a killed run wrote and this one writes again, are taken out.
-
-    Raises:
-        ValueError: See `read_metrics`; or if the line of the last evaluation is not there.
-    """
+    """`metrics.jsonl`: one JSON object a line, each with the number of steps done."""
 
     def __init__(self, path: Path, evaluated: int):
         self._path = path
@@ -235,12 +199,7 @@ class MetricsFile:
         write_text(path, "".join(_json_line(entry) for entry in self.entries))
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Adds a line and brings it to the disk.
-
-        Raises:
-            OSError: If it cannot be written. Part of the line may stand there; it is taken out when
-                the file is opened anew.
-        """
+        """Adds a line and brings it to the disk."""
         try:
             with open(self._path, "a", encoding="utf-8") as file:
                 file.write(_json_line(entry))
@@ -266,14 +225,6 @@ def read_metrics(path: Path, evaluated: float = math.inf) -> list[dict[str, Any]
     """Returns the lines of a `metrics.jsonl`, in the order of their steps.
 
     A last line without its end, as a kill leaves it, is left out.
-
-    Args:
-        path: The file.
-        evaluated: Lines of later steps are left out.
-
-    Raises:
-        ValueError: If a line is not one that a run writes; it is named by its number.
-        Diverged: If a figure is not a finite number.
     """
     entries: list[dict[str, Any]] = []
     *lines, rest = path.read_text(encoding="utf-8", errors="replace").split("\n")

@@ -25,11 +25,6 @@ class EventLog:
     """Event files with a run's metrics: written without TensorBoard, shown by it.
 
     `tf.summary.scalar` needs the package tensorboard, `tf.summary.write` does not.
-
-    Args:
-        folder: Where the files are. Those of earlier sittings are replaced, for a killed run may
-            have written steps that are done again.
-        entries: The lines of `metrics.jsonl` so far.
     """
 
     def __init__(self, folder: Path, entries: Iterable[dict[str, Any]]):
@@ -65,12 +60,7 @@ RECENT = 50  # updates over which the speed is measured
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """One bar for a whole `fit`, with the running loss and accuracy beside it.
-
-    Args:
-        title: What stands in front of the bar.
-        console: Where to draw. Where it is no terminal, only the finished bar is printed.
-    """
+    """One bar for a whole `fit`, with the running loss and accuracy beside it."""
 
     def __init__(self, title: str, console: Console):
         super().__init__()
@@ -99,16 +89,7 @@ class EpochProgress(keras.callbacks.Callback):
 
 
 class StepProgress:
-    """A bar over the steps of a run; a line every half minute where there is no terminal.
-
-    Args:
-        title: What stands in front of the bar.
-        step: Number of steps already done.
-        total: Number of steps of the run.
-        batch: Number of images of a step.
-        console: Where to draw.
-        clock: Gives the time in seconds.
-    """
+    """A bar over the steps of a run; a line every half minute where there is no terminal."""
 
     def __init__(
         self,
@@ -145,15 +126,7 @@ class StepProgress:
     def update(
         self, step: int, loss: float, accuracy: float, learning_rate: float, seconds: float
     ) -> None:
-        """Shows where the run is.
-
-        Args:
-            step: Number of steps done.
-            loss: Training loss since the last evaluation.
-            accuracy: Training accuracy since then, in [0, 1].
-            learning_rate: That of the next step.
-            seconds: What the steps since the last update took.
-        """
+        """Shows where the run is."""
         now = self._clock()
         if self._first is None:  # the first steps include building the graph
             self._first = now, step

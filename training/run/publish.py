@@ -45,17 +45,6 @@ def publish(run_dir: Path, folder: Path, note: str) -> None:
 
     It is written beside its place and renamed, so that it is there whole or not at all. Of paths
     in the recipe, only the names of what they lead to are handed on.
-
-    Args:
-        run_dir: A complete run.
-        folder: Where the model is to be, such as `saved_models/resnet20_cifar10`. An earlier one
-            is replaced; any other folder is not.
-        note: What a user must know of the data and of the limits; a paragraph of the card.
-
-    Raises:
-        ValueError: If the run is not complete, the note is empty, or the folder is there and was
-            not published.
-        RuntimeError: If the SavedModel does not answer as the model does.
     """
     missing = [name for name in FILES if not (run_dir / name).is_file()]
     if missing:

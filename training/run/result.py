@@ -21,12 +21,7 @@ TRAIN, TEST, RATE = "#0072B2", "#D55E00", "#009E73"
 
 
 def draw_curves(entries: list[dict[str, Any]], path: Path) -> None:
-    """Draws error and loss over the epochs, and the learning rate beneath.
-
-    Args:
-        entries: The lines of a run's `metrics.jsonl`.
-        path: The PNG file to write.
-    """
+    """Draws error and loss over the epochs, and the learning rate beneath."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -65,22 +60,7 @@ def write_result(
     metrics: list[dict[str, Any]],
     environment_changes: list[str],
 ) -> Path:
-    """Writes `model.keras`, `curves.png` and, as the last one, `result.json`: the run is complete.
-
-    Args:
-        folder: The run's folder.
-        learner: What learned.
-        state: Where the run ended.
-        scores: Of the test split, in the end.
-        metrics: The lines of `metrics.jsonl`.
-        environment_changes: What was no longer as before where the run was gone on with.
-
-    Returns:
-        The path of `result.json`.
-
-    Raises:
-        OSError: If one of them cannot be written.
-    """
+    """Writes `model.keras`, `curves.png`, and `result.json` last: the run is complete."""
     with written_whole(folder / "model.keras") as path:
         serving_model(learner.recipe, learner.measured, *learner.mean_and_std).save(path)
     with written_whole(folder / "curves.png") as path:
@@ -100,19 +80,7 @@ def describe_result(
     class_names: Sequence[str],
     model: keras.Model,
 ) -> dict[str, Any]:
-    """Returns a finished run's result.
-
-    Args:
-        recipe: All that determined the run.
-        state: Where it ended.
-        scores: Of the test split, in the end.
-        class_names: Names of the classes.
-        model: The network as it was trained. `weights_sha256` is taken over the bytes of all its
-            variables, in the order of `model.variables`.
-
-    Returns:
-        JSON values by name. `seconds` and `images_per_second` are as `State` has time and pace.
-    """
+    """Returns a finished run's result."""
     accuracies = [
         None if math.isnan(accuracy) else accuracy  # a class without test examples
         for accuracy in scores.accuracy_by_class().tolist()

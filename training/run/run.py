@@ -42,38 +42,7 @@ def run(
     tensorboard: bool = False,
     observer: Observer | None = None,
 ) -> int:
-    """Does a run, or what is left of it.
-
-    Args:
-        recipe: All that determines the run.
-        run_dir: Its folder. One that holds a run by the same recipe is gone on with.
-        data_dir: Where prepared TFDS data sets are.
-        download: Whether a missing data set may be downloaded.
-        strategy_name: See `training.loop.strategy.make_strategy`.
-        cluster: Likewise.
-        steps_per_call: Steps, from 0 on, between looks at signals and at the progress bar; 0 for 1
-            on a CPU and 20 on a GPU.
-        console: Where to print.
-        tensorboard: Whether event files for TensorBoard are written, to the folder `tensorboard`.
-        observer: See `Learner`. What it observes goes into the metrics, as `"observed"`.
-
-    Returns:
-        The exit status: 0 when the run is complete, 143 after SIGTERM and 130 after SIGINT, with
-        a checkpoint of the step then reached.
-
-    Raises:
-        SystemExit: With the same statuses, after a signal that came before there was a step to
-            save.
-        ValueError: If `steps_per_call` is negative; if Keras has the channels first; if `run_dir`
-            is a file, holds a run by another recipe or on other data, or another process is at work
-            in it; if the strategy contradicts the cluster, or the batch cannot be shared equally by
-            the replicas.
-        LostWorker: If another worker is gone.
-        OSError: If a file cannot be written, for instance on a full disk; the last checkpoint
-            stays. Or if `run_dir` was deleted or replaced meanwhile.
-        Diverged: If a loss, a gradient, a weight or an output is not a finite number; the last
-            checkpoint stays.
-    """
+    """Does a run, or what is left of it."""
     if steps_per_call < 0:
         raise ValueError(
             f"`steps_per_call` must be at least 0. Received: steps_per_call={steps_per_call}"

@@ -91,17 +91,7 @@ LEAST_LOSS_SCALE = 2.0**-10
 
 
 class Sitting:
-    """A run between its start, or its resumption, and its end or interruption.
-
-    Args:
-        recipe: All that determines the run.
-        folder: The run's folder, which is there and which no other process writes to.
-        learner: What learns by the recipe.
-        signals: Says when to stop.
-        console: Where to print.
-        tensorboard: Whether event files for TensorBoard are written too.
-        check_folder: Called before each write; may raise. See `training.run.folder`.
-    """
+    """A run between its start, or its resumption, and its end or interruption."""
 
     def __init__(
         self,
@@ -133,11 +123,7 @@ class Sitting:
         self.environment_changes: list[str] = []
 
     def resume(self) -> None:
-        """Goes to the latest whole checkpoint, if there is one, and opens the run's files.
-
-        Raises:
-            ValueError: If all checkpoints are damaged, or the run was begun on other data.
-        """
+        """Goes to the latest whole checkpoint, if there is one, and opens the run's files."""
         checkpoint, messages = latest_checkpoint(self.folder / CHECKPOINTS, _check_facts)
         for message in messages:
             self._print(f"warning: skipped: {message}")
@@ -155,11 +141,7 @@ class Sitting:
                 self.events = EventLog(self.folder / "tensorboard", self.metrics.entries)
 
     def train(self, steps_per_call: int) -> int:
-        """Trains to the end, or until a signal; returns the exit status.
-
-        Raises:
-            Diverged: If something is not a finite number.
-        """
+        """Trains to the end, or until a signal; returns the exit status."""
         self.signals.hold()
         title, step = self.recipe.model.name, self.state.step
         with StepProgress(title, step, self.total, self.recipe.batch, self.console) as bar:

@@ -74,11 +74,7 @@ def compute(budget, images):
 
 
 def _difference_to_merged(shortcut, filters):
-    """Compares a one-layer block, before its activation, with the convolution it is merged into.
-
-    Returns:
-        The greatest difference of any output, relative to the greatest output, in float64.
-    """
+    """Compares a one-layer block, before its activation, with the convolution it is merged into."""
     keras.utils.set_random_seed(0)
     generator = np.random.default_rng(0)
     block = StackedBlock(filters, depth=1, shortcut=shortcut, activation="linear", dtype="float64")

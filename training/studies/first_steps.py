@@ -16,9 +16,6 @@ def first_losses(budget, images):
     """Training loss at each of the first steps: do blocks that begin as the identity help?
 
     Plain gradient descent with the recipe's learning rate, from the first step on.
-
-    Returns:
-        `{network: losses (seeds, steps)}`, for the residual network and that with γ = 0.
     """
     deep = DEPTHS[budget][-1]
     recipe = next(iter(twins(budget).values()))

@@ -15,12 +15,7 @@ WITHOUT = ", no batch norm"
 
 
 def initial_norms(budget, images):
-    """Gradient norms at initialization, with and without batch norm.
-
-    Returns:
-        `{network: {kernel: mean over the seeds}}`. Without batch norm in the blocks, the stem
-        keeps its own.
-    """
+    """Gradient norms at initialization, with and without batch norm."""
     pixels, labels = (each[:EXAMPLES] for each in images.train)
     data = (pixels - pixels.mean()) / pixels.std(), labels
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

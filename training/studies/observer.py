@@ -14,19 +14,7 @@ EXAMPLES = 256
 def observer(
     model: keras.Model, images: np.ndarray, labels: np.ndarray
 ) -> Callable[[], dict[str, Any]]:
-    """Returns a function that says where the network is; a run calls it at every evaluation.
-
-    Args:
-        model: The network to be trained, from normalized images to logits, as it begins.
-        images: Training images as the network takes them, without augmentation.
-        labels: Their classes.
-
-    Returns:
-        A function without arguments. It returns
-
-        - `"gradient_norms"`: that of the mean cross-entropy of the images, for each kernel;
-        - `"distance"`: ‖w − w₀‖ / ‖w₀‖ for each kernel, from the initial weights w₀ on.
-    """
+    """Returns a function that says where the network is; a run calls it at every evaluation."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     initial = snapshot(model)
     data = images[:EXAMPLES], labels[:EXAMPLES]

@@ -44,19 +44,7 @@ def _load(path):
 
 
 def write_page(study: Study, folder: Path) -> Path:
-    """Draws a study's figures and writes its page, from its outcomes.
-
-    Args:
-        study: The study.
-        folder: Holds `NAME/full.json` or `NAME/quick.json`, or both. `NAME.md` and
-            `NAME/*.png` are written.
-
-    Returns:
-        The path of the page.
-
-    Raises:
-        ValueError: If there is no outcome.
-    """
+    """Draws a study's figures and writes its page, from its outcomes."""
     outcomes = load_outcomes(study, folder)
     if not outcomes:
         raise ValueError(

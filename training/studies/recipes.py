@@ -28,11 +28,6 @@ def study_recipe(budget: Budget, spec: ResNetSpec, **changes: Any) -> Recipe:
 
     Quick: `digits`, over 12 epochs. Full: `cifar10_fast` over 5 epochs instead of 15, with the
     learning rate rising during the first.
-
-    Args:
-        budget: `"quick"` or `"full"`.
-        spec: The network.
-        **changes: Fields of `Recipe` to replace.
     """
     recipe = load_recipe({"quick": "digits", "full": "cifar10_fast"}[budget])
     length, every = {"quick": ("12 epochs", "3 epochs"), "full": ("5 epochs", "1 epochs")}[budget]

@@ -114,11 +114,7 @@ class Outcome:
         return [read(trial) for trial in self.of(label)]
 
     def every_seed(self, one: str, other: str, read: Callable[[Trial], float]) -> tuple[int, int]:
-        """Counts the seeds for which a number is greater for one contender than for another.
-
-        Returns:
-            How many those are, and how many seeds both have run with.
-        """
+        """Counts the seeds for which a number is greater for one contender than for another."""
         values = [{t.seed: read(t) for t in self.of(label)} for label in (one, other)]
         shared = sorted(set(values[0]) & set(values[1]))
         return sum(values[0][seed] > values[1][seed] for seed in shared), len(shared)
@@ -146,11 +142,6 @@ class Report:
 
 def spread(values: Sequence[float], digits: int = 2, percent: bool = False) -> str:
     """Returns mean and standard deviation over the seeds, as a table shows them.
-
-    Args:
-        values: A number for each seed; at least one.
-        digits: Digits behind the point.
-        percent: Whether to show them times 100.
 
     Example:
 

@@ -37,17 +37,6 @@ def run_trials(
 
     A run's folder is named for its recipe, so that studies share the runs that they have in
     common, and a study that was stopped goes on with the run at hand.
-
-    Args:
-        study: Whose measurements are made.
-        recipes: The contenders by label; their seeds are replaced.
-        seeds: How many seeds each runs with: 0, 1 and so on.
-        folder: Where the runs' folders are.
-        data_dir: Folder with prepared TFDS data sets.
-        console: Where to print.
-
-    Raises:
-        Stopped: If a run was stopped by a signal; its exit status is the argument.
     """
     total = len(recipes) * seeds
     for number, (label, seed) in enumerate(
