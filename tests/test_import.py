@@ -11,9 +11,14 @@ from tests.subprocesses import ROOT
 PACKAGE = ROOT / "keras_resnets"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
-# A part may import those before it, and itself.
+# A room may import those before it, and itself.
 ORDER = ["command_start", "arguments", "files", "layers", "architecture", "preprocessing"]
 ORDER += ["weights", "models", "analysis", "export", "cli", "__main__"]
+# The same of the trainer's rooms.
+EARLIER = {"recipe": set(), "data": {"recipe"}, "optim": {"recipe"}}
+EARLIER["loop"] = {"recipe", "data", "optim"}
+EARLIER["run"] = {*EARLIER["loop"], "loop"}
+EARLIER["studies"] = EARLIER["benchmark"] = {*EARLIER["run"], "run"}
 
 
 def imports(path, within_functions):
@@ -41,15 +46,40 @@ def test_no_backend_is_imported_at_module_level(path):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_the_parts_import_in_one_direction_only(path):
-    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if part == "__init__":
+def test_the_rooms_import_in_one_direction_only(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if room == "__init__":
         return
-    allowed = ORDER[: ORDER.index(part) + 1]
+    allowed = ORDER[: ORDER.index(room) + 1]
     for name in imports(path, within_functions=True):
         assert name.split(".")[0] != "training"
         if name.startswith("keras_resnets."):
             assert name.split(".")[1] in allowed, name
+
+
+@pytest.mark.parametrize("room", EARLIER)
+def test_so_do_the_trainer_s_rooms(room):
+    others = EARLIER.keys() - EARLIER[room] - {room}
+    for path in (ROOT / "training" / room).rglob("*.py"):
+        for name in imports(path, within_functions=True):
+            assert not any(f"{name}.".startswith(f"training.{other}.") for other in others), name
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Imports within functions count too."""
+    paths = [path for top in ("keras_resnets", "training") for path in (ROOT / top).rglob("*.py")]
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
+    left = {
+        module: {
+            name
+            for name in imports(path, within_functions=True)
+            if name in modules.keys() - {module}
+        }
+        for module, path in modules.items()
+    }
+    while free := {module for module, needed in left.items() if not needed & left.keys()}:
+        left = {module: needed for module, needed in left.items() if module not in free}
+    assert not left
 
 
 def run_python(code, **environment):

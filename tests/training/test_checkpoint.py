@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from training import checkpoint as checkpoints
+from training.loop.learner import named_variables
 from training.run.checkpoint import (
     DamagedCheckpoint,
     latest_checkpoint,
     load_checkpoint,
-    named_variables,
     restore,
     save_checkpoint,
     weights_sha256,

@@ -1,6 +1,7 @@
 """What learns: network, optimizer, loss and data under a strategy."""
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -19,7 +20,8 @@ from training.optim.losses import build_loss
 from training.optim.optimizers import build_optimizer
 from training.optim.schedules import WatchingSchedule, build_schedule
 from training.recipe.recipe import Recipe
-from training.run.checkpoint import named_variables
+
+_NUMBER = re.compile(r"_\d+(?=/|$)")
 
 Observer = Callable[[keras.Model, np.ndarray, np.ndarray], Callable[[], dict[str, Any]]]
 
@@ -154,3 +156,22 @@ def _checked(batches: Iterable[Any], check: Callable[[], None]) -> Iterator[Any]
     for batch in batches:
         check()
         yield batch
+
+
+def named_variables(**groups: Sequence[Any]) -> dict[str, Any]:
+    """Returns the variables of all groups by unique names, in a stable order.
+
+    The numbers with which Keras tells objects of one class apart are left out: they count what the
+    process has made before, and a run may go on in another process.
+
+    Example:
+
+    >>> sorted(named_variables(model=[keras.Variable(0.0, name="scale_3")]))
+    ['model/0000/scale']
+    """
+    named = {}
+    for group, variables in groups.items():
+        for index, variable in enumerate(variables):
+            path = getattr(variable, "path", None) or variable.name.split(":")[0]
+            named[f"{group}/{index:04d}/{_NUMBER.sub('', path)}"] = variable
+    return named

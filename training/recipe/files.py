@@ -191,7 +191,7 @@ HEAD = """# Recipes
 
 What `python -m training train NAME --run-dir DIR` can train by. This page is made from the files in
 `training/recipes` by `python -m training recipes --page docs/recipes.md`; a recipe states what
-differs from the defaults of `training/recipe.py`.
+differs from the defaults of `training/recipe/recipe.py`.
 """
 
 

@@ -22,7 +22,6 @@ ARRAYS = "variables.npz"
 DESCRIPTION = "checkpoint.json"
 WRITING, REPLACED = ".writing", ".replaced"  # unfinished, and about to be removed
 _NAME = re.compile(rf"step-([0-9]{{8}}|[1-9][0-9]{{8,}})({WRITING}|{REPLACED})?")
-_NUMBER = re.compile(r"_\d+(?=/|$)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,25 +147,6 @@ def restore(variables: dict[str, Any], checkpoint: Checkpoint) -> None:
             )
     for name, variable in variables.items():
         variable.assign(checkpoint.arrays[name])
-
-
-def named_variables(**groups: Sequence[Any]) -> dict[str, Any]:
-    """Returns the variables of all groups by unique names, in a stable order.
-
-    The numbers with which Keras tells objects of one class apart are left out: they count what the
-    process has made before, and a run may go on in another process.
-
-    Example:
-
-    >>> sorted(named_variables(model=[keras.Variable(0.0, name="scale_3")]))
-    ['model/0000/scale']
-    """
-    named = {}
-    for group, variables in groups.items():
-        for index, variable in enumerate(variables):
-            path = getattr(variable, "path", None) or variable.name.split(":")[0]
-            named[f"{group}/{index:04d}/{_NUMBER.sub('', path)}"] = variable
-    return named
 
 
 def weights_sha256(variables: Sequence[keras.Variable]) -> str:
