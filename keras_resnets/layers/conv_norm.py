@@ -97,9 +97,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _moments(self, inputs, mask):
         mean, variance = super()._moments(inputs, mask)
-        if not inputs.shape[
-            0
-        ]:  # none, or not known: the mean of nothing is NaN, and so would be gamma's gradient
+        # The mean of nothing is NaN, and so would be the gradient of gamma.
+        if not inputs.shape[0]:
             some = _examples(inputs) > 0
             mean, variance = keras.ops.where(some, mean, 0.0), keras.ops.where(some, variance, 1.0)
         return mean, variance
