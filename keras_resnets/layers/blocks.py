@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_resnets.arguments import check_choice, check_positive_int
-from keras_resnets.layers.conv_norm import BatchNormalization, ConvNorm, folded_weights, he_normal
+from keras_resnets.layers.conv_norm import BatchNormalization, folded_weights, he_normal
 from keras_resnets.layers.feature_map import Conv2D
 from keras_resnets.layers.residual_block import ResidualBlock
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut, ShortcutGate
@@ -52,25 +52,10 @@ def stacked_branch(block, depth):
     """Returns the layers of F as `depth` 3×3 convolutions, the first with the block's stride."""
     layers = []
     for number in range(1, depth + 1):
-        is_first, is_last = number == 1, number == depth
-        layers.append(
-            ConvNorm(
-                block.filters,
-                3,
-                strides=block.strides if is_first else 1,
-                dilation=block.first_dilation if is_first else block.dilation,
-                gamma_initializer="zeros" if is_last and block.zero_init_residual else "ones",
-                data_format=block.data_format,
-                dtype=block.dtype_policy,
-                name=f"conv{number}",
-            )
-        )
+        is_last = number == depth
+        layers.append(block._conv(f"conv{number}", 3, carries_stride=number == 1, is_last=is_last))
         if not is_last:
-            layers.append(
-                keras.layers.Activation(
-                    block.activation, dtype=block.dtype_policy, name=f"activation{number}"
-                )
-            )
+            layers.append(block._activation(f"activation{number}"))
     return layers
 
 
@@ -95,27 +80,7 @@ class BasicBlock(ResidualBlock):
     kernel_sizes = (3, 3)
 
     def create_branch(self):
-        return [
-            ConvNorm(
-                self.filters,
-                3,
-                strides=self.strides,
-                dilation=self.first_dilation,
-                data_format=self.data_format,
-                dtype=self.dtype_policy,
-                name="conv1",
-            ),
-            keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="activation1"),
-            ConvNorm(
-                self.filters,
-                3,
-                dilation=self.dilation,
-                gamma_initializer=self._last_gamma_initializer(),
-                data_format=self.data_format,
-                dtype=self.dtype_policy,
-                name="conv2",
-            ),
-        ]
+        return stacked_branch(self, depth=2)
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
@@ -179,33 +144,11 @@ class BottleneckBlock(ResidualBlock):
     def create_branch(self):
         on_3x3 = self.stride_on == "3x3"
         return [
-            ConvNorm(
-                self.filters,
-                1,
-                strides=1 if on_3x3 else self.strides,
-                data_format=self.data_format,
-                dtype=self.dtype_policy,
-                name="conv1",
-            ),
-            keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="activation1"),
-            ConvNorm(
-                self.filters,
-                3,
-                strides=self.strides if on_3x3 else 1,
-                dilation=self.first_dilation if on_3x3 else self.dilation,
-                data_format=self.data_format,
-                dtype=self.dtype_policy,
-                name="conv2",
-            ),
-            keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="activation2"),
-            ConvNorm(
-                self.filters * self.expansion,
-                1,
-                gamma_initializer=self._last_gamma_initializer(),
-                data_format=self.data_format,
-                dtype=self.dtype_policy,
-                name="conv3",
-            ),
+            self._conv("conv1", 1, carries_stride=not on_3x3),
+            self._activation("activation1"),
+            self._conv("conv2", 3, carries_stride=on_3x3),
+            self._activation("activation2"),
+            self._conv("conv3", 1, self.filters * self.expansion, is_last=True),
         ]
 
     def get_config(self):
@@ -257,7 +200,7 @@ class UnnormalizedBlock(ResidualBlock):
                 name="pad1",
             ),
             self._convolution("conv1", self.strides, self.first_dilation, "valid"),
-            keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="activation1"),
+            self._activation("activation1"),
             self._convolution("conv2", 1, self.dilation, "same"),
         ]
 
@@ -427,20 +370,9 @@ class OrderedBlock(ResidualBlock):
         return {**super().get_config(), "order": self.order, "position": self.position}
 
     def _convolution(self, number, normalized):
-        common = {
-            "data_format": self.data_format,
-            "dtype": self.dtype_policy,
-            "name": f"conv{number}",
-        }
+        name, is_last = f"conv{number}", number == 2
         if normalized:
-            return ConvNorm(
-                self.filters,
-                3,
-                strides=self.strides if number == 1 else 1,
-                dilation=self.first_dilation if number == 1 else self.dilation,
-                gamma_initializer=self._last_gamma_initializer() if number == 2 else "ones",
-                **common,
-            )
+            return self._conv(name, 3, carries_stride=number == 1, is_last=is_last)
         return Conv2D(  # at stride 1, where "same" is symmetric
             self.filters,
             3,
@@ -448,15 +380,14 @@ class OrderedBlock(ResidualBlock):
             dilation_rate=self.dilation,
             use_bias=False,
             kernel_initializer=he_normal(),
-            **common,
+            data_format=self.data_format,
+            dtype=self.dtype_policy,
+            name=name,
         )
 
     def _norm(self, name):
         axis = -1 if self.data_format == "channels_last" else 1
         return BatchNormalization(axis=axis, dtype=self.dtype_policy, name=name)
-
-    def _activation(self, name):
-        return keras.layers.Activation(self.activation, dtype=self.dtype_policy, name=name)
 
 
 class MergedConvolution(NamedTuple):

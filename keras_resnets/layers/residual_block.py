@@ -230,8 +230,22 @@ class ResidualBlock(CompositeLayer, abc.ABC):
             name="identity",
         )
 
-    def _last_gamma_initializer(self):
-        return "zeros" if self.zero_init_residual else "ones"
+    def _conv(self, name, kernel_size, filters=None, carries_stride=False, is_last=False):
+        """Returns a convolution of the branch with its normalization."""
+        dilation = self.first_dilation if carries_stride else self.dilation
+        return ConvNorm(
+            filters or self.filters,
+            kernel_size,
+            strides=self.strides if carries_stride else 1,
+            dilation=dilation if kernel_size > 1 else 1,
+            gamma_initializer="zeros" if is_last and self.zero_init_residual else "ones",
+            data_format=self.data_format,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _activation(self, name):
+        return keras.layers.Activation(self.activation, dtype=self.dtype_policy, name=name)
 
     def _check_branch_name(self, layer):
         """Raises if weights filed under the layer's name could be lost, or not be found again."""
