@@ -141,7 +141,7 @@ def gradient_norms(model, data, loss):
     >>> model = keras_resnets.ResNet20()
     >>> data = np.random.default_rng(0).normal(size=(4, 32, 32, 3)), np.arange(4)
     >>> loss = "sparse_categorical_crossentropy"
-    >>> norms = keras_resnets.analysis.gradients(model, data, loss)
+    >>> norms = keras_resnets.analysis.gradient_norms(model, data, loss)
     >>> len(norms) == len(model.trainable_weights)
     True
     """
@@ -227,7 +227,7 @@ def update_ratios(before, after):
     Example:
 
     >>> before = {"kernel": np.array([3.0, 4.0])}
-    >>> keras_resnets.analysis.gradients(before, {"kernel": np.array([3.0, 5.0])})
+    >>> keras_resnets.analysis.update_ratios(before, {"kernel": np.array([3.0, 5.0])})
     {'kernel': 0.2}
     """
     _check_snapshot("before", before)

@@ -212,7 +212,7 @@ def layer_responses(model, data):
     Example:
 
     >>> images = np.random.default_rng(0).normal(size=(2, 32, 32, 3))
-    >>> responses = keras_resnets.analysis.responses(keras_resnets.ResNet20(), images)
+    >>> responses = keras_resnets.analysis.layer_responses(keras_resnets.ResNet20(), images)
     >>> len(responses), list(responses)[:2]  # the first convolution, and 2 a block
     (19, ['stem_conv', 'stage1_block1/conv1'])
     """
@@ -293,7 +293,7 @@ def shortcut_balance(model, data):
 
     >>> model = keras_resnets.ResNet20(zero_init_residual=True)  # each F begins at 0
     >>> images = np.random.default_rng(0).normal(size=(2, 32, 32, 3))
-    >>> keras_resnets.analysis.responses(model, images)["stage1_block1"]
+    >>> keras_resnets.analysis.shortcut_balance(model, images)["stage1_block1"]
     {'branch_to_input': 0.0, 'branch_to_shortcut': 0.0, 'cosine': None}
     """
     blocks = residual_blocks(model)
