@@ -67,16 +67,18 @@ def _inner_scaling(model, stem, noted):
         return by_layers
     # Weights of grey, or a division by a root of 1.001, are no scaling; nothing is known of what
     # is equal, as after a normalization of each image by its own mean.
-    if np.allclose(ends, (0, 255), atol=1.5) or abs(ends[1] - ends[0]) < 1e-5:
+    black, white = ends
+    if np.allclose(ends, (0, 255), atol=1.5) or abs(white - black) < 1e-5:
         return None
-    is_grey = _takes_grey_levels(*ends)
+    is_grey = _takes_grey_levels(black, white)
     is_noted, noted_spread = False, 0.0
-    if noted is not None and not leaves_values(noted):
+    reads_fractions = keras.backend.is_float_dtype(model.inputs[0].dtype)
+    if noted is not None and not leaves_values(noted) and reads_fractions:
         levels = _black_and_white(noted)
         noted_spread = levels[1] - levels[0]
         is_noted = _takes_noted(_ends(fronts, least, levels), noted_spread)
     is_ambiguous = is_noted and is_grey and noted_spread > LARGEST_NOTED_SPREAD
-    return None if is_noted and not is_ambiguous else Scaling(*ends, is_grey, is_ambiguous)
+    return None if is_noted and not is_ambiguous else Scaling(black, white, is_grey, is_ambiguous)
 
 
 def leaves_values(preprocessing):
@@ -129,26 +131,28 @@ def _ends(fronts, least, levels):
     """
     for size in SIZES:
         try:
-            values = [
-                np.stack(
-                    [
-                        np.full([side or max(size, least) for side in each.shape[1:]], level, "f4")
-                        for level in levels
-                    ]
-                )
-                for each in fronts[0].inputs
-            ]
+            values = [_levels(each.shape, max(size, least), levels) for each in fronts[0].inputs]
             for front in fronts:
                 values = keras.tree.flatten(front(values, training=False))
-            pair = keras.ops.convert_to_numpy(keras.ops.cast(values[0], "float32"))
-            for axis in spatial_axes(keras.config.image_data_format()) if pair.ndim == 4 else ():
-                pair = np.take(pair, [pair.shape[axis] // 2], axis)
+            centre = [slice(None)] * len(values[0].shape)
+            for axis in spatial_axes(keras.config.image_data_format()) if len(centre) == 4 else ():
+                middle = values[0].shape[axis] // 2
+                centre[axis] = slice(middle, middle + 1)
+            pair = keras.ops.convert_to_numpy(keras.ops.cast(values[0][tuple(centre)], "float32"))
             first, second = pair.reshape(2, -1)
             channel = np.argmax(np.abs(second - first))
             return float(first[channel]), float(second[channel])
         except Exception:  # of any layer's: too small an image, or another type than numbers
             continue
     return None
+
+
+def _levels(shape, size, levels):
+    """Returns an image of each level; `size` stands for what a shape leaves open."""
+    images = np.empty((len(levels), *(side or size for side in shape[1:])), "float32")
+    for image, level in zip(images, levels, strict=True):
+        image[...] = level
+    return images
 
 
 def _first_learner(graph, stem):

@@ -241,8 +241,15 @@ def test_a_front_that_cannot_be_tried_is_known_by_its_layers(is_inside, base):
 
 
 def test_a_network_without_a_front_is_not_run(base, monkeypatch):
-    monkeypatch.setattr(np, "full", None)  # as large as its images
-    assert model_preprocessing(sequential(base)) == CARRIED
+    model = sequential(base)
+    monkeypatch.setattr("keras_resnets.preprocessing.model._ends", None)
+    assert model_preprocessing(model) == CARRIED
+
+
+def test_whole_numbers_are_grey_levels(base):
+    pixels = keras.Input((32, 32, 3), dtype="uint8")
+    model = keras.Model(pixels, base(1.0 - keras.ops.cast(pixels, "float32")))
+    assert model_preprocessing(model) == SIZE_ALONE
 
 
 @pytest.mark.parametrize(
