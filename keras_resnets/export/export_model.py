@@ -229,7 +229,8 @@ def export_model(
             exports into one folder run at once.
         fuse: Whether to fold the normalizations into the convolutions first (`fuse_batch_norm`).
         scores: What makes probabilities of logits in the SavedModel: `"softmax"` or `"sigmoid"`;
-            `None` for softmax, and sigmoid for a single unit.
+            `None` for softmax, and sigmoid for a single unit. `"probabilities"` takes the outputs
+            as they are, where the last layer does not tell that they are such.
 
     Returns:
         An `ExportReport`: the folder, and for each format the file, its size, and how far it

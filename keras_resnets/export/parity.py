@@ -11,7 +11,7 @@ from keras_resnets.arguments import check_regular_file
 from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.model import resizes_itself
-from keras_resnets.preprocessing.predictions import check_probabilities, ends_in_probabilities
+from keras_resnets.preprocessing.predictions import check_outputs, ends_in_probabilities
 from keras_resnets.preprocessing.preprocessing import spatial_axes
 
 
@@ -289,7 +289,9 @@ class Parity:
         expected = keras.ops.convert_to_numpy(self._served.tensor(tensors)["outputs"])
         actual = np.concatenate([run(tensor[None])["outputs"] for tensor in tensors])
         if expected.shape[-1] == 1:  # one unit: the same side of what decides between two classes
-            middle = 0.5 if ends_in_probabilities(self._served.model) else 0.0
+            is_probable = self._served.scores == "probabilities"
+            is_probable = is_probable or ends_in_probabilities(self._served.model)
+            middle = 0.5 if is_probable else 0.0
             same = (actual > middle) == (expected > middle)
         else:
             same = np.argmax(actual, axis=-1) == np.argmax(expected, axis=-1)
@@ -301,8 +303,9 @@ class Parity:
             inputs = self._samples.inputs(signature)
             outputs = getattr(self._served, signature)(inputs)
             arrays = {key: keras.ops.convert_to_numpy(value) for key, value in outputs.items()}
-            if "scores" in arrays and self._served.score_function is None:
-                check_probabilities(self._served.model, arrays["scores"])
+            if "scores" in arrays:
+                _, expected = self.answers("tensor")
+                check_outputs(self._served.model, expected["outputs"], self._served.scores)
             self._expected[signature] = inputs, arrays
         return self._expected[signature]
 

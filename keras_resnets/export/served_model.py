@@ -10,6 +10,7 @@ from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.model import model_preprocessing, required_preprocessing
 from keras_resnets.preprocessing.predictions import (
     check_class_names,
+    check_no_dictionary,
     imagenet_classes,
     number_of_classes,
     score_function,
@@ -61,6 +62,7 @@ class ServedModel:
     """
 
     def __init__(self, model, class_names, top, signatures, scores=None):
+        check_no_dictionary(model)
         self.model = model
         self.signatures = signatures
         self._is_channels_last = keras.config.image_data_format() == "channels_last"
@@ -77,6 +79,7 @@ class ServedModel:
         self.top = min(top, len(self.class_names or ()))
         if self.prepares:
             self._check_sizes()
+        self.scores = scores
         self.score_function: str | None = None
         self._extractor: Any = None
         if set(signatures) & set(NEED_PREPROCESSING):

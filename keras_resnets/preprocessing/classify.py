@@ -17,7 +17,7 @@ from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.model import required_preprocessing
 from keras_resnets.preprocessing.predictions import (
     check_class_names,
-    check_probabilities,
+    check_outputs,
     decode_predictions,
     number_of_classes,
     score_function,
@@ -177,7 +177,8 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
         batch_size: How many images to predict at once.
         scores: What makes probabilities of a model's logits: `"softmax"`, for classes of which one
             is right, or `"sigmoid"`, where several may be. By default softmax, and sigmoid for a
-            single unit.
+            single unit. `"probabilities"` takes the outputs as they are, where the last layer does
+            not tell that they are such, as a `Lambda` or the average of two sigmoids.
 
     Returns:
         For each image a list of `top` times `Prediction(class_id, name, score)`, or of as many as
@@ -203,7 +204,12 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
     top = check_positive_int("top", top)
     batch_size = check_positive_int("batch_size", batch_size)
     classes = number_of_classes(model)
-    function = score_function(model, scores)
+    score_function(model, scores)  # raises before any image is read
+    if len(model.input_shape) != 4:
+        raise ValueError(
+            "`model` must be a classifier of images, a batch of four axes. "
+            f"Received: model={model.name!r}, which takes {model.input_shape}"
+        )
     preprocessing = required_preprocessing(model)
     channels = model.input_shape[channel_axis(keras.config.image_data_format())]
     if class_names is None and classes != 1000:
@@ -223,12 +229,12 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
         except ValueError as error:
             raise ValueError(f"{error} of image {index}") from error
         if batch and batch[0].shape != prepared.shape:
-            rows, batch = rows + _predict(model, batch, function), []
+            rows, batch = rows + _predict(model, batch, scores), []
         batch.append(prepared)
         if len(batch) == batch_size:
-            rows, batch = rows + _predict(model, batch, function), []
+            rows, batch = rows + _predict(model, batch, scores), []
     if batch:
-        rows = rows + _predict(model, batch, function)
+        rows = rows + _predict(model, batch, scores)
     preds = np.reshape(rows, (len(images), classes))
     return decode_predictions(preds, top=top, class_names=class_names)
 
@@ -279,10 +285,10 @@ def _pixels(image, index, channels):
     return array
 
 
-def _predict(model, batch, function):
-    scores = model.predict_on_batch(np.concatenate(batch))
-    if function is None:
-        check_probabilities(model, scores)
-    else:
-        scores = getattr(keras.ops, function)(scores.astype("float32"))
-    return list(keras.ops.convert_to_numpy(scores))
+def _predict(model, batch, scores):
+    outputs = model.predict_on_batch(np.concatenate(batch))
+    check_outputs(model, outputs, scores)
+    function = score_function(model, scores)
+    if function is not None:
+        outputs = getattr(keras.ops, function)(outputs.astype("float32"))
+    return list(keras.ops.convert_to_numpy(outputs))

@@ -2,6 +2,7 @@
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -14,29 +15,70 @@ from keras_resnets.preprocessing.preprocessing import (
     spatial_axes,
 )
 
-# Of the images that are sent through, where the model leaves it open.
-SIZE = 64
+# Of the images that are sent through, where the model leaves it open; the second if it must.
+SIZES = (64, 256)
 # The fields of a `Preprocessing` that leaves grey levels as they are.
 GREY_LEVELS = {"value_range": (0.0, 255.0), "mean": (0.0,), "std": (1.0,), "channel_order": "rgb"}
 SCALING_LAYERS = (ImagePreprocessing, keras.layers.Normalization, keras.layers.Rescaling)
+# From black to white, in what a network reads: ImageNet's deviation gives 4, and, applied twice by
+# mistake, 19. A preprocessing that leaves more than the second does not scale, as Caffe's.
+LARGEST_SPREAD = 15
+LARGEST_NOTED_SPREAD = 20
 
 
-def inner_scaling(model, stem):
-    """Returns what black and white, 0 and 255, become before a model's first weights.
+class Scaling(NamedTuple):
+    """What a model's own scaling makes of 0 and 255, and whether it is one of grey levels.
+
+    `is_ambiguous` if it may as well be one of what the noted preprocessing gives.
+    """
+
+    black: float
+    white: float
+    takes_grey_levels: bool = True
+    is_ambiguous: bool = False
+
+
+def inner_scaling(model, stem, noted=None):
+    """Returns the `Scaling` before a model's first weights; `None` where `noted` is to be applied.
 
     Whatever scales is seen, a layer or an operation, in nested models too: two images are sent
     through all that comes before the first layer with weights to be trained.
     """
-    own = [each.preprocessing for each in _layers(model) if isinstance(each, ImagePreprocessing)]
-    if not all(map(leaves_values, own)):
-        return 0.0, 1.0  # it is for grey levels, and says so
-    if not _is_graph(model):
-        return (0.0, 1.0) if _scales_somewhere(model) else None
-    size = max([SIZE, *(max(check_pair("crop", each.crop or 1)) for each in own)])
     # A thread of its own is within no graph of TensorFlow's and no trace of JAX's.
     with ThreadPoolExecutor(1) as thread:
-        black, white = thread.submit(_ends, model, stem, size).result()
-    return None if np.allclose((black, white), (0, 255), atol=0.01) else (black, white)
+        return thread.submit(_inner_scaling, model, stem, noted).result()
+
+
+def _inner_scaling(model, stem, noted):
+    own = [each.preprocessing for each in _layers(model) if isinstance(each, ImagePreprocessing)]
+    if not all(map(leaves_values, own)):
+        return Scaling(0.0, 1.0)  # it is for grey levels, and says so
+    by_layers = Scaling(0.0, 1.0) if _scales_somewhere(model) else None
+    if not _is_graph(model):
+        return by_layers
+    fronts, last = _fronts(model, stem)
+    if last is not stem and _scales_somewhere(last):  # one of Python code
+        return Scaling(0.0, 1.0)
+    if not fronts:
+        return None
+    least = max([1, *(max(check_pair("crop", each.crop or 1)) for each in own)])
+    ends = _ends(fronts, least, (0.0, 255.0))
+    if ends is None:
+        return by_layers
+    # Weights of grey, or a division by a root of 1.001, are no scaling; nothing is known of what
+    # is equal, as after a normalization of each image by its own mean.
+    black, white = ends
+    if np.allclose(ends, (0, 255), atol=1.5) or abs(white - black) < 1e-5:
+        return None
+    is_grey = _takes_grey_levels(black, white)
+    is_noted, noted_spread = False, 0.0
+    reads_fractions = keras.backend.is_float_dtype(model.inputs[0].dtype)
+    if noted is not None and not leaves_values(noted) and reads_fractions:
+        levels = _black_and_white(noted)
+        noted_spread = levels[1] - levels[0]
+        is_noted = _takes_noted(_ends(fronts, least, levels), noted_spread)
+    is_ambiguous = is_noted and is_grey and noted_spread > LARGEST_NOTED_SPREAD
+    return None if is_noted and not is_ambiguous else Scaling(black, white, is_grey, is_ambiguous)
 
 
 def leaves_values(preprocessing):
@@ -44,34 +86,73 @@ def leaves_values(preprocessing):
     return all(getattr(preprocessing, name) == value for name, value in GREY_LEVELS.items())
 
 
-def takes_grey_levels(ends):
-    """Whether what `inner_scaling` returned is plausible, so that 0 and 255 are what it is for.
+def _takes_grey_levels(black, white):
+    """Whether what 0 and 255 become is plausible, so that they are what the front is for.
 
     Layers that are for images of 0 to 1 spread white far beyond 255, or only shift it by less than
     a grey level; a second division by 255 leaves nothing.
     """
-    black, white = ends
     return 0.5 <= abs(white - black) <= 255.01 and (abs(black) >= 1 or abs(white) <= 128)
 
 
-def _ends(model, stem, size):
-    values = [
-        np.stack([np.full([side or size for side in each.shape[1:]], level) for level in (0, 255)])
-        for each in model.inputs
-    ]
+def _takes_noted(ends, noted_spread):
+    """Whether what the noted black and white become is plausible as what a network reads."""
+    if ends is None:
+        return False
+    spread = abs(ends[1] - ends[0])
+    largest = max(LARGEST_SPREAD, 1.01 * noted_spread)
+    return 0.25 <= spread <= largest and min(map(abs, ends)) <= 2 * spread
+
+
+def _black_and_white(preprocessing):
+    """Returns what a preprocessing makes of 0 and 255, on average over the channels."""
+    mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
+    low, high = (float(np.mean((level - mean) / std)) for level in preprocessing.value_range)
+    return low, high
+
+
+def _fronts(model, stem):
+    """Returns models of what comes before the first weights, and the operation that has those."""
+    fronts = []
     while True:
         graph = getattr(model, "_functional", None) or model  # a Sequential model's own
         node = _first_learner(graph, stem)
         if not _are_inputs(node.input_tensors, graph):
-            front = keras.Model(graph.inputs, node.input_tensors)
-            values = keras.tree.flatten(front(values, training=False))
+            fronts.append(keras.Model(graph.inputs, node.input_tensors))
         model = node.operation
         if not _is_graph(model):
-            break
-    if model is not stem and _scales_somewhere(model):  # one of Python code
-        return 0.0, 1.0
-    black, white = np.asarray(keras.ops.convert_to_numpy(values[0]), "float64")
-    return float(np.median(black)), float(np.median(white))
+            return fronts, model
+
+
+def _ends(fronts, least, levels):
+    """Returns what two levels become in the centre of an image; `None` if that cannot be run.
+
+    Of the channels it is the one that tells them apart most.
+    """
+    for size in SIZES:
+        try:
+            values = [_levels(each.shape, max(size, least), levels) for each in fronts[0].inputs]
+            for front in fronts:
+                values = keras.tree.flatten(front(values, training=False))
+            centre = [slice(None)] * len(values[0].shape)
+            for axis in spatial_axes(keras.config.image_data_format()) if len(centre) == 4 else ():
+                middle = values[0].shape[axis] // 2
+                centre[axis] = slice(middle, middle + 1)
+            pair = keras.ops.convert_to_numpy(keras.ops.cast(values[0][tuple(centre)], "float32"))
+            first, second = pair.reshape(2, -1)
+            channel = np.argmax(np.abs(second - first))
+            return float(first[channel]), float(second[channel])
+        except Exception:  # of any layer's: too small an image, or another type than numbers
+            continue
+    return None
+
+
+def _levels(shape, size, levels):
+    """Returns an image of each level; `size` stands for what a shape leaves open."""
+    images = np.empty((len(levels), *(side or size for side in shape[1:])), "float32")
+    for image, level in zip(images, levels, strict=True):
+        image[...] = level
+    return images
 
 
 def _first_learner(graph, stem):
@@ -188,21 +269,27 @@ def model_preprocessing(model):
     (0.25,)
     """
     stem = stem_convolution(model)
-    values = stem.preprocessing
-    noted = None if values is None else Preprocessing.from_dict(values)
-    ends = inner_scaling(model, stem)
-    if ends is None:
+    noted = _noted(stem)
+    scaling = inner_scaling(model, stem, noted)
+    if scaling is None:
         return noted
-    return _of_grey_levels(noted, model) if takes_grey_levels(ends) else None
+    is_known = scaling.takes_grey_levels and not scaling.is_ambiguous
+    return _of_grey_levels(noted, model) if is_known else None
+
+
+def _noted(stem):
+    return None if stem.preprocessing is None else Preprocessing.from_dict(stem.preprocessing)
 
 
 def required_preprocessing(model):
     """Returns what `model_preprocessing` does, or raises if that is `None`."""
     preprocessing = model_preprocessing(model)
     if preprocessing is None:
-        ends = inner_scaling(model, stem_convolution(model))
-        if ends is not None:
-            raise ValueError(_not_of_grey_levels(model, ends))
+        stem = stem_convolution(model)
+        noted = _noted(stem)
+        scaling = inner_scaling(model, stem, noted)
+        if scaling is not None:
+            raise ValueError(_unknown_scaling(model, scaling, noted))
         raise ValueError(
             "The model must note how its images are prepared: give it a preprocessing with "
             f"`set_preprocessing`. Received: model={model.name!r}"
@@ -250,13 +337,14 @@ def set_preprocessing(model, preprocessing):
 
 def scales_itself(model):
     """Whether a model scales its images itself, before its first weights."""
-    return inner_scaling(model, stem_convolution(model)) is not None
+    stem = stem_convolution(model)
+    return inner_scaling(model, stem, _noted(stem)) is not None
 
 
 def without_scaling(preprocessing, model):
     """Returns a preprocessing that leaves the values to a model which scales them itself."""
-    changes = GREY_LEVELS if scales_itself(model) else {}
-    return dataclasses.replace(preprocessing, **changes)
+    scaling = inner_scaling(model, stem_convolution(model), preprocessing)
+    return dataclasses.replace(preprocessing, **({} if scaling is None else GREY_LEVELS))
 
 
 def _of_grey_levels(noted, model):
@@ -276,11 +364,11 @@ def resizes_itself(model):
 
 
 def _check_scales_nothing(model, stem, preprocessing):
-    ends = inner_scaling(model, stem)
-    if ends is None:
+    scaling = inner_scaling(model, stem, preprocessing)
+    if scaling is None:
         return
-    if not takes_grey_levels(ends):
-        raise ValueError(_not_of_grey_levels(model, ends))
+    if scaling.is_ambiguous or not scaling.takes_grey_levels:
+        raise ValueError(_unknown_scaling(model, scaling, preprocessing))
     raise ValueError(
         "A model that scales its images itself must not have them scaled before as well: note "
         "their size alone, `Preprocessing(resize=…, crop=…, value_range=(0, 255))`, or build it "
@@ -289,12 +377,21 @@ def _check_scales_nothing(model, stem, preprocessing):
     )
 
 
-def _not_of_grey_levels(model, ends):
+def _unknown_scaling(model, scaling, noted):
+    """Returns the error of a model that scales, nobody knows from what."""
+    if scaling.is_ambiguous:
+        return (
+            "What a model does to values before its first weights must be either for grey levels "
+            "0 to 255 or for what the noted preprocessing gives, and this may be for both: take "
+            "the note away with `set_preprocessing(model, None)` if it is for grey levels, or "
+            f"build the model without these layers. Received: model={model.name!r}, "
+            f"preprocessing={noted}"
+        )
     return (
         "A model that scales its images itself must do so from grey levels 0 to 255: put "
         "`keras.layers.Rescaling(1 / 255)` in front if it takes 0 to 1, or build it without its "
         f"layers that scale. Received: model={model.name!r}, whose first weights see black as "
-        f"{ends[0]:.4g} and white as {ends[1]:.4g}"
+        f"{scaling.black:.4g} and white as {scaling.white:.4g}"
     )
 
 

@@ -10,14 +10,16 @@ import numpy as np
 
 from keras_resnets.arguments import check_choice, check_positive_int
 
-FUNCTIONS = ("softmax", "sigmoid")
+# What a caller may say of outputs: what makes probabilities of them, or that they are such.
+SCORES = ("softmax", "sigmoid", "probabilities")
 PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid", "hardsigmoid", "sparsemax")
 # What a row of scores may lack to 1: what 16 bits round, and 32.
 TOLERANCES = {"float16": 0.01, "bfloat16": 0.01}
 TOLERANCE = 1e-3
 WAY_OUT = (
     "a classifier ends in a softmax, in sigmoids, or in logits straight from a layer; if these are "
-    "logits all the same, `scores='softmax'` or `scores='sigmoid'` says so"
+    "logits all the same, `scores='softmax'` or `scores='sigmoid'` says so, and "
+    "`scores='probabilities'` if they are probabilities"
 )
 
 
@@ -38,17 +40,29 @@ def number_of_classes(model):
             f"Received: {model.name!r} with {len(inputs)} input{'' if len(inputs) == 1 else 's'} "
             f"and outputs of the shapes {shapes}"
         )
+    check_no_dictionary(model)
     return shapes[0][1]
+
+
+def check_no_dictionary(model):
+    """Raises if a functional model puts out a dictionary, if only of one tensor."""
+    structure = (getattr(model, "_functional", None) or model).output
+    if isinstance(structure, Mapping):
+        raise ValueError(
+            "`model` must put out one tensor and no dictionary: build "
+            f"`keras.Model(model.input, model.outputs[0])`. Received: {model.name!r} with the "
+            f"outputs {list(structure)}"
+        )
 
 
 def score_function(model, scores=None):
     """Returns the name of the function from a model's outputs to probabilities.
 
-    `None` stands for outputs that are probabilities, as far as the last layer tells; what has no
-    activation is yet to be held to `check_probabilities`.
+    `None` stands for outputs that are probabilities, as far as the last layer or the caller tells;
+    `check_outputs` holds them to it.
     """
     if scores is not None:
-        check_choice("scores", scores, FUNCTIONS)
+        check_choice("scores", scores, SCORES)
     units = number_of_classes(model)
     name, is_keras = _head(model)
     received = f"Received: model={model.name!r}, which ends in {name!r}"
@@ -57,6 +71,8 @@ def score_function(model, scores=None):
             "A softmax of one number is always 1: a classifier of one unit ends in a sigmoid, or "
             f"in a logit. {received}, scores={scores!r}"
         )
+    if scores == "probabilities":
+        return None
     if name in PROBABILITIES:
         if scores is not None and not name.endswith(scores):
             raise ValueError(
@@ -75,24 +91,35 @@ def score_function(model, scores=None):
     return None
 
 
-def check_probabilities(model, scores):
-    """Raises if a classifier's outputs, taken for probabilities, cannot be such.
+def check_outputs(model, outputs, scores=None):
+    """Raises if a classifier's outputs cannot be what they are taken for.
 
-    Of a softmax or sigmoids only the range is looked at; of what has no activation, such as an
-    operation or a `Lambda`, also whether each row's sum is 1.
+    Of probabilities the range is looked at and, of what has no activation, such as an operation or
+    a `Lambda`, also whether each row's sum is 1, unless `scores` says what they are. Logits that
+    a softmax is to be taken of are no probabilities yet.
     """
-    tolerance = TOLERANCES.get(scores.dtype.name, TOLERANCE)
-    scores = scores.astype("float64")
-    if not scores.size:
+    function = score_function(model, scores)
+    if not outputs.size or function == "sigmoid":
         return
+    tolerance = TOLERANCES.get(outputs.dtype.name, TOLERANCE)
+    outputs = outputs.astype("float64")
     name, _ = _head(model)
-    in_range = -tolerance <= scores.min() <= scores.max() <= 1 + tolerance
-    sums = np.ones(1) if name in PROBABILITIES else scores.sum(axis=-1)
-    if not in_range or np.abs(sums - 1).max() > tolerance:
+    received = f"model={model.name!r}, which ends in {name!r}"
+    in_range = -tolerance <= outputs.min() <= outputs.max() <= 1 + tolerance
+    sum_to_1 = np.abs(outputs.sum(axis=-1) - 1).max() <= tolerance
+    if function == "softmax":
+        if in_range and sum_to_1:
+            raise ValueError(
+                "A softmax must be taken of logits, and these outputs are probabilities already: "
+                "`scores='probabilities'` takes them as they are. "
+                f"Received: {received}, scores={scores!r}"
+            )
+        return
+    need_no_sum = scores == "probabilities" or name in PROBABILITIES
+    if not in_range or not (sum_to_1 or need_no_sum):
         raise ValueError(
             f"The outputs of `model` must be probabilities or logits: {WAY_OUT}. Received: "
-            f"model={model.name!r}, which ends in {name!r} and gives scores from "
-            f"{scores.min():.3g} to {scores.max():.3g}"
+            f"{received} and gives scores from {outputs.min():.3g} to {outputs.max():.3g}"
         )
 
 
@@ -197,13 +224,14 @@ def decode_predictions(preds, top=5, class_names=None):
     if class_names is not None:
         names = check_class_names(class_names, scores.shape[1])
         classes = tuple((str(index), name) for index, name in enumerate(names))
-    if len(classes) == 2 and scores.shape[1] == 1:
+    if scores.shape[1] == 1:  # of two classes, one of which may have no name
         if scores.size and not 0 <= scores.min() <= scores.max() <= 1:
             raise ValueError(
-                "`preds` of one unit must be probabilities, for two `class_names`. "
+                "`preds` of one unit must be probabilities. "
                 f"Received: values from {scores.min():.3g} to {scores.max():.3g}"
             )
-        scores = np.concatenate([1 - scores, scores], axis=1)
+        if len(classes) == 2:
+            scores = np.concatenate([1 - scores, scores], axis=1)
     # Stable, so that equal scores keep the order of the classes.
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
@@ -215,6 +243,11 @@ def decode_predictions(preds, top=5, class_names=None):
 def check_class_names(class_names, classes) -> list[str]:
     """Returns the names of so many classes as texts, or raises if they are not in an order."""
     without_order = (set, frozenset, Mapping)
+    if classes == 1 and isinstance(class_names, str):  # its letters would be names
+        raise TypeError(
+            "`class_names` of one unit must be a list of one name or two. "
+            f"Received: class_names={class_names!r}"
+        )
     if not isinstance(class_names, Iterable) or isinstance(class_names, without_order):
         raise TypeError(
             "`class_names` must be a list of names in the order of the classes. "

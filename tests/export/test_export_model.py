@@ -261,7 +261,7 @@ def test_a_format_that_fails_leaves_the_others(failing, how, model, tmp_path, mo
         ({"class_names": None}, "need `class_names`"),
         ({"class_names": "abc"}, "a name for each of the 6 classes. Received: 3"),
         ({"class_names": [*NAMES[:5], "two\nlines"]}, r"of one line each.*'two\\nlines'"),
-        ({"scores": "logits"}, "`scores` must be one of 'softmax', 'sigmoid'"),
+        ({"scores": "logits"}, "one of 'softmax', 'sigmoid', 'probabilities'"),
         ({"images": []}, "a list of one image or more"),
         ({"images": 5}, "a list of one image or more.*images=5"),
         ({"images": np.uint8(5)}, "a list of one image or more"),

@@ -37,8 +37,9 @@ def test_what_a_signature_calls_scores_must_be_probabilities():
     layers = [keras.Input((2,)), keras.layers.Activation("softmax")]
     served = SimpleNamespace(
         precision="float32",
-        score_function=None,
+        scores=None,
         image=lambda batch: {"scores": batch},
+        tensor=lambda batch: {"outputs": batch},
         model=keras.Sequential(layers, name="changed"),
     )
     parity = Parity(served, SimpleNamespace(inputs=lambda signature: inputs))
@@ -51,6 +52,7 @@ def test_of_one_unit_those_agree_that_are_on_the_same_side(activation, middle):
     layers = [keras.Input((1,)), keras.layers.Activation(activation)]
     served = SimpleNamespace(
         precision="float32",
+        scores=None,
         model=keras.Sequential(layers),
         tensor=lambda batch: {"outputs": middle + batch},
     )

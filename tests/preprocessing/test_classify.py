@@ -168,6 +168,18 @@ def test_what_is_no_classifier_is_refused(model):
             classify(keras.Model(model.input, outputs), image, class_names=NAMES)
 
 
+def test_a_dictionary_of_one_output_and_videos_are_refused(model):
+    image = np.zeros((16, 16, 3), "uint8")
+    named = keras.Model(model.input, {"a": model.output}, name="named")
+    with pytest.raises(ValueError, match=r"no dictionary.* 'named' with the outputs \['a'\]"):
+        classify(named, image, class_names=NAMES)
+    video = keras.Input((2, 16, 16, 3))
+    frames = keras.layers.TimeDistributed(model)(video)
+    clips = keras.Model(video, keras.layers.GlobalAveragePooling1D()(frames), name="clips")
+    with pytest.raises(ValueError, match=r"'clips', which takes \(None, 2, 16, 16, 3\)"):
+        classify(clips, image, class_names=NAMES, scores="probabilities")
+
+
 def test_a_model_that_says_nothing_or_classes_without_names_are_refused(model):
     image = np.zeros((16, 16, 3), "uint8")
     with pytest.raises(ValueError, match=r"`class_names` must name the classes.*3 classes"):

@@ -73,6 +73,11 @@ def test_names_without_an_order_are_refused(names):
         decode_predictions(np.eye(2), top=1, class_names=names)
 
 
+def test_the_letters_of_a_text_are_no_names_of_one_unit():
+    with pytest.raises(TypeError, match=r"a list of one name or two\. .*class_names='ox'"):
+        decode_predictions([[0.5]], class_names="ox")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -84,7 +89,8 @@ def test_names_without_an_order_are_refused(names):
         ({"preds": np.array([["x", "y"]]), "top": 1, "class_names": "ab"}, "preds.dtype=<U1"),
         ({"preds": np.zeros((1, 1000)), "top": 0}, "`top` must be a positive"),
         ({"preds": np.zeros((1, 5)), "class_names": "ab"}, "for each of the 5 classes.* 2 names"),
-        ({"preds": np.full((1, 1), 2.0), "class_names": "ab"}, "of one unit must be prob.*2 to 2"),
+        ({"preds": [[2.0]], "class_names": ["a", "b"]}, "of one unit must be prob.*2 to 2"),
+        ({"preds": [[3.0]], "class_names": ["a"]}, "of one unit must be prob.*3 to 3"),
     ],
 )
 def test_errors(arguments, message):

@@ -1,5 +1,7 @@
 """Models that scale their images themselves: seen wherever it is done, and done once."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -121,24 +123,153 @@ def test_what_scales_nothing_leaves_what_is_carried(build, base):
     set_preprocessing(model, CARRIED)
 
 
+def answers_of(model):
+    [answer] = classify(model, PHOTO, class_names=NAMES)
+    found = {name: score for _, name, score in answer}
+    return [found[name] for name in NAMES]
+
+
 @pytest.mark.parametrize(
-    "front",
+    ("noted", "front"),
     [
-        keras.layers.Normalization(mean=MEAN, variance=VARIANCE),
-        keras.layers.Rescaling(2.0, offset=-1.0),
-        lambda x: x - 0.5,
-        lambda x: rescaling()(rescaling()(x)),
+        pytest.param(Preprocessing(), lambda x: 1.0 - x, id="0 to 1, inverted"),
+        pytest.param(Preprocessing(), lambda x: x * 0.5, id="0 to 1, halved"),
+        pytest.param(Preprocessing(), lambda x: x - 1, id="0 to 1, less 1"),
+        pytest.param(
+            Preprocessing(),
+            keras.layers.Normalization(mean=MEAN, variance=VARIANCE),
+            id="0 to 1, normalized",
+        ),
+        pytest.param(
+            Preprocessing(value_range=(-1, 1)), lambda x: (x + 1) / 2, id="-1 to 1, to 0 to 1"
+        ),
+        pytest.param(
+            Preprocessing(value_range=(-1, 1)), keras.layers.Rescaling(0.5, 0.5), id="a layer"
+        ),
+        pytest.param(CARRIED, lambda x: keras.ops.clip(x, -1, 1), id="ImageNet's, clipped"),
+        pytest.param(CARRIED, keras.ops.tanh, id="ImageNet's, tanh"),
+        pytest.param(
+            Preprocessing.imagenet_caffe(None, None),
+            lambda x: keras.ops.image.rgb_to_grayscale(x) + COLOUR * 0,
+            id="Caffe's, grey",
+        ),
     ],
-    ids=["Normalization", "Rescaling", "less a half", "twice"],
 )
-def test_layers_for_images_that_were_scaled_before_are_refused(front, base):
+def test_what_is_for_the_noted_values_is_part_of_the_model(noted, front, base):
+    noted = dataclasses.replace(noted, resize=None, crop=None)
+    set_preprocessing(base, noted)
+    model = functional(front)(base)
+    assert model_preprocessing(model) == noted
+    expected = model.predict(preprocess_input(PHOTO[None], noted), verbose=0)[0]
+    np.testing.assert_allclose(answers_of(model), expected, rtol=1e-4)
+    set_preprocessing(model, noted)
+
+
+@pytest.mark.parametrize("front", [lambda x: 1.0 - x, lambda x: x / 127.5 - 1.0])
+def test_what_may_be_for_either_is_refused(front, base):
+    noted = Preprocessing.imagenet_caffe(32, 32)
+    set_preprocessing(base, noted)
+    model = functional(front)(base)
+    assert model_preprocessing(model) is None
+    for call in (lambda: answers_of(model), lambda: set_preprocessing(model, noted)):
+        with pytest.raises(
+            ValueError, match=r"may be for both.*`set_preprocessing\(model, None\)`"
+        ):
+            call()
+    set_preprocessing(model, None)
+    assert model_preprocessing(model) == Preprocessing(
+        resize=32, crop=(32, 32), value_range=(0, 255)
+    )
+
+
+@pytest.mark.parametrize(
+    ("front", "is_inside"),
+    [
+        pytest.param(keras.layers.ZeroPadding2D(20), False, id="padded"),
+        pytest.param(
+            lambda x: keras.layers.ZeroPadding2D(20)(rescaling()(x)), True, id="scaled, padded"
+        ),
+        pytest.param(
+            lambda x: keras.ops.image.rgb_to_hsv(rescaling()(x)), True, id="scaled, to HSV"
+        ),
+        pytest.param(
+            lambda x: keras.ops.repeat(keras.ops.image.rgb_to_grayscale(x), 3, -1), False, id="grey"
+        ),
+        pytest.param(
+            keras.layers.BatchNormalization(trainable=False, scale=False, center=False),
+            False,
+            id="untrained BatchNormalization",
+        ),
+        pytest.param(
+            lambda x: (
+                (x - keras.ops.mean(x, (1, 2, 3), keepdims=True))
+                / (keras.ops.std(x, (1, 2, 3), keepdims=True) + 1e-3)
+            ),
+            False,
+            id="each image by its own mean",
+        ),
+        pytest.param(keras.layers.Cropping2D(40), False, id="cropped"),
+        pytest.param(
+            lambda x: keras.layers.Cropping2D(40)(rescaling()(x)), True, id="scaled, cropped"
+        ),
+    ],
+)
+def test_what_hides_the_ends_of_the_scale(front, is_inside):
+    base = network(input_shape=(None, None, 3))
+    set_preprocessing(base, CARRIED)
+    pixels = keras.Input((None, None, 3))
+    model = keras.Model(pixels, base(front(pixels)))
+    assert model_preprocessing(model) == (SIZE_ALONE if is_inside else CARRIED)
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_a_front_that_cannot_be_tried_is_known_by_its_layers(is_inside, base):
+    tf = pytest.importorskip("tensorflow")
+    files = keras.Input((), dtype="string")
+    decode = keras.layers.Lambda(
+        lambda x: tf.map_fn(
+            lambda each: tf.ensure_shape(tf.io.decode_png(each, 3), (32, 32, 3)),
+            x,
+            fn_output_signature=tf.uint8,
+        ),
+        output_shape=(32, 32, 3),
+    )
+    images = keras.ops.cast(decode(files), "float32")
+    model = keras.Model(files, base(rescaling()(images) if is_inside else images))
+    found = model_preprocessing(model)
+    assert found.value_range == ((0, 255) if is_inside else (0, 1))
+
+
+def test_a_network_without_a_front_is_not_run(base, monkeypatch):
+    model = sequential(base)
+    monkeypatch.setattr("keras_resnets.preprocessing.model._ends", None)
+    assert model_preprocessing(model) == CARRIED
+
+
+def test_whole_numbers_are_grey_levels(base):
+    pixels = keras.Input((32, 32, 3), dtype="uint8")
+    model = keras.Model(pixels, base(1.0 - keras.ops.cast(pixels, "float32")))
+    assert model_preprocessing(model) == SIZE_ALONE
+
+
+@pytest.mark.parametrize(
+    ("noted", "front"),
+    [
+        (CARRIED, keras.layers.Normalization(mean=MEAN, variance=VARIANCE)),
+        (None, keras.layers.Rescaling(2.0, offset=-1.0)),
+        (CARRIED, lambda x: rescaling()(rescaling()(x))),
+    ],
+    ids=["Normalization", "Rescaling", "twice"],
+)
+def test_layers_for_images_that_were_scaled_before_are_refused(noted, front, base):
+    set_preprocessing(base, noted)
     model = functional(front)(base)
     assert model_preprocessing(model) is None
     message = r"from grey levels 0 to 255.*Rescaling\(1 / 255\).*see black as .* and white as"
     for call in (
         lambda: classify(model, PHOTO, class_names=NAMES),
         lambda: preprocess_input(PHOTO, model),
-        lambda: set_preprocessing(model, CARRIED),
+        lambda: set_preprocessing(model, noted or Preprocessing.imagenet_caffe(36, 32)),
     ):
         with pytest.raises(ValueError, match=message):
             call()

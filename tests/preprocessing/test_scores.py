@@ -107,7 +107,7 @@ def test_a_head_of_neither_probabilities_nor_logits_is_refused_by_name(
 ):
     model = classifier(units, activation, end)
     with pytest.raises(ValueError, match=message):
-        classify(model, IMAGES, class_names="abc"[:units])
+        classify(model, IMAGES, class_names=["a", "b", "c"][:units])
 
 
 def test_changed_logits_are_taken_for_such_by_choice():
@@ -115,9 +115,39 @@ def test_changed_logits_are_taken_for_such_by_choice():
     answers = classify(model, IMAGES, class_names="abc", scores="sigmoid")
     np.testing.assert_allclose(scores_of(answers, "abc"), sigmoid(outputs_of(model)), rtol=1e-5)
     with pytest.raises(ValueError, match="softmax of one number is always 1"):
-        classify(classifier(1), IMAGES, class_names="a", scores="softmax")
-    with pytest.raises(ValueError, match="`scores` must be one of 'softmax', 'sigmoid'"):
+        classify(classifier(1), IMAGES, class_names=["a"], scores="softmax")
+    with pytest.raises(ValueError, match="one of 'softmax', 'sigmoid', 'probabilities'"):
         classify(model, IMAGES, class_names="abc", scores="argmax")
+
+
+def averaged(x):
+    return keras.layers.Average()([keras.ops.sigmoid(x), keras.ops.sigmoid(2 * x)])
+
+
+@pytest.mark.parametrize("units", [1, 3])
+@pytest.mark.parametrize(
+    "end",
+    [
+        keras.layers.Lambda(keras.ops.sigmoid),
+        averaged,
+        lambda x: keras.ops.cast(keras.ops.sigmoid(x), "float32"),
+    ],
+    ids=["Lambda", "Average", "cast"],
+)
+def test_probabilities_of_an_operation_are_taken_for_such_by_choice(units, end):
+    model, names = classifier(units, None, end), ["a", "b", "c"][:units]
+    with pytest.raises(ValueError, match="`scores='probabilities'` if they are"):
+        classify(model, IMAGES, class_names=names)
+    answers = classify(model, IMAGES, class_names=names, scores="probabilities")
+    np.testing.assert_allclose(scores_of(answers, names), outputs_of(model), rtol=1e-5)
+    with pytest.raises(ValueError, match="and gives scores from"):
+        classify(classifier(units), IMAGES, class_names=names, scores="probabilities")
+
+
+def test_a_softmax_of_probabilities_is_refused():
+    model = classifier(3, None, lambda x: keras.ops.cast(keras.ops.softmax(x), "float32"))
+    with pytest.raises(ValueError, match=r"probabilities already.*, scores='softmax'$"):
+        classify(model, IMAGES, class_names="abc", scores="softmax")
 
 
 def test_top_is_at_most():
