@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from training import checkpoint as checkpoints
 from training.loop.learner import named_variables
+from training.run import checkpoint as checkpoints
 from training.run.checkpoint import (
     DamagedCheckpoint,
     latest_checkpoint,
