@@ -14,9 +14,9 @@ def imports_of_the_command() -> Iterator[None]:
     By the time that a module of the command can run, its package has imported Keras; so the package
     itself asks here. Ctrl-C stays so until `raise_on_interrupt`: Python's own handler would raise
     within a library's import, or in a callback of the garbage collector, where the exception is
-    printed and lost. In any other process nothing is touched.
+    printed and lost. In any other process nothing is touched, nor where Ctrl-C is to be ignored.
     """
-    if _is_command():
+    if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     with without_chatter():
         yield
@@ -24,7 +24,7 @@ def imports_of_the_command() -> Iterator[None]:
 
 def raise_on_interrupt() -> None:
     """Has Ctrl-C raise `KeyboardInterrupt` in the command's process, as Python does by default."""
-    if _is_command():
+    if _is_command() and signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -1,5 +1,6 @@
 """What a command does to its process when it starts, and an import does not."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -23,6 +24,27 @@ gc.callbacks.clear()
 TRAIN = ("training", "train", "digits", "--run-dir", "run")
 
 
+@pytest.fixture
+def interrupts():
+    """Sets whether Ctrl-C is ignored, here and in processes started here; at first it is not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda handler: signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, before)
+
+
+def run_with_stubs(command, stubs, folder):
+    for name, code in stubs.items():
+        (folder / f"{name}.py").write_text(code, encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("command", "stubs"),
     [
@@ -30,30 +52,75 @@ TRAIN = ("training", "train", "digits", "--run-dir", "run")
         (TRAIN, {"tensorflow": STRUCK}),
         (TRAIN, {"tensorflow": IN_A_CALLBACK}),
         (TRAIN, {"tensorflow": "", "keras": STRUCK}),
-        (("training", "benchmark"), {"rich": STRUCK}),
+        (("training", "benchmark"), {"tensorflow": "raise ImportError", "rich": STRUCK}),
         (("training", "--help"), {"tensorflow": STRUCK}),
         (("keras_resnets", "list"), {"keras": STRUCK}),
         (("keras_resnets", "list"), {"keras": IN_A_CALLBACK}),
     ],
     ids=lambda value: " ".join(value),
 )
-def test_ctrl_c_during_the_imports_ends_the_process_at_once(command, stubs, tmp_path):
-    for name, code in stubs.items():
-        (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
-    result = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_ctrl_c_during_the_imports_ends_the_process_at_once(command, stubs, tmp_path, interrupts):
+    result = run_with_stubs(command, stubs, tmp_path)
     # By the signal, which a shell reports as 130; nothing is said, for the terminal shows ^C.
     assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", "")
 
 
+@pytest.mark.parametrize(
+    ("command", "stub"),
+    [(TRAIN, "tyro"), (TRAIN, "tensorflow"), (("keras_resnets", "list"), "keras")],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_process_that_is_to_ignore_ctrl_c_ignores_it(command, stub, tmp_path, interrupts):
+    """As `trap '' INT` tells it to, and `command &` in a script."""
+    interrupts(signal.SIG_IGN)
+    stubs = {stub: f"{STRUCK}raise ValueError('it went on')\n"}
+    result = run_with_stubs(command, stubs, tmp_path)
+    assert result.returncode > 0
+    assert "it went on" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        (signal.SIG_IGN, signal.SIG_IGN),
+        (signal.SIG_DFL, signal.default_int_handler),
+        (signal.default_int_handler, signal.default_int_handler),
+    ],
+    ids=["ignored", "default", "raises"],
+)
+def test_when_a_command_begins_only_an_ignored_ctrl_c_does_not_raise(
+    handler, expected, interrupts, monkeypatch
+):
+    from keras_resnets import command_start
+
+    monkeypatch.setattr(command_start, "_is_command", lambda: True)
+    interrupts(handler)
+    command_start.raise_on_interrupt()
+    assert signal.getsignal(signal.SIGINT) == expected
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_without_runs_cleans_up_before_it_ends(number, monkeypatch):
+def test_a_command_without_runs_ends_though_the_exception_is_lost(number, monkeypatch, interrupts):
+    pytest.importorskip("tensorflow")
+    from training import commands
+    from training.__main__ import main
+
+    before = signal.getsignal(number)
+
+    def index(folder: str = ""):
+        with contextlib.suppress(SystemExit):  # as a callback of the garbage collector does
+            signal.raise_signal(number)
+        return 0
+
+    monkeypatch.setattr(commands, "index", index)
+    with pytest.raises(SystemExit) as ended:
+        main(["index"])
+    assert ended.value.code == 128 + number
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_without_runs_cleans_up_before_it_ends(number, monkeypatch, interrupts):
     pytest.importorskip("tensorflow")
     from training import commands
     from training.__main__ import main

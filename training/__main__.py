@@ -2,7 +2,8 @@
 
 import signal
 
-if __name__ == "__main__":
+# Where the process is to ignore Ctrl-C, as `cmd &` in a script, Python has no handler either.
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # Until a run can be saved, Ctrl-C ends the process at once. Python's own handler would raise
     # wherever it strikes: within a library's import, or in a callback of the garbage collector,
     # where the exception is printed and lost.
@@ -16,10 +17,9 @@ import sys
 
 import tyro
 
-from training.loop.loop import Diverged
 from training.option_names import check_option_names
-from training.run.sitting import StopSignals
 from training.stderr import held_stderr
+from training.stopping import Diverged, StopSignals
 
 # Where each command is found. Only that which is called is imported.
 COMMANDS = {

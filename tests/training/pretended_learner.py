@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training import result, run
 from training.loop.evaluate import Scores
 from training.loop.learner import named_variables
 from training.loop.loop import Progress
 from training.recipe.recipe import Data, Evaluation, Recipe
+from training.run import result, run
 
 # Evaluations and checkpoints fall on the same step once, at 6, and there is one left at the end.
 RECIPE = Recipe(

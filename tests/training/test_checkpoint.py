@@ -10,14 +10,17 @@ import keras
 import numpy as np
 import pytest
 
-from training import checkpoint as checkpoints
+from tests.training.dying import Dying, Killed
 from training.loop.learner import named_variables
+from training.run import checkpoint as checkpoints
 from training.run.checkpoint import (
     DamagedCheckpoint,
     latest_checkpoint,
     load_checkpoint,
+    remove_checkpoint,
     restore,
     save_checkpoint,
+    step_before,
     weights_sha256,
 )
 
@@ -162,6 +165,57 @@ def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(tmp_path, monkeyp
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
     assert latest_checkpoint(tmp_path)[0].step == 1
+
+
+def test_a_first_one_that_cannot_be_written_has_none_before_it(tmp_path, monkeypatch):
+    def full(file, **arrays):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        save_checkpoint(tmp_path, 2, variables(2.0), {})
+    assert "The one before" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [checkpoints.ARRAYS, checkpoints.DESCRIPTION])
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()],
+    ids=["pipe", "device", "folder"],
+)
+def test_what_is_no_regular_file_is_not_read(tmp_path, name, make):
+    save_checkpoint(tmp_path, 1, variables(1.0), {})
+    path = save_checkpoint(tmp_path, 2, variables(2.0), {})
+    (path / name).unlink()
+    make(path / name)
+    found, (message,) = latest_checkpoint(tmp_path)
+    assert found.step == 1
+    assert f"{name} must be there, as a regular file" in message
+
+
+def test_a_link_to_a_regular_file_is_read(tmp_path):
+    path = save_checkpoint(tmp_path / "run", 2, variables(2.0), {})
+    for name in (checkpoints.ARRAYS, checkpoints.DESCRIPTION):
+        (path / name).rename(tmp_path / name)
+        (path / name).symlink_to(tmp_path / name)
+    assert load_checkpoint(path).arrays["model/0001/scale"] == 2.0
+
+
+@pytest.mark.parametrize("changes", range(6))
+def test_one_that_is_removed_is_gone_or_whole_at_any_moment(tmp_path, monkeypatch, changes):
+    for step in (3, 4):
+        save_checkpoint(tmp_path, step, variables(float(step)), {})
+    dying = Dying(monkeypatch, changes)
+    with contextlib.suppress(Killed):
+        remove_checkpoint(tmp_path, 4)
+        assert not dying.is_dead
+    monkeypatch.undo()
+    found, messages = latest_checkpoint(tmp_path)
+    assert (found.step, messages) in [(3, []), (4, [])]
+    assert step_before(tmp_path, 4) == 3
+    remove_checkpoint(tmp_path, 4)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000003"]
+    assert step_before(tmp_path, 3) == 0
 
 
 def test_a_checkpoint_of_another_model_is_refused_and_nothing_assigned(tmp_path):

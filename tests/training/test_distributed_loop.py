@@ -29,13 +29,16 @@ def variables_of(folder, name):
         return [archive[key] for key in archive.files]
 
 
+def distance(ones, others):
+    return np.sqrt(sum(np.square(a - b).sum() for a, b in zip(ones, others, strict=True)))
+
+
 def assert_equal_variables(ones, others, moved, tolerance):
     """Compares how far they are apart with how far they moved, all together."""
-    squares = sum(np.square(a - b).sum() for a, b in zip(ones, others, strict=True))
-    assert np.sqrt(squares) < tolerance * moved
+    assert distance(ones, others) < tolerance * moved
 
 
-def assert_equal_facts(one, two, loss_tolerance):
+def assert_equal_facts(one, two, loss_tolerance=np.inf):
     assert one["steps"] == two["steps"] == 5
     assert one["finite"]
     assert two["finite"]
@@ -48,14 +51,13 @@ def assert_equal_facts(one, two, loss_tolerance):
 # Half a batch runs through other kernels than a whole one, which round elsewhere. A gradient has
 # been rounded some 24 times, in 12 operations forwards and backwards; in 5 steps 120 times.
 # Independent, they would add up to 11 units of rounding; but where a sum is near 0, ReLU's
-# gradient turns a rounding into a jump. Without averaged gradients or synchronized norms, the two
-# would be apart by a fifth of how far all has moved, or more.
-ROUNDINGS = 100
+# gradient turns a rounding into a jump. Measured on several processors were 3 to 30 units; twice
+# that is allowed.
+ROUNDINGS = 60
 
 
 @pytest.mark.parametrize(
-    ("case", "unit"),
-    [("whole", 2**-24), ("in parts", 2**-24), ("bfloat16", 2**-8), ("float16", 2**-11)],
+    ("case", "unit"), [("whole", 2**-24), ("in parts", 2**-24), ("float16", 2**-11)]
 )
 def test_two_devices_with_synchronized_norms_do_what_one_does(one_process, case, unit):
     folder, facts = one_process
@@ -71,6 +73,16 @@ def test_two_devices_with_synchronized_norms_do_what_one_does(one_process, case,
         facts[one]["moved"],
         ROUNDINGS * unit,
     )
+    # What a mistake makes of it, such as norms that are not synchronized, is seen beside that.
+    local, whole = variables_of(folder, "mirrored-local"), variables_of(folder, "one-device-whole")
+    assert distance(local, whole) > ROUNDINGS * unit * facts["one-device-whole"]["moved"]
+
+
+def test_two_devices_stay_equal_in_bfloat16(one_process):
+    """Whether they do what one does cannot be seen: 60 units of 2**-8 are more than a mistake."""
+    skip_without_16_bits()
+    _, facts = one_process
+    assert_equal_facts(facts["one-device-bfloat16"], facts["mirrored-bfloat16"])
 
 
 @pytest.mark.parametrize("strategy", ["one-device", "mirrored"])

@@ -26,13 +26,23 @@ from tests.training.pretended_learner import (
     pretend,  # noqa: F401
 )
 from tests.training.test_checkpoint import as_once_written
-from training.loop.loop import Diverged, State
+from training.loop.loop import State
 from training.recipe.recipe import Data
+from training.run import checkpoint
 from training.run.checkpoint import latest_checkpoint
 from training.run.folder import MEASURED, MetricsFile
 from training.run.run import run
+from training.stopping import Diverged
 
 pytestmark = pytest.mark.usefixtures("pretend")
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C is not ignored, whoever started the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def train(folder, recipe=RECIPE):
@@ -198,6 +208,41 @@ def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, monkeypatch, 
         assert outcome(tmp_path / "moved") == whole
 
 
+@pytest.mark.parametrize("change", [shutil.rmtree, moved, replaced_by_another_run])
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_a_folder_that_is_taken_away_during_a_save_ends_the_run(
+    tmp_path, monkeypatch, change, is_renamed
+):
+    """While the checkpoint is written, and when it has just come to its place."""
+    folder, other = tmp_path / "run", tmp_path / "run" / "checkpoints" / "step-00000009"
+    savez, to_disk = np.savez, checkpoint.folder_to_disk
+
+    def change_folder():
+        change(folder)
+        if change is replaced_by_another_run:
+            other.mkdir(parents=True)
+
+    def saved(file, **arrays):
+        savez(file, **arrays)
+        if not is_renamed:
+            change_folder()
+
+    def brought_to_disk(path):
+        to_disk(path)
+        if is_renamed and path.name == "checkpoints":
+            change_folder()
+
+    monkeypatch.setattr(np, "savez", saved)
+    monkeypatch.setattr(checkpoint, "folder_to_disk", brought_to_disk)
+    with pytest.raises(FileNotFoundError, match=r"^The run's folder must stay.*run_dir"):
+        train(folder)
+    if change is replaced_by_another_run:
+        assert {path.name for path in folder.iterdir()} == {"run.lock", "checkpoints"}
+        assert [*other.parent.iterdir()] == [other]
+    else:
+        assert not folder.exists()
+
+
 @pytest.mark.parametrize("name", ["[bold]x", "a[/b]", "[", ":cat:", "\\[red]", "{}"])
 def test_a_path_is_printed_as_it_is(tmp_path, name):
     folder = tmp_path / name / "run"
@@ -244,22 +289,29 @@ def test_a_state_that_cannot_be_is_passed_over_by_name(whole, stopped, where, va
     assert outcome(stopped) == whole
 
 
+@pytest.mark.parametrize("is_killed_before", [False, True])
 @pytest.mark.parametrize(("step", "saved"), [(3, 2), (6, 4), (7, 6)])
 def test_outputs_that_are_not_finite_are_a_divergence_and_get_into_no_file(
-    whole, tmp_path, monkeypatch, step, saved
+    whole, tmp_path, monkeypatch, step, saved, is_killed_before
 ):
-    folder = tmp_path / "run"
+    folder, error = tmp_path / "run", Killed()
 
     def at(what, now):
         if (what, now) == ("evaluate", step):
-            raise Diverged("the model's outputs are not finite numbers")
+            raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(PretendedLearner, "at", staticmethod(at))
+        if is_killed_before:
+            with pytest.raises(Killed):
+                train(folder)
+            assert latest_checkpoint(folder / "checkpoints")[0].step == step
+        error = Diverged("the model's outputs are not finite numbers")
         for _ in range(2):
             with pytest.raises(
                 Diverged,
-                match=f"^Step {step} of 7: the model's outputs.*The checkpoint of step {saved} st",
+                match=f"^Step {step} of 7: the model's outputs are not finite numbers. Its "
+                f"checkpoint was removed. The checkpoint of step {saved} stays$",
             ):
                 train(folder)
             lines = (folder / "metrics.jsonl").read_text().splitlines()
@@ -274,9 +326,34 @@ def test_what_is_observed_must_be_finite_before_it_is_written(tmp_path):
     def observer(model, images, labels):
         return lambda: {"gradient_norms": {"kernel": float("inf")}}
 
-    with pytest.raises(Diverged, match=r"^Step 3 of 7: what was measured .*checkpoint of step 2"):
+    with pytest.raises(
+        Diverged, match=r"^Step 3 of 7: what was measured .*checkpoint of step 2"
+    ) as error:
         run(RECIPE, tmp_path, strategy_name="one-device", observer=observer)
+    assert "examples" not in str(error.value)  # those of the step's batch are not at fault
     assert (tmp_path / "metrics.jsonl").read_text() == ""
+    assert latest_checkpoint(tmp_path / "checkpoints")[0].step == 2
+
+
+def test_ten_crops_that_diverge_in_the_end_leave_no_checkpoint_of_the_last_step(
+    whole, tmp_path, monkeypatch
+):
+    evaluation = dataclasses.replace(RECIPE.evaluation, ten_crop=True, crop_ratio=0.875)
+    recipe = dataclasses.replace(RECIPE, evaluation=evaluation)
+    evaluate = PretendedLearner.evaluate
+
+    def diverged(learner, check, ten_crop=False):
+        if ten_crop:
+            raise Diverged("the model's outputs are not finite numbers")
+        return evaluate(learner, check)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretendedLearner, "evaluate", diverged)
+        with pytest.raises(Diverged, match=r"^Step 7 of 7: .*The checkpoint of step 6 stays$"):
+            train(tmp_path / "run", recipe)
+    assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 6
+    assert train(tmp_path / "run", recipe) == 0
+    assert outcome(tmp_path / "run") == whole
 
 
 @pytest.mark.parametrize(("ten_crop", "evaluations"), [(False, 1), (True, 2)])
@@ -337,6 +414,15 @@ def test_a_file_is_no_run(tmp_path):
     with pytest.raises(ValueError, match=r"`run_dir` must be a folder\. Received: run_dir='.*run'"):
         train(path)
     assert path.read_text() == "a text"
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_file_in_the_checkpoints_place_is_refused_by_name(tmp_path, is_link):
+    path = tmp_path / "checkpoints"
+    path.symlink_to("nowhere") if is_link else path.write_text("a text")
+    with pytest.raises(ValueError, match=r"a folder: move .*Received: '.*/checkpoints', which is"):
+        train(tmp_path)
+    assert [*tmp_path.iterdir()] == [path]
 
 
 @pytest.mark.parametrize("steps_per_call", [-1, -20])
@@ -405,6 +491,21 @@ def test_where_each_call_built_the_graph_the_pace_is_over_all():
     assert State(step=6, seconds=3.0).steps_per_second == 2.0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_is_to_be_ignored_does_not_stop_a_run(whole, tmp_path, monkeypatch, number):
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                PretendedLearner, "at", staticmethod(lambda *what: os.kill(os.getpid(), number))
+            )
+            assert train(tmp_path / "run") == 0
+        assert signal.getsignal(number) == signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+    assert outcome(tmp_path / "run") == whole
+
+
 def test_a_stop_costs_no_handler(tmp_path):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     train(tmp_path / "run")
@@ -460,20 +561,21 @@ def test_a_full_disk_is_named_and_the_last_checkpoint_stays(whole, tmp_path, mon
     assert outcome(folder) == whole
 
 
+@pytest.mark.parametrize("error", [OSError, Killed])
 @pytest.mark.parametrize("step", [3, 6, 7])
-def test_what_fails_while_it_measures_costs_no_step(whole, tmp_path, monkeypatch, step):
-    """An image of the test split cannot be read, say, until somebody repairs it."""
+def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, monkeypatch, step, error):
+    """A kill, or an image of the test split that cannot be read until somebody repairs it."""
     folder, seen = tmp_path / "run", []
 
     def at(what, now):
         seen.append((what, now))
         if (what, now) == ("evaluate", step):
-            raise OSError("b/001.jpg cannot be read")
+            raise error("b/001.jpg cannot be read")
 
     with monkeypatch.context() as patch:
         patch.setattr(PretendedLearner, "at", staticmethod(at))
         for _ in range(2):
-            with pytest.raises(OSError, match="001"):
+            with pytest.raises(error, match="001"):
                 train(folder)
     assert latest_checkpoint(folder / "checkpoints")[0].step == step
     assert [now for what, now in seen if what == "train"] == [*range(1, step + 1)]  # once each
@@ -630,3 +732,26 @@ def test_another_version_or_thread_count_is_warned_about_by_name(tmp_path, monke
     for name in ("cores", "replicas", "tensor_float_32", "versions.tensorflow"):
         assert f"uninterrupted run's: {name}: " in output.getvalue()
         assert any(line.startswith(f"step 2: {name}: ") for line in result["environment_changes"])
+
+
+def test_a_run_from_before_says_that_jpeg_files_are_decoded_otherwise(tmp_path, monkeypatch):
+    from training.run import sitting
+
+    describe = sitting.describe_environment
+
+    def before(strategy):
+        environment = describe(strategy)
+        assert environment.pop("jpeg") == "INTEGER_ACCURATE"
+        return environment
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sitting, "describe_environment", before)
+        patch.setattr(np, "savez", stopped_while(np.savez))
+        assert train(tmp_path) == 143
+    output = io.StringIO()
+    console = Console(file=output, width=500)
+    assert run(RECIPE, tmp_path, strategy_name="one-device", console=console) == 0
+    difference = "jpeg: None before, 'INTEGER_ACCURATE' now"
+    assert f"uninterrupted run's: {difference}\n" in output.getvalue()
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["environment_changes"] == [f"step 2: {difference}"]

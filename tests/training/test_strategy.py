@@ -181,7 +181,7 @@ def test_a_batch_that_the_replicas_cannot_share_is_an_error(recipe, replicas, me
 
 
 def test_a_batch_is_checked_before_data_are_read(monkeypatch, tmp_path):
-    from training import run as runs
+    from training.run import run as runs
 
     class Three:
         num_replicas_in_sync = 3

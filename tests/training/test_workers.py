@@ -4,7 +4,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from training import workers  # noqa: E402
+from training.loop import strategy as strategies  # noqa: E402
 from training.loop.strategy import LostWorker, lost_workers_named, make_gather  # noqa: E402
 
 REASON = "Collective ops is aborted by: recvmsg:Connection reset by peer"
@@ -17,7 +17,7 @@ def strategy():
 
 @pytest.fixture
 def with_peers(monkeypatch):
-    monkeypatch.setattr(workers, "_has_peers", lambda strategy: True)
+    monkeypatch.setattr(strategies, "_has_peers", lambda strategy: True)
 
 
 def test_a_process_alone_agrees_with_itself(strategy):

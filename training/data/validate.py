@@ -40,6 +40,7 @@ WARNINGS = {
     "CMYK": "four printing colours; they are converted without a profile",
     "16-bit": "the lower 8 bits are dropped",
     "transparent": "has an alpha channel, which is dropped",
+    "training strip": f"{STRIP}, which evaluation and the crops 'none' and 'pad' cannot resize",
     "animated": "only the first frame is read",
     "turned": "the camera's note that it is turned is not heeded",
     "format": "the name says another format",
@@ -211,7 +212,7 @@ def validate(
     read = 0
     for split, source in sources.items():
         counts = np.zeros(len(source.class_names), np.int64)
-        for index, (label, digest, found) in enumerate(_examples(source)):
+        for index, (label, digest, found) in enumerate(_examples(split, source)):
             if label is not None and 0 <= label < len(counts):
                 counts[label] += 1
             elif label is not None:
@@ -232,8 +233,10 @@ def validate(
     return DatasetReport(class_counts, tuple(findings))
 
 
-def _examples(source: Source) -> Iterator[Seen]:
+def _examples(split: str, source: Source) -> Iterator[Seen]:
     """Reads all examples, in order."""
+    # Random crops are cut out of a strip before they are resized.
+    strip = "training strip" if split.partition("[")[0] == "train" else "strip"
     if isinstance(source, ArraySource):
         for image, label in zip(source.images, source.labels, strict=True):
             yield int(label), _digest(image), []
@@ -251,7 +254,7 @@ def _examples(source: Source) -> Iterator[Seen]:
         if isinstance(pixels, str):
             return int(label), None, found + ([("broken", pixels)] if pixels else [])
         if is_strip(pixels.shape):
-            found.append(("strip", "×".join(map(str, pixels.shape[1::-1]))))
+            found.append((strip, "×".join(map(str, pixels.shape[1::-1]))))
         return int(label), _digest(pixels.numpy()), found
 
     # Decoding lets go of Python's lock. A chunk at a time, for results wait for their turn.

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.loop.loop import Diverged
+from training.stopping import Diverged
 
 BINS = 15
 

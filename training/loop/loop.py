@@ -36,10 +36,6 @@ def keep_freed_memory() -> bool:
     return all(told)
 
 
-class Diverged(RuntimeError):
-    """A loss, a gradient, a weight or an output of the network that is not a finite number."""
-
-
 @dataclasses.dataclass
 class State:
     """What changes during a run, and goes into its checkpoints with all variables.

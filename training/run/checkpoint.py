@@ -49,8 +49,7 @@ def save_checkpoint(
     folder: Path, step: int, variables: dict[str, Any], facts: dict[str, Any]
 ) -> Path:
     """Saves variables and facts as the checkpoint of a step, and removes all but the last two."""
-    target = folder / f"step-{step:08d}"
-    beside = folder / f"{target.name}{WRITING}"
+    target, beside, replaced = _paths(folder, step)
     arrays = {name: np.asarray(variable) for name, variable in variables.items()}
     try:
         folder.mkdir(exist_ok=True)
@@ -66,7 +65,6 @@ def save_checkpoint(
             _to_disk(file)
         folder_to_disk(beside)
         if target.exists():  # saved twice at the same step, or damaged: still there until renamed
-            replaced = target.with_name(f"{target.name}{REPLACED}")
             _remove(replaced)
             target.replace(replaced)
         beside.replace(target)
@@ -75,17 +73,37 @@ def save_checkpoint(
         _remove(beside)
         raise OSError(
             error.errno,
-            f"The checkpoint of step {step} could not be written: {error.strerror or error}. "
-            "The one before it stays",
+            f"The checkpoint of step {step} could not be written: {error.strerror or error}"
+            + (". The one before it stays" if has_checkpoints(folder) else ""),
             str(target),
         ) from error
     _remove_all_but_the_last(folder, target)
     return target
 
 
+def remove_checkpoint(folder: Path, step: int) -> None:
+    """Removes the checkpoint of a step; killed meanwhile, it leaves the whole of it or nothing."""
+    target, beside, replaced = _paths(folder, step)
+    _remove(replaced)
+    _remove(beside)
+    if target.exists():
+        target.replace(beside)
+        folder_to_disk(folder)
+        _remove(beside)
+
+
+def step_before(folder: Path, step: int) -> int:
+    """Returns the step of the last checkpoint before a step's; 0 if there is none."""
+    steps = (int(path.stem.removeprefix("step-")) for path in _checkpoints(folder))
+    return max((earlier for earlier in steps if earlier < step), default=0)
+
+
 def load_checkpoint(path: Path) -> Checkpoint:
     """Reads a checkpoint, and checks its hash and that it is the one its folder is named for."""
     try:
+        for part in (DESCRIPTION, ARRAYS):  # reading a pipe or a device may not end
+            if not (path / part).is_file():
+                raise ValueError(f"{part} must be there, as a regular file")
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
         step, facts, expected = (description[name] for name in ("step", "facts", "sha256"))
         name = _NAME.fullmatch(path.name)
@@ -157,6 +175,12 @@ def weights_sha256(variables: Sequence[keras.Variable]) -> str:
     return digest.hexdigest()
 
 
+def _paths(folder, step):
+    """Returns where a checkpoint stands, and where it does while written and while replaced."""
+    name = f"step-{step:08d}"
+    return folder / name, folder / f"{name}{WRITING}", folder / f"{name}{REPLACED}"
+
+
 def _checkpoints(folder):
     """Returns what is named as a checkpoint, from the earliest to the latest."""
     if not folder.is_dir():
@@ -173,6 +197,8 @@ def _remove_all_but_the_last(folder, latest):
     will be tried again after the next checkpoint.
     """
     written = [path for path in _checkpoints(folder) if path.suffix != REPLACED]
+    if latest not in written:  # another folder has come in this one's place
+        return
     kept = written[: written.index(latest) + 1][-KEPT:]
     for path in folder.iterdir():
         if _NAME.fullmatch(path.name) and path not in kept:

@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 import keras_resnets
-from training.loop.loop import Diverged
+from training.data.decoding import ACCURATE
+from training.stopping import Diverged
 
 
 @contextlib.contextmanager
@@ -153,6 +154,7 @@ def describe_environment(strategy: tf.distribute.Strategy) -> dict[str, Any]:
         "replicas": strategy.num_replicas_in_sync,
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "jpeg": ACCURATE,  # how files are decoded
         "image_data_format": keras.config.image_data_format(),
         "floatx": keras.config.floatx(),
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),

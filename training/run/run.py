@@ -1,6 +1,7 @@
 """A run: train by a recipe, evaluate, and write it all down; or resume it."""
 
 import contextlib
+import os
 from pathlib import Path
 
 import keras
@@ -24,8 +25,9 @@ from training.recipe.recipe import Recipe
 from training.run.checkpoint import has_checkpoints
 from training.run.folder import locked, write_text
 from training.run.result import RESULT
-from training.run.sitting import CHECKPOINTS, COMPLETE, Sitting, StopSignals
+from training.run.sitting import CHECKPOINTS, COMPLETE, Sitting
 from training.stderr import held_stderr
+from training.stopping import StopSignals
 
 RECIPE = "recipe.toml"
 
@@ -55,6 +57,12 @@ def run(
         )
     if run_dir.exists() and not run_dir.is_dir():
         raise ValueError(f"`run_dir` must be a folder. Received: run_dir={str(run_dir)!r}")
+    checkpoints = run_dir / CHECKPOINTS
+    if os.path.lexists(checkpoints) and not checkpoints.is_dir():
+        raise ValueError(
+            f"`run_dir` must hold its {CHECKPOINTS} as a folder: move what stands in its place. "
+            f"Received: {str(checkpoints)!r}, which is no folder"
+        )
     console = console or Console()
     if _is_complete(recipe, run_dir, console):
         return COMPLETE
@@ -76,7 +84,7 @@ def run(
         test_source = open_source(recipe.data, recipe.data.test_split, data_dir, download)
         has_gpu = bool(tf.config.list_logical_devices("GPU"))
         with lost_workers_named(strategy):
-            is_resumed = has_checkpoints(run_dir / CHECKPOINTS)
+            is_resumed = has_checkpoints(checkpoints)
             learner = Learner(recipe, strategy, train_source, test_source, is_resumed, observer)
             sitting = Sitting(recipe, run_dir, learner, signals, console, tensorboard, check_folder)
             if is_chief(strategy):  # not before all that the recipe asks for was found

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import json
 import math
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from training.data.bad_images import bad_images_named
 from training.data.batches import indices_of_steps
 from training.loop.evaluate import Scores
 from training.loop.learner import Learner
-from training.loop.loop import Diverged, State
+from training.loop.loop import State
 from training.loop.network import describe_initial_weights
 from training.loop.strategy import is_chief, make_gather
 from training.recipe.duration import to_steps
@@ -27,61 +26,16 @@ from training.recipe.recipe import Recipe
 from training.run.checkpoint import (
     Checkpoint,
     latest_checkpoint,
+    remove_checkpoint,
     restore,
     save_checkpoint,
+    step_before,
     weights_sha256,
 )
 from training.run.folder import MetricsFile, describe_environment, differences, write_json
 from training.run.progress import EventLog, StepProgress
 from training.run.result import write_result
-
-
-class Stopped(Exception):
-    """Ends a run at a place where it can be saved, because a signal asked for it.
-
-    Attributes:
-        status: The exit status, which by custom is 128 plus the signal's number.
-    """
-
-    def __init__(self, number: int):
-        super().__init__(signal.Signals(number).name)
-        self.status = 128 + number
-
-
-class StopSignals:
-    """Takes SIGTERM and SIGINT within a `with` block.
-
-    As long as there is nothing to save, a signal raises `SystemExit`, so that what is unfinished is
-    cleaned up. After `hold` it is only noted, however many come.
-
-    Attributes:
-        received: Number of the first signal that has come, or `None`.
-    """
-
-    def __init__(self):
-        self.received: int | None = None
-        self._is_holding = False
-        self._handlers = {}
-
-    def __enter__(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._handlers[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(self, *exception):
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-
-    def hold(self) -> None:
-        """From now on, signals wait to be looked at."""
-        self._is_holding = True
-
-    def _receive(self, number, frame):
-        if self.received is None:
-            self.received = number
-        if not self._is_holding:
-            raise SystemExit(128 + number)
-
+from training.stopping import Diverged, Stopped, StopSignals
 
 CHECKPOINTS = "checkpoints"
 COMPLETE = 0
@@ -174,7 +128,10 @@ class Sitting:
                 "data": self._data_identifiers(),
             }
             folder, variables = self.folder / CHECKPOINTS, self.learner.variables
-            save_checkpoint(folder, self.state.step, variables, facts)
+            try:
+                save_checkpoint(folder, self.state.step, variables, facts)
+            finally:  # if the folder was replaced meanwhile, that is what is wrong
+                self._check_folder()
         self._saved = dataclasses.replace(self.state)
 
     def _go_to(self, checkpoint: Checkpoint) -> None:
@@ -244,29 +201,22 @@ class Sitting:
             )
 
     def _do_what_is_due(self, bar):
-        """Measures the test split and saves, whichever is due at the step reached and not done.
+        """Saves and measures the test split, whichever is due at the step reached and not done.
 
-        It measures before it saves, so that nothing is saved of a network whose outputs are not
-        finite numbers; should anything else stop the evaluation, it saves all the same.
+        It saves before it measures, so that no step is lost whatever stops the evaluation; a run
+        that is resumed there measures again. Should the evaluation diverge, that checkpoint goes.
         """
         state = self.state
         is_last = state.step == self.total
         is_measured = state.evaluated == state.step
         measures = not is_measured and (is_last or state.step % self.evaluate_every == 0)
-        if measures:
-            try:
-                self._measure(bar)
-            except Diverged:
-                raise
-            except Exception:
-                self.save()
-                raise
-        if measures or is_last or state.step % self.checkpoint_every == 0:
+        if measures or state.step % self.checkpoint_every == 0:
             self.save()
+        if measures:
+            self._measure(bar)
 
     def _measure(self, bar):
         """Measures the test split, and notes what came of it in the state and in the metrics."""
-        self._check_variables()
         state = self.state
         scores = self._evaluate()
         entry: dict[str, Any] = {
@@ -284,7 +234,7 @@ class Sitting:
         if self.learner.observe is not None:
             entry["observed"] = self.learner.observe()
         if not _is_json(entry):
-            self._diverge(state.step, f"what was measured is not all finite numbers: {entry}")
+            self._diverge_in_evaluation(f"what was measured is not all finite numbers: {entry}")
         if self.metrics is not None:
             self._check_folder()
             self.metrics.append(entry)
@@ -327,7 +277,7 @@ class Sitting:
         try:
             return self.learner.evaluate(self._stop_if_asked, ten_crop)
         except Diverged as error:
-            self._diverge(self.state.step, f"{error}", error)
+            self._diverge_in_evaluation(f"{error}", error)
 
     def _stop_if_asked(self):
         """Raises `Stopped` if a signal has come: to any worker, and in all of them at one place."""
@@ -346,7 +296,7 @@ class Sitting:
             )
 
     def _check_variables(self):
-        """Raises `Diverged` if a value is not finite, so that none is ever saved or measured.
+        """Raises `Diverged` if a value is not finite, so that none is ever saved.
 
         A step with a finite gradient may still take a weight beyond all numbers.
         """
@@ -356,14 +306,24 @@ class Sitting:
                     self.state.step, f"the variable {name} afterwards is not a finite number"
                 )
 
-    def _diverge(self, step: int, what: str, cause: Exception | None = None) -> NoReturn:
+    def _diverge(self, step: int, what: str) -> NoReturn:
         """Raises `Diverged` with the step, counted from 1, and the examples of its batch."""
-        source, saved = self.learner.train_source, self._saved.step
-        indices = indices_of_steps(source, self.recipe, step - 1, 1).tolist()
+        indices = indices_of_steps(self.learner.train_source, self.recipe, step - 1, 1).tolist()
         raise Diverged(
             f"Step {step} of {self.total}: {what}. The step's batch holds "
             f"the examples {indices} of {self.recipe.data.train_split!r}. "
-            + (f"The checkpoint of step {saved} stays" if saved else "There is no checkpoint yet")
+            f"{_what_stays(self._saved.step)}"
+        )
+
+    def _diverge_in_evaluation(self, what: str, cause: Exception | None = None) -> NoReturn:
+        """Removes the checkpoint of the step reached, and raises `Diverged` with the step."""
+        step, folder = self.state.step, self.folder / CHECKPOINTS
+        if self.is_chief:
+            self._check_folder()
+            remove_checkpoint(folder, step)
+        raise Diverged(
+            f"Step {step} of {self.total}: {what}. Its checkpoint was removed. "
+            f"{_what_stays(step_before(folder, step))}"
         ) from cause
 
     def _indices(self, steps):
@@ -392,6 +352,10 @@ def _check_facts(checkpoint):
     for line in facts["environment_changes"]:
         if not isinstance(line, str):
             raise ValueError(f"its `environment_changes` hold {line!r}")
+
+
+def _what_stays(step):
+    return f"The checkpoint of step {step} stays" if step else "There is no checkpoint yet"
 
 
 def _is_json(value):
