@@ -129,8 +129,12 @@ class ServedModel:
         import tensorflow as tf
 
         images = prepare_images(images, self.preprocessing, "channels_last")
-        images = tf.cast(images, self.model.inputs[0].dtype)
-        return images if self._is_channels_last else tf.transpose(images, (0, 3, 1, 2))
+        model_input = self.model.inputs[0]
+        images = tf.cast(images, model_input.dtype)
+        if not self._is_channels_last:
+            images = tf.transpose(images, (0, 3, 1, 2))
+        # Layers such as Keras's `RandomCrop` need the size while the graph is traced.
+        return tf.ensure_shape(images, model_input.shape)
 
     def _answer(self, inputs):
         import tensorflow as tf
