@@ -53,6 +53,14 @@ SIGNATURES = ("serving_default", "image", "tensor", "features")
 NEED_PREPROCESSING = ("serving_default", "image")
 
 
+def has_blocks(model):
+    """Whether a model's own layers are the blocks that the signature 'features' needs."""
+    try:
+        return bool(stage_blocks(model))
+    except ValueError:
+        return False
+
+
 class ServedModel:
     """A model, what is done to its images, and what its answers mean.
 
@@ -225,12 +233,12 @@ def _class_names(model, class_names):
 
 def _extractor(model):
     """Returns a model of the stages' feature maps; of any blocks, not only those of a spec."""
-    try:
-        stages = stage_blocks(model)
-    except ValueError as error:
+    if not has_blocks(model):
         raise ValueError(
-            "The signature 'features' needs the blocks of a network of this package; leave it out "
-            f"of `signatures` for others. Received: model={model.name!r}"
-        ) from error
+            "The signature 'features' needs the blocks of a network of this package among the "
+            "model's own layers; leave it out of `signatures`, or leave `signatures` at its "
+            f"default. Received: model={model.name!r}"
+        )
+    stages = stage_blocks(model)
     outputs = {f"stage{number}": blocks[-1].output for number, blocks in enumerate(stages, 1)}
     return keras.Model(model.input, outputs)
