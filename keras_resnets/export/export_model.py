@@ -360,7 +360,7 @@ def _failure(errors, report=None):
 def _fused(model):
     try:
         return fuse_batch_norm(model)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # Keras's, of a layer that cannot be made again
         rule = "`fuse=True` must be possible; with `fuse=False` the model is exported as it is."
         raise ValueError(f"{rule} {error}") from error
 

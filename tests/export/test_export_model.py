@@ -186,7 +186,8 @@ def test_a_number_taken_at_the_last_moment(version, tmp_path, monkeypatch):
             (folder / "of another").mkdir(parents=True)
         return folder
 
-    monkeypatch.setattr("keras_resnets.export.export_model.choose_version", choose_and_lose)
+    module = sys.modules["keras_resnets.export.export_model"]
+    monkeypatch.setattr(module, "choose_version", choose_and_lose)
     with written_aside(tmp_path) as unfinished:
         if version is None:
             assert take_version(unfinished, tmp_path, version) == tmp_path / "2"
@@ -405,6 +406,17 @@ def test_what_cannot_be_folded_can_be_exported_as_it_is(model, tmp_path):
     with pytest.raises(ValueError, match=r"with `fuse=False` the model is exported .*'holder'"):
         export_model(outer, tmp_path / "m", signatures=("tensor",))
     export_model(outer, tmp_path / "m", signatures=("tensor",), fuse=False)
+
+    class Unmade(keras.layers.Layer):  # as Keras's `RandomShear`
+        def get_config(self):
+            return super().get_config() | {"factor": 2}
+
+        def call(self, x):
+            return x
+
+    outer = classifier(input_tensor=Unmade()(inputs), input_shape=None)
+    with pytest.raises(ValueError, match=r"with `fuse=False` the model is .*Unmade"):
+        export_model(outer, tmp_path / "m", signatures=("tensor",))
 
 
 @needs_tensorflow
