@@ -44,10 +44,9 @@ def without_chatter() -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     pythons, descriptor = sys.stderr, os.dup(2)
-    with (
-        tempfile.TemporaryFile() as held,
-        open(descriptor, "w", 1, pythons.encoding, pythons.errors, closefd=False) as terminal,
-    ):
+    # A logger that a library makes meanwhile keeps this stream: it is closed with the last of them.
+    terminal = open(descriptor, "w", 1, pythons.encoding, pythons.errors)  # noqa: SIM115
+    with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         sys.stderr = terminal
         try:
@@ -59,7 +58,6 @@ def without_chatter() -> Iterator[None]:
         finally:
             sys.stderr = pythons
             os.dup2(descriptor, 2)
-    os.close(descriptor)
 
 
 def _is_command():

@@ -13,7 +13,12 @@ from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.models import list_models, model_spec
 from keras_resnets.preprocessing import Preprocessing, model_preprocessing, set_preprocessing
-from keras_resnets.preprocessing.model import image_size, scales_itself, stem_convolution
+from keras_resnets.preprocessing.model import (
+    image_size,
+    required_preprocessing,
+    scales_itself,
+    stem_convolution,
+)
 from keras_resnets.weights import to_torch_state_dict
 from keras_resnets.weights.keras_weights import FOREIGN_SUFFIXES
 
@@ -144,12 +149,12 @@ def _note_preprocessing(model, arguments):
 
 def _first_preprocessing(model, given):
     """Returns ImageNet's for a model that notes none, at the size of its images."""
-    channels = stem_convolution(model).conv.kernel.shape[2]
-    if scales_itself(model) or channels != 3:
+    if scales_itself(model):  # but not from grey levels
+        required_preprocessing(model)
+    if stem_convolution(model).conv.kernel.shape[2] != 3:
         raise ValueError(
             "`--resize`, `--crop` and `--interpolation` change a preprocessing that the source "
-            "has, or note ImageNet's for a network of three channels that does not scale its "
-            f"images itself. Received: {given}"
+            f"has, or note ImageNet's for a network of three channels. Received: {given}"
         )
     size = image_size(model)
     is_square = size is not None and size[0] == size[1]

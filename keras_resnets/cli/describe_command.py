@@ -16,7 +16,7 @@ from keras_resnets.cli.open_model import HELP, open_model
 from keras_resnets.cli.tables import format_table
 from keras_resnets.models import model_spec
 from keras_resnets.preprocessing import model_preprocessing
-from keras_resnets.preprocessing.model import scales_itself
+from keras_resnets.preprocessing.model import required_preprocessing, scales_itself
 from keras_resnets.preprocessing.preprocessing import spatial_axes
 
 WIDTH = 80
@@ -93,6 +93,10 @@ def _image_shape(model, size):
 
 def _preprocessing(model):
     if scales_itself(model):
+        try:
+            required_preprocessing(model)
+        except ValueError as error:  # not from grey levels
+            return str(error)
         return "by layers of the model itself."
     preprocessing = model_preprocessing(model)
     if preprocessing is None:

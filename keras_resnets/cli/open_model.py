@@ -1,14 +1,16 @@
 """The model and the class names that an argument of the command means."""
 
-import warnings
 from pathlib import Path
 
+from keras_resnets.architecture.network import build_network
+from keras_resnets.architecture.spec import VARIANTS
 from keras_resnets.models import create_model, list_models
 from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes
 from keras_resnets.weights import PRESETS, convert_weights
 from keras_resnets.weights.keras_configuration import OptionError
 from keras_resnets.weights.keras_model import load_keras_file
-from keras_resnets.weights.keras_weights import FOREIGN_SUFFIXES
+from keras_resnets.weights.keras_weights import FOREIGN_SUFFIXES, OtherClassesError
+from keras_resnets.weights.load import open_weights
 from keras_resnets.weights.recognition import is_of_another_library
 
 # In the order of the data set's labels.
@@ -98,17 +100,23 @@ def open_model(source, weights=None, **converting):
 
 
 def _open_network(name, weights):
+    if weights is None:
+        return create_model(name)
+    name = name.lower()
     try:
-        with warnings.catch_warnings():
-            # Whoever can name no number of classes wants no classifier that knows nothing.
-            warnings.filterwarnings("error", ".*the classifier of .* begins anew")
-            return create_model(name, weights=weights)
-    except UserWarning as note:
+        spec, load = open_weights(weights, VARIANTS[name], name)
+        model = build_network(spec, name=name)
+        # Whoever can name no number of classes wants no classifier that knows nothing.
+        load(model, new_head=False)
+        return model
+    except OtherClassesError as error:
         raise ValueError(
-            f"`--weights` must be of as many classes as {name} has by default; a .keras file, or "
-            "another library's checkpoint, opens with its own in place of the name. "
-            f"Received: --weights {weights}: {note}"
-        ) from note
+            f"`--weights` must be of {error.classes} classes, as {name} has by default, and this "
+            f"file has {error.in_source}. A .keras file, or another library's checkpoint, opens "
+            "with its own classes in place of the name; a .weights.h5 file by "
+            f"`keras_resnets.create_model({name!r}, classes=…, weights=…)`. "
+            f"Received: {name!r} and --weights {weights}"
+        ) from error
     except OptionError as error:
         raise ValueError(
             f"`--weights` must be of {name} as it is by default, and {error.contradiction}. The "

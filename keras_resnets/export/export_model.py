@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import tempfile
-import textwrap
 import threading
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from keras_resnets.export.parity import (
     ParityError,
     Samples,
 )
-from keras_resnets.export.served_model import SIGNATURES, ServedModel, check_resizing
+from keras_resnets.export.served_model import SIGNATURES, ServedModel, check_resizing, has_blocks
 
 DESCRIPTIONS = {
     "serving_default": (
@@ -78,7 +77,10 @@ def _signatures(served, files):
     for name in served.signatures if has_saved_model else ("tensor",):
         takes, gives = DESCRIPTIONS[name]
         lines.append(f"| `{name}` | {takes.format(colours=colours)} | {gives} |")
-    return [*lines, "", "All but the SavedModel have the signature `tensor` alone.", ""]
+    lines += ["", "All but the SavedModel have the signature `tensor` alone."]
+    if has_saved_model and not has_blocks(served.model):
+        lines += ["There is no `features`: the blocks are not layers of the model itself."]
+    return [*lines, ""]
 
 
 def _files(files):
@@ -179,7 +181,7 @@ def _terminated_by_an_exception():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-# Converters say what is wrong at the beginning, and then for pages where.
+# Converters say what is wrong at the beginning or, behind pages of paths, at the end.
 LONGEST_REASON = 500
 
 
@@ -187,7 +189,7 @@ def export_model(
     model,
     path,
     formats=("saved_model",),
-    signatures=SIGNATURES,
+    signatures=None,
     class_names=None,
     top=5,
     images=None,
@@ -217,7 +219,9 @@ def export_model(
         signatures: Ways to call the SavedModel. `"serving_default"` takes JPEG and PNG files and
             `"image"` a batch of `uint8` images of any size; both answer with scores and the names
             of the best classes. `"tensor"` takes what the model reads and gives what it puts out,
-            `"features"` the feature maps of the stages. The other formats have `"tensor"` alone.
+            `"features"` the feature maps of the stages. `None` for all four, without `"features"`
+            where the blocks are not the model's own layers but within a network that is one of
+            them. The other formats have `"tensor"` alone.
         class_names: Name of each class; `None` for ImageNet's, where there are 1000. Of a model of
             one unit, one name or two, as `classify` takes them.
         top: How many classes the SavedModel names, at most.
@@ -265,7 +269,8 @@ def export_model(
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"`path` must be the path of a folder. Received: path={path!r}")
     formats = _choices("formats", formats, FORMATS)
-    signatures = _choices("signatures", signatures, SIGNATURES)
+    if signatures is not None:
+        signatures = _choices("signatures", signatures, SIGNATURES)
     top = check_positive_int("top", top)
     check_bool("fuse", fuse)
     if "litert_int8" in formats and images is None:
@@ -279,6 +284,8 @@ def export_model(
     if "saved_model" not in formats:
         _check_no_signatures(formats, signatures)
         signatures = ("tensor",)
+    if signatures is None:
+        signatures = SIGNATURES if has_blocks(model) else SIGNATURES[:-1]
 
     original = ServedModel(model, class_names, top, signatures, scores)
     if original.precision != "float32" and formats != ("saved_model",):
@@ -328,7 +335,10 @@ def _export(name, served, unfinished, samples, parity):
     except ExportError:
         raise
     except Exception as error:  # what converters and runtimes raise has no common base
-        reason = textwrap.shorten(f"{type(error).__name__}: {error}", LONGEST_REASON)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        if len(reason) > LONGEST_REASON:
+            half = LONGEST_REASON // 2
+            reason = f"{reason[:half]} […] {reason[-half:]}"
         raise ExportError(f"{name!r} cannot be written or run: {reason}") from error
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     for each in folder.iterdir():
@@ -351,7 +361,7 @@ def _failure(errors, report=None):
 def _fused(model):
     try:
         return fuse_batch_norm(model)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # Keras's, of a layer that cannot be made again
         rule = "`fuse=True` must be possible; with `fuse=False` the model is exported as it is."
         raise ValueError(f"{rule} {error}") from error
 
@@ -375,7 +385,7 @@ def _check_model(model):
 
 
 def _check_no_signatures(formats, signatures):
-    if signatures not in (SIGNATURES, ("tensor",)):
+    if signatures not in (None, ("tensor",)):
         raise ValueError(
             "`signatures` belongs to the format 'saved_model'; the others have 'tensor' alone. "
             f"Received: signatures={signatures!r}, formats={formats!r}"

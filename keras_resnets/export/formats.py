@@ -12,26 +12,33 @@ OPSET = 18
 def write_onnx(served, folder):
     """Writes the signature `tensor` of a `ServedModel` as `model.onnx`, for any batch size."""
     import tensorflow as tf
-    import tf2onnx
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from tf2onnx import optimizer, tf_loader, tfonnx
 
     path = folder / "model.onnx"
     function = tf.function(served.tensor, input_signature=[served.input_spec("tensor")])
     # `tf2onnx.convert.from_function` would make inputs of captured tensors, such as the statistics
-    # of a `keras.layers.Normalization`. In a frozen graph they are constants.
+    # of a `keras.layers.Normalization`. In a frozen graph they are constants; `from_graph_def`
+    # would freeze it once more.
     frozen = convert_variables_to_constants_v2(
         function.get_concrete_function(), lower_control_flow=False, aggressive_inlining=True
     )
     [inputs], [outputs] = frozen.inputs, frozen.outputs
-    tf2onnx.convert.from_graph_def(
-        frozen.graph.as_graph_def(add_shapes=True),
-        input_names=[inputs.name],
-        output_names=[outputs.name],
-        tensors_to_rename={inputs.name: "inputs", outputs.name: "outputs"},
-        opset=OPSET,
-        custom_rewriter=[_pad_within_max_pools],
-        output_path=str(path),
-    )
+    names = {"input_names": [inputs.name], "output_names": [outputs.name]}
+    nodes = frozen.graph.as_graph_def(add_shapes=True)
+    with tf.Graph().as_default():
+        nodes = tf_loader.tf_optimize(graph_def=nodes, **names)
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(nodes, name="")
+        converted = tfonnx.process_tf_graph(
+            graph,
+            **names,
+            tensors_to_rename={inputs.name: "inputs", outputs.name: "outputs"},
+            opset=OPSET,
+            custom_rewriter=[_pad_within_max_pools],
+        )
+    model = optimizer.optimize_graph(converted).make_model("converted from TensorFlow")
+    path.write_bytes(model.SerializeToString())
     return path
 
 

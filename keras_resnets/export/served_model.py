@@ -54,6 +54,14 @@ SIGNATURES = ("serving_default", "image", "tensor", "features")
 NEED_PREPROCESSING = ("serving_default", "image")
 
 
+def has_blocks(model):
+    """Whether a model's own layers are the blocks that the signature 'features' needs."""
+    try:
+        return bool(stage_blocks(model))
+    except ValueError:
+        return False
+
+
 class ServedModel:
     """A model, what is done to its images, and what its answers mean.
 
@@ -132,8 +140,12 @@ class ServedModel:
         import tensorflow as tf
 
         images = prepare_images(images, self.preprocessing, "channels_last")
-        images = tf.cast(images, self.model.inputs[0].dtype)
-        return images if self._is_channels_last else tf.transpose(images, (0, 3, 1, 2))
+        model_input = self.model.inputs[0]
+        images = tf.cast(images, model_input.dtype)
+        if not self._is_channels_last:
+            images = tf.transpose(images, (0, 3, 1, 2))
+        # Layers such as Keras's `RandomCrop` need the size while the graph is traced.
+        return tf.ensure_shape(images, model_input.shape)
 
     def _answer(self, inputs):
         import tensorflow as tf
@@ -224,12 +236,12 @@ def _class_names(model, class_names):
 
 def _extractor(model):
     """Returns a model of the stages' feature maps; of any blocks, not only those of a spec."""
-    try:
-        stages = stage_blocks(model)
-    except ValueError as error:
+    if not has_blocks(model):
         raise ValueError(
-            "The signature 'features' needs the blocks of a network of this package; leave it out "
-            f"of `signatures` for others. Received: model={model.name!r}"
-        ) from error
+            "The signature 'features' needs the blocks of a network of this package among the "
+            "model's own layers; leave it out of `signatures`, or leave `signatures` at its "
+            f"default. Received: model={model.name!r}"
+        )
+    stages = stage_blocks(model)
     outputs = {f"stage{number}": blocks[-1].output for number, blocks in enumerate(stages, 1)}
     return keras.Model(model.input, outputs)

@@ -124,13 +124,13 @@ def convert_weights(
     return model
 
 
-def load_foreign_weights(model, source, usual_preprocessing=None):
+def load_foreign_weights(model, source, usual_preprocessing=None, new_head=True):
     """Loads a checkpoint of another library into a model: for a factory's `weights`.
 
     The model then carries the usual preprocessing, fitted to the size of its images.
     """
     checkpoint = source if isinstance(source, Checkpoint) else read_checkpoint(source)
-    _load(model, checkpoint, None, usual_preprocessing)
+    _load(model, checkpoint, None, usual_preprocessing, new_head)
 
 
 def read_checkpoint(source):
@@ -185,12 +185,12 @@ def _source_channels(checkpoint):
     return checkpoint.arrays[name].shape[1 if family.torch_layout else 2]
 
 
-def _load(model, checkpoint, preprocessing, usual_preprocessing=None):
+def _load(model, checkpoint, preprocessing, usual_preprocessing=None, new_head=True):
     """Loads all or nothing, and warns of what could not be taken over."""
     spec = check_model(model, checkpoint.family)
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
-    values, notes = match(checkpoint, spec, shapes)
+    values, notes = match(checkpoint, spec, shapes, new_head)
     if preprocessing is None:
         preprocessing, more = usual_preprocessing_for(model, checkpoint, usual_preprocessing)
         notes += more

@@ -130,7 +130,24 @@ SLACK = 2**28
 HEAD, STEM = "predictions", "stem_conv/conv"
 
 
-def load_weights_file(model, path, adapts=False):
+class OtherClassesError(ValueError):
+    """A source's classifier is of other classes than the model's, which may not begin anew."""
+
+    def __init__(self, classes, in_source):
+        self.classes, self.in_source = classes, in_source
+        super().__init__(
+            f"The classifier must be of the source's classes. Received: {classes}, not {in_source}"
+        )
+
+
+def note_new_head(classes, in_source, source, allowed):
+    """Returns the note that a classifier begins anew, or raises where that is not allowed."""
+    if not allowed:
+        raise OtherClassesError(classes, in_source)
+    return f"the classifier of {classes} classes begins anew, for the {source} has {in_source}"
+
+
+def load_weights_file(model, path, adapts=False, new_head=True):
     """Loads a `.weights.h5` or `.keras` file after checking that it fits the model.
 
     Only the arrays are read, not an optimizer's state. The configuration in a `.keras` file could
@@ -140,7 +157,7 @@ def load_weights_file(model, path, adapts=False):
     """
     path = check_weights_path(path)
     try:
-        values, notes = _read(model, path, adapts)
+        values, notes = _read(model, path, adapts, new_head)
     except WeightsFileError as error:
         raise WeightsFileError(
             f"`weights` must hold the weights of {model.name!r}, as Keras saves them: {error}. "
@@ -183,7 +200,7 @@ def check_weights_path(path):
     return Path(path)
 
 
-def _read(model, path, adapts):
+def _read(model, path, adapts, new_head):
     """Returns pairs of a layer and its arrays, `{"0": kernel, …}`, and what `adapts` allowed."""
     number_of_values = sum(math.prod(weight.shape) for weight in model.weights)
     # Room for double precision; in an archive, also for an optimizer with three moments.
@@ -193,7 +210,7 @@ def _read(model, path, adapts):
         source = unpack_member(path, WEIGHTS, most_bytes=4 * most_bytes + SLACK)
     with read_hdf5(source, most_bytes) as root:
         pairs = list(layer_pairs(model, root))
-        notes = _check_same(pairs, adapts)
+        notes = _check_same(pairs, adapts, new_head)
         values = [
             (name, layer, {key: array.read() for key, array in arrays.items()})
             for name, layer, arrays in pairs
@@ -208,7 +225,7 @@ def _read(model, path, adapts):
     return [(layer, arrays) for _, layer, arrays in values], notes
 
 
-def _check_same(pairs, adapts):
+def _check_same(pairs, adapts, new_head):
     """Returns what may differ, in sentences by layers, and raises if anything else does."""
     differing, notes = [], {}
     for path, layer, arrays in pairs:
@@ -219,9 +236,7 @@ def _check_same(pairs, adapts):
             if layer is not None:
                 _, [classes] = _shapes(expected)
                 of_file = _shapes(present)[1][0] if present else "none"
-                notes[path] = (
-                    f"the classifier of {classes} classes begins anew, for the file has {of_file}"
-                )
+                notes[path] = note_new_head(classes, of_file, "file", new_head)
         elif adapts and path == STEM and _has_other_channels(expected, present):
             before, after = _shapes(present)[0][2], _shapes(expected)[0][2]
             notes[path] = f"the stem's kernel was adapted from {before} to {after} channels"

@@ -20,6 +20,7 @@ from keras_resnets.weights.keras_weights import (
     FOREIGN_SUFFIXES,
     STEM,
     SUFFIXES,
+    OtherClassesError,
     check_weights_path,
     load_weights_file,
 )
@@ -83,10 +84,10 @@ class ForeignFile:
             self._notes.append(f"{option} is the file's, {in_file!r}, not {asked_for!r}")
         return dataclasses.replace(spec, **followed)
 
-    def load(self, model):
+    def load(self, model, new_head=True):
         """Loads the arrays into the model of the spec that `follow` returned."""
         with self._errors_name_the_model():
-            load_foreign_weights(model, self._checkpoint)
+            load_foreign_weights(model, self._checkpoint, new_head=new_head)
         for note in self._notes:
             warn_user(f"{model.name}: {note}.")
 
@@ -94,6 +95,8 @@ class ForeignFile:
     def _errors_name_the_model(self):
         try:
             yield
+        except OtherClassesError:
+            raise
         except ValueError as error:
             reason = error.reason if isinstance(error, WeightsFileError) else str(error)
             rule, _, received = reason.partition(" Received:")
@@ -116,7 +119,7 @@ def open_weights(weights, spec, name):
     """Returns the spec of the network to build for some weights, and what loads them into it.
 
     Another library's file is read at once: what its network leaves no choice of is built into the
-    spec.
+    spec. The loader's `new_head` says whether a classifier of other classes may begin anew.
     """
     if isinstance(weights, str) and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         return spec, functools.partial(load_preset, preset=find_preset(weights, spec))
@@ -127,8 +130,8 @@ def open_weights(weights, spec, name):
     return file.follow(spec), file.load
 
 
-def _load_file_of_keras(model, path):
-    notes = load_weights_file(model, path, adapts=True)
+def _load_file_of_keras(model, path, new_head=True):
+    notes = load_weights_file(model, path, adapts=True, new_head=new_head)
     for note in notes.values():
         warn_user(f"{model.name}: {note}.")
     # Of images of another number of channels it says nothing.

@@ -9,7 +9,7 @@ from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.files.errors import shown
 from keras_resnets.layers import BatchNormalization
 from keras_resnets.weights.families import Family
-from keras_resnets.weights.keras_weights import adapt_channels
+from keras_resnets.weights.keras_weights import adapt_channels, note_new_head
 from keras_resnets.weights.recognition import Checkpoint
 
 
@@ -36,6 +36,7 @@ def match(
     checkpoint: Checkpoint,
     spec: ResNetSpec,
     shapes: Mapping[str, tuple[int, ...]],
+    new_head: bool = True,
 ) -> tuple[Iterator[tuple[str, np.ndarray]], list[str]]:
     """Returns the values for the variables of a model, and what could not be taken over.
 
@@ -46,10 +47,8 @@ def match(
     notes: list[str] = []
     if _head_begins_anew(checkpoint, names, shapes):
         names = {path: name for path, name in names.items() if path not in HEAD}
-        notes.append(
-            f"the classifier of {shapes['predictions/bias'][0]} classes begins anew, for the "
-            f"source has {_classes(checkpoint)}"
-        )
+        classes = shapes["predictions/bias"][0]
+        notes.append(note_new_head(classes, _classes(checkpoint), "source", new_head))
     biases = _bias_names(checkpoint.family, spec)
     problems = Problems(checkpoint)
     for path, name in names.items():

@@ -144,9 +144,9 @@ def find_preset(name, spec):
     )
 
 
-def load_preset(model, preset: Preset):
+def load_preset(model, preset: Preset, new_head=True):
     """Loads a preset's weights into a model, from the cache or from its publisher."""
-    load_foreign_weights(model, cached_file(preset), preset.preprocessing)
+    load_foreign_weights(model, cached_file(preset), preset.preprocessing, new_head)
 
 
 def _essence(spec):

@@ -488,14 +488,36 @@ def test_a_network_behind_augmentation_predicts_as_without(tmp_path, converted, 
         assert score == pytest.approx(other, abs=1e-6)
 
 
-def test_weights_of_other_classes_are_refused_where_no_number_can_be_given(tmp_path, image, capsys):
-    keras_resnets.ResNet20(classes=3).save(tmp_path / "three.keras")
-    weights = ("--weights", tmp_path / "three.keras")
-    for command in (("predict", image, "--model"), ("describe",), ("export",)):
-        rest = ("out",) if command == ("export",) else ()
-        line = fails(capsys, *command, "resnet20", *rest, *weights)
-        assert "must be of as many classes as resnet20 has by default" in line
-        assert "classifier of 10 classes begins anew, for the file has 3" in line
+@pytest.mark.parametrize("file", ["three.keras", "three.weights.h5", "three.safetensors"])
+def test_weights_of_other_classes_are_refused_where_no_number_can_be_given(
+    file, tmp_path, image, capsys
+):
+    path = tmp_path / file
+    model = keras_resnets.ResNet20(classes=3)
+    if path.suffix == ".safetensors":
+        keras_resnets.to_torch_state_dict(model, path, "akamaster")
+    else:
+        (model.save if path.suffix == ".keras" else model.save_weights)(path)
+    for command in (("predict", image, "--model", "resnet20"), ("describe", "ResNet20")):
+        line = fails(capsys, *command, "--weights", path)
+        assert "`--weights` must be of 10 classes, as resnet20 has by default" in line
+        assert "file has 3. A .keras file, or another library's checkpoint, opens" in line
+        assert line.rstrip().endswith(f"Received: 'resnet20' and --weights {path}")
+
+
+def test_layers_for_images_of_0_to_1_are_refused_in_the_same_words_by_all(tmp_path, image, capsys):
+    pixels = keras.Input((32, 32, 3))
+    scaled = keras.layers.Normalization(mean=[0.5] * 3, variance=[0.06] * 3)(pixels)
+    path = tmp_path / "norm01.keras"
+    keras_resnets.ResNet20(input_tensor=scaled).save(path)
+    rule = "A model that scales its images itself must do so from grey levels 0 to 255: put"
+    assert rule in fails(capsys, "predict", image, "--model", path)
+    size = ("--resize", "36", "--crop", "32")
+    assert rule in fails(capsys, "convert", path, tmp_path / "out.keras", *size)
+    assert main(["describe", str(path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Preprocessing: {rule}" in said
+    assert "by layers of the model itself" not in said
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 
+from keras_resnets import ResNetSpec, build_model
 from keras_resnets.cli import main
 from keras_resnets.cli.tables import plain_where_needed
 from tests.subprocesses import ROOT
@@ -27,6 +29,31 @@ def test_an_error_is_the_only_line_that_reaches_the_terminal():
     assert result.stdout == ""
     [line] = result.stderr.splitlines()
     assert line.startswith("keras-resnets: error: `--size` belongs to a model")
+
+
+@pytest.mark.peers
+def test_an_onnx_file_is_written_without_a_word_on_stderr(tmp_path):
+    """Of tf2onnx, and of TensorFlow's logger, which is made while chatter is held back."""
+    pytest.importorskip("tf2onnx")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("needs TensorFlow")
+    spec = ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
+    build_model(spec, input_shape=(16, 16, 3), classes=3).save(tmp_path / "x.keras")
+    script = f"""
+import sys
+sys.argv = ["keras-resnets"]
+from keras_resnets.cli import main
+status = main(["export", {str(tmp_path / "x.keras")!r}, {str(tmp_path)!r}, "--formats", "onnx"])
+import tensorflow as tf
+tf.get_logger().error("an error")
+sys.exit(status)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0
+    assert result.stderr == "ERROR:tensorflow:an error\n"
+    assert (tmp_path / "1" / "model.onnx").is_file()
 
 
 def test_a_reader_that_has_enough_is_no_error(monkeypatch, capsys):

@@ -16,6 +16,7 @@ from keras_resnets import export_model
 from keras_resnets.export import ExportError, ParityError
 from keras_resnets.export.export_model import choose_version, take_version, written_aside
 from keras_resnets.export.formats import FORMATS
+from keras_resnets.export.served_model import SIGNATURES
 from tests.backends import BACKEND
 from tests.export.networks import NAMES, classifier
 
@@ -185,7 +186,8 @@ def test_a_number_taken_at_the_last_moment(version, tmp_path, monkeypatch):
             (folder / "of another").mkdir(parents=True)
         return folder
 
-    monkeypatch.setattr("keras_resnets.export.export_model.choose_version", choose_and_lose)
+    module = sys.modules["keras_resnets.export.export_model"]
+    monkeypatch.setattr(module, "choose_version", choose_and_lose)
     with written_aside(tmp_path) as unfinished:
         if version is None:
             assert take_version(unfinished, tmp_path, version) == tmp_path / "2"
@@ -212,7 +214,7 @@ def test_a_format_that_fails_leaves_the_others(failing, how, model, tmp_path, mo
     monkeypatch.setattr("importlib.util.find_spec", lambda name: "here")
     for name in ("saved_model", "onnx", "litert"):
         monkeypatch.setitem(FORMATS, name, kind(name))
-    error = KeyError("no such " + "operation " * 200) if how == "writing" else None
+    error = KeyError("no such " + "operation " * 200 + "the reason") if how == "writing" else None
     monkeypatch.setitem(FORMATS, failing, kind(failing, offset=0.5, error=error))
     formats = ("saved_model", "onnx", "litert")
     expected = ExportError if error else ParityError
@@ -221,6 +223,7 @@ def test_a_format_that_fails_leaves_the_others(failing, how, model, tmp_path, mo
     kept = [name for name in formats if name != failing]
     reason = "written or run: KeyError: 'no such" if error else "answer as the model does"
     assert reason in str(raised.value)
+    assert ("operation the reason'. Kept in" in str(raised.value)) == (error is not None)
     assert repr(failing) in str(raised.value)
     assert str(raised.value).endswith(
         f"Kept in {str(tmp_path / '1')!r}: {', '.join(map(repr, kept))}"
@@ -350,14 +353,25 @@ def test_64_bits_have_a_saved_model_alone(tmp_path, monkeypatch):
 
 
 @needs_tensorflow
-def test_features_need_blocks_of_ours(tmp_path, model):
-    inner = keras_resnets.plain_twin(model)
-    keras_resnets.set_preprocessing(inner, keras_resnets.model_preprocessing(model))
+def test_features_need_blocks_of_ours_among_the_model_s_own_layers(tmp_path, rng):
+    """A model as Keras's guides wrap one: layers in front of a nested network."""
     inputs = keras.Input((16, 16, 3))
-    outer = keras.Model(inputs, inner(inputs))
+    crop = keras.layers.RandomCrop(16, 16)  # which needs the size when the graph is traced
+    outer = keras.Model(
+        inputs, classifier(preprocessing=None)(keras.layers.Rescaling(1 / 255)(crop(inputs)))
+    )
     with pytest.raises(ValueError, match="leave it out of `signatures`"):
-        export_model(outer, tmp_path / "m", class_names=NAMES)
-    export_model(outer, tmp_path / "m", class_names=NAMES, signatures=("image",), fuse=False)
+        export_model(outer, tmp_path / "m", class_names=NAMES, signatures=SIGNATURES)
+    folder = export_model(outer, tmp_path / "m", class_names=NAMES).path
+    answers = FORMATS["saved_model"].open(folder)
+    assert set(answers) == {"serving_default", "image", "tensor"}
+    images = rng.integers(0, 256, size=(2, 16, 16, 3), dtype="uint8")
+    expected = outer.predict(images.astype("float32"), verbose=0)
+    # The bound to which an export is held.
+    np.testing.assert_allclose(answers["image"](images)["scores"], expected, atol=1e-5)
+    card = (folder / "README.md").read_text("utf-8")
+    assert "`features` |" not in card
+    assert "There is no `features`" in card
 
 
 @needs_tensorflow
@@ -392,6 +406,17 @@ def test_what_cannot_be_folded_can_be_exported_as_it_is(model, tmp_path):
     with pytest.raises(ValueError, match=r"with `fuse=False` the model is exported .*'holder'"):
         export_model(outer, tmp_path / "m", signatures=("tensor",))
     export_model(outer, tmp_path / "m", signatures=("tensor",), fuse=False)
+
+    class Unmade(keras.layers.Layer):  # as Keras's `RandomShear`
+        def get_config(self):
+            return super().get_config() | {"factor": 2}
+
+        def call(self, x):
+            return x
+
+    outer = classifier(input_tensor=Unmade()(inputs), input_shape=None)
+    with pytest.raises(ValueError, match=r"with `fuse=False` the model is .*Unmade"):
+        export_model(outer, tmp_path / "m", signatures=("tensor",))
 
 
 @needs_tensorflow
