@@ -24,6 +24,9 @@ SCALING_LAYERS = (ImagePreprocessing, keras.layers.Normalization, keras.layers.R
 # mistake, 19. A preprocessing that leaves more than the second does not scale, as Caffe's.
 LARGEST_SPREAD = 15
 LARGEST_NOTED_SPREAD = 20
+# Of noted black and white, less than the first is nothing; less than the second may be either.
+LEAST_SPREAD, CLEAR_SPREAD = 0.04, 0.25
+LARGEST_OF_DIVIDED = 32  # what 255 becomes where grey levels are divided
 
 
 class Scaling(NamedTuple):
@@ -62,22 +65,31 @@ def _inner_scaling(model, stem, noted):
     if not fronts:
         return None
     least = max([1, *(max(check_pair("crop", each.crop or 1)) for each in own)])
-    ends = _ends(fronts, least, (0.0, 255.0))
-    if ends is None:
+    levels = _run(fronts, least, (0.0, 127.5, 255.0))
+    if levels is None:
         return by_layers
+    black, _, white = levels
+    has_values = noted is not None and not leaves_values(noted)
+    reads_fractions = keras.backend.is_float_dtype(model.inputs[0].dtype)
     # Weights of grey, or a division by a root of 1.001, are no scaling; nothing is known of what
     # is equal, as after a normalization of each image by its own mean.
-    black, white = ends
-    if np.allclose(ends, (0, 255), atol=1.5) or abs(white - black) < 1e-5:
+    if np.allclose((black, white), (0, 255), atol=1.5) or abs(white - black) < 1e-5:
+        if has_values and not reads_fractions:
+            raise ValueError(
+                "A model whose input is of whole numbers cannot read the values of a preprocessing "
+                "that scales: build it with a float input, or let its own layers scale. Received: "
+                f"model={model.name!r} with an input of {model.inputs[0].dtype}, {noted}"
+            )
         return None
-    is_grey = _takes_grey_levels(black, white)
-    is_noted, noted_spread = False, 0.0
-    reads_fractions = keras.backend.is_float_dtype(model.inputs[0].dtype)
-    if noted is not None and not leaves_values(noted) and reads_fractions:
-        levels = _black_and_white(noted)
-        noted_spread = levels[1] - levels[0]
-        is_noted = _takes_noted(_ends(fronts, least, levels), noted_spread)
-    is_ambiguous = is_noted and is_grey and noted_spread > LARGEST_NOTED_SPREAD
+    is_grey = not reads_fractions or _takes_grey_levels(*levels)
+    is_noted = is_ambiguous = False
+    if has_values and reads_fractions:
+        noted_levels = _black_and_white(noted)
+        noted_spread = noted_levels[1] - noted_levels[0]
+        ends = _run(fronts, least, noted_levels)
+        is_noted = _takes_noted(ends, noted_spread)
+        is_faint = is_noted and abs(ends[1] - ends[0]) < CLEAR_SPREAD
+        is_ambiguous = is_noted and is_grey and (is_faint or noted_spread > LARGEST_NOTED_SPREAD)
     return None if is_noted and not is_ambiguous else Scaling(black, white, is_grey, is_ambiguous)
 
 
@@ -86,13 +98,17 @@ def leaves_values(preprocessing):
     return all(getattr(preprocessing, name) == value for name, value in GREY_LEVELS.items())
 
 
-def _takes_grey_levels(black, white):
-    """Whether what 0 and 255 become is plausible, so that they are what the front is for.
+def _takes_grey_levels(black, grey, white):
+    """Whether what 0, 127.5 and 255 become is plausible, so that they are what the front is for.
 
-    Layers that are for images of 0 to 1 spread white far beyond 255, or only shift it by less than
-    a grey level; a second division by 255 leaves nothing.
+    Layers that are for images of 0 to 1 spread white far beyond 255, only shift it by less than
+    a grey level, or make white of all grey, as a sigmoid does; a second division by 255 leaves
+    nothing.
     """
-    return 0.5 <= abs(white - black) <= 255.01 and (abs(black) >= 1 or abs(white) <= 128)
+    spread = abs(white - black)
+    saturates = min(abs(grey - black), abs(white - grey)) < 0.1 * spread
+    is_shifted_or_divided = abs(black) > 1.5 or abs(white) <= LARGEST_OF_DIVIDED
+    return 0.5 <= spread <= 255.01 and is_shifted_or_divided and not saturates
 
 
 def _takes_noted(ends, noted_spread):
@@ -101,7 +117,7 @@ def _takes_noted(ends, noted_spread):
         return False
     spread = abs(ends[1] - ends[0])
     largest = max(LARGEST_SPREAD, 1.01 * noted_spread)
-    return 0.25 <= spread <= largest and min(map(abs, ends)) <= 2 * spread
+    return LEAST_SPREAD <= spread <= largest and min(map(abs, ends)) <= 3 * spread
 
 
 def _black_and_white(preprocessing):
@@ -124,10 +140,10 @@ def _fronts(model, stem):
             return fronts, model
 
 
-def _ends(fronts, least, levels):
-    """Returns what two levels become in the centre of an image; `None` if that cannot be run.
+def _run(fronts, least, levels):
+    """Returns what some levels become in the centre of an image; `None` if that cannot be run.
 
-    Of the channels it is the one that tells them apart most.
+    Of the channels it is the one that tells the first and the last apart most.
     """
     for size in SIZES:
         try:
@@ -138,10 +154,10 @@ def _ends(fronts, least, levels):
             for axis in spatial_axes(keras.config.image_data_format()) if len(centre) == 4 else ():
                 middle = values[0].shape[axis] // 2
                 centre[axis] = slice(middle, middle + 1)
-            pair = keras.ops.convert_to_numpy(keras.ops.cast(values[0][tuple(centre)], "float32"))
-            first, second = pair.reshape(2, -1)
-            channel = np.argmax(np.abs(second - first))
-            return float(first[channel]), float(second[channel])
+            found = keras.ops.convert_to_numpy(keras.ops.cast(values[0][tuple(centre)], "float32"))
+            found = found.reshape(len(levels), -1)
+            channel = np.argmax(np.abs(found[-1] - found[0]))
+            return tuple(map(float, found[:, channel]))
         except Exception:  # of any layer's: too small an image, or another type than numbers
             continue
     return None

@@ -76,36 +76,37 @@ def download(url, path, sha256, most_bytes):
         with filelock.FileLock(f"{path}.lock"):
             if path.exists() and has_sha256(path, sha256):  # another process was faster
                 return
-            # A bar that rewrites its line would fill a log file.
-            with (
-                tqdm.tqdm(
-                    desc=path.name,
-                    total=most_bytes,  # until the server has said
-                    unit="B",
-                    unit_scale=True,
-                    mininterval=0.1 if sys.stderr.isatty() else 10.0,
-                ) as bar,
-                _BoundedFile(unfinished, most_bytes) as file,
-            ):
-                HTTPDownloader(
-                    progressbar=bar, timeout=TIMEOUT, hooks={"response": _check_redirect(url)}
-                )(url, file, None)
-            if not has_sha256(unfinished, sha256):
-                raise OSError(
-                    f"its sha256 must begin with {sha256}, and what came has another; it was "
-                    "deleted"
-                )
-            os.replace(unfinished, path)
-    except (OSError, requests.RequestException) as error:
+            unfinished.unlink(missing_ok=True)  # of a process that was killed
+            try:
+                # A bar that rewrites its line would fill a log file.
+                with (
+                    tqdm.tqdm(
+                        desc=path.name,
+                        total=most_bytes,  # until the server has said
+                        unit="B",
+                        unit_scale=True,
+                        mininterval=0.1 if sys.stderr.isatty() else 10.0,
+                    ) as bar,
+                    _BoundedFile(unfinished, most_bytes) as file,
+                ):
+                    HTTPDownloader(
+                        progressbar=bar, timeout=TIMEOUT, hooks={"response": _check_redirect(url)}
+                    )(url, file, None)
+                if not has_sha256(unfinished, sha256):
+                    raise OSError(
+                        f"its sha256 must begin with {sha256}, and what came has another; it was "
+                        "deleted"
+                    )
+                os.replace(unfinished, path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+    except (OSError, ValueError, requests.RequestException) as error:
         # The server's words may be of several lines, and say anything.
         reason = printable(" ".join(str(error).split()))
         raise DownloadError(
             f"{url} could not be downloaded ({reason}). Without a network, put the file at "
             f"{str(path)!r}"
         ) from error
-    finally:
-        if unfinished.is_file():
-            unfinished.unlink()
 
 
 def has_sha256(path, digits) -> bool:

@@ -146,6 +146,8 @@ def answers_of(model):
         pytest.param(
             Preprocessing(value_range=(-1, 1)), keras.layers.Rescaling(0.5, 0.5), id="a layer"
         ),
+        pytest.param(Preprocessing(), keras.ops.sigmoid, id="0 to 1, sigmoid"),
+        pytest.param(Preprocessing(), lambda x: x * 0.2, id="0 to 1, a fifth"),
         pytest.param(CARRIED, lambda x: keras.ops.clip(x, -1, 1), id="ImageNet's, clipped"),
         pytest.param(CARRIED, keras.ops.tanh, id="ImageNet's, tanh"),
         pytest.param(
@@ -165,9 +167,15 @@ def test_what_is_for_the_noted_values_is_part_of_the_model(noted, front, base):
     set_preprocessing(model, noted)
 
 
-@pytest.mark.parametrize("front", [lambda x: 1.0 - x, lambda x: x / 127.5 - 1.0])
-def test_what_may_be_for_either_is_refused(front, base):
-    noted = Preprocessing.imagenet_caffe(32, 32)
+@pytest.mark.parametrize(
+    ("noted", "front"),
+    [
+        (Preprocessing.imagenet_caffe(32, 32), lambda x: x - 100.0),
+        (Preprocessing.imagenet_caffe(32, 32), lambda x: x / 127.5 - 1.0),
+        (Preprocessing(resize=32, crop=32), lambda x: x * 0.1),
+    ],
+)
+def test_what_may_be_for_either_is_refused(noted, front, base):
     set_preprocessing(base, noted)
     model = functional(front)(base)
     assert model_preprocessing(model) is None
@@ -242,7 +250,7 @@ def test_a_front_that_cannot_be_tried_is_known_by_its_layers(is_inside, base):
 
 def test_a_network_without_a_front_is_not_run(base, monkeypatch):
     model = sequential(base)
-    monkeypatch.setattr("keras_resnets.preprocessing.model._ends", None)
+    monkeypatch.setattr("keras_resnets.preprocessing.model._run", None)
     assert model_preprocessing(model) == CARRIED
 
 
@@ -250,6 +258,14 @@ def test_whole_numbers_are_grey_levels(base):
     pixels = keras.Input((32, 32, 3), dtype="uint8")
     model = keras.Model(pixels, base(1.0 - keras.ops.cast(pixels, "float32")))
     assert model_preprocessing(model) == SIZE_ALONE
+
+
+def test_values_are_not_given_to_an_input_of_whole_numbers(base):
+    pixels = keras.Input((32, 32, 3), dtype="uint8")
+    model = keras.Model(pixels, base(keras.ops.cast(pixels, "float32")))
+    for call in (lambda: answers_of(model), lambda: preprocess_input(PHOTO, model)):
+        with pytest.raises(ValueError, match=r"whole numbers cannot read.*uint8"):
+            call()
 
 
 @pytest.mark.parametrize(
@@ -273,6 +289,23 @@ def test_layers_for_images_that_were_scaled_before_are_refused(noted, front, bas
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        pytest.param(lambda x: keras.ops.clip(x, 0, 1), id="clip"),
+        pytest.param(keras.ops.tanh, id="tanh"),
+        pytest.param(keras.ops.sigmoid, id="sigmoid"),
+        pytest.param(lambda x: 1.0 - x, id="inverted"),
+        pytest.param(lambda x: (x + 1) / 2, id="from -1 to 1"),
+        pytest.param(lambda x: x * 0.5, id="halved"),
+    ],
+)
+def test_grey_levels_are_not_given_to_what_makes_black_and_white_or_much_more_of_them(front, base):
+    set_preprocessing(base, None)
+    with pytest.raises(ValueError, match="from grey levels 0 to 255"):
+        answers_of(functional(front)(base))
 
 
 def test_one_that_carries_nothing_takes_images_of_any_size_to_its_own():
