@@ -43,8 +43,7 @@ def build_network(
     x = _stem(image, spec)
     for block in make_plan(spec).blocks():
         x = BLOCKS[spec.block](**block.arguments, name=block.name)(x)
-    if classes is None:
-        classes = STEMS[spec.stem].classes
+    classes = STEMS[spec.stem].classes if classes is None else int(classes)
     x = _head(x, include_top, pooling, classes, classifier_activation)
     return keras.Model(inputs, x, name=name)
 

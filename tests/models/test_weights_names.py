@@ -360,7 +360,7 @@ def test_a_link_to_another_file_is_refused(saved):
     path = folder / "evil.weights.h5"
     with h5py.File(path, "w") as file:
         file["layers"] = h5py.ExternalLink("net.weights.h5", "/layers")
-    with pytest.raises(WeightsFileError, match=r"'/' has links to elsewhere.*Received: "):
+    with pytest.raises(WeightsFileError, match=r"'/layers' is a link to elsewhere.*Received: "):
         build_model(SPEC, input_shape=SHAPE, classes=2, weights=path)
 
 
@@ -406,7 +406,7 @@ class TestArchives:
         content = bytearray((folder / "net.keras").read_bytes())
         content[content.index(b"\x89HDF") + 5000] ^= 1
         (folder / "damaged.keras").write_bytes(content)
-        self.refuse(folder / "damaged.keras", "'model.weights.h5' is damaged")
+        self.refuse(folder / "damaged.keras", "Bad CRC-32 for file 'model.weights.h5'")
 
     def test_a_size_that_is_a_lie(self, tmp_path):
         """The directory says 1,000 bytes; 100 million would come out."""
@@ -417,7 +417,7 @@ class TestArchives:
         assert content.count(size) == 2
         path.write_bytes(content.replace(size, (1000).to_bytes(4, "little")))
         tracemalloc.start()
-        self.refuse(path, "no sound archive|no sound HDF5 file")
+        self.refuse(path, "archive is broken|no sound HDF5 file")
         assert tracemalloc.get_traced_memory()[1] < 5 * 10**7
         tracemalloc.stop()
 

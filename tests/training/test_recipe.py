@@ -37,7 +37,7 @@ def test_whole_numbers_and_lists_become_what_is_annotated():
         (Model, {"name": "resnet21"}, "or 'resnet20' or"),
         (Model, {"shortcut": "D"}, "must be one of 'default', 'A', 'B', 'C'"),
         (Model, {"name": "plainnet20", "shortcut": "A"}, "`model.shortcut` has no effect"),
-        (Model, {"stride_on": "1x1"}, "a basic block has only 3×3"),
+        (Model, {"stride_on": "1x1"}, "belongs to block='bottleneck'"),
         (Model, {"name": "plainnet20", "drop_path_rate": 0.1}, "needs a shortcut"),
         (Model, {"name": "plainnet20", "zero_init_residual": True}, "needs a shortcut"),
         (Model, {"drop_path_rate": 1.0}, "drop_path_rate"),

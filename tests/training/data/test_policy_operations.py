@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
 from tests.training.data.pictures import smooth_picture
-from training.data import enhance, tones, warp
+from training.data import colors, policies
 
 FACTORS = (0.0, 0.1, 0.55, 1.0, 1.37, 1.9)
 
@@ -44,10 +44,10 @@ pictures = pytest.mark.parametrize("picture", PICTURES.values(), ids=PICTURES)
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (enhance.brightness, ImageEnhance.Brightness),
-        (enhance.contrast, ImageEnhance.Contrast),
-        (enhance.saturation, ImageEnhance.Color),
-        (enhance.sharpness, ImageEnhance.Sharpness),
+        (colors.brightness, ImageEnhance.Brightness),
+        (colors.contrast, ImageEnhance.Contrast),
+        (colors.saturation, ImageEnhance.Color),
+        (colors.sharpness, ImageEnhance.Sharpness),
     ],
 )
 def test_enhancing(picture, factor, ours, theirs):
@@ -59,37 +59,37 @@ def test_enhancing(picture, factor, ours, theirs):
 def test_grey_is_pillows_luma():
     colours = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
     np.testing.assert_array_equal(
-        enhance.grey(tf.constant(colours))[..., 0], np.asarray(pillow(colours).convert("L"))
+        colors.grey(tf.constant(colours))[..., 0], np.asarray(pillow(colours).convert("L"))
     )
 
 
 @pictures
 def test_invert_autocontrast_and_equalize(picture):
     image = tf.constant(picture)
-    assert levels_apart(tones.invert(image), ImageOps.invert(pillow(picture))).max() == 0
+    assert levels_apart(colors.invert(image), ImageOps.invert(pillow(picture))).max() == 0
     assert (
-        levels_apart(tones.autocontrast(image), ImageOps.autocontrast(pillow(picture))).max() == 0
+        levels_apart(colors.autocontrast(image), ImageOps.autocontrast(pillow(picture))).max() == 0
     )
-    assert levels_apart(tones.equalize(image), ImageOps.equalize(pillow(picture))).max() == 0
+    assert levels_apart(colors.equalize(image), ImageOps.equalize(pillow(picture))).max() == 0
 
 
 @pictures
 @pytest.mark.parametrize("bits", [1, 3, 4, 7, 8])
 def test_posterize(picture, bits):
-    found = tones.posterize(tf.constant(picture), tf.constant(bits))
+    found = colors.posterize(tf.constant(picture), tf.constant(bits))
     expected = ImageOps.posterize(pillow(picture), bits)
     assert levels_apart(found, expected).max() == 0
 
 
 def test_without_bits_nothing_is_left():
     # Pillow refuses it; timm's magnitude 10 asks for it.
-    assert not tones.posterize(tf.constant(noise()), tf.constant(0)).numpy().any()
+    assert not colors.posterize(tf.constant(noise()), tf.constant(0)).numpy().any()
 
 
 @pictures
 @pytest.mark.parametrize("threshold", [0, 1, 100, 255, 256])
 def test_solarize(picture, threshold):
-    found = tones.solarize(tf.constant(picture), tf.constant(threshold))
+    found = colors.solarize(tf.constant(picture), tf.constant(threshold))
     assert levels_apart(found, ImageOps.solarize(pillow(picture), threshold)).max() == 0
 
 
@@ -98,7 +98,7 @@ def test_solarize_add_is_timms(amount):
     picture = noise()
     table = [min(255, level + amount) if level < 128 else level for level in range(256)]
     expected = pillow(picture).point(table * 3)
-    found = tones.solarize_add(tf.constant(picture), tf.constant(amount))
+    found = colors.solarize_add(tf.constant(picture), tf.constant(amount))
     assert levels_apart(found, expected).max() == 0
 
 
@@ -118,12 +118,15 @@ def test_warping_is_pillows_inside_the_border():
         return Image.fromarray(source).rotate(degrees, resample=bilinear, fillcolor=colour)
 
     cases = [
-        (warp.rotate(tf.constant(picture), 20.0, fill), rotated(20)),
-        (warp.rotate(tf.constant(picture), -135.0, fill), rotated(-135)),
-        (warp.shear_x(tf.constant(picture), 0.3, fill), transformed((1, 0.3, 0, 0, 1, 0))),
-        (warp.shear_y(tf.constant(picture), -0.9, fill), transformed((1, 0, 0, -0.9, 1, 0))),
-        (warp.translate_x(tf.constant(picture), 7.4, fill), transformed((1, 0, 7.4, 0, 1, 0))),
-        (warp.translate_y(tf.constant(picture), -11.0, fill), transformed((1, 0, 0, 0, 1, -11))),
+        (policies.rotate(tf.constant(picture), 20.0, fill), rotated(20)),
+        (policies.rotate(tf.constant(picture), -135.0, fill), rotated(-135)),
+        (policies.shear_x(tf.constant(picture), 0.3, fill), transformed((1, 0.3, 0, 0, 1, 0))),
+        (policies.shear_y(tf.constant(picture), -0.9, fill), transformed((1, 0, 0, -0.9, 1, 0))),
+        (policies.translate_x(tf.constant(picture), 7.4, fill), transformed((1, 0, 7.4, 0, 1, 0))),
+        (
+            policies.translate_y(tf.constant(picture), -11.0, fill),
+            transformed((1, 0, 0, 0, 1, -11)),
+        ),
     ]
     for number, (found, expected) in enumerate(cases):
         apart = levels_apart(found, expected).max(axis=-1)
@@ -135,10 +138,16 @@ def test_warping_is_pillows_inside_the_border():
 def test_warping_by_nothing_changes_nothing():
     picture = tf.constant(noise())
     fill = tf.constant([0.0, 0.0, 0.0])
-    for warped in (warp.rotate, warp.shear_x, warp.shear_y, warp.translate_x, warp.translate_y):
+    for warped in (
+        policies.rotate,
+        policies.shear_x,
+        policies.shear_y,
+        policies.translate_x,
+        policies.translate_y,
+    ):
         np.testing.assert_array_equal(warped(picture, 0.0, fill), picture)
 
 
 def test_what_comes_in_from_outside_has_the_fill_colour():
-    warped = warp.translate_x(tf.constant(noise()), 31.0, tf.constant([10.0, 20.0, 30.0]))
+    warped = policies.translate_x(tf.constant(noise()), 31.0, tf.constant([10.0, 20.0, 30.0]))
     assert (warped.numpy() == (10, 20, 30)).all()
