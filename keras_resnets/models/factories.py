@@ -124,7 +124,8 @@ def _docstring(text, signature):
     arguments = "".join(lines[name] for name in signature.parameters)
     summary, example, rest = text.partition("    Example:\n")
     returns = textwrap.indent(_section(build_model, "Returns:\n", "Example:\n"), "    ")
-    return f"{summary}    Args:\n{arguments}\n    Returns:\n{returns}{example}{rest}"
+    arguments = f"    Args:\n{arguments}\n    Returns:\n{returns}"
+    return f"{summary.rstrip()}\n\n{arguments}{example}{rest}"
 
 
 def _argument_lines(documented):

@@ -51,6 +51,14 @@ class TestSignatures:
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
                 assert parameter.default == getattr(spec, name), name
 
+    @pytest.mark.parametrize("factory", FACTORIES, ids=lambda factory: factory.__name__)
+    def test_help_has_a_line_for_each(self, factory):
+        _, _, rest = inspect.getdoc(factory).partition("\nArgs:\n")
+        section, _, rest = rest.partition("\n\n")
+        for name in inspect.signature(factory).parameters:
+            assert f"\n    {name}: " in f"\n{section}"
+        assert rest.startswith("Returns:\n")
+
     def test_build_model_has_them_in_the_same_order(self):
         assert list(inspect.signature(build_model).parameters) == ["spec", *PUBLISHED]
 
