@@ -97,7 +97,7 @@ def _factory(stub):
         bound.apply_defaults()
         arguments = bound.arguments
         chosen = {option: arguments.pop(option) for option in options}
-        return build_model(dataclasses.replace(spec, **chosen), **arguments)
+        return build_model(dataclasses.replace(VARIANTS[key], **chosen), **arguments)
 
     functools.update_wrapper(factory, stub).__doc__ = _docstring(stub.__doc__, signature)
     factory.__signature__ = signature  # type: ignore[attr-defined]
