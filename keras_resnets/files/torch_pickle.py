@@ -108,18 +108,19 @@ def read_pickle(file: BinaryIO, names=None, storages=None) -> Any:
     start, end = file.tell(), file.seek(0, io.SEEK_END)
     file.seek(start)
     data = file.read(min(MOST_BYTES, end - start))
-    program, length = _checked(data)
+    names = _PLAIN if names is None else names
+    program, length = _checked(data, names)
     file.seek(start + length)
     try:
-        return _Unpickler(program, _PLAIN if names is None else names, storages).load()
+        return _Unpickler(program, names, storages).load()
     except WeightsFileError:
         raise
     except Exception as error:  # of which a broken program can cause many kinds
         raise WeightsFileError(f"The pickle is broken ({printable(str(error))}).") from error
 
 
-def _checked(data):
-    """Returns a pickle whose instructions are all allowed, and its length in the file."""
+def _checked(data, names):
+    """Returns a pickle whose instructions and names are all allowed, and its length in the file."""
     pieces, copied, length = [], 0, 0
     argument: Any
     position: Any
@@ -127,6 +128,13 @@ def _checked(data):
         for number, (code, argument, position) in enumerate(pickletools.genops(data)):
             if number >= MOST_INSTRUCTIONS:
                 raise WeightsFileError(f"The pickle has more than {number:,} instructions.")
+            # Names first: a whole model's file also uses instructions that are not allowed.
+            if code.name == "GLOBAL" and argument not in names:
+                raise WeightsFileError(
+                    f"The pickle refers to {shown(argument.replace(' ', '.'))}, which is not "
+                    "allowed: a file of weights holds tensors, numbers and texts "
+                    "(`torch.save(model.state_dict(), path)`), no objects of other classes."
+                )
             if code.name not in INSTRUCTIONS:
                 raise WeightsFileError(f"The pickle uses {code.name}, which is not allowed.")
             if code.name == "PROTO" and argument != 2:
@@ -162,14 +170,7 @@ class _Unpickler(pickle.Unpickler):
         self.names, self.storages = names, storages
 
     def find_class(self, module, name):
-        full = f"{module} {name}"
-        if full not in self.names:
-            raise WeightsFileError(
-                f"The pickle refers to {shown(f'{module}.{name}')}, which is not allowed: a file "
-                "of weights holds tensors, numbers and texts (`torch.save(model.state_dict(), "
-                "path)`), no objects of other classes."
-            )
-        return self.names[full]
+        return self.names[f"{module} {name}"]
 
     def persistent_load(self, key):
         if self.storages is None:

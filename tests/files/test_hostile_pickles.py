@@ -182,6 +182,10 @@ REFUSED = {
         "_rebuild_from_type_v2",
     ),
     "a whole model": (named("torchvision.models.resnet", "ResNet"), "model.state_dict"),
+    "a whole model, by protocol 2": (
+        name("torch.nn.modules.linear", "Linear") + b")\x81}b",
+        "'torch.nn.modules.linear.Linear'.*state_dict",
+    ),
     "a Namespace": (named("argparse", "Namespace"), "'argparse.Namespace'"),
     "a scalar of numpy": (named("numpy.core.multiarray", "scalar"), "multiarray.scalar"),
     "a subclass's storage": (named("torch", "ComplexFloatStorage"), "ComplexFloatStorage"),
