@@ -1,11 +1,11 @@
 """What an import needs, and who may import whom."""
 
-import ast
 import subprocess
 import sys
 
 import pytest
 
+from docs.pictures.rooms import imported_modules
 from tests.subprocesses import ROOT
 
 PACKAGE = ROOT / "keras_resnets"
@@ -21,27 +21,9 @@ EARLIER["run"] = {*EARLIER["loop"], "loop"}
 EARLIER["studies"] = EARLIER["benchmark"] = {*EARLIER["run"], "run"}
 
 
-def imports(path, within_functions):
-    """The modules that a file imports when it is imported itself, or when it is used."""
-    found = set()
-    pending = list(ast.parse(path.read_text(encoding="utf-8")).body)
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, functions) and not within_functions:
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-        pending.extend(ast.iter_child_nodes(node))
-    return found
-
-
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_backend_is_imported_at_module_level(path):
-    found = imports(path, within_functions=False)
+    found = imported_modules(path, within_functions=False)
     assert not {name.split(".")[0] for name in found} & BACKENDS
 
 
@@ -51,7 +33,7 @@ def test_the_rooms_import_in_one_direction_only(path):
     if room == "__init__":
         return
     allowed = ORDER[: ORDER.index(room) + 1]
-    for name in imports(path, within_functions=True):
+    for name in imported_modules(path):
         assert name.split(".")[0] != "training"
         if name.startswith("keras_resnets."):
             assert name.split(".")[1] in allowed, name
@@ -61,7 +43,7 @@ def test_the_rooms_import_in_one_direction_only(path):
 def test_so_do_the_trainer_s_rooms(room):
     others = EARLIER.keys() - EARLIER[room] - {room}
     for path in (ROOT / "training" / room).rglob("*.py"):
-        for name in imports(path, within_functions=True):
+        for name in imported_modules(path):
             assert not any(f"{name}.".startswith(f"training.{other}.") for other in others), name
 
 
@@ -70,11 +52,7 @@ def test_no_files_import_each_other_in_a_circle():
     paths = [path for top in ("keras_resnets", "training") for path in (ROOT / top).rglob("*.py")]
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
     left = {
-        module: {
-            name
-            for name in imports(path, within_functions=True)
-            if name in modules.keys() - {module}
-        }
+        module: {name for name in imported_modules(path) if name in modules.keys() - {module}}
         for module, path in modules.items()
     }
     while free := {module for module, needed in left.items() if not needed & left.keys()}:

@@ -9,6 +9,7 @@ import pytest
 import keras_resnets
 from docs.pictures.__main__ import FOLDER, main
 from docs.pictures.blocks import branch_steps, example_blocks, shortcut_steps
+from docs.pictures.rooms import direct_imports, draw_rooms, imported_modules
 from docs.pictures.rows import Arc, model_rows
 from docs.pictures.twins import draw_twins
 
@@ -156,6 +157,31 @@ def test_blocks_are_drawn_step_by_step():
         "Option B, new shape": (wider, ["1×1 conv, 128, stride 2 *", "batch norm *"]),
         "Option C, same shape": (basic, ["1×1 conv, 64 *", "batch norm *"]),
     }
+
+
+def test_imports_that_follow_from_others_are_not_drawn():
+    imports = {"a": {"b", "c", "d"}, "b": {"c"}, "c": {"d"}, "d": set(), "e": {"d", "b"}}
+
+    drawn = {"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": set(), "e": {"b"}}
+    assert direct_imports(imports) == drawn
+
+
+def test_imports_within_functions_are_found(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text("import a.b\ndef f():\n    from c import d\n", encoding="utf-8")
+
+    assert imported_modules(path) == {"a.b", "c", "c.d"}
+    assert imported_modules(path, within_functions=False) == {"a.b"}
+
+
+def test_every_room_is_drawn_and_every_arrow_points_down():
+    svg = draw_rooms()
+
+    assert ">architecture</text>" in svg
+    assert ">recipe</text>" in svg
+    arrows = re.findall(r'd="M[\d.]+ ([\d.]+)L[\d.]+ ([\d.]+)"', svg)
+    assert len(arrows) > 15
+    assert all(float(start) <= float(tip) for start, tip in arrows)
 
 
 def test_the_committed_pictures_are_what_the_code_draws(tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras_resnets
 from docs.pictures.blocks import draw_blocks, example_blocks
+from docs.pictures.rooms import draw_rooms
 from docs.pictures.twins import draw_twins
 
 FOLDER = Path(__file__).resolve().parent.parent / "images"
@@ -16,6 +17,7 @@ def main(folder=FOLDER):
     pictures = {
         "blocks.svg": draw_blocks(example_blocks()),
         "resnet34_and_plain34.svg": draw_twins(model, twin),
+        "rooms.svg": draw_rooms(),
     }
     for name, svg in pictures.items():
         (folder / name).write_text(svg, encoding="utf-8")

@@ -4,6 +4,7 @@ Written without a plotting library, so that the same models give the same file, 
 whatever is installed.
 """
 
+import math
 from xml.sax.saxutils import escape
 
 INK = "#1f2430"
@@ -63,6 +64,11 @@ class Sheet:
         if arrow:
             self._arrowhead(points[-2], points[-1], stroke)
 
+    def arrow(self, start, tip, stroke=INK):
+        """Draws a straight arrow in any direction."""
+        self.line([start, tip], stroke)
+        self._arrowhead(start, tip, stroke)
+
     def plus(self, x, y, radius=5):
         """Draws the sign of a sum."""
         self.shapes.append(
@@ -104,6 +110,6 @@ def tint(color, share):
 
 def _toward(start, end, distance):
     """Returns the point at a distance from `start` on the way to `end`, at most halfway."""
-    length = abs(end[0] - start[0]) + abs(end[1] - start[1])
+    length = math.dist(start, end)
     share = min(distance / length, 0.5)
     return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
