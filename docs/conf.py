@@ -11,13 +11,14 @@ author = "The keras_resnets authors"
 project_copyright = author
 version = release = keras_resnets.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"keras_resnets {release}"
 
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False

@@ -64,6 +64,7 @@ def test_every_public_name_has_an_example(name):
         "docs/converting.md",
         "docs/from_keras_applications.md",
         "docs/from_pytorch.md",
+        "docs/index.md",
         "docs/preprocessing.md",
         pytest.param("docs/serving.md", marks=pytest.mark.peers),
         pytest.param(

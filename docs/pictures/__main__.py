@@ -14,8 +14,10 @@ def main(folder=FOLDER):
     folder.mkdir(exist_ok=True)
     model = keras_resnets.ResNet34()
     twin = keras_resnets.plain_twin(model, name="plainnet34")
+    examples = example_blocks()
     pictures = {
-        "blocks.svg": draw_blocks(example_blocks()),
+        "blocks.svg": draw_blocks(examples),
+        "twins.svg": draw_blocks(examples[:3]),
         "resnet34_and_plain34.svg": draw_twins(model, twin),
         "rooms.svg": draw_rooms(),
     }
