@@ -1,6 +1,5 @@
 """What the layers have in common: their configuration, and layers that are made of layers."""
 
-import functools
 import inspect
 import re
 
@@ -27,7 +26,6 @@ SERIALIZERS = {
 }
 
 
-@functools.cache
 def argument_names(kind):
     """Returns the names of the arguments of a class of layers, but for those of Keras's `Layer`."""
     names = {}

@@ -16,15 +16,7 @@ SHAPES = [
     (6, 5),
     *(
         pytest.param(shape, marks=requires_tensorflow)
-        for shape in [
-            (2, 8, 8, 1),
-            (1, 3, 3, 2),
-            (3, 1, 1, 4),
-            (1, 1, 1, 2),
-            (2, 1, 6, 17),
-            (2, 7, 3),
-            (2, 3, 4, 5, 2),
-        ]
+        for shape in [(3, 1, 1, 4), (1, 1, 1, 2), (2, 7, 3), (2, 3, 4, 5, 2)]
     ),
 ]
 
@@ -52,7 +44,7 @@ def test_layer(make, shape, tmp_path):
     check_layer(make, shape, shape, parameters=2 * 3, statistics=2 * 3, folder=tmp_path)
 
 
-@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (1, 1, 2, 1), (1, 2, 1, 1), (2, 1), (1, 2, 1)])
+@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (1, 1, 2, 1), (2, 1)])
 def test_variance_is_biased(shape):
     # Two values, 1 and 5: mean 3, variance (1 - 5)² / 4 = 4; the unbiased one would be 8.
     layer = BatchNormalization()
@@ -62,15 +54,9 @@ def test_variance_is_biased(shape):
     np.testing.assert_allclose(numpy(layer.moving_mean), [0.1 * 3], rtol=1e-5)
     np.testing.assert_allclose(numpy(layer.moving_variance), [0.9 * 1 + 0.1 * 4], rtol=1e-5)
 
-    layer(np.array([1.0, 5.0], "float32").reshape(shape), training=True)
-    np.testing.assert_allclose(numpy(layer.moving_mean), [0.9 * 0.3 + 0.1 * 3], rtol=1e-5)
-    np.testing.assert_allclose(numpy(layer.moving_variance), [0.9 * 1.3 + 0.1 * 4], rtol=1e-5)
-
-
-def test_one_value_has_no_variance():
-    layer = BatchNormalization()
-    y = layer(np.array([[[[7.0]]]], "float32"), training=True)
-    np.testing.assert_allclose(numpy(y), [[[[0.0]]]], atol=1e-6)
+    layer = BatchNormalization()  # and one value has none
+    y = layer(np.full(np.ones_like(shape), 7.0, "float32"), training=True)
+    np.testing.assert_allclose(numpy(y).ravel(), [0.0], atol=1e-6)
     np.testing.assert_allclose(numpy(layer.moving_variance), [0.9], rtol=1e-6)
 
 
@@ -86,13 +72,10 @@ def test_matches_keras(shape, training, rng):
     "arguments",
     [
         {"scale": False},
-        pytest.param({"center": False}, marks=requires_tensorflow),
         {"scale": False, "center": False},
         pytest.param({"axis": 3}, marks=requires_tensorflow),
         {"axis": 1},
-        pytest.param({"axis": 2}, marks=requires_tensorflow),
         pytest.param({"momentum": 0.0, "epsilon": 0.1}, marks=requires_tensorflow),
-        pytest.param({"momentum": 1.0}, marks=requires_tensorflow),
         pytest.param({"renorm": True, "renorm_momentum": 0.8}, marks=requires_tensorflow),
     ],
     ids=str,
@@ -152,14 +135,6 @@ def test_float64_is_not_rounded(training, rng):
     assert_same(ours, kerass, x, training, tolerance=1e-12)
 
 
-def test_integers_match_keras(rng):
-    x = rng.integers(0, 255, (4, 5, 7, 3)).astype("uint8")
-    ours, kerass = ours_and_keras(x.shape)
-    for training in (True, False):
-        y, expected = (numpy(layer(x, training=training)) for layer in (ours, kerass))
-        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
-
-
 def test_mask(rng):
     """Masked positions count for nothing: what stands there does not matter."""
     x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
@@ -195,13 +170,6 @@ def test_stateless_call_returns_what_a_call_assigns(rng):
     np.testing.assert_allclose(numpy(y), numpy(layer(x, training=True)), rtol=1e-6, atol=1e-6)
     for value, weight in zip(updated, layer.non_trainable_variables, strict=True):
         np.testing.assert_allclose(numpy(value), numpy(weight), rtol=1e-6)
-
-
-def test_other_image_sizes(rng):
-    layer, kerass = ours_and_keras((None, 5, 7, 3))
-    for shape in [(2, 5, 7, 3), (4, 5, 7, 3), (1, 9, 9, 3)]:
-        x = rng.standard_normal(shape).astype("float32")
-        np.testing.assert_allclose(numpy(layer(x)), numpy(kerass(x)), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -249,12 +217,6 @@ def test_configuration_with_every_option():
     assert type(twin) is BatchNormalization
     assert plain(twin.get_config()) == plain(layer.get_config())
     assert keras.saving.get_registered_name(BatchNormalization).startswith("keras_resnets>")
-
-
-def test_regularizers_count():
-    layer = BatchNormalization(gamma_regularizer=keras.regularizers.L2(0.5))
-    layer(np.ones((1, 2, 2, 3), "float32"))
-    assert [numpy(loss) for loss in layer.losses] == [0.5 * 3]
 
 
 def test_statistics_alone_are_averaged_over_replicas():

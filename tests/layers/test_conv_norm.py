@@ -11,14 +11,11 @@ from tests.gradients import value_and_gradients
 from tests.layer_checks import check_layer, numpy, randomize, weights_by_path
 from tests.reference import WeightedLayers, pair
 
-KERNEL_SIZES = [1, 2, 3, 5, 7, (3, 1)]
-STRIDES = [1, 2, 3, (2, 1)]
-DILATIONS = [2, 4, (1, 2)]
-
 # (kernel size, strides, dilation): Keras cannot combine the last two.
 GEOMETRIES = [
-    *((size, strides, 1) for size, strides in itertools.product(KERNEL_SIZES, STRIDES)),
-    *((size, 1, dilation) for size, dilation in itertools.product([2, 3, (3, 1)], DILATIONS)),
+    *((size, strides, 1) for size, strides in itertools.product([1, 2, 3, 7, (3, 1)], [1, 2])),
+    *((3, strides, 1) for strides in (3, (2, 1))),
+    *((size, 1, dilation) for size, dilation in itertools.product([2, 3, (3, 1)], [2, (1, 2)])),
 ]
 
 
@@ -118,14 +115,6 @@ def test_training_matches_numpy(strides, rng):
         np.testing.assert_allclose(after[path.removeprefix("layer/")], value, rtol=1e-4, atol=1e-5)
 
 
-def test_one_layer_takes_images_of_all_sizes(rng):
-    layer = conv_norm(np.ones((2, 9, 12, 3)), 3, 2)
-    for height, width in [(1, 1), (2, 3), (9, 12)]:
-        x = rng.standard_normal((1, height, width, 3)).astype("float32")
-        y = layer(x)
-        assert tuple(y.shape) == (1, -(-height // 2), -(-width // 2), 4)
-
-
 def test_input_gradient_matches_numpy(rng):
     # The gradient of a sum over outputs is linear in the kernel: each input pixel collects the
     # taps that see it. With a kernel of ones: in how many windows it lies.
@@ -140,18 +129,6 @@ def test_input_gradient_matches_numpy(rng):
     np.testing.assert_allclose(
         gradient[0, :, :, 0] * np.sqrt(1.00001), np.outer(seen, seen), rtol=1e-5
     )
-
-
-def test_no_bias():
-    layer = ConvNorm(4, 3)
-    layer.build((1, 5, 5, 3))
-    assert set(weights_by_path(layer)) == {
-        "conv/kernel",
-        "norm/gamma",
-        "norm/beta",
-        "norm/moving_mean",
-        "norm/moving_variance",
-    }
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3])
@@ -176,31 +153,6 @@ def test_no_two_kernels_begin_alike():
     kernels = [layer.conv.kernel for layer in (*layers, block.conv1, block.conv2)]
     for one, other in itertools.combinations(map(numpy, kernels), 2):
         assert not np.any(one == other)
-
-
-def test_the_seed_fixes_the_kernel():
-    kernels = []
-    for _ in range(2):
-        keras.utils.set_random_seed(7)
-        layer = ConvNorm(4, 3)
-        layer.build((1, 5, 5, 4))
-        kernels.append(numpy(layer.conv.kernel))
-    np.testing.assert_array_equal(*kernels)
-
-
-def test_gamma_initializer():
-    for initializer, value in [("ones", 1.0), ("zeros", 0.0), (keras.initializers.Constant(3), 3)]:
-        layer = ConvNorm(4, 1, gamma_initializer=initializer)
-        layer.build((1, 5, 5, 3))
-        np.testing.assert_array_equal(numpy(layer.norm.gamma), [value] * 4)
-        assert type(ConvNorm.from_config(layer.get_config()).norm.gamma_initializer) is type(
-            layer.norm.gamma_initializer
-        )
-
-
-def test_norm_has_the_papers_constants():
-    layer = ConvNorm(4, 3)
-    assert (layer.norm.momentum, layer.norm.epsilon) == (0.9, 1e-5)
 
 
 def test_default_data_format_is_kerass():
@@ -238,10 +190,3 @@ def test_shapes_that_are_no_feature_maps():
         ConvNorm(4, 3).build((None, 8, 8, None))
     with pytest.raises(ValueError, match=r"\(batch, channels, height, width\)"):
         ConvNorm(4, 3, data_format="channels_first").build((None, None, 8, 8))
-
-
-def test_other_channels_than_built_for():
-    layer = ConvNorm(4, 3)
-    layer.build((None, 8, 8, 3))
-    with pytest.raises(ValueError, match="axis -1"):
-        layer(np.ones((1, 8, 8, 5), "float32"))
