@@ -11,7 +11,6 @@ CASES = [
     # include_top
     ({"include_top": "yes"}, TypeError, ["`include_top`", "True or False", "'yes'"]),
     ({"include_top": 1}, TypeError, ["`include_top`", "include_top=1"]),
-    ({"include_top": None}, TypeError, ["`include_top`", "None"]),
     # weights
     ({"weights": "imagenet21k"}, ValueError, ["`weights`", "imagenet", "'imagenet21k'"]),
     ({"weights": "gone.weights.h5"}, ValueError, ["`weights`", "exist", "'gone.weights.h5'"]),
@@ -23,7 +22,6 @@ CASES = [
     # input_shape
     ({"input_shape": [224, 224, 3]}, TypeError, ["`input_shape`", "tuple", "[224, 224, 3]"]),
     ({"input_shape": 224}, TypeError, ["`input_shape`", "tuple", "224"]),
-    ({"input_shape": "224"}, TypeError, ["`input_shape`", "tuple", "'224'"]),
     ({"input_shape": (224, 224)}, ValueError, ["`input_shape`", "three", "(224, 224)"]),
     ({"input_shape": ()}, ValueError, ["`input_shape`", "three", "()"]),
     ({"input_shape": (None, *IMAGE)}, ValueError, ["`input_shape`", "three", "batch"]),
@@ -31,7 +29,6 @@ CASES = [
     ({"input_shape": (224, 224, 0)}, ValueError, ["`input_shape`", "positive", "0"]),
     ({"input_shape": (-1, 224, 3)}, ValueError, ["`input_shape`", "positive", "-1"]),
     ({"input_shape": (224.0, 224, 3)}, TypeError, ["`input_shape`", "integer", "224.0"]),
-    ({"input_shape": ("224", 224, 3)}, TypeError, ["`input_shape`", "integer", "'224'"]),
     ({"input_shape": (True, 224, 3)}, TypeError, ["`input_shape`", "integer", "True"]),
     ({"input_shape": (31, 224, 3)}, ValueError, ["`input_shape`", "at least 32", "31"]),
     ({"input_shape": (3, 224, 224)}, ValueError, ["`input_shape`", "at least 32", "(3, 224, 224)"]),
@@ -41,12 +38,10 @@ CASES = [
         ValueError,
         ["`pooling`", "None, 'avg', 'max'", "'AVG'"],
     ),
-    ({"pooling": "AVG"}, ValueError, ["`pooling`", "None, 'avg', 'max'", "'AVG'"]),
     ({"pooling": True, "include_top": False}, ValueError, ["`pooling`", "'avg'", "True"]),
     ({"pooling": "avg"}, ValueError, ["`pooling`", "include_top=False", "'avg'"]),
     # classes
     ({"classes": 0}, ValueError, ["`classes`", "positive", "0"]),
-    ({"classes": -10}, ValueError, ["`classes`", "positive", "-10"]),
     ({"classes": 10.0}, TypeError, ["`classes`", "integer", "10.0"]),
     ({"classes": "10"}, TypeError, ["`classes`", "integer", "'10'"]),
     ({"classes": True}, TypeError, ["`classes`", "integer", "True"]),
@@ -77,28 +72,8 @@ CASES = [
     ({"name": 18}, TypeError, ["`name`", "string", "18"]),
     ({"name": ""}, ValueError, ["`name`", "empty", "''"]),
     ({"name": "a/b"}, ValueError, ["`name`", "a/b"]),
-    # the fields of the spec
+    # A field of the spec; test_spec.py has them all.
     ({"shortcut": "D"}, ValueError, ["`shortcut`", "'A', 'B', 'C', None", "'D'"]),
-    ({"shortcut": 1}, ValueError, ["`shortcut`", "'A', 'B', 'C', None", "1"]),
-    (
-        {"shortcut": np.array(["A", "B"])},
-        (TypeError, ValueError),
-        ["`shortcut`", "'A', 'B', 'C', None"],
-    ),
-    ({"zero_pad": "start"}, ValueError, ["`zero_pad`", "'end', 'both'", "'start'"]),
-    ({"zero_pad": "both"}, ValueError, ["`zero_pad`", "shortcut='A'", "'B'"]),
-    ({"stride_on": "1x1"}, ValueError, ["stride_on", "bottleneck", "'basic'"]),
-    ({"stride_on": "5x5"}, ValueError, ["`stride_on`", "'3x3', '1x1'", "'5x5'"]),
-    ({"stem": "mnist"}, ValueError, ["`stem`", "'imagenet', 'cifar'", "'mnist'"]),
-    ({"activation": "rleu"}, ValueError, ["`activation`", "'relu'", "'rleu'"]),
-    ({"activation": "glu"}, ValueError, ["`activation`", "'glu'"]),
-    ({"zero_init_residual": "yes"}, TypeError, ["`zero_init_residual`", "True or False", "'yes'"]),
-    ({"drop_path_rate": 1}, ValueError, ["`drop_path_rate`", "[0, 1)", "1"]),
-    ({"drop_path_rate": -0.5}, ValueError, ["`drop_path_rate`", "[0, 1)", "-0.5"]),
-    ({"drop_path_rate": "0.5"}, TypeError, ["`drop_path_rate`", "'0.5'"]),
-    ({"output_stride": 12}, ValueError, ["`output_stride`", "32, 16, 8", "12"]),
-    ({"output_stride": 4}, ValueError, ["`output_stride`", "32, 16, 8", "4"]),
-    ({"output_stride": True}, (TypeError, ValueError), ["`output_stride`", "True"]),
 ]
 
 
@@ -120,10 +95,8 @@ def test_resnet18(arguments, error, words):
     ("shape", "input_shape", "error", "words"),
     [
         ((32, 32, 3), (32, 32, 1), ValueError, ["`input_shape`", "`input_tensor`", "(32, 32, 1)"]),
-        ((32, 32, 3), (64, 32, 3), ValueError, ["`input_shape`", "`input_tensor`", "(64, 32, 3)"]),
         ((32, 32, 3), [32, 32, 3], TypeError, ["`input_shape`", "tuple"]),
         ((32, 32), None, ValueError, ["`input_tensor`", "(None, 32, 32)"]),
-        ((32, 32, 3, 3), None, ValueError, ["`input_tensor`", "(None, 32, 32, 3, 3)"]),
         ((32, 32), (32, 32, 3), ValueError, ["`input_tensor`", "(None, 32, 32)"]),
         ((32, 32, None), None, ValueError, ["`input_tensor`", "channels"]),
         ((32, 16, 3), None, ValueError, ["`input_tensor", "at least 32", "16"]),
@@ -136,13 +109,13 @@ def test_input_tensor(shape, input_shape, error, words):
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
+@pytest.mark.parametrize("dtype", ["uint8", "bool"])
 def test_input_tensor_of_integers(dtype):
     with pytest.raises(ValueError, match=rf"`input_tensor` must hold floating.*dtype='{dtype}'"):
         keras_resnets.ResNet18(input_tensor=keras.Input((32, 32, 3), dtype=dtype))
 
 
-@pytest.mark.parametrize("name", ["stem_conv", "stage1_block1", "predictions"])
+@pytest.mark.parametrize("name", ["stem_conv", "stage1_block1"])
 def test_input_tensor_from_a_layer_of_the_same_name(name):
     x = keras.layers.Conv2D(3, 1, name=name)(keras.Input((32, 32, 3)))
     x = keras.layers.Rescaling(2.0)(x)
@@ -171,31 +144,9 @@ def test_no_input_tensor(make):
         (keras_resnets.ResNet18, {"depth": 18}, "depth"),
         (keras_resnets.ResNet18, {"block": "bottleneck"}, "block"),
         (keras_resnets.PlainNet18, {"shortcut": "A"}, "shortcut"),
-        (keras_resnets.PlainNet18, {"drop_path_rate": 0.1}, "drop_path_rate"),
         (keras_resnets.PlainNet20, {"zero_init_residual": True}, "zero_init_residual"),
-        (keras_resnets.ResNet20, {"dropout": 0.1}, "dropout"),
     ],
 )
 def test_no_such_argument(factory, arguments, name):
     with pytest.raises(TypeError, match=name):
         factory(**arguments)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"output_stride": 8}, ["`output_stride`", "4, 2, 1", "8"]),
-        ({"classes": 1000, "include_top": False}, ["`classes`", "include_top=True", "1000"]),
-        ({"input_shape": (3, 32, 32)}, ["`input_shape`", "at least 4", "(3, 32, 32)"]),
-        ({"stride_on": "1x1"}, ["stride_on", "bottleneck"]),
-        ({"shortcut": "B", "zero_pad": "both"}, ["`zero_pad`", "shortcut='A'", "'B'"]),
-        ({"shortcut": None, "drop_path_rate": 0.1}, ["`drop_path_rate`", "shortcut=None"]),
-        ({"shortcut": None, "zero_init_residual": True}, ["`zero_init_residual`", "shortcut=None"]),
-    ],
-    ids=case_id,
-)
-def test_resnet20(arguments, words):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  checked below
-        keras_resnets.ResNet20(**arguments)
-    for word in ["Received: ", *words]:
-        assert word in str(caught.value)
