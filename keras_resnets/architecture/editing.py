@@ -262,7 +262,7 @@ def _has_conv_norm(layer):
 
 
 def _has_one_convolution(layer):
-    return isinstance(layer, StackedBlock) and layer.depth == 1
+    return isinstance(layer, StackedBlock) and len(layer.branch_layers()) == 1
 
 
 def _copy_weights(layer, fused):

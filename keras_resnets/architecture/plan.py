@@ -98,10 +98,11 @@ class Plan(NamedTuple):
         shapes = self.variable_shapes(channels, classes)
         sizes = {path: math.prod(shape) for path, shape in shapes.items()}
         parameters = sum(size for path, size in sizes.items() if "/moving_" not in path)
-        macs = sizes["predictions/kernel"]
-        for layer, size in self._output_sizes(image_size):
-            macs += sizes[f"{layer.path}/conv/kernel"] * size**2
-        return Cost(parameters, macs)
+        positions = {
+            f"{layer.path}/conv/kernel": size**2 for layer, size in self._output_sizes(image_size)
+        }
+        kernels = [path for path in sizes if path.endswith("/kernel")]
+        return Cost(parameters, sum(sizes[path] * positions.get(path, 1) for path in kernels))
 
     def _output_sizes(self, size):
         """Yields each convolution with the height and width of its output."""

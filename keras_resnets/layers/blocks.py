@@ -385,7 +385,7 @@ def merge_one_layer_block(block):
     """
     if not isinstance(block, StackedBlock):
         raise TypeError(f"`block` must be a StackedBlock. Received: block={block!r}")
-    if block.depth != 1 or not block.built:
+    if len(block.branch_layers()) != 1:  # none before it is built
         raise ValueError(
             "`block` must be built and have one convolution, since more are not linear. "
             f"Received: depth={block.depth}, built={block.built}"
