@@ -40,15 +40,10 @@ def plain_twin(model_or_spec, name=None):
     (`keras_resnets.analysis.assert_same_cost`); otherwise it lacks the projections. Options that
     need a shortcut (`zero_init_residual`, `drop_path_rate`) return to their defaults.
 
-    The blocks keep their classes and their other options:
-
-    - `GatedBlock` loses its gate with the shortcut, and with it the gate's weights, if it has any.
-    - `OrderedBlock` keeps its order and position; what follows the sum follows the branch. Without
-      sums, all orders give the same network, up to its ends.
-    - `StackedBlock` keeps its number of layers.
-
-    The twin's weights are new and none is frozen. What a `keras.layers.Normalization` has learned
-    about the images is carried over.
+    The blocks keep their classes and their other options, but a `GatedBlock` loses its gate with
+    the shortcut. In an `OrderedBlock`, what follows the sum follows the branch; all orders then
+    give the same network, up to its ends. The twin's weights are new and none is frozen. What a
+    `keras.layers.Normalization` has learned about the images is carried over.
 
     Args:
         model_or_spec: A functional model that contains residual blocks of this package, also within
@@ -61,8 +56,8 @@ def plain_twin(model_or_spec, name=None):
 
     Raises:
         TypeError: If it is neither a functional model nor a spec, or the name is not a string.
-        ValueError: If the model has no residual block, or has one in a layer where it cannot be
-            replaced; if the name is not allowed, or is given for a spec.
+        ValueError: If the model has no residual block that can be replaced; if the name is not
+            allowed, or is given for a spec.
 
     Example:
 
@@ -74,11 +69,6 @@ def plain_twin(model_or_spec, name=None):
         if name is not None:
             raise ValueError(f"A spec has no name to set. Received: name={name!r}")
         return dataclasses.replace(model_or_spec, **WITHOUT_SHORTCUT)
-    if not isinstance(model_or_spec, keras.Model):
-        raise TypeError(
-            "`model_or_spec` must be a keras.Model or a ResNetSpec. "
-            f"Received: model_or_spec={model_or_spec!r}"
-        )
     check_functional("model_or_spec", model_or_spec)
     if not any(isinstance(layer, ResidualBlock) for layer in model_or_spec._flatten_layers()):
         raise ValueError(
@@ -125,8 +115,7 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
         A new model with freshly initialized weights.
 
     Raises:
-        TypeError: If `model` is not a functional model, `block` is not a class of blocks, `first`
-            or `last` is not a dictionary, or an option is unknown.
+        TypeError: If an argument is of another type, or an option is unknown.
         ValueError: If the model has no blocks, or an option would change their width, stride, name
             or freezing.
 
@@ -196,19 +185,15 @@ def _check_options(argument, options):
 def fuse_batch_norm(model, name=None):
     """Returns a model with the same outputs in inference, and its normalizations folded in.
 
-    Each normalization that follows a convolution becomes a factor of its kernel and a bias. The
-    blocks, their names and the other layers stay, so that `feature_extractor`, `model_spec` and
-    `model_preprocessing` work on the new model. A normalization that follows something else, such
-    as the sum of a block or its input (`OrderedBlock`), stays.
-
-    A residual block of one convolution (`StackedBlock` of depth 1) becomes that convolution alone,
-    with the shortcut in its kernel (`keras_resnets.analysis.merge_one_layer_block`).
-
-    Networks within models or wrappers, such as `keras.layers.TimeDistributed`, are folded as well.
-    What LoRA has added to a kernel becomes part of it.
+    Each normalization that follows a convolution becomes a factor of its kernel and a bias; one
+    that follows something else (`OrderedBlock`) stays. Names and the other layers stay, so that
+    `feature_extractor`, `model_spec` and `model_preprocessing` work on the new model. A block of
+    one convolution becomes that convolution alone, with the shortcut in its kernel
+    (`keras_resnets.analysis.merge_one_layer_block`). Networks within models or wrappers, such as
+    `keras.layers.TimeDistributed`, are folded as well, and what LoRA has added to a kernel.
 
     The fold is computed in 64 bits; in 32 bits, outputs differ by about 1e-6 of their size. Train
-    the model, not its fused copy, which cannot adapt its normalization any more.
+    the model, not its fused copy.
 
     Args:
         model: A functional model of the zoo, or one built upon it.
@@ -219,8 +204,7 @@ def fuse_batch_norm(model, name=None):
 
     Raises:
         TypeError: If `model` is not a functional model.
-        ValueError: If it has no convolution of this package, or has one in another kind of layer,
-            where it cannot be replaced.
+        ValueError: If it has no convolution of this package that can be replaced.
 
     Example:
 
@@ -298,17 +282,15 @@ def freeze_backbone(model, bn="inference"):
 
     Args:
         model: A functional model of the zoo, or one built upon it.
-        bn: What the backbone's batch normalization does. `"inference"` keeps it as it is: γ and β
-            are frozen, and the moving statistics are used and not updated, also in `fit`. `"train"`
-            adapts it to the new data: it normalizes each batch, updates the moving statistics and
-            trains γ and β; only the convolutions are frozen.
+        bn: What the backbone's batch normalization does. `"inference"` freezes it, moving
+            statistics included, also in `fit`. `"train"` adapts it to the new data: statistics, γ
+            and β; only the convolutions are frozen.
 
     Returns:
         The model itself.
 
     Raises:
-        ValueError: If `bn` is neither, or the model is not one of this package.
-        TypeError: If `model` is not a Keras model.
+        ValueError, TypeError: If `bn` is neither, or `model` is not of this package.
 
     Example:
 
@@ -328,16 +310,10 @@ def freeze_backbone(model, bn="inference"):
 
 
 def unfreeze(model):
-    """Makes every layer of a model trainable again, the inner ones too.
+    """Makes every layer of a model trainable again, the inner ones too, and returns the model.
 
     Args:
         model: A `keras.Model`.
-
-    Returns:
-        The model itself.
-
-    Raises:
-        TypeError: If `model` is not a Keras model.
 
     Example:
 

@@ -15,6 +15,7 @@ from keras_resnets.arguments import (
     check_positive_int,
 )
 from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
+from keras_resnets.layers.feature_map import channel_axis, in_order
 
 NETWORK_NAMES = r"stem_(conv|activation|pool)|stage\d+_block\d+|(avg|max)_pool|predictions"
 
@@ -111,7 +112,8 @@ def _model_inputs(spec, input_tensor, input_shape, include_top):
     if input_shape is not None:
         _check_shape(input_shape)
     if input_tensor is None:
-        shape = input_shape or _default_shape(spec, include_top)
+        size = STEMS[spec.stem].image_size if include_top else None
+        shape = input_shape or _shape(size, size, 3)
         _check_size("input_shape", shape, spec)
         image = keras.Input(shape, name="image")
         return image, image
@@ -151,13 +153,6 @@ def _model_inputs(spec, input_tensor, input_shape, include_top):
     return input_tensor, sources[0] if len(sources) == 1 else sources
 
 
-def _default_shape(spec, include_top):
-    size = STEMS[spec.stem].image_size if include_top else None
-    if keras.config.image_data_format() == "channels_first":
-        return (3, size, size)
-    return (size, size, 3)
-
-
 def _check_shape(shape):
     if not isinstance(shape, tuple) or len(shape) != 3:
         raise (ValueError if isinstance(shape, tuple) else TypeError)(
@@ -166,7 +161,7 @@ def _check_shape(shape):
         )
     if shape[_channel_index()] is None:
         raise ValueError(
-            f"`input_shape` must name the number of channels, the {_layout()}. "
+            f"`input_shape` must name the number of channels, in the order {_layout()}. "
             f"Received: input_shape={shape!r}"
         )
     sizes = [size for size in shape if size is not None]
@@ -184,15 +179,18 @@ def _check_size(name, shape, spec):
     if any(size is not None and size < least for size in sizes):
         raise ValueError(
             f"`{name}` must have a height and a width of at least {least}, the stride of this "
-            f"network; the channels are the {_layout()}. Received: {name}={shape!r}"
+            f"network, in the order {_layout()}. Received: {name}={shape!r}"
         )
 
 
 def _channel_index():
-    return 0 if keras.config.image_data_format() == "channels_first" else 2
+    return channel_axis(keras.config.image_data_format()) - 1
+
+
+def _shape(height, width, channels):
+    """Returns the shape of an image, or its description, in the order of the data format."""
+    return in_order(keras.config.image_data_format(), None, (height, width), channels)[1:]
 
 
 def _layout():
-    if keras.config.image_data_format() == "channels_first":
-        return "first of (channels, height, width)"
-    return "last of (height, width, channels)"
+    return f"({', '.join(_shape('height', 'width', 'channels'))})"

@@ -24,8 +24,7 @@ def model_spec(model):
         The `ResNetSpec` with which `build_model` gives the same network.
 
     Raises:
-        ValueError: If the model's blocks are not those of one spec.
-        TypeError: If `model` is not a Keras model.
+        ValueError, TypeError: If the blocks of `model` are not those of one spec.
 
     Example:
 
@@ -77,8 +76,7 @@ def feature_extractor(model):
         A `keras.Model` whose output is `{"stage1": feature map, …}`.
 
     Raises:
-        ValueError: If the model is not one of this package.
-        TypeError: If `model` is not a Keras model.
+        ValueError, TypeError: If `model` is not of this package.
 
     Example:
 
@@ -105,8 +103,7 @@ def feature_strides(model):
         `{"stage1": stride, …}`, with the names of the feature extractor's outputs.
 
     Raises:
-        ValueError: If the model is not one of this package.
-        TypeError: If `model` is not a Keras model.
+        ValueError, TypeError: If `model` is not of this package.
 
     Example:
 

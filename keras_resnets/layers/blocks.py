@@ -243,25 +243,13 @@ class GatedBlock(ResidualBlock):
         return stacked_branch(self, depth=2)
 
 
-class Order(NamedTuple):
-    """The steps of a block: at the start of F, in F, and after the sum."""
-
-    start: tuple[str, ...]
-    branch: tuple[str, ...]
-    end: tuple[str, ...]
-
-
-# Figure 4 of He et al., 2016, (a) to (e).
+# Figure 4 of He et al., 2016, (a) to (e): the steps at the start of F, in F, and after the sum.
 ORDERS = {
-    "original": Order((), ("conv norm", "activation", "conv norm"), ("activation",)),
-    "norm_after_addition": Order((), ("conv norm", "activation", "conv"), ("norm", "activation")),
-    "activation_before_addition": Order(
-        (), ("conv norm", "activation", "conv norm", "activation"), ()
-    ),
-    "activation_only_pre_activation": Order(
-        ("activation",), ("conv norm", "activation", "conv norm"), ()
-    ),
-    "full_pre_activation": Order(("norm", "activation"), ("conv norm", "activation", "conv"), ()),
+    "original": ("", "conv+norm activation conv+norm", "activation"),
+    "norm_after_addition": ("", "conv+norm activation conv", "norm activation"),
+    "activation_before_addition": ("", "conv+norm activation conv+norm activation", ""),
+    "activation_only_pre_activation": ("activation", "conv+norm activation conv+norm", ""),
+    "full_pre_activation": ("norm activation", "conv+norm activation conv", ""),
 }
 
 
@@ -306,44 +294,37 @@ class OrderedBlock(ResidualBlock):
         super().__init__(filters, *args, **kwargs)
         self.order = check_choice("order", order, ORDERS)
         self.position = check_choice("position", position, ("first", "inner", "last", "only"))
-        steps = ORDERS[order]
-        if self.zero_init_residual and steps.branch[-1] != "conv norm":
+        start, self._branch_steps, end = (tuple(x.split()) for x in ORDERS[order])
+        if self.zero_init_residual and self._branch_steps[-1] != "conv+norm":
             raise ValueError(
                 "`zero_init_residual` needs an order in which the branch ends in a normalization. "
                 f"Received: zero_init_residual=True, order={order!r}"
             )
-        self._start = () if position in ("first", "only") else steps.start
-        end = steps.start if position in ("last", "only") and steps.start else steps.end
+        self._start_steps = () if position in ("first", "only") else start
+        end = start if position in ("last", "only") and start else end
         if "norm" in end:
             self.sum_norm = channel_norm(self, "sum_norm")
         if "activation" not in end:
             self.output_activation = keras.activations.linear
 
     def create_branch(self):
-        layers: list[keras.layers.Layer] = []
-        for step in self._start:
-            layers.append(
-                channel_norm(self, "start_norm")
-                if step == "norm"
-                else self._activation("start_activation")
-            )
-        convolutions = activations = 0
-        for step in ORDERS[self.order].branch:
+        layers = []
+        for step in self._start_steps:
+            name = f"start_{step}"
+            is_norm = step == "norm"
+            layers.append(channel_norm(self, name) if is_norm else self._activation(name))
+        for index, step in enumerate(self._branch_steps):
+            # A convolution and an activation by turns: conv1, activation1, conv2, …
+            name = f"{step.partition('+')[0]}{index // 2 + 1}"
             if step == "activation":
-                activations += 1
-                layers.append(self._activation(f"activation{activations}"))
-            else:
-                convolutions += 1
-                layers.append(self._convolution(convolutions, normalized=step == "conv norm"))
+                layers.append(self._activation(name))
+            elif step == "conv+norm":
+                first = index == 0
+                layers.append(self._conv(name, 3, carries_stride=first, is_last=not first))
+            else:  # at stride 1, where "same" is symmetric
+                options = {"padding": "same", "dilation_rate": self.dilation, "use_bias": False}
+                layers.append(he_conv(self, name, self.filters, 3, **options))
         return layers
-
-    def _convolution(self, number, normalized):
-        name = f"conv{number}"
-        if normalized:
-            return self._conv(name, 3, carries_stride=number == 1, is_last=number == 2)
-        # At stride 1, where "same" is symmetric.
-        options = {"padding": "same", "dilation_rate": self.dilation, "use_bias": False}
-        return he_conv(self, name, self.filters, 3, **options)
 
 
 class MergedConvolution(NamedTuple):

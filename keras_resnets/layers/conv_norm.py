@@ -199,15 +199,13 @@ class ConvNorm(CompositeLayer):
         strides: An integer or a pair. Not together with a dilation.
         dilation: Distance between the kernel's taps: an integer or a pair.
         gamma_initializer: Initializer of the normalization's scale.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         preprocessing: For a network's stem: the input preprocessing, as a dictionary of JSON
             values. The layer computes nothing with it; the configuration keeps it, so that it
             survives saving and cloning.
         folded: Whether the normalization is folded into the convolution, which then has a bias, as
             `keras_resnets.fuse_batch_norm` does for inference.
-        **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
-            `keras.layers.Layer`.
+        **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
@@ -216,8 +214,7 @@ class ConvNorm(CompositeLayer):
         The same with `filters` channels. With an odd kernel, a height h becomes ⌈h / stride⌉.
 
     Raises:
-        ValueError: If an argument is not positive, or stride and dilation both exceed 1.
-        TypeError: If an argument is not an integer or a pair of them.
+        ValueError, TypeError: If an argument is not allowed, or stride and dilation both exceed 1.
 
     Example:
 

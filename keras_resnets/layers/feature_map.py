@@ -59,8 +59,7 @@ class SymmetricMaxPooling2D(ConfiguredLayer):
     Args:
         pool_size: Height and width of a window; odd.
         strides: Distance between windows.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
     Input shape:
@@ -71,8 +70,7 @@ class SymmetricMaxPooling2D(ConfiguredLayer):
         input must be at least `pool_size // 2`.
 
     Raises:
-        ValueError: If an argument is not positive, or `pool_size` is even.
-        TypeError: If an argument is not an integer.
+        ValueError, TypeError: If an argument is not a positive integer, or `pool_size` is even.
 
     Example:
 

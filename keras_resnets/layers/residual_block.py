@@ -52,12 +52,10 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         zero_pad: Where option A puts its zero channels, `"end"` or `"both"`.
         first_dilation: Dilation of the 3×3 convolution that carries the stride; `None` means
             `dilation`. In the first block of a dilated stage it is that of the stage before.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         folded: Whether each normalization that follows a convolution is folded into it, as
             `keras_resnets.fuse_batch_norm` does for inference.
-        **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
-            `keras.layers.Layer`.
+        **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
@@ -66,9 +64,8 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         The same with ⌈height / strides⌉, ⌈width / strides⌉ and `filters * expansion` channels.
 
     Raises:
-        ValueError: If an argument is not allowed or has no effect beside the others, or (when
-            built) if option A would have to remove channels.
-        TypeError: If an argument is of another type.
+        ValueError, TypeError: If an argument is not allowed or has no effect beside the others, or
+            (when built) if option A would have to remove channels.
     """
 
     expansion: int = 1

@@ -33,8 +33,7 @@ class IdentityShortcut(ConfiguredLayer):
         strides: Distance between the kept rows and columns.
         zero_pad: Where the zero channels go: `"end"`, or `"both"` for half of them before the
             input's channels (an odd one goes to the end).
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
     Input shape:
@@ -44,8 +43,7 @@ class IdentityShortcut(ConfiguredLayer):
         The same with ⌈height / strides⌉, ⌈width / strides⌉ and `filters` channels.
 
     Raises:
-        ValueError: If an argument is not allowed, or the input has more channels than `filters`.
-        TypeError: If `filters` or `strides` is not an integer.
+        ValueError, TypeError: If an argument is not allowed, or the input has too many channels.
 
     Example:
 
@@ -97,11 +95,9 @@ class ProjectionShortcut(CompositeLayer):
     Args:
         filters: Number of output channels.
         strides: Stride of the convolution.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         folded: Whether the normalization is part of the convolution.
-        **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
-            `keras.layers.Layer`.
+        **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
@@ -110,8 +106,7 @@ class ProjectionShortcut(CompositeLayer):
         The same with ⌈height / strides⌉, ⌈width / strides⌉ and `filters` channels.
 
     Raises:
-        ValueError: If `filters` or `strides` is not positive.
-        TypeError: If `filters` or `strides` is not an integer.
+        ValueError, TypeError: If an argument is not allowed.
 
     Example:
 
@@ -182,8 +177,7 @@ class ShortcutGate(CompositeLayer):
             - `"dropout"`: in training, half of the shortcut's values are dropped.
         gate_bias: Initial value of b in the two gates with a convolution; `None` means 0. The more
             negative, the more of the shortcut passes.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
     Input shape:
@@ -193,8 +187,7 @@ class ShortcutGate(CompositeLayer):
         That of the input.
 
     Raises:
-        ValueError: If the gate is unknown, or `gate_bias` is not finite or has no effect.
-        TypeError: If `gate_bias` is not a number.
+        ValueError, TypeError: If the gate is unknown, or `gate_bias` not finite or without effect.
 
     Example:
 

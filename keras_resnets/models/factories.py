@@ -81,16 +81,8 @@ def build_model(
     ['stem_conv', 'stem_activation', 'stage1_block1', 'stage2_block1', 'avg_pool', 'predictions']
     """
     # Checks the arguments before a file is read, or downloaded.
-    build = prepare_network(
-        spec,
-        include_top,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-    )
+    head = (pooling, classes, classifier_activation)
+    build = prepare_network(spec, include_top, input_tensor, input_shape, *head, name)
     if weights is None:
         return build(spec)
     # Reading files takes a third of the package's import time, and most models read none.
