@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_resnets.arguments import check_choice, check_positive_int
+from keras_resnets.layers.composite import within
 from keras_resnets.layers.conv_norm import channel_norm, folded_weights, he_conv
 from keras_resnets.layers.residual_block import ResidualBlock
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut, ShortcutGate
@@ -117,16 +118,8 @@ class BottleneckBlock(ResidualBlock):
         stride_on="3x3",
         **kwargs,
     ):
-        super().__init__(
-            filters,
-            strides,
-            shortcut,
-            activation,
-            dilation,
-            zero_init_residual,
-            drop_path_rate,
-            **kwargs,
-        )
+        shared = (filters, strides, shortcut, activation, dilation, zero_init_residual)
+        super().__init__(*shared, drop_path_rate, **kwargs)
         self.stride_on = check_choice("stride_on", stride_on, ("3x3", "1x1"))
         if self.stride_on == "1x1" and self.first_dilation != self.dilation:
             raise ValueError(
@@ -183,12 +176,7 @@ class UnnormalizedBlock(ResidualBlock):
     def create_branch(self):
         first = {"strides": self.strides, "dilation_rate": self.first_dilation}
         return [
-            keras.layers.ZeroPadding2D(
-                self.first_dilation,
-                data_format=self.data_format,
-                dtype=self.dtype_policy,
-                name="pad1",
-            ),
+            keras.layers.ZeroPadding2D(self.first_dilation, **within(self, "pad1")),
             he_conv(self, "conv1", self.filters, 3, **first),
             self._activation("activation1"),
             he_conv(self, "conv2", self.filters, 3, dilation_rate=self.dilation, padding="same"),
@@ -235,9 +223,7 @@ class GatedBlock(ResidualBlock):
                     "A plain block has no shortcut to weigh. "
                     f"Received: gate={gate!r}, shortcut=None"
                 )
-            self.gate_layer = ShortcutGate(
-                gate, gate_bias, self.data_format, dtype=self.dtype_policy, name="gate"
-            )
+            self.gate_layer = ShortcutGate(gate, gate_bias, **within(self, "gate"))
 
     def create_branch(self):
         return stacked_branch(self, depth=2)

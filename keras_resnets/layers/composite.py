@@ -84,6 +84,11 @@ class CompositeLayer(ConfiguredLayer):
         return {**super().get_config(), "frozen": frozen}
 
 
+def within(layer, name):
+    """Returns the options of a sublayer: its name, and the layer's data format and type."""
+    return {"data_format": layer.data_format, "dtype": layer.dtype_policy, "name": name}
+
+
 def _sublayers(layer, prefix=""):
     """Yields (name, layer) for all layers within a layer, each before those within it."""
     for sublayer in layer._flatten_layers(include_self=False, recursive=False):

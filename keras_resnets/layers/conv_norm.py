@@ -16,7 +16,7 @@ from keras_resnets.arguments import (
     check_positive_int,
     check_positive_number,
 )
-from keras_resnets.layers.composite import CompositeLayer
+from keras_resnets.layers.composite import CompositeLayer, within
 from keras_resnets.layers.feature_map import Conv2D, check_feature_map, spatial_padding
 
 
@@ -319,15 +319,8 @@ def he_conv(layer, name, filters, kernel_size, **options):
     he_normal = keras.initializers.VarianceScaling(
         2.0, mode="fan_out", distribution="untruncated_normal"
     )
-    return Conv2D(
-        filters,
-        kernel_size,
-        kernel_initializer=he_normal,
-        data_format=layer.data_format,
-        dtype=layer.dtype_policy,
-        name=name,
-        **options,
-    )
+    options |= within(layer, name)
+    return Conv2D(filters, kernel_size, kernel_initializer=he_normal, **options)
 
 
 def channel_norm(layer, name, **options):

@@ -13,7 +13,7 @@ from keras_resnets.arguments import (
     check_positive_int,
     check_rate,
 )
-from keras_resnets.layers.composite import CompositeLayer, automatic_stem, is_automatic
+from keras_resnets.layers.composite import CompositeLayer, automatic_stem, is_automatic, within
 from keras_resnets.layers.conv_norm import ConvNorm
 from keras_resnets.layers.feature_map import check_feature_map, strided_shape
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut
@@ -57,11 +57,9 @@ class ResidualBlock(CompositeLayer, abc.ABC):
             `keras_resnets.fuse_batch_norm` does for inference.
         **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
-
     Output shape:
-        The same with ⌈height / strides⌉, ⌈width / strides⌉ and `filters * expansion` channels.
+        `(batch, ⌈height / strides⌉, ⌈width / strides⌉, filters * expansion)` for an input
+        `(batch, height, width, channels)`; the same with channels first.
 
     Raises:
         ValueError, TypeError: If an argument is not allowed or has no effect beside the others, or
@@ -188,11 +186,10 @@ class ResidualBlock(CompositeLayer, abc.ABC):
 
     def _create_shortcut(self, channels):
         filters = self.filters * self.expansion
-        options: dict[str, Any] = {"data_format": self.data_format, "dtype": self.dtype_policy}
         if needs_projection(self.shortcut, self.strides, channels, filters):
-            options |= {"folded": self.folded, "name": "projection"}
-            return ProjectionShortcut(filters, self.strides, **options)
-        return IdentityShortcut(filters, self.strides, self.zero_pad, name="identity", **options)
+            options = within(self, "projection")
+            return ProjectionShortcut(filters, self.strides, folded=self.folded, **options)
+        return IdentityShortcut(filters, self.strides, self.zero_pad, **within(self, "identity"))
 
     def _conv(self, name, kernel_size, filters=None, carries_stride=False, is_last=False):
         """Returns a convolution of the branch with its normalization."""
@@ -203,9 +200,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
             strides=self.strides if carries_stride else 1,
             dilation=dilation if kernel_size > 1 else 1,
             gamma_initializer="zeros" if is_last and self.zero_init_residual else "ones",
-            data_format=self.data_format,
-            dtype=self.dtype_policy,
-            name=name,
+            **within(self, name),
         )
 
     def _activation(self, name):

@@ -11,7 +11,7 @@ from keras_resnets.arguments import (
     check_finite_number,
     check_positive_int,
 )
-from keras_resnets.layers.composite import CompositeLayer, ConfiguredLayer
+from keras_resnets.layers.composite import CompositeLayer, ConfiguredLayer, within
 from keras_resnets.layers.conv_norm import ConvNorm, he_conv
 from keras_resnets.layers.feature_map import (
     channel_axis,
@@ -36,11 +36,9 @@ class IdentityShortcut(ConfiguredLayer):
         data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
-
     Output shape:
-        The same with ⌈height / strides⌉, ⌈width / strides⌉ and `filters` channels.
+        `(batch, ⌈height / strides⌉, ⌈width / strides⌉, filters)` for an input
+        `(batch, height, width, channels)`; the same with channels first.
 
     Raises:
         ValueError, TypeError: If an argument is not allowed, or the input has too many channels.
@@ -99,11 +97,9 @@ class ProjectionShortcut(CompositeLayer):
         folded: Whether the normalization is part of the convolution.
         **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
-
     Output shape:
-        The same with ⌈height / strides⌉, ⌈width / strides⌉ and `filters` channels.
+        `(batch, ⌈height / strides⌉, ⌈width / strides⌉, filters)` for an input
+        `(batch, height, width, channels)`; the same with channels first.
 
     Raises:
         ValueError, TypeError: If an argument is not allowed.
@@ -123,15 +119,8 @@ class ProjectionShortcut(CompositeLayer):
         self.strides = check_positive_int("strides", strides)
         self.data_format = check_data_format("data_format", data_format)
         self.folded = check_bool("folded", folded)
-        self.conv_norm = ConvNorm(
-            self.filters,
-            kernel_size=1,
-            strides=self.strides,
-            data_format=self.data_format,
-            folded=self.folded,
-            dtype=self.dtype_policy,
-            name="conv_norm",
-        )
+        options = within(self, "conv_norm")
+        self.conv_norm = ConvNorm(self.filters, 1, self.strides, folded=self.folded, **options)
 
     def build(self, input_shape):
         self.conv_norm.build(input_shape)
@@ -180,11 +169,8 @@ class ShortcutGate(CompositeLayer):
         data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
-
     Output shape:
-        That of the input.
+        That of the input, `(batch, height, width, channels)` or with channels first.
 
     Raises:
         ValueError, TypeError: If the gate is unknown, or `gate_bias` not finite or without effect.

@@ -81,12 +81,6 @@ def test_identity_of_other_channels_than_built_for():
         layer(np.ones((1, 8, 8, 6), "float32"))
 
 
-@pytest.mark.parametrize("make", [IdentityShortcut, ProjectionShortcut])
-def test_default_data_format_is_kerass(make):
-    keras.config.set_image_data_format("channels_first")
-    assert make(4, strides=2)(keras.Input((3, 9, 12))).shape == (None, 4, 5, 6)
-
-
 def test_projection_layer(tmp_path):
     make = functools.partial(ProjectionShortcut, 4, strides=2)
     check_layer(make, (2, 5, 6, 3), (2, 3, 3, 4), 3 * 4 + 2 * 4, 2 * 4, tmp_path)

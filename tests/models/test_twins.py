@@ -164,24 +164,6 @@ class TestModelsBuiltUpon:
         assert [block.shortcut for block in blocks] == [None, None]
         assert [block.strides for block in blocks] == [1, 2]
 
-    @pytest.mark.parametrize("around", ["sequential", "functional"])
-    def test_a_network_within_a_model(self, around):
-        """Its shortcuts go too."""
-        network = build_model(BASIC, input_shape=SHAPE, include_top=False, pooling="avg")
-        if around == "sequential":
-            model = keras.Sequential([keras.Input(SHAPE), network, keras.layers.Dense(2)])
-        else:
-            inputs = keras.Input(SHAPE)
-            x = keras.layers.Conv2D(3, 1)(inputs)
-            x = keras_resnets.layers.BasicBlock(3, name="block")(x)
-            model = keras.Model(inputs, keras.layers.Dense(2)(network(x)))
-        shortcuts, without = (
-            [layer.shortcut for layer in each._flatten_layers() if hasattr(layer, "shortcut")]
-            for each in (model, plain_twin(model))
-        )
-        assert without == [None] * len(shortcuts)
-        assert any(shortcuts)
-
 
 class TestState:
     """What a twin takes over from the model beside its structure."""

@@ -68,21 +68,6 @@ def test_one_two_and_three_layers_cost_the_same_at_equal_depth():
         assert count_macs(model) == 40_551_040
 
 
-def test_what_the_gates_cost():
-    """1×1 convolutions with biases on 3 blocks of 16, 32 and 64 channels at 32², 16² and 8²."""
-    basic = keras_resnets.ResNet20()
-    gated = keras_resnets.with_blocks(basic, GatedBlock, gate="shortcut_only", gate_bias=-6.0)
-    channels = (16, 32, 64)
-    added = count_parameters(gated).trainable - count_parameters(basic).trainable
-    assert added == 3 * sum(c * c + c for c in channels)
-    assert count_macs(gated) - count_macs(basic) == 3 * 3 * (16 * 32) ** 2
-    constant = keras_resnets.with_blocks(basic, GatedBlock, gate="constant")
-    assert_same_cost(constant, basic)
-    scalar = keras_resnets.with_blocks(basic, GatedBlock, gate="scalar")
-    assert count_parameters(scalar).trainable - 269_722 == 9
-    assert count_macs(scalar) == count_macs(basic)
-
-
 def test_full_pre_activation_normalizes_other_channels():
     """As in (a), block by block, but in stages 2 and 3 the first norm has the stage's input."""
     model = keras_resnets.with_blocks(keras_resnets.ResNet20(), OrderedBlock, **PRE)
