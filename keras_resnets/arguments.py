@@ -1,5 +1,6 @@
 """Checks of arguments: each returns the value it accepted, or says what is allowed."""
 
+import contextlib
 import difflib
 import math
 import numbers
@@ -11,57 +12,48 @@ from typing import Any
 import keras
 
 
+def check_int(name: str, value: Any, rule: str = "an integer") -> int:
+    """Returns `value` as an `int`, or raises if it is not a whole number."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be {rule}. Received: {name}={value!r}") from None
+
+
 def check_positive_int(name: str, value: Any) -> int:
     """Returns `value` as an `int`, or raises if it is not a whole number of at least 1."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
-        raise TypeError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+    number = check_int(name, value, "a positive integer")
     if number < 1:
         raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
     return number
 
 
-def check_int(name: str, value: Any) -> int:
-    """Returns `value` as an `int`, or raises if it is not a whole number."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
-        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-    return number
-
-
 def check_pair(name: str, value: Any) -> tuple[int, int]:
     """Returns a positive integer, or a pair of them, as (vertical, horizontal)."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(
-                f"`{name}` must be a positive integer or a pair of them. Received: {name}={value!r}"
-            )
-        return check_positive_int(name, value[0]), check_positive_int(name, value[1])
-    number = check_positive_int(name, value)
-    return number, number
+    pair = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(
+            f"`{name}` must be a positive integer or a pair of them. Received: {name}={value!r}"
+        )
+    return check_positive_int(name, pair[0]), check_positive_int(name, pair[1])
 
 
 def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     """Returns `value` if it is one of `allowed`, and otherwise names them all."""
     allowed = tuple(allowed)
-    is_allowed = isinstance(value, Hashable) and not isinstance(value, bool) and value in allowed
-    if not is_allowed:
-        choices = ", ".join(repr(choice) for choice in allowed)
-        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
-    return value
+    if isinstance(value, Hashable) and not isinstance(value, bool) and value in allowed:
+        return value
+    choices = ", ".join(repr(choice) for choice in allowed)
+    raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
 
 
 def check_regular_file(path: str | os.PathLike) -> None:
     """Raises for a folder, and for a pipe or a device, whose reading may not end."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(
-            "A file must be a regular one, and no folder, pipe or device. "
+            "A file must be a regular file, not a folder, a pipe or a device. "
             f"Received: {os.fspath(path)!r}"
         )
 
@@ -70,8 +62,8 @@ def check_name(name: str, value: Any) -> str | None:
     """Returns a name that Keras can file weights under, or `None`."""
     if value is not None and not isinstance(value, str):
         raise TypeError(f"`{name}` must be None or a string. Received: {name}={value!r}")
-    if value is not None and (not value or "/" in value):
-        raise ValueError(f"`{name}` must not be empty nor hold a '/'. Received: {name}={value!r}")
+    if value == "" or (value and "/" in value):
+        raise ValueError(f"`{name}` must not be empty or contain '/'. Received: {name}={value!r}")
     return value
 
 
@@ -87,7 +79,7 @@ def check_functional(name: str, model: Any) -> Any:
 
 
 def check_bool(name: str, value: Any) -> bool:
-    """Returns `value` if it is `True` or `False`; nothing else is taken for one."""
+    """Returns `value` if it is `True` or `False`."""
     if not isinstance(value, bool):
         raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}")
     return value
@@ -124,10 +116,9 @@ def _check_number(name, value, rule, is_allowed):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Returns " Did you mean …?" with the known words nearest to `word`, or nothing."""
-    by_lower_case = {name.lower(): name for name in known}
+    by_lower_case = {name.lower(): repr(name) for name in known}
     close = difflib.get_close_matches(word.lower(), by_lower_case, n=3, cutoff=0.5)
-    matches = [by_lower_case[name] for name in close]
-    return f" Did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
+    return f" Did you mean {' or '.join(by_lower_case[name] for name in close)}?" if close else ""
 
 
 def check_data_format(name: str, value: Any) -> str:
@@ -170,13 +161,11 @@ def serialize_activation(function: Any) -> Any:
 
 def check_initializer(name: str, value: Any) -> Any:
     """Returns the initializer that a name, a configuration or a callable stands for."""
-    try:
+    with contextlib.suppress(TypeError, ValueError):
         initializer = keras.initializers.get(value)
-    except (TypeError, ValueError):
-        initializer = None
-    if initializer is None:
-        raise ValueError(
-            f"`{name}` must be an initializer or the name of one in `keras.initializers`. "
-            f"Received: {name}={value!r}"
-        )
-    return initializer
+        if initializer is not None:
+            return initializer
+    raise ValueError(
+        f"`{name}` must be an initializer or the name of one in `keras.initializers`. "
+        f"Received: {name}={value!r}"
+    )

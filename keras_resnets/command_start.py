@@ -11,10 +11,10 @@ from collections.abc import Iterator
 def imports_of_the_command() -> Iterator[None]:
     """Holds chatter back, as `without_chatter`, while Ctrl-C ends the command's process at once.
 
-    By the time that a module of the command can run, its package has imported Keras; so the package
-    itself asks here. Ctrl-C stays so until `raise_on_interrupt`: Python's own handler would raise
-    within a library's import, or in a callback of the garbage collector, where the exception is
-    printed and lost. In any other process nothing is touched, nor where Ctrl-C is to be ignored.
+    Before a module of the command can run, its package imports Keras; so the package calls this.
+    Until `raise_on_interrupt`, Python's own handler could raise in a library's import, or in a
+    callback of the garbage collector, where the exception is printed and lost. Other processes are
+    not changed, nor is a Ctrl-C that is ignored.
     """
     if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -23,18 +23,17 @@ def imports_of_the_command() -> Iterator[None]:
 
 
 def raise_on_interrupt() -> None:
-    """Has Ctrl-C raise `KeyboardInterrupt` in the command's process, as Python does by default."""
+    """Makes Ctrl-C raise `KeyboardInterrupt` in the command's process again."""
     if _is_command() and signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager
 def without_chatter() -> Iterator[None]:
-    """Holds back what C++ code writes to stderr in the command's process; Python's comes through.
+    """Holds back what C++ code, not Python, writes to stderr in the command's process.
 
-    TensorFlow 2.21 announces oneDNN while it is imported, whatever `TF_CPP_MIN_LOG_LEVEL` says;
-    beside another backend Keras imports it late. In any other process nothing is touched. If an
-    exception passes, what was held back is shown.
+    TensorFlow 2.21 announces oneDNN while it is imported, whatever `TF_CPP_MIN_LOG_LEVEL` says.
+    Other processes are not changed. If an exception passes, what was held back is shown.
     """
     if not _is_command():
         yield
@@ -44,7 +43,7 @@ def without_chatter() -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     pythons, descriptor = sys.stderr, os.dup(2)
-    # A logger that a library makes meanwhile keeps this stream: it is closed with the last of them.
+    # A library's logger may keep this stream, so that it is not closed here.
     terminal = open(descriptor, "w", 1, pythons.encoding, pythons.errors)  # noqa: SIM115
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)

@@ -96,15 +96,6 @@ import keras_resnets
     assert "KERAS_BACKEND" in last
 
 
-def test_every_public_name_is_there():
-    import keras_resnets
-    from keras_resnets import analysis, layers, models
-
-    for module in (keras_resnets, analysis, layers, models):
-        for name in module.__all__:
-            assert hasattr(module, name), f"{module.__name__}.{name}"
-
-
 def test_the_version_is_that_of_the_distribution():
     from importlib.metadata import PackageNotFoundError, version
 

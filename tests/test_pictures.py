@@ -104,14 +104,6 @@ def test_option_a_is_drawn_without_dashes():
     assert arcs[0] == Arc("stage1_block1", 2, 3, "", False)
 
 
-def test_a_dilation_is_drawn():
-    rows, _ = model_rows(keras_resnets.ResNet20(output_stride=2))
-
-    labels = {row.name: row.label for row in rows}
-    assert labels["stage3_block1/conv1"] == "3×3 conv, 64"
-    assert labels["stage3_block1/conv2"] == "3×3 conv, 64, dilation 2"
-
-
 def test_a_layer_that_no_picture_shows_is_an_error():
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, keras.layers.UpSampling2D(name="larger")(image))

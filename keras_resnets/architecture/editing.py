@@ -1,19 +1,19 @@
-"""Networks made of others: the plain twin, other blocks, normalizations folded in."""
+"""Networks made of others: plain twins, other blocks, folded normalizations, frozen backbones."""
 
 import dataclasses
 from typing import Any
 
 import keras
 
-from keras_resnets.architecture.backbone import unfreeze
 from keras_resnets.architecture.copying import (
     clone_network,
     copy_image_statistics,
     copy_layer,
     within_another_layer,
 )
+from keras_resnets.architecture.reading import stage_blocks
 from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, ResNetSpec
-from keras_resnets.arguments import check_functional, check_name
+from keras_resnets.arguments import check_choice, check_functional, check_name
 from keras_resnets.layers import (
     ConvNorm,
     GatedBlock,
@@ -22,9 +22,10 @@ from keras_resnets.layers import (
     StackedBlock,
 )
 from keras_resnets.layers.blocks import merge_one_layer_block
+from keras_resnets.layers.composite import argument_names
 from keras_resnets.layers.conv_norm import folded_weights
 
-# What a block needs a shortcut for goes with it.
+# The options that need a shortcut go with it.
 WITHOUT_SHORTCUT: dict[str, Any] = {
     "shortcut": None,
     **{name: DEFAULTS[name] for name, option in OPTIONS.items() if option.needs_shortcut},
@@ -34,30 +35,19 @@ WITHOUT_SHORTCUT: dict[str, Any] = {
 def plain_twin(model_or_spec, name=None):
     """Returns the plain twin of a model or of a spec.
 
-    The twin has the same branches, stem and head, and adds nothing to them. With option A, whose
-    shortcuts have no weights, it has exactly the same cost, and
-    `keras_resnets.analysis.assert_same_cost` holds; otherwise it lacks the projections, and what a
-    gate has.
-    What only makes sense beside a shortcut (`zero_init_residual`, `drop_path_rate`) is left off.
+    The twin has the same stem, branches and head, without the shortcuts. With option A, whose
+    shortcuts have no weights, it has exactly the same cost
+    (`keras_resnets.analysis.assert_same_cost`); otherwise it lacks the projections. Options that
+    need a shortcut (`zero_init_residual`, `drop_path_rate`) return to their defaults.
 
-    The blocks keep their classes and their other options:
-
-    - `GatedBlock` loses its gate with the shortcut that it weighs, and its F is whole again.
-      The costs are equal for `"constant"` and `"dropout"`, which have no weights; the twin lacks
-      the learned numbers of `"scalar"` and `"channel"`, and the 1×1 convolutions of
-      `"shortcut_only"` and `"exclusive"`.
-    - `OrderedBlock` keeps its order and position, and the norm and activation after a sum stand
-      after its branch. A chain has no sums to come before or after, so all orders give one network
-      where the ends are as `position` makes them.
-    - `StackedBlock` keeps its number of layers; blocks of one are a chain of plain layers.
-
-    Its weights are new, so none is frozen, whichever were in the model; what a
-    `keras.layers.Normalization` has learnt about the images is no weight, and is carried over.
+    The blocks keep their classes and their other options, but a `GatedBlock` loses its gate with
+    the shortcut. In an `OrderedBlock`, what follows the sum follows the branch; all orders then
+    give the same network, up to its ends. The twin's weights are new and none is frozen. What a
+    `keras.layers.Normalization` has learned about the images is carried over.
 
     Args:
-        model_or_spec: A functional model that contains residual blocks of this package, whatever
-            stands before or behind them, also within a model or a wrapper (such as
-            `keras.layers.TimeDistributed`) in it; or a `ResNetSpec`.
+        model_or_spec: A functional model that contains residual blocks of this package, also within
+            models or wrappers (such as `keras.layers.TimeDistributed`) in it; or a `ResNetSpec`.
         name: Name of the new model, not empty and without a "/"; by default `plain_` and the
             model's name.
 
@@ -65,9 +55,9 @@ def plain_twin(model_or_spec, name=None):
         A new model with freshly initialized weights, or a `ResNetSpec`.
 
     Raises:
-        TypeError: If it is neither a functional model nor a spec, or the name is no string.
-        ValueError: If the model has no residual block, or has one within a layer where it cannot be
-            replaced; if the name is not allowed, or a spec is to be named.
+        TypeError: If it is neither a functional model nor a spec, or the name is not a string.
+        ValueError: If the model has no residual block that can be replaced; if the name is not
+            allowed, or is given for a spec.
 
     Example:
 
@@ -79,11 +69,6 @@ def plain_twin(model_or_spec, name=None):
         if name is not None:
             raise ValueError(f"A spec has no name to set. Received: name={name!r}")
         return dataclasses.replace(model_or_spec, **WITHOUT_SHORTCUT)
-    if not isinstance(model_or_spec, keras.Model):
-        raise TypeError(
-            "`model_or_spec` must be a keras.Model or a ResNetSpec. "
-            f"Received: model_or_spec={model_or_spec!r}"
-        )
     check_functional("model_or_spec", model_or_spec)
     if not any(isinstance(layer, ResidualBlock) for layer in model_or_spec._flatten_layers()):
         raise ValueError(
@@ -100,23 +85,23 @@ def plain_twin(model_or_spec, name=None):
 def _without_shortcut(layer):
     changes: dict[str, Any] = {}
     if isinstance(layer, ResidualBlock):
-        # Its projection, which has gone, may be among what is frozen.
+        # `frozen` may name the projection, which is gone.
         changes |= {**WITHOUT_SHORTCUT, "frozen": ()}
     if isinstance(layer, GatedBlock):
         changes |= {"gate": None, "gate_bias": None}
     return copy_layer(layer, **changes)
 
 
-# What the place in the network decides, or `unfreeze` after the cloning.
+# The place in the network decides these, or `unfreeze` after the cloning.
 NO_OPTIONS = ("name", "filters", "strides", "trainable", "frozen")
 
 
 def with_blocks(model, block, name=None, *, first=None, last=None, **options):
     """Returns a network like `model` whose blocks are of another class.
 
-    Each new block has the arguments of the one in whose place it stands, as far as both classes
-    have them; stem and head stay, and so does what a `keras.layers.Normalization` has learnt. So a
-    study varies the block and nothing else.
+    Each new block has the arguments of the one that it replaces, as far as both classes have them.
+    Stem and head stay, and so does what a `keras.layers.Normalization` has learned about the
+    images.
 
     Args:
         model: A functional model of this package.
@@ -130,10 +115,9 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
         A new model with freshly initialized weights.
 
     Raises:
-        TypeError: If `model` is not a functional model, `block` no class of blocks, `first` or
-            `last` no dictionary, or there is no such option.
-        ValueError: If the model has no blocks, or the new ones would have another width, stride or
-            name.
+        TypeError: If an argument is of another type, or an option is unknown.
+        ValueError: If the model has no blocks, or an option would change their width, stride, name
+            or freezing.
 
     Example:
 
@@ -174,9 +158,10 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
             own |= first
         if layer is blocks[-1]:
             own |= last
-        shared: Any = next(kind for kind in type(layer).__mro__ if issubclass(block, kind))
+        foreign = {*argument_names(type(layer))} - {*argument_names(block)}
+        shared = {name: x for name, x in layer.get_config().items() if name not in foreign}
         # The new blocks have other sublayers, and new weights to train.
-        return block.from_config({**shared.get_config(layer), "frozen": (), **own})
+        return block.from_config({**shared, "frozen": (), **own})
 
     model_of_blocks = keras.models.clone_model(model, clone_function=clone)
     model_of_blocks.name = model.name if name is None else name
@@ -192,28 +177,23 @@ def _check_options(argument, options):
     for option in options:
         if option in NO_OPTIONS:
             raise ValueError(
-                f"{', '.join(NO_OPTIONS)} are no options: the new blocks have those of the old "
+                f"{', '.join(NO_OPTIONS)} are no options: the new blocks keep those of the old "
                 f"ones, and nothing is frozen. Received: {option}={options[option]!r}"
             )
 
 
 def fuse_batch_norm(model, name=None):
-    """Returns a model that answers as this one does in inference, with fewer steps.
+    """Returns a model with the same outputs in inference, and its normalizations folded in.
 
-    Where a normalization follows a convolution, it multiplies the kernel and adds a bias, both
-    known once training is over. The new model has kernel and bias in its convolutions, and no
-    normalization there; its blocks, their names and its other layers are the same, so
-    `feature_extractor`, `model_spec` and `model_preprocessing` know it. A normalization that
-    follows something else, such as the sum of a block or its input (`OrderedBlock`), stays.
+    Each normalization that follows a convolution becomes a factor of its kernel and a bias; one
+    that follows something else (`OrderedBlock`) stays. Names and the other layers stay, so that
+    `feature_extractor`, `model_spec` and `model_preprocessing` work on the new model. A block of
+    one convolution becomes that convolution alone, with the shortcut in its kernel
+    (`keras_resnets.analysis.merge_one_layer_block`). Networks within models or wrappers, such as
+    `keras.layers.TimeDistributed`, are folded as well, and what LoRA has added to a kernel.
 
-    A residual block of one convolution (`StackedBlock` of depth 1) becomes that convolution alone:
-    its shortcut goes into the kernel (`keras_resnets.analysis.merge_one_layer_block`).
-
-    A network within a model or within a wrapper, such as `keras.layers.TimeDistributed`, is folded
-    there. What LoRA has added to a kernel becomes part of it.
-
-    The fold is computed in 64 bits; in 32 bits, answers differ by about 1e-6 of their size. Train
-    the model, not its fused copy: the copy has lost what it would train with.
+    The fold is computed in 64 bits; in 32 bits, outputs differ by about 1e-6 of their size. Train
+    the model, not its fused copy.
 
     Args:
         model: A functional model of the zoo, or one built upon it.
@@ -224,8 +204,7 @@ def fuse_batch_norm(model, name=None):
 
     Raises:
         TypeError: If `model` is not a functional model.
-        ValueError: If it has no convolution of this package, or has one within a layer of another
-            kind than those, where it cannot be replaced.
+        ValueError: If it has no convolution of this package that can be replaced.
 
     Example:
 
@@ -238,7 +217,7 @@ def fuse_batch_norm(model, name=None):
     (97, 40)
     """
     check_functional("model", model)
-    if not any(isinstance(layer, ConvNorm) for layer in model._flatten_layers()):
+    if not _has_conv_norm(model):
         raise ValueError(
             "`model` must have convolutions of this package to fold a normalization into. "
             f"Received: model={model.name!r}"
@@ -252,24 +231,22 @@ def fuse_batch_norm(model, name=None):
 
 def _folded(layer):
     """Returns a new layer of the same configuration, folded if it can be."""
-    if isinstance(layer, ResidualBlock) and not _has_normalized_convolution(layer):
-        return copy_layer(layer)
     changes: dict[str, Any] = {}
-    if isinstance(layer, (ConvNorm, ProjectionShortcut, ResidualBlock)):
-        # What is frozen may be the normalizations, which have gone.
+    kinds = (ConvNorm, ProjectionShortcut, ResidualBlock)
+    if isinstance(layer, kinds) and _has_conv_norm(layer):
+        # `frozen` may name normalizations, which are gone.
         changes |= {"folded": True, "frozen": ()}
     if _has_one_convolution(layer):
-        changes |= {"shortcut": None, "zero_pad": "end"}
-        changes |= {"zero_init_residual": False, "drop_path_rate": 0.0}
+        changes |= WITHOUT_SHORTCUT
     return copy_layer(layer, **changes)
 
 
-def _has_normalized_convolution(block):
-    return any(isinstance(layer, ConvNorm) for layer in block._flatten_layers())
+def _has_conv_norm(layer):
+    return any(isinstance(each, ConvNorm) for each in layer._flatten_layers())
 
 
 def _has_one_convolution(layer):
-    return isinstance(layer, StackedBlock) and layer.depth == 1
+    return isinstance(layer, StackedBlock) and len(layer.branch_layers()) == 1
 
 
 def _copy_weights(layer, fused):
@@ -295,3 +272,77 @@ def _sublayers(layer):
     if isinstance(layer, keras.Model):
         return layer.layers
     return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def freeze_backbone(model, bn="inference"):
+    """Freezes every layer on the way to the last block, so that only the others are trained.
+
+    `unfreeze` undoes it. Compile the model afterwards, as always in Keras. The freeze outlasts
+    saving and cloning.
+
+    Args:
+        model: A functional model of the zoo, or one built upon it.
+        bn: What the backbone's batch normalization does. `"inference"` freezes it, moving
+            statistics included, also in `fit`. `"train"` adapts it to the new data: statistics, γ
+            and β; only the convolutions are frozen.
+
+    Returns:
+        The model itself.
+
+    Raises:
+        ValueError, TypeError: If `bn` is neither, or `model` is not of this package.
+
+    Example:
+
+    >>> model = keras_resnets.freeze_backbone(keras_resnets.ResNet20())
+    >>> [weight.path for weight in model.trainable_weights]
+    ['predictions/kernel', 'predictions/bias']
+    """
+    check_choice("bn", bn, ("inference", "train"))
+    last_block = stage_blocks(model)[-1][-1]
+    for layer in keras.Model(model.inputs, last_block.output).layers:
+        if bn == "inference":
+            layer.trainable = False
+        else:
+            _make_trainable(layer)  # an earlier call may have frozen it as a whole
+            _freeze_convolutions(layer)
+    return model
+
+
+def unfreeze(model):
+    """Makes every layer of a model trainable again, the inner ones too, and returns the model.
+
+    Args:
+        model: A `keras.Model`.
+
+    Example:
+
+    >>> model = keras_resnets.freeze_backbone(keras_resnets.ResNet20())
+    >>> len(model.trainable_weights), len(keras_resnets.unfreeze(model).trainable_weights)
+    (2, 59)
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    _make_trainable(model)
+    return model
+
+
+def _make_trainable(layer):
+    """Makes a layer, and all layers within it, trainable.
+
+    On TensorFlow, Keras ignores an assignment that changes nothing, and a layer of which only parts
+    are frozen is trainable as a whole.
+    """
+    layer.trainable = False
+    layer.trainable = True
+
+
+def _freeze_convolutions(layer):
+    """Freezes the weights within a layer, but for those of normalizations."""
+    sublayers = _sublayers(layer)
+    if isinstance(layer, keras.layers.BatchNormalization):
+        layer.trainable = True
+    elif not sublayers:
+        layer.trainable = False
+    for sublayer in sublayers:
+        _freeze_convolutions(sublayer)

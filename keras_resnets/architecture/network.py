@@ -15,11 +15,17 @@ from keras_resnets.arguments import (
     check_positive_int,
 )
 from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
+from keras_resnets.layers.feature_map import channel_axis, in_order
 
 NETWORK_NAMES = r"stem_(conv|activation|pool)|stage\d+_block\d+|(avg|max)_pool|predictions"
 
 
-def build_network(
+def build_network(spec, *arguments, **options):
+    """Builds a model with new weights; the arguments are those of `prepare_network`."""
+    return prepare_network(spec, *arguments, **options)(spec)
+
+
+def prepare_network(
     spec,
     include_top=True,
     input_tensor=None,
@@ -29,36 +35,10 @@ def build_network(
     classifier_activation="softmax",
     name=None,
 ):
-    """Builds a model with new weights; `keras_resnets.build_model` says what the arguments are."""
-    image, inputs = check_network_arguments(
-        spec,
-        include_top,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-    )
-    x = _stem(image, spec)
-    for block in make_plan(spec).blocks():
-        x = BLOCKS[spec.block](**block.arguments, name=block.name)(x)
-    classes = STEMS[spec.stem].classes if classes is None else int(classes)
-    x = _head(x, include_top, pooling, classes, classifier_activation)
-    return keras.Model(inputs, x, name=name)
+    """Checks the arguments of `keras_resnets.build_model`; returns what builds a model of a spec.
 
-
-def check_network_arguments(
-    spec,
-    include_top,
-    input_tensor,
-    input_shape,
-    pooling,
-    classes,
-    classifier_activation,
-    name,
-):
-    """Returns the image tensor and the model's inputs; raises if an argument has no effect."""
+    The spec may differ from the one that is checked in the options that a weights file decides.
+    """
     if not isinstance(spec, ResNetSpec):
         raise TypeError(f"`spec` must be a ResNetSpec. Received: spec={spec!r}")
     check_bool("include_top", include_top)
@@ -66,8 +46,18 @@ def check_network_arguments(
     check_choice("pooling", pooling, (None, "avg", "max"))
     _check_head(include_top, pooling, classes, classifier_activation)
     if classes is not None:
-        check_positive_int("classes", classes)
-    return _model_inputs(spec, input_tensor, input_shape, include_top)
+        classes = check_positive_int("classes", classes)
+    image, inputs = _model_inputs(spec, input_tensor, input_shape, include_top)
+
+    def build(spec):
+        x = _stem(image, spec)
+        for block in make_plan(spec).blocks():
+            x = BLOCKS[spec.block](**block.arguments, name=block.name)(x)
+        units = classes or STEMS[spec.stem].classes
+        outputs = _head(x, include_top, pooling, units, classifier_activation)
+        return keras.Model(inputs, outputs, name=name)
+
+    return build
 
 
 def _stem(x, spec):
@@ -106,17 +96,15 @@ def _check_head(include_top, pooling, classes, classifier_activation):
             )
         check_activation("classifier_activation", classifier_activation)
         return
-    if classes is not None:
-        raise ValueError(
-            "`classes` belongs to include_top=True: without the top there is no classifier. "
-            f"Received: classes={classes!r}, include_top=False"
-        )
-    if classifier_activation != "softmax":
-        raise ValueError(
-            "`classifier_activation` belongs to include_top=True: without the top there is no "
-            f"classifier. Received: classifier_activation={classifier_activation!r}, "
-            "include_top=False"
-        )
+    for name, value, default in (
+        ("classes", classes, None),
+        ("classifier_activation", classifier_activation, "softmax"),
+    ):
+        if value != default:
+            raise ValueError(
+                f"`{name}` belongs to include_top=True: without the top there is no classifier. "
+                f"Received: {name}={value!r}, include_top=False"
+            )
 
 
 def _model_inputs(spec, input_tensor, input_shape, include_top):
@@ -124,7 +112,8 @@ def _model_inputs(spec, input_tensor, input_shape, include_top):
     if input_shape is not None:
         _check_shape(input_shape)
     if input_tensor is None:
-        shape = input_shape or _default_shape(spec, include_top)
+        size = STEMS[spec.stem].image_size if include_top else None
+        shape = input_shape or _shape(size, size, 3)
         _check_size("input_shape", shape, spec)
         image = keras.Input(shape, name="image")
         return image, image
@@ -157,46 +146,31 @@ def _model_inputs(spec, input_tensor, input_shape, include_top):
     for layer in keras.Model(sources, input_tensor).layers:
         if re.fullmatch(NETWORK_NAMES, layer.name):
             raise ValueError(
-                "What `input_tensor` comes from must not have layers named as the network's; "
+                "The layers before `input_tensor` must not have names of the network's layers; "
                 "a model called as a layer, `model(x)`, keeps its names to itself. "
                 f"Received: input_tensor={input_tensor!r}, from a layer {layer.name!r}"
             )
     return input_tensor, sources[0] if len(sources) == 1 else sources
 
 
-def _default_shape(spec, include_top):
-    size = STEMS[spec.stem].image_size if include_top else None
-    if keras.config.image_data_format() == "channels_first":
-        return (3, size, size)
-    return (size, size, 3)
-
-
 def _check_shape(shape):
-    if not isinstance(shape, tuple):
-        raise TypeError(f"`input_shape` must be a tuple of three. Received: input_shape={shape!r}")
-    if len(shape) != 3:
-        raise ValueError(
+    if not isinstance(shape, tuple) or len(shape) != 3:
+        raise (ValueError if isinstance(shape, tuple) else TypeError)(
             "`input_shape` must be a tuple of three, without the batch. "
             f"Received: input_shape={shape!r}"
         )
-    for axis, size in enumerate(shape):
-        if size is None and axis == _channel_index():
-            raise ValueError(
-                f"`input_shape` must name the number of channels, the {_layout()}. "
-                f"Received: input_shape={shape!r}"
-            )
-        if size is None:
-            continue
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-            raise TypeError(
-                "`input_shape` must hold positive integers, or None for an open height or width. "
-                f"Received: input_shape={shape!r}"
-            )
-        if size < 1:
-            raise ValueError(
-                "`input_shape` must hold positive integers, or None for an open height or width. "
-                f"Received: input_shape={shape!r}"
-            )
+    if shape[_channel_index()] is None:
+        raise ValueError(
+            f"`input_shape` must name the number of channels, in the order {_layout()}. "
+            f"Received: input_shape={shape!r}"
+        )
+    sizes = [size for size in shape if size is not None]
+    whole = all(isinstance(x, (int, np.integer)) and not isinstance(x, bool) for x in sizes)
+    if not whole or min(sizes) < 1:
+        raise (ValueError if whole else TypeError)(
+            "`input_shape` must hold positive integers, or None for any height or width. "
+            f"Received: input_shape={shape!r}"
+        )
 
 
 def _check_size(name, shape, spec):
@@ -205,15 +179,18 @@ def _check_size(name, shape, spec):
     if any(size is not None and size < least for size in sizes):
         raise ValueError(
             f"`{name}` must have a height and a width of at least {least}, the stride of this "
-            f"network; the channels are the {_layout()}. Received: {name}={shape!r}"
+            f"network, in the order {_layout()}. Received: {name}={shape!r}"
         )
 
 
 def _channel_index():
-    return 0 if keras.config.image_data_format() == "channels_first" else 2
+    return channel_axis(keras.config.image_data_format()) - 1
+
+
+def _shape(height, width, channels):
+    """Returns the shape of an image, or its description, in the order of the data format."""
+    return in_order(keras.config.image_data_format(), None, (height, width), channels)[1:]
 
 
 def _layout():
-    if keras.config.image_data_format() == "channels_first":
-        return "first of (channels, height, width)"
-    return "last of (height, width, channels)"
+    return f"({', '.join(_shape('height', 'width', 'channels'))})"

@@ -1,7 +1,7 @@
 """What a spec means: every block and convolution of its network, as data.
 
 The builder, the cost, the names in other libraries' files and the benchmark's networks in other
-frameworks all follow this one plan.
+frameworks all follow this plan.
 """
 
 import math
@@ -17,14 +17,8 @@ NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 class Convolution(NamedTuple):
     """A convolution and the normalization behind it.
 
-    Attributes:
-        layer: Path of its `ConvNorm` in the network, in which `{stage}`, `{block}` and `{conv}`
-            stand for the counts.
-        counts: These counts, from 1.
-        kernel_size: Height and width of the kernel.
-        inputs: Number of input channels; 0 in the stem, where the image decides.
-        outputs: Number of output channels.
-        strides: The stride.
+    `layer` is the path of its `ConvNorm` in the network, in which `{stage}`, `{block}` and `{conv}`
+    stand for the `counts`, from 1. `inputs` are 0 in the stem, where the image decides.
     """
 
     layer: str
@@ -41,14 +35,7 @@ class Convolution(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A residual block.
-
-    Attributes:
-        name: Name of the layer.
-        arguments: Arguments of the block's class, but for the name.
-        branch: The convolutions of F, in their order.
-        projection: That of the shortcut, or `None`.
-    """
+    """A residual block: its name, its other arguments, and its convolutions."""
 
     name: str
     arguments: dict[str, Any]
@@ -101,10 +88,7 @@ class Plan(NamedTuple):
         return shapes
 
     def cost(self, image_size: int, channels: int, classes: int) -> Cost:
-        """Returns what the network costs, by arithmetic alone.
-
-        `count_parameters` and `count_macs` count on the layers of a model, which has to be built
-        for that: ResNet-1202 for a minute.
+        """Returns what the network costs, without building it: ResNet-1202 would take a minute.
 
         Example:
 
@@ -112,14 +96,13 @@ class Plan(NamedTuple):
         Cost(parameters=25557032, macs=4089184256)
         """
         shapes = self.variable_shapes(channels, classes)
-        parameters = sum(
-            math.prod(shape) for path, shape in shapes.items() if "/moving_" not in path
-        )
-        kernels = {path: math.prod(shape) for path, shape in shapes.items() if "/kernel" in path}
-        macs = kernels["predictions/kernel"]
-        for layer, size in self._output_sizes(image_size):
-            macs += kernels[f"{layer.path}/conv/kernel"] * size**2
-        return Cost(parameters, macs)
+        sizes = {path: math.prod(shape) for path, shape in shapes.items()}
+        parameters = sum(size for path, size in sizes.items() if "/moving_" not in path)
+        positions = {
+            f"{layer.path}/conv/kernel": size**2 for layer, size in self._output_sizes(image_size)
+        }
+        kernels = [path for path in sizes if path.endswith("/kernel")]
+        return Cost(parameters, sum(sizes[path] * positions.get(path, 1) for path in kernels))
 
     def _output_sizes(self, size):
         """Yields each convolution with the height and width of its output."""
@@ -188,7 +171,7 @@ def _strided(size, stride):
 
 
 def _arguments(spec):
-    """Yields the arguments of each stage's blocks: where strides, dilations and drop rates go."""
+    """Yields the arguments of each stage's blocks, with strides, dilations and drop rates."""
     options = {
         name: getattr(spec, name) for name, option in OPTIONS.items() if spec.block in option.blocks
     }
@@ -205,7 +188,7 @@ def _arguments(spec):
         blocks = []
         for block in range(1, repeats + 1):
             built += 1
-            # What would have had the stride still reads the stage before; a 1×1 does not dilate.
+            # The convolution that lost its stride reads the stage before; a 1×1 does not dilate.
             keeps_dilation = block == 1 and spec.stride_on == "3x3"
             blocks.append(
                 {

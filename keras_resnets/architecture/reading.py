@@ -1,4 +1,4 @@
-"""Reading an architecture off a model."""
+"""Reading an architecture, and its feature maps, off a model."""
 
 import re
 from typing import Any, Literal
@@ -14,8 +14,8 @@ from keras_resnets.layers import ResidualBlock
 def model_spec(model):
     """Returns the spec of a model of the zoo.
 
-    It is read off the layers, so it also holds for a model that was saved and loaded, cloned, or
-    built further upon, as long as the stem and the blocks keep their names.
+    It is read off the layers, so it also works for a model that was saved and loaded, cloned, or
+    extended, as long as the stem and the blocks keep their names.
 
     Args:
         model: A functional model made by this package.
@@ -24,8 +24,7 @@ def model_spec(model):
         The `ResNetSpec` with which `build_model` gives the same network.
 
     Raises:
-        ValueError: If the model's blocks are not those of one spec.
-        TypeError: If `model` is not a Keras model.
+        ValueError, TypeError: If the blocks of `model` are not those of one spec.
 
     Example:
 
@@ -65,6 +64,62 @@ def model_spec(model):
     return spec
 
 
+def feature_extractor(model):
+    """Returns a model with the same layers and weights that outputs every stage's feature map.
+
+    `feature_strides` gives the strides of the maps under the same names.
+
+    Args:
+        model: A functional model of the zoo, with or without its top.
+
+    Returns:
+        A `keras.Model` whose output is `{"stage1": feature map, …}`.
+
+    Raises:
+        ValueError, TypeError: If `model` is not of this package.
+
+    Example:
+
+    >>> extractor = keras_resnets.feature_extractor(keras_resnets.ResNet20())
+    >>> {stage: tuple(x.shape[1:]) for stage, x in extractor.output.items()}
+    {'stage1': (32, 32, 16), 'stage2': (16, 16, 32), 'stage3': (8, 8, 64)}
+    """
+    model_spec(model)  # raises unless the blocks are those of one network
+    outputs = {
+        f"stage{index}": blocks[-1].output for index, blocks in enumerate(stage_blocks(model), 1)
+    }
+    return keras.Model(model.input, outputs, name=f"{model.name}_features")
+
+
+def feature_strides(model):
+    """Returns the stride of each stage's feature map in input pixels.
+
+    The strides are read off the layers, so saving, loading and cloning keep them.
+
+    Args:
+        model: A functional model of the zoo, or its feature extractor.
+
+    Returns:
+        `{"stage1": stride, …}`, with the names of the feature extractor's outputs.
+
+    Raises:
+        ValueError, TypeError: If `model` is not of this package.
+
+    Example:
+
+    >>> keras_resnets.feature_strides(keras_resnets.ResNet20())
+    {'stage1': 1, 'stage2': 2, 'stage3': 4}
+    >>> keras_resnets.feature_strides(keras_resnets.ResNet18(output_stride=16))
+    {'stage1': 4, 'stage2': 8, 'stage3': 16, 'stage4': 16}
+    """
+    stride = STEMS[model_spec(model).stem].stride
+    strides = {}
+    for index, blocks in enumerate(stage_blocks(model), 1):
+        stride *= blocks[0].strides
+        strides[f"stage{index}"] = stride
+    return strides
+
+
 def stage_blocks(model):
     """Returns the blocks of each stage, from the input on, as a list of lists."""
     if not isinstance(model, keras.Model):
@@ -89,7 +144,7 @@ def stem_name(model) -> Literal["imagenet", "cifar"]:
 
 
 def _check_blocks(spec, stages):
-    """Raises unless every block is what the spec, read off the last one, makes of it."""
+    """Raises unless every block is as the spec, read off the last one, plans it."""
     for blocks, expected in zip(stages, make_plan(spec).stages, strict=True):
         for block, planned in zip(blocks, expected, strict=True):
             for name, value in planned.arguments.items():

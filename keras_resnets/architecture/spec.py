@@ -41,19 +41,16 @@ STEMS = {
 
 
 class Option(NamedTuple):
-    """What is known about an option of a network, once for all that asks.
+    """What is known about an option of a network."""
 
-    Attributes:
-        check: Takes the option's name and value; returns the value, or raises.
-        blocks: The blocks that take the option as an argument.
-        needs_shortcut: Whether it has no effect in a plain network.
-        changes: What differs between two networks that differ in the option: their `"arrays"`;
-            only their `"answers"`, which no file of arrays tells; or only their `"training"`.
-    """
-
+    # Takes the option's name and value; returns the value, or raises.
     check: Callable[[str, Any], Any]
+    # The blocks that take the option as an argument.
     blocks: tuple[str, ...] = tuple(BLOCKS)
+    # Whether it has no effect in a plain network.
     needs_shortcut: bool = False
+    # What differs between two networks that differ in the option: their arrays; their outputs with
+    # the same arrays; or only their training.
     changes: Literal["arrays", "answers", "training"] = "answers"
 
 
@@ -77,15 +74,15 @@ def _check_activation_name(name, activation):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResNetSpec:
-    """All that distinguishes one residual (or plain) network from another, but its head.
+    """An architecture as data: all that distinguishes two residual networks, without their heads.
 
-    A spec is immutable, checks itself, compares by value, and goes through JSON and back.
-    `dataclasses.replace(spec, shortcut="A")` varies it; `build_model` makes the model.
+    A spec is immutable, checks itself, compares by value, and converts to JSON and back.
+    `dataclasses.replace(spec, shortcut="A")` varies it; `build_model` builds the model.
 
     Args:
         block: `"basic"` (two 3×3 convolutions) or `"bottleneck"` (1×1, 3×3, 1×1).
         repeats: Number of blocks in each stage.
-        widths: Filters of the blocks in each stage. A bottleneck puts out four times as many
+        widths: Filters of the blocks in each stage. A bottleneck outputs four times as many
             channels. The stem has as many filters as the first stage.
         stem: `"imagenet"` (7×7 convolution with stride 2, max pooling with stride 2) or `"cifar"`
             (3×3 convolution with stride 1).
@@ -98,8 +95,8 @@ class ResNetSpec:
         drop_path_rate: Probability in [0, 1) of skipping the last block's branch. It grows
             linearly with depth: block l of L has `drop_path_rate * l / L`.
         output_stride: Input size over the size of the last feature map. `None` is the natural one,
-            32 with the ImageNet stem and four stages; half and a quarter of it are reached by
-            dilating the last stages.
+            32 with the ImageNet stem and four stages. Half and a quarter of it dilate the last
+            stages.
 
     Raises:
         ValueError: If a value is not allowed, or contradicts or has no effect beside another.
@@ -244,15 +241,6 @@ VARIANTS = {
     "plainnet18": _imagenet("basic", 2, 2, 2, 2, shortcut=None),
     "plainnet34": _imagenet("basic", 3, 4, 6, 3, shortcut=None),
     "plainnet50": _imagenet("bottleneck", 3, 4, 6, 3, shortcut=None),
-    "resnet20": _cifar(20),
-    "resnet32": _cifar(32),
-    "resnet44": _cifar(44),
-    "resnet56": _cifar(56),
-    "resnet110": _cifar(110),
-    "resnet1202": _cifar(1202),
-    "plainnet20": _cifar(20, shortcut=None),
-    "plainnet32": _cifar(32, shortcut=None),
-    "plainnet44": _cifar(44, shortcut=None),
-    "plainnet56": _cifar(56, shortcut=None),
-    "plainnet110": _cifar(110, shortcut=None),
+    **{f"resnet{depth}": _cifar(depth) for depth in (20, 32, 44, 56, 110, 1202)},
+    **{f"plainnet{depth}": _cifar(depth, shortcut=None) for depth in (20, 32, 44, 56, 110)},
 }

@@ -1,4 +1,4 @@
-"""Layers of residual networks, one a file."""
+"""Layers of residual networks."""
 
 from keras_resnets.layers.blocks import (
     BasicBlock,
@@ -9,7 +9,7 @@ from keras_resnets.layers.blocks import (
     UnnormalizedBlock,
 )
 from keras_resnets.layers.conv_norm import BatchNormalization, ConvNorm
-from keras_resnets.layers.max_pool import SymmetricMaxPooling2D
+from keras_resnets.layers.feature_map import SymmetricMaxPooling2D
 from keras_resnets.layers.residual_block import ResidualBlock
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut, ShortcutGate
 

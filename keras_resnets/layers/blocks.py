@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from keras_resnets.arguments import check_choice, check_positive_int
-from keras_resnets.layers.conv_norm import BatchNormalization, folded_weights, he_normal
-from keras_resnets.layers.feature_map import Conv2D
+from keras_resnets.layers.composite import within
+from keras_resnets.layers.conv_norm import channel_norm, folded_weights, he_conv
 from keras_resnets.layers.residual_block import ResidualBlock
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut, ShortcutGate
 
@@ -17,16 +17,14 @@ class StackedBlock(ResidualBlock):
     """A residual block whose branch is `depth` 3×3 convolutions.
 
     With a depth of 2 it is `BasicBlock`. [He et al., 2015](https://arxiv.org/abs/1512.03385),
-    section 3.2, have blocks of two and more layers, and observed no advantage of one: before its
-    activation, a block of depth 1 is a single convolution
-    (`keras_resnets.analysis.merge_one_layer_block` computes its kernel).
+    section 3.2, observed no advantage of one layer: before its activation, a block of depth 1 is a
+    single convolution (`keras_resnets.analysis.merge_one_layer_block` computes its kernel).
 
     Arguments, shapes and errors are those of `ResidualBlock`, with one more; the output has
     `filters` channels.
 
     Args:
-        depth: Number of convolutions. Normalization follows each, and an activation each but the
-            last.
+        depth: Number of convolutions. Each is normalized, and each but the last activated.
 
     Example:
 
@@ -43,9 +41,6 @@ class StackedBlock(ResidualBlock):
 
     def create_branch(self):
         return stacked_branch(self, self.depth)
-
-    def get_config(self):
-        return {**super().get_config(), "depth": self.depth}
 
 
 def stacked_branch(block, depth):
@@ -95,8 +90,8 @@ class BottleneckBlock(ResidualBlock):
 
     Args:
         stride_on: The convolution that carries the stride: `"3x3"`, as in nearly all published
-            weights ("v1.5"), or the first `"1x1"`, as in the paper ("v1"), which costs less and
-            lets three of four input positions go unseen by the branch.
+            weights ("v1.5"), or the first `"1x1"`, as in the paper ("v1"). The latter costs less,
+            and the branch ignores three of four input positions.
 
     Example:
 
@@ -123,21 +118,13 @@ class BottleneckBlock(ResidualBlock):
         stride_on="3x3",
         **kwargs,
     ):
-        super().__init__(
-            filters,
-            strides,
-            shortcut,
-            activation,
-            dilation,
-            zero_init_residual,
-            drop_path_rate,
-            **kwargs,
-        )
+        shared = (filters, strides, shortcut, activation, dilation, zero_init_residual)
+        super().__init__(*shared, drop_path_rate, **kwargs)
         self.stride_on = check_choice("stride_on", stride_on, ("3x3", "1x1"))
         if self.stride_on == "1x1" and self.first_dilation != self.dilation:
             raise ValueError(
-                "`first_dilation` is for a 3×3 convolution that carries the stride: with "
-                "stride_on='1x1' it can only be `dilation`. Received: "
+                "`first_dilation` belongs to a 3×3 convolution that carries the stride: with "
+                "stride_on='1x1' it must be `dilation`. Received: "
                 f"first_dilation={self.first_dilation}, dilation={self.dilation}, stride_on='1x1'"
             )
 
@@ -151,23 +138,18 @@ class BottleneckBlock(ResidualBlock):
             self._conv("conv3", 1, self.filters * self.expansion, is_last=True),
         ]
 
-    def get_config(self):
-        return {**super().get_config(), "stride_on": self.stride_on}
-
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
 class UnnormalizedBlock(ResidualBlock):
-    """A residual block of two 3×3 convolutions with biases, and nothing that normalizes F.
+    """A residual block of two 3×3 convolutions with biases, without normalization in F.
 
-    F(x) = W₂ * relu(W₁ * x + b₁) + b₂: the block of He et al., 2015, without its batch
-    normalization, to see what that does for the gradients
-    ([Ioffe & Szegedy, 2015](https://arxiv.org/abs/1502.03167)). Each sum adds to the variance of
-    what passes, so that a deep network of such blocks needs small learning rates.
+    F(x) = W₂ * relu(W₁ * x + b₁) + b₂: `BasicBlock` without its batch normalization, to see what
+    that does for the gradients ([Ioffe & Szegedy, 2015](https://arxiv.org/abs/1502.03167)). Each
+    sum adds to the variance, so that a deep network of such blocks needs small learning rates.
 
-    Arguments, shapes and errors are those of `keras_resnets.layers.ResidualBlock`, but for what
-    needs a normalization: `zero_init_residual` a γ, and `folded` something to fold. A projection
-    (options B and C) keeps its own normalization, which can be folded. The output has `filters`
-    channels.
+    Arguments, shapes and errors are those of `ResidualBlock`, except that `zero_init_residual` is
+    not supported, and `folded` needs a projection (options B and C), which keeps its normalization.
+    The output has `filters` channels.
 
     Example:
 
@@ -192,48 +174,31 @@ class UnnormalizedBlock(ResidualBlock):
             )
 
     def create_branch(self):
+        first = {"strides": self.strides, "dilation_rate": self.first_dilation}
         return [
-            keras.layers.ZeroPadding2D(
-                self.first_dilation,
-                data_format=self.data_format,
-                dtype=self.dtype_policy,
-                name="pad1",
-            ),
-            self._convolution("conv1", self.strides, self.first_dilation, "valid"),
+            keras.layers.ZeroPadding2D(self.first_dilation, **within(self, "pad1")),
+            he_conv(self, "conv1", self.filters, 3, **first),
             self._activation("activation1"),
-            self._convolution("conv2", 1, self.dilation, "same"),
+            he_conv(self, "conv2", self.filters, 3, dilation_rate=self.dilation, padding="same"),
         ]
-
-    def _convolution(self, name, strides, dilation, padding):
-        return Conv2D(
-            self.filters,
-            3,
-            strides=strides,
-            padding=padding,
-            dilation_rate=dilation,
-            kernel_initializer=he_normal(),
-            data_format=self.data_format,
-            dtype=self.dtype_policy,
-            name=name,
-        )
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
 class GatedBlock(ResidualBlock):
     """A residual block of two 3×3 convolutions whose shortcut is weighed by a gate.
 
-    The gates, but for the learned weights `"scalar"` and `"channel"`, are those of section 3.1 of
-    [He et al., 2016](https://arxiv.org/abs/1603.05027), whose test errors for ResNet-110 on
-    CIFAR-10 stand beside them, against 6.61 % for the identity: `"constant"` 12.35,
-    `"shortcut_only"` 12.86 and 6.91 with biases of 0 and −6, `"exclusive"` 8.70 with −6,
-    `"dropout"` fails. The paper's 1×1 convolution on the shortcut (12.22) is `shortcut="C"`.
+    The gates are those of section 3.1 of [He et al., 2016](https://arxiv.org/abs/1603.05027) and
+    two learned weights, `"scalar"` and `"channel"`. The paper's test errors of ResNet-110 on
+    CIFAR-10 in % are 6.61 for the identity, 12.35 for `"constant"`, 12.86 and 6.91 for
+    `"shortcut_only"` with biases of 0 and −6, and 8.70 for `"exclusive"` with −6; `"dropout"`
+    fails. The paper's 1×1 convolution on the shortcut (12.22) is `shortcut="C"`.
 
     Arguments, shapes and errors are those of `ResidualBlock`, with two more; the output has
     `filters` channels.
 
     Args:
-        gate: A gate of `ShortcutGate`; `None` leaves the shortcut as it is, for `BasicBlock`.
-        gate_bias: Where the bias of a gate with a convolution begins; `None` means 0.
+        gate: A gate of `ShortcutGate`; `None` leaves the shortcut as it is, as in `BasicBlock`.
+        gate_bias: Initial bias of a gate with a convolution; `None` means 0.
 
     Example:
 
@@ -258,47 +223,25 @@ class GatedBlock(ResidualBlock):
                     "A plain block has no shortcut to weigh. "
                     f"Received: gate={gate!r}, shortcut=None"
                 )
-            self.gate_layer = ShortcutGate(
-                gate,
-                gate_bias,
-                data_format=self.data_format,
-                dtype=self.dtype_policy,
-                name="gate",
-            )
+            self.gate_layer = ShortcutGate(gate, gate_bias, **within(self, "gate"))
 
     def create_branch(self):
         return stacked_branch(self, depth=2)
 
-    def get_config(self):
-        return {**super().get_config(), "gate": self.gate, "gate_bias": self.gate_bias}
 
-
-class Order(NamedTuple):
-    """Where the steps of a block stand: at the start of F, in F, and after the sum."""
-
-    start: tuple[str, ...]
-    branch: tuple[str, ...]
-    end: tuple[str, ...]
-
-
-# Figure 4 of He et al., 2016, (a) to (e).
+# Figure 4 of He et al., 2016, (a) to (e): the steps at the start of F, in F, and after the sum.
 ORDERS = {
-    "original": Order((), ("conv norm", "activation", "conv norm"), ("activation",)),
-    "norm_after_addition": Order((), ("conv norm", "activation", "conv"), ("norm", "activation")),
-    "activation_before_addition": Order(
-        (), ("conv norm", "activation", "conv norm", "activation"), ()
-    ),
-    "activation_only_pre_activation": Order(
-        ("activation",), ("conv norm", "activation", "conv norm"), ()
-    ),
-    "full_pre_activation": Order(("norm", "activation"), ("conv norm", "activation", "conv"), ()),
+    "original": ("", "conv+norm activation conv+norm", "activation"),
+    "norm_after_addition": ("", "conv+norm activation conv", "norm activation"),
+    "activation_before_addition": ("", "conv+norm activation conv+norm activation", ""),
+    "activation_only_pre_activation": ("activation", "conv+norm activation conv+norm", ""),
+    "full_pre_activation": ("norm activation", "conv+norm activation conv", ""),
 }
-POSITIONS = ("first", "inner", "last", "only")
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
 class OrderedBlock(ResidualBlock):
-    """A residual block of two 3×3 convolutions, its other steps in the order that is asked for.
+    """A residual block of two 3×3 convolutions, with its other steps in a choice of orders.
 
     The orders are those of figure 4 of [He et al., 2016](https://arxiv.org/abs/1603.05027); the
     numbers are its test errors in % of ResNet-110 and ResNet-164 on CIFAR-10.
@@ -310,20 +253,19 @@ class OrderedBlock(ResidualBlock):
     - `"activation_only_pre_activation"`: F is act, conv, norm, act, conv, norm. 6.71 and 5.91.
     - `"full_pre_activation"`: F is norm, act, conv, norm, act, conv. 6.37 and 5.46.
 
-    To take the skip after the pre-activation instead of before it is no order of its own: a network
-    of such blocks is the one with `"norm_after_addition"` (full pre-activation) or `"original"`
-    (activation only), cut into blocks at other places.
+    A skip that begins after the pre-activation instead of before it needs no order of its own: it
+    gives the network of `"norm_after_addition"` (full pre-activation) or `"original"` (activation
+    only), cut into blocks at other places.
 
     Arguments, shapes and errors are those of `ResidualBlock`, with two more; the output has
     `filters` channels. `zero_init_residual` needs an order in which F ends in a normalization.
 
     Args:
         order: A name from the list.
-        position: Where in the network the block stands. With pre-activation, the `"first"` block
-            goes without its own, for the stem has activated its input before the paths part, and
-            the `"last"` one normalizes and activates the sum as a next block would (appendix of
-            the paper). `"only"` is both, `"inner"` neither. The other orders are the same
-            everywhere.
+        position: Where in the network the block is. With pre-activation, the `"first"` block has
+            none of its own, since the stem has activated its input, and the `"last"` one
+            normalizes and activates the sum as a next block would (appendix of the paper).
+            `"only"` is both, `"inner"` neither. It does not change the other orders.
 
     Example:
 
@@ -337,66 +279,42 @@ class OrderedBlock(ResidualBlock):
     def __init__(self, filters, *args, order="original", position="inner", **kwargs):
         super().__init__(filters, *args, **kwargs)
         self.order = check_choice("order", order, ORDERS)
-        self.position = check_choice("position", position, POSITIONS)
-        steps = ORDERS[order]
-        if self.zero_init_residual and steps.branch[-1] != "conv norm":
+        self.position = check_choice("position", position, ("first", "inner", "last", "only"))
+        start, self._branch_steps, end = (tuple(x.split()) for x in ORDERS[order])
+        if self.zero_init_residual and self._branch_steps[-1] != "conv+norm":
             raise ValueError(
                 "`zero_init_residual` needs an order in which the branch ends in a normalization. "
                 f"Received: zero_init_residual=True, order={order!r}"
             )
-        self._start = () if position in ("first", "only") else steps.start
-        end = steps.start if position in ("last", "only") and steps.start else steps.end
+        self._start_steps = () if position in ("first", "only") else start
+        end = start if position in ("last", "only") and start else end
         if "norm" in end:
-            self.sum_norm = self._norm("sum_norm")
+            self.sum_norm = channel_norm(self, "sum_norm")
         if "activation" not in end:
             self.output_activation = keras.activations.linear
 
     def create_branch(self):
         layers = []
-        for step in self._start:
-            create = {"norm": self._norm, "activation": self._activation}[step]
-            layers.append(create(f"start_{step}"))
-        convolutions = activations = 0
-        for step in ORDERS[self.order].branch:
+        for step in self._start_steps:
+            name = f"start_{step}"
+            is_norm = step == "norm"
+            layers.append(channel_norm(self, name) if is_norm else self._activation(name))
+        for index, step in enumerate(self._branch_steps):
+            # A convolution and an activation by turns: conv1, activation1, conv2, …
+            name = f"{step.partition('+')[0]}{index // 2 + 1}"
             if step == "activation":
-                activations += 1
-                layers.append(self._activation(f"activation{activations}"))
-            else:
-                convolutions += 1
-                layers.append(self._convolution(convolutions, normalized=step == "conv norm"))
+                layers.append(self._activation(name))
+            elif step == "conv+norm":
+                first = index == 0
+                layers.append(self._conv(name, 3, carries_stride=first, is_last=not first))
+            else:  # at stride 1, where "same" is symmetric
+                options = {"padding": "same", "dilation_rate": self.dilation, "use_bias": False}
+                layers.append(he_conv(self, name, self.filters, 3, **options))
         return layers
-
-    def get_config(self):
-        return {**super().get_config(), "order": self.order, "position": self.position}
-
-    def _convolution(self, number, normalized):
-        name, is_last = f"conv{number}", number == 2
-        if normalized:
-            return self._conv(name, 3, carries_stride=number == 1, is_last=is_last)
-        return Conv2D(  # at stride 1, where "same" is symmetric
-            self.filters,
-            3,
-            padding="same",
-            dilation_rate=self.dilation,
-            use_bias=False,
-            kernel_initializer=he_normal(),
-            data_format=self.data_format,
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
-    def _norm(self, name):
-        axis = -1 if self.data_format == "channels_last" else 1
-        return BatchNormalization(axis=axis, dtype=self.dtype_policy, name=name)
 
 
 class MergedConvolution(NamedTuple):
-    """A convolution with bias, padded as `ConvNorm` pads.
-
-    Attributes:
-        kernel: Array `(3, 3, channels, filters)`, float64.
-        bias: Array `(filters,)`, float64.
-    """
+    """A convolution with bias in float64, padded as `ConvNorm` pads."""
 
     kernel: np.ndarray
     bias: np.ndarray
@@ -405,19 +323,18 @@ class MergedConvolution(NamedTuple):
 def merge_one_layer_block(block):
     """Returns the single convolution that a block of depth 1 is in inference.
 
-    Before its activation, y = BN(W * x) + s(x) is linear in x, up to a constant. Normalization by
-    moving statistics multiplies W and adds a bias; the identity is a kernel too, with a 1 in its
-    centre for each channel; a projection W_r is a 1×1 kernel, which fits in the same centre. So
-    the block is one convolution, with kernel W + I or W + W_r: it can compute nothing that a plain
-    layer cannot ([He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.2, saw no
-    advantage).
+    Before its activation, y = BN(W * x) + s(x) is linear in x, up to a constant: normalization by
+    moving statistics scales W and adds a bias, the identity is a kernel with a 1 in its centre for
+    each channel, and a projection W_r is a 1×1 kernel in the same place. So the block computes
+    nothing that a plain layer with kernel W + I or W + W_r cannot
+    ([He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.2, saw no advantage).
 
     Args:
         block: A built `StackedBlock` of depth 1, with or without shortcut.
 
     Returns:
-        A `MergedConvolution` with the stride and the dilation of the block's own convolution, such
-        that block(x) = g(kernel * x + bias) in inference.
+        A `MergedConvolution` `(kernel, bias)` with which block(x) = g(kernel * x + bias) in
+        inference, at the stride and the dilation of the block's own convolution.
 
     Raises:
         TypeError: If `block` is not a `StackedBlock`.
@@ -435,9 +352,9 @@ def merge_one_layer_block(block):
     """
     if not isinstance(block, StackedBlock):
         raise TypeError(f"`block` must be a StackedBlock. Received: block={block!r}")
-    if block.depth != 1 or not block.built:
+    if len(block.branch_layers()) != 1:  # none before it is built
         raise ValueError(
-            "`block` must be built and have one convolution: more are not linear. "
+            "`block` must be built and have one convolution, since more are not linear. "
             f"Received: depth={block.depth}, built={block.built}"
         )
     kernel, bias = folded_weights(block.conv1)

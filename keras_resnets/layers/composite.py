@@ -1,8 +1,11 @@
-"""Layers that are made of layers."""
+"""What the layers have in common: their configuration, and layers that are made of layers."""
 
+import inspect
 import re
 
 import keras
+
+from keras_resnets.arguments import serialize_activation
 
 
 def automatic_stem(layer):
@@ -17,12 +20,40 @@ def is_automatic(name, stem):
     return re.fullmatch(rf"{re.escape(stem)}(_\d+)?", name) is not None
 
 
-class CompositeLayer(keras.layers.Layer):
+SERIALIZERS = {
+    "activation": serialize_activation,
+    "gamma_initializer": keras.initializers.serialize,
+}
+
+
+def argument_names(kind):
+    """Returns the names of the arguments of a class of layers, but for those of Keras's `Layer`."""
+    names = {}
+    for base in kind.__mro__[: kind.__mro__.index(keras.layers.Layer)]:
+        if "__init__" in vars(base):
+            _, *parameters = inspect.signature(base.__init__).parameters.values()
+            kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+            names |= {each.name: None for each in parameters if each.kind not in kinds}
+    return tuple(names)
+
+
+class ConfiguredLayer(keras.layers.Layer):
+    """A layer whose configuration holds its arguments, each kept under its own name."""
+
+    def get_config(self):
+        config = super().get_config()
+        for name in argument_names(type(self)):
+            if hasattr(self, name):  # a subclass of one's own may keep it elsewhere
+                value = getattr(self, name)
+                config[name] = SERIALIZERS[name](value) if name in SERIALIZERS else value
+        return config
+
+
+class CompositeLayer(ConfiguredLayer):
     """A layer made of layers, whose configuration says which of them are frozen.
 
-    Keras keeps one `trainable` a configuration, that of the outermost layer; which of its sublayers
-    are frozen would be lost in saving and cloning. A subclass calls `freeze_sublayers` at the end
-    of its `build`.
+    Keras saves one `trainable` for the outermost layer, and loses which of its sublayers are
+    frozen. A subclass calls `freeze_sublayers` at the end of its `build`.
     """
 
     def __init__(self, *, frozen=(), **kwargs):
@@ -44,14 +75,18 @@ class CompositeLayer(keras.layers.Layer):
             layers[name].trainable = False
 
     def get_config(self):
-        return {**super().get_config(), "frozen": self._frozen_now()}
-
-    def _frozen_now(self):
         if not self.built:
-            return list(self._frozen)
-        if not self.trainable:
-            return []  # `trainable` itself says it
-        return [name for name, layer in _sublayers(self) if layer.weights and not layer.trainable]
+            frozen = list(self._frozen)
+        elif not self.trainable:
+            frozen = []  # `trainable` itself says it
+        else:
+            frozen = [name for name, x in _sublayers(self) if x.weights and not x.trainable]
+        return {**super().get_config(), "frozen": frozen}
+
+
+def within(layer, name):
+    """Returns the options of a sublayer: its name, and the layer's data format and type."""
+    return {"data_format": layer.data_format, "dtype": layer.dtype_policy, "name": name}
 
 
 def _sublayers(layer, prefix=""):

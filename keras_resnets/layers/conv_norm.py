@@ -1,4 +1,4 @@
-"""A convolution and its batch normalization: constants, padding, and both folded into one."""
+"""Convolution and batch normalization: their constants, their padding, and both folded into one."""
 
 import json
 from typing import Any
@@ -16,29 +16,28 @@ from keras_resnets.arguments import (
     check_positive_int,
     check_positive_number,
 )
-from keras_resnets.layers.composite import CompositeLayer
+from keras_resnets.layers.composite import CompositeLayer, within
 from keras_resnets.layers.feature_map import Conv2D, check_feature_map, spatial_padding
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalization: the papers' constants, equal replicas, and a fused kernel.
+    """Keras's batch normalization with the papers' constants, equal replicas and a fused kernel.
 
     It computes what `keras.layers.BatchNormalization` computes
-    ([Ioffe & Szegedy, 2015](https://arxiv.org/abs/1502.03167)) and differs in three things:
+    ([Ioffe & Szegedy, 2015](https://arxiv.org/abs/1502.03167)), with three differences:
 
-    - Momentum 0.9 and ε 1e-5, with which He et al. and every published ResNet were trained,
-      in place of Keras's 0.99 and 1e-3.
-    - Under `tf.distribute` the moving statistics are averaged over the replicas at each update,
-      weighed by their numbers of examples; a replica without examples changes nothing. Keras's
-      own layer lets each replica keep its own, and a checkpoint holds the first one's.
-    - On TensorFlow, one fused operation replaces a cast and several passes over the input,
-      where it applies: four dimensions, channels last, 16- or 32-bit floats, no mask, no
-      renormalization, not `synchronized`, and not compiled by XLA, which takes the operation's
-      variance as E[x²] - E[x]². Everything else takes Keras's own path.
+    - Momentum is 0.9 and ε is 1e-5, as in He et al., 2015; Keras has 0.99 and 1e-3.
+    - Under `tf.distribute`, each update averages the moving statistics over the replicas, weighed
+      by their numbers of examples. In Keras's layer each replica keeps its own, and a checkpoint
+      holds those of the first.
+    - On TensorFlow, one fused operation replaces a cast and several passes over the input. It
+      applies to four dimensions, channels last and 16- or 32-bit floats, without a mask,
+      renormalization, `synchronized` or XLA, which takes the operation's variance as
+      E[x²] - E[x]². Everything else takes Keras's own path.
 
-    The moving variance keeps the **biased** variance of the batch (divided by n, not n - 1),
-    on every backend and path, as Keras does; PyTorch keeps the unbiased one.
+    As in Keras, the moving variance keeps the **biased** variance of a batch (divided by n, not
+    n - 1); PyTorch keeps the unbiased one.
 
     Args:
         axis: The channel axis.
@@ -87,7 +86,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return self._fused_call(inputs, training)
         if not training:
             return super().call(inputs, training=False, mask=mask)
-        # What Keras's layer would assign is collected first, to be weighed.
+        # Collects what Keras's layer would assign, to weigh it first.
         state = [(variable, variable.value) for variable in self.variables]
         with keras.StatelessScope(state, initialize_variables=False) as scope:
             outputs = super().call(inputs, training=True, mask=mask)
@@ -187,13 +186,12 @@ class ConvNorm(CompositeLayer):
     """A convolution without bias, padded symmetrically, followed by batch normalization.
 
     Each side of an axis is padded with `dilation * (kernel_size - 1) // 2` zeros, whatever the
-    stride. Keras's `padding="same"` instead pads a strided convolution on one side only, which
-    shifts the feature map against networks trained with symmetric padding. At stride 1 with an
-    odd kernel the two agree, and `"same"` is used there, for it saves a copy of the input (on a
-    CPU, a fifth of the time of a 3×3 convolution and its gradient).
+    stride. Keras's `padding="same"` pads a strided convolution on one side only, which shifts the
+    feature map. At stride 1 with an odd kernel the two agree; `"same"` is used there, since it
+    saves a copy of the input (a fifth of the time of a 3×3 convolution on a CPU).
 
-    The bias is left out because batch normalization would subtract it again. Kernels begin as
-    in [He et al., 2015](https://arxiv.org/abs/1502.01852): normal, with variance 2 / fan-out.
+    Kernels begin as in [He et al., 2015](https://arxiv.org/abs/1502.01852): normal, with variance
+    2 / fan-out.
 
     Args:
         filters: Number of output channels.
@@ -201,15 +199,13 @@ class ConvNorm(CompositeLayer):
         strides: An integer or a pair. Not together with a dilation.
         dilation: Distance between the kernel's taps: an integer or a pair.
         gamma_initializer: Initializer of the normalization's scale.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
-        preprocessing: For a network's stem: how the images were prepared that it was trained on,
-            as a dictionary of values that JSON knows. It changes nothing that the layer computes;
-            it is kept in the configuration, so that it survives saving and cloning.
-        folded: Whether the normalization is part of the convolution: the layer then is a single
-            convolution with a bias, as `keras_resnets.fuse_batch_norm` makes it for inference.
-        **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
-            `keras.layers.Layer`.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
+        preprocessing: For a network's stem: the input preprocessing, as a dictionary of JSON
+            values. The layer computes nothing with it; the configuration keeps it, so that it
+            survives saving and cloning.
+        folded: Whether the normalization is folded into the convolution, which then has a bias, as
+            `keras_resnets.fuse_batch_norm` does for inference.
+        **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
@@ -218,8 +214,7 @@ class ConvNorm(CompositeLayer):
         The same with `filters` channels. With an odd kernel, a height h becomes ⌈h / stride⌉.
 
     Raises:
-        ValueError: If an argument is not positive, or stride and dilation both exceed 1.
-        TypeError: If an argument is not an integer or a pair of them.
+        ValueError, TypeError: If an argument is not allowed, or stride and dilation both exceed 1.
 
     Example:
 
@@ -257,26 +252,19 @@ class ConvNorm(CompositeLayer):
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         same_is_symmetric = max(self.strides) == 1 and all(r % 2 == 0 for r in reach)
         self.padding = (0, 0) if same_is_symmetric else tuple(r // 2 for r in reach)
-        self.conv = Conv2D(
+        self.conv = he_conv(
+            self,
+            "conv",
             self.filters,
             self.kernel_size,
             strides=self.strides,
             dilation_rate=self.dilation,
             padding="same" if same_is_symmetric else "valid",
             use_bias=self.folded,
-            kernel_initializer=he_normal(),
-            data_format=self.data_format,
-            dtype=self.dtype_policy,
-            name="conv",
         )
         self.norm: Any = None
         if not self.folded:
-            self.norm = BatchNormalization(
-                axis=-1 if self.data_format == "channels_last" else 1,
-                gamma_initializer=self.gamma_initializer,
-                dtype=self.dtype_policy,
-                name="norm",
-            )
+            self.norm = channel_norm(self, "norm", gamma_initializer=self.gamma_initializer)
 
     def build(self, input_shape):
         check_feature_map(input_shape, self.data_format)
@@ -295,22 +283,9 @@ class ConvNorm(CompositeLayer):
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(self._padded_shape(input_shape))
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "dilation": self.dilation,
-            "gamma_initializer": keras.initializers.serialize(self.gamma_initializer),
-            "data_format": self.data_format,
-            "preprocessing": self.preprocessing,
-            "folded": self.folded,
-        }
-
     @property
     def preprocessing(self):
-        """How the images of a network's stem are prepared, or `None` where nobody said."""
+        """The input preprocessing that a network's stem notes, or `None`."""
         return None if self._preprocessing is None else json.loads(self._preprocessing)
 
     @preprocessing.setter
@@ -319,7 +294,7 @@ class ConvNorm(CompositeLayer):
             raise TypeError(
                 f"`preprocessing` must be None or a dictionary. Received: preprocessing={value!r}"
             )
-        # As text, for Keras turns a dictionary among a layer's attributes into a tracked one.
+        # As text, because Keras tracks a dictionary among a layer's attributes.
         try:
             self._preprocessing = None if value is None else json.dumps(value)
         except (TypeError, ValueError) as error:
@@ -336,18 +311,28 @@ class ConvNorm(CompositeLayer):
         )
 
 
-def he_normal():
-    """Returns the initializer of every kernel: normal, not truncated, with variance 2 / fan-out."""
-    return keras.initializers.VarianceScaling(
+def he_conv(layer, name, filters, kernel_size, **options):
+    """Returns a convolution within a layer, of its data format and type.
+
+    The kernel begins normal, not truncated, with variance 2 / fan-out.
+    """
+    he_normal = keras.initializers.VarianceScaling(
         2.0, mode="fan_out", distribution="untruncated_normal"
     )
+    options |= within(layer, name)
+    return Conv2D(filters, kernel_size, kernel_initializer=he_normal, **options)
+
+
+def channel_norm(layer, name, **options):
+    """Returns the normalization of a feature map within a layer, of its data format and type."""
+    axis = -1 if layer.data_format == "channels_last" else 1
+    return BatchNormalization(axis=axis, dtype=layer.dtype_policy, name=name, **options)
 
 
 def folded_weights(conv_norm):
-    """Returns the kernel and the bias with which a convolution alone does what both do.
+    """Returns the kernel and the bias of the convolution that does the same in inference.
 
-    With moving statistics, BN(W * x) = γ (W * x − mean) / √(variance + ε) + β: linear in x, up to
-    a constant, channel by channel.
+    There, BN(W * x) = γ (W * x − mean) / √(variance + ε) + β is linear in x, up to a constant.
     """
     kernel = _array(conv_norm.conv.kernel)
     if conv_norm.folded:
@@ -358,5 +343,5 @@ def folded_weights(conv_norm):
 
 
 def _array(weight):
-    # Not `weight.value`: with LoRA, the kernel is a tensor, the sum of what is learnt.
+    # Not `weight.value`: with LoRA, the kernel is a tensor.
     return keras.ops.convert_to_numpy(weight).astype("float64")

@@ -1,6 +1,9 @@
-"""Where the axes of a feature map are, in either data format, and batches without an example."""
+"""Feature maps: their axes in either data format, their pooling, and batches without an example."""
 
 import keras
+
+from keras_resnets.arguments import check_data_format, check_positive_int
+from keras_resnets.layers.composite import ConfiguredLayer
 
 
 def channel_axis(data_format):
@@ -8,46 +11,30 @@ def channel_axis(data_format):
     return 3 if data_format == "channels_last" else 1
 
 
+def in_order(data_format, batch, spatial, channels):
+    """Returns one value for each axis, in the order of the data format."""
+    if data_format == "channels_last":
+        return (batch, *spatial, channels)
+    return (batch, channels, *spatial)
+
+
 def spatial_padding(padding, data_format):
     """Returns `keras.ops.pad`'s argument for (vertical, horizontal) padding on both sides."""
-    vertical, horizontal = ((size, size) for size in padding)
-    if data_format == "channels_last":
-        return ((0, 0), vertical, horizontal, (0, 0))
-    return ((0, 0), (0, 0), vertical, horizontal)
-
-
-def channel_padding(before, after, data_format):
-    """Returns `keras.ops.pad`'s argument for zero channels before and after the present ones."""
-    padding = [(0, 0)] * 4
-    padding[channel_axis(data_format)] = (before, after)
-    return tuple(padding)
-
-
-def subsample(x, stride, data_format):
-    """Returns every `stride`-th row and column of `x`, beginning with the first."""
-    if stride == 1:
-        return x
-    if data_format == "channels_last":
-        return x[:, ::stride, ::stride, :]
-    return x[:, :, ::stride, ::stride]
+    return in_order(data_format, (0, 0), [(size, size) for size in padding], (0, 0))
 
 
 def check_feature_map(input_shape, data_format):
     """Returns the number of channels, or raises if the shape is not a batch of feature maps."""
-    layout = (
-        "(batch, height, width, channels)"
-        if data_format == "channels_last"
-        else "(batch, channels, height, width)"
-    )
+    layout = ", ".join(in_order(data_format, "batch", ("height", "width"), "channels"))
     if len(input_shape) != 4:
         raise ValueError(
-            f"The input must be a batch of feature maps {layout}. "
+            f"The input must be a batch of feature maps ({layout}). "
             f"Received: input_shape={tuple(input_shape)}"
         )
     channels = input_shape[channel_axis(data_format)]
     if channels is None:
         raise ValueError(
-            f"The input's number of channels must be known: {layout}. "
+            f"The input's number of channels must be known: ({layout}). "
             f"Received: input_shape={tuple(input_shape)}"
         )
     return channels
@@ -56,10 +43,70 @@ def check_feature_map(input_shape, data_format):
 def strided_shape(input_shape, filters, stride, data_format):
     """Returns the shape with `filters` channels and ⌈size / stride⌉ rows and columns."""
     batch, *sizes = input_shape
-    channel = channel_axis(data_format) - 1
+    del sizes[channel_axis(data_format) - 1]
     sizes = [None if size is None else -(-size // stride) for size in sizes]
-    sizes[channel] = filters
-    return (batch, *sizes)
+    return in_order(data_format, batch, sizes, filters)
+
+
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class SymmetricMaxPooling2D(ConfiguredLayer):
+    """Max pooling whose windows reach equally far over all four edges.
+
+    Values outside the image never win, as if they were −∞. The layer repeats the edge pixels
+    instead, which every window across an edge holds anyway: integer quantization has no infinity.
+    Keras's `padding="same"` pads on one side only.
+
+    Args:
+        pool_size: Height and width of a window; odd.
+        strides: Distance between windows.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
+
+    Output shape:
+        The same with ⌈height / strides⌉ rows and ⌈width / strides⌉ columns. Height and width of the
+        input must be at least `pool_size // 2`.
+
+    Raises:
+        ValueError, TypeError: If an argument is not a positive integer, or `pool_size` is even.
+
+    Example:
+
+    >>> layer = keras_resnets.layers.SymmetricMaxPooling2D(3, strides=2)
+    >>> layer(np.full((1, 4, 4, 1), -7.0)).shape == (1, 2, 2, 1)
+    True
+    """
+
+    def __init__(self, pool_size=3, strides=2, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size = check_positive_int("pool_size", pool_size)
+        self.strides = check_positive_int("strides", strides)
+        if self.pool_size % 2 == 0:
+            raise ValueError(
+                f"`pool_size` must be odd, to reach equally far over both edges. "
+                f"Received: pool_size={pool_size}"
+            )
+        self.data_format = check_data_format("data_format", data_format)
+        self.padding = spatial_padding([self.pool_size // 2] * 2, self.data_format)
+
+    def build(self, input_shape):
+        check_feature_map(input_shape, self.data_format)
+
+    def call(self, inputs):
+        return never_empty(self._pool, inputs)
+
+    def _pool(self, x):
+        if self.pool_size > 1:
+            x = keras.ops.pad(x, self.padding, mode="symmetric")
+        return keras.ops.max_pool(
+            x, self.pool_size, self.strides, padding="valid", data_format=self.data_format
+        )
+
+    def compute_output_shape(self, input_shape):
+        channels = input_shape[channel_axis(self.data_format)]
+        return strided_shape(input_shape, channels, self.strides, self.data_format)
 
 
 class Conv2D(keras.layers.Conv2D):

@@ -12,9 +12,8 @@ from keras_resnets.arguments import (
     check_data_format,
     check_positive_int,
     check_rate,
-    serialize_activation,
 )
-from keras_resnets.layers.composite import CompositeLayer, automatic_stem, is_automatic
+from keras_resnets.layers.composite import CompositeLayer, automatic_stem, is_automatic, within
 from keras_resnets.layers.conv_norm import ConvNorm
 from keras_resnets.layers.feature_map import check_feature_map, strided_shape
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut
@@ -25,52 +24,46 @@ SHORTCUTS = ("A", "B", "C", None)
 class ResidualBlock(CompositeLayer, abc.ABC):
     """A residual block: y = g(F(x) + s(x)), where F is the branch and s the shortcut.
 
-    This class is abstract: a subclass says in `create_branch` what F is, and in `expansion` how
-    many output channels a filter stands for. The rest is the same for all, after
+    This class is abstract. A subclass returns the layers of F from `create_branch`, and says in
+    `expansion` how many output channels it has per filter. The rest follows
     [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.2:
 
-    - The shortcut is the input itself wherever the shapes allow it, that is, iff the stride is 1
-      and the channels match. It then has no weights. The block decides this when it is built, from
-      the shape of its input; elsewhere the option's rule (`shortcut`) fits the input to the sum.
+    - The shortcut is the input itself, without weights, iff the stride is 1 and the channels
+      match. The block decides this when it is built, from the shape of its input. Otherwise
+      `shortcut` says how the input is fitted to the sum.
     - The activation g follows the sum; F ends with batch normalization.
-    - `shortcut=None` is the plain block, y = g(F(x)): the same branch, and no sum.
+    - `shortcut=None` is the plain block, y = g(F(x)).
 
     `branch(x)` and `shortcut_path(x)` give the two terms of the sum, for inspection.
 
     Args:
         filters: Number of filters of the branch's 3×3 convolutions.
         strides: Stride of the block.
-        shortcut: What to do where the shapes differ. `"A"` subsamples and fills up with zero
-            channels, `"B"` projects, `"C"` projects even where the identity would do, `None`
-            leaves the shortcut out.
+        shortcut: What to do where the shapes differ. `"A"` subsamples and adds zero channels, `"B"`
+            projects, `"C"` projects even where the shapes match, `None` leaves the shortcut out.
         activation: Activation after each convolution but the last, and after the sum.
-        dilation: Dilation of the 3×3 convolutions. Takes the place of a stride where later stages
-            keep their resolution.
+        dilation: Dilation of the 3×3 convolutions, in place of a stride where later stages keep
+            their resolution.
         zero_init_residual: Whether the branch's last γ begins at 0, so that the block begins as
             its shortcut ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 5.1).
         drop_path_rate: Probability in [0, 1) with which a training example skips the branch
-            ([Huang et al., 2016](https://arxiv.org/abs/1603.09382)); the branches that remain are
+            ([Huang et al., 2016](https://arxiv.org/abs/1603.09382)); the remaining branches are
             scaled by 1 / (1 - rate).
         zero_pad: Where option A puts its zero channels, `"end"` or `"both"`.
         first_dilation: Dilation of the 3×3 convolution that carries the stride; `None` means
             `dilation`. In the first block of a dilated stage it is that of the stage before.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
-        folded: Whether each normalization that follows a convolution is part of it, as
-            `keras_resnets.fuse_batch_norm` makes it for inference.
-        **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
-            `keras.layers.Layer`.
-
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
+        folded: Whether each normalization that follows a convolution is folded into it, as
+            `keras_resnets.fuse_batch_norm` does for inference.
+        **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
     Output shape:
-        The same with ⌈height / strides⌉, ⌈width / strides⌉ and `filters * expansion` channels.
+        `(batch, ⌈height / strides⌉, ⌈width / strides⌉, filters * expansion)` for an input
+        `(batch, height, width, channels)`; the same with channels first.
 
     Raises:
-        ValueError: If an argument is not allowed or has no effect beside the others, or (when
-            built) if option A would have to remove channels.
-        TypeError: If an argument is of another type.
+        ValueError, TypeError: If an argument is not allowed or has no effect beside the others, or
+            (when built) if option A would have to remove channels.
     """
 
     expansion: int = 1
@@ -100,11 +93,8 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         self.zero_init_residual = check_bool("zero_init_residual", zero_init_residual)
         self.drop_path_rate = check_rate("drop_path_rate", drop_path_rate)
         self.zero_pad = check_choice("zero_pad", zero_pad, ("end", "both"))
-        self.first_dilation = (
-            self.dilation
-            if first_dilation is None
-            else check_positive_int("first_dilation", first_dilation)
-        )
+        first_dilation = self.dilation if first_dilation is None else first_dilation
+        self.first_dilation = check_positive_int("first_dilation", first_dilation)
         self.data_format = check_data_format("data_format", data_format)
         self.folded = check_bool("folded", folded)
         check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate)
@@ -194,41 +184,12 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         filters = self.filters * self.expansion
         return strided_shape(input_shape, filters, self.strides, self.data_format)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "strides": self.strides,
-            "shortcut": self.shortcut,
-            "activation": serialize_activation(self.activation),
-            "dilation": self.dilation,
-            "zero_init_residual": self.zero_init_residual,
-            "drop_path_rate": self.drop_path_rate,
-            "zero_pad": self.zero_pad,
-            "first_dilation": self.first_dilation,
-            "data_format": self.data_format,
-            "folded": self.folded,
-        }
-
     def _create_shortcut(self, channels):
         filters = self.filters * self.expansion
         if needs_projection(self.shortcut, self.strides, channels, filters):
-            return ProjectionShortcut(
-                filters,
-                self.strides,
-                data_format=self.data_format,
-                folded=self.folded,
-                dtype=self.dtype_policy,
-                name="projection",
-            )
-        return IdentityShortcut(
-            filters,
-            self.strides,
-            self.zero_pad,
-            data_format=self.data_format,
-            dtype=self.dtype_policy,
-            name="identity",
-        )
+            options = within(self, "projection")
+            return ProjectionShortcut(filters, self.strides, folded=self.folded, **options)
+        return IdentityShortcut(filters, self.strides, self.zero_pad, **within(self, "identity"))
 
     def _conv(self, name, kernel_size, filters=None, carries_stride=False, is_last=False):
         """Returns a convolution of the branch with its normalization."""
@@ -239,9 +200,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
             strides=self.strides if carries_stride else 1,
             dilation=dilation if kernel_size > 1 else 1,
             gamma_initializer="zeros" if is_last and self.zero_init_residual else "ones",
-            data_format=self.data_format,
-            dtype=self.dtype_policy,
-            name=name,
+            **within(self, name),
         )
 
     def _activation(self, name):
@@ -275,12 +234,11 @@ def check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rat
         )
     if shortcut is None and zero_init_residual:
         raise ValueError(
-            "`zero_init_residual` needs a shortcut: a plain block whose last γ is 0 "
-            "puts out zeros and passes no gradient. "
-            f"Received: zero_init_residual={zero_init_residual}, shortcut=None"
+            "`zero_init_residual` needs a shortcut: a plain block whose last γ is 0 outputs zeros "
+            "and passes no gradient. Received: zero_init_residual=True, shortcut=None"
         )
     if shortcut is None and drop_path_rate:
         raise ValueError(
-            "`drop_path_rate` needs a shortcut: without its branch a plain block puts out "
-            f"nothing. Received: drop_path_rate={drop_path_rate}, shortcut=None"
+            "`drop_path_rate` needs a shortcut: a plain block without its branch outputs nothing. "
+            f"Received: drop_path_rate={drop_path_rate}, shortcut=None"
         )

@@ -5,49 +5,43 @@ from typing import Any
 import keras
 
 from keras_resnets.arguments import (
+    check_bool,
     check_choice,
     check_data_format,
     check_finite_number,
     check_positive_int,
 )
-from keras_resnets.layers.composite import CompositeLayer
-from keras_resnets.layers.conv_norm import ConvNorm, he_normal
+from keras_resnets.layers.composite import CompositeLayer, ConfiguredLayer, within
+from keras_resnets.layers.conv_norm import ConvNorm, he_conv
 from keras_resnets.layers.feature_map import (
-    Conv2D,
     channel_axis,
-    channel_padding,
     check_feature_map,
+    in_order,
     strided_shape,
-    subsample,
 )
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
-class IdentityShortcut(keras.layers.Layer):
-    """The input itself, fitted to another shape without weights.
+class IdentityShortcut(ConfiguredLayer):
+    """The input itself, without weights: subsampled and padded with zero channels where needed.
 
-    Where the stride is 1 and the channels match, the input passes unchanged. Otherwise this is
-    option A of [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.3: every
-    `strides`-th row and column is kept, and channels of zeros fill up to `filters`.
+    This is option A of [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.3. With
+    stride 1 and matching channels, the input passes unchanged.
 
     Args:
         filters: Number of output channels, at least that of the input.
         strides: Distance between the kept rows and columns.
-        zero_pad: Where the zero channels go: `"end"`, or `"both"` for as many in front of the
-            input's channels as behind them (one more behind if their number is odd).
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
+        zero_pad: Where the zero channels go: `"end"`, or `"both"` for half of them before the
+            input's channels (an odd one goes to the end).
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
-
     Output shape:
-        The same with ⌈height / strides⌉, ⌈width / strides⌉ and `filters` channels.
+        `(batch, ⌈height / strides⌉, ⌈width / strides⌉, filters)` for an input
+        `(batch, height, width, channels)`; the same with channels first.
 
     Raises:
-        ValueError: If an argument is not allowed, or the input has more channels than `filters`.
-        TypeError: If `filters` or `strides` is not an integer.
+        ValueError, TypeError: If an argument is not allowed, or the input has too many channels.
 
     Example:
 
@@ -74,51 +68,41 @@ class IdentityShortcut(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=4, axes=axes)
 
     def call(self, inputs):
-        x = subsample(inputs, self.strides, self.data_format)
+        x = inputs
+        if self.strides > 1:
+            kept = slice(None, None, self.strides)
+            x = x[in_order(self.data_format, slice(None), (kept, kept), slice(None))]
         missing = self.filters - inputs.shape[channel_axis(self.data_format)]
         if missing:
             before = missing // 2 if self.zero_pad == "both" else 0
-            x = keras.ops.pad(x, channel_padding(before, missing - before, self.data_format))
+            zeros = (before, missing - before)
+            x = keras.ops.pad(x, in_order(self.data_format, (0, 0), [(0, 0)] * 2, zeros))
         return x
 
     def compute_output_shape(self, input_shape):
         return strided_shape(input_shape, self.filters, self.strides, self.data_format)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "strides": self.strides,
-            "zero_pad": self.zero_pad,
-            "data_format": self.data_format,
-        }
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
 class ProjectionShortcut(CompositeLayer):
     """A 1×1 convolution with the block's stride, and batch normalization.
 
-    Options B and C of [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.3: the only
-    shortcut that has weights.
+    This is the shortcut of options B and C of
+    [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.3.
 
     Args:
         filters: Number of output channels.
         strides: Stride of the convolution.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         folded: Whether the normalization is part of the convolution.
-        **kwargs: `frozen`, names of sublayers that are not trainable, and keyword arguments of
-            `keras.layers.Layer`.
-
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
+        **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
     Output shape:
-        The same with ⌈height / strides⌉, ⌈width / strides⌉ and `filters` channels.
+        `(batch, ⌈height / strides⌉, ⌈width / strides⌉, filters)` for an input
+        `(batch, height, width, channels)`; the same with channels first.
 
     Raises:
-        ValueError: If `filters` or `strides` is not positive.
-        TypeError: If `filters` or `strides` is not an integer.
+        ValueError, TypeError: If an argument is not allowed.
 
     Example:
 
@@ -134,15 +118,9 @@ class ProjectionShortcut(CompositeLayer):
         self.filters = check_positive_int("filters", filters)
         self.strides = check_positive_int("strides", strides)
         self.data_format = check_data_format("data_format", data_format)
-        self.conv_norm = ConvNorm(
-            self.filters,
-            kernel_size=1,
-            strides=self.strides,
-            data_format=self.data_format,
-            folded=folded,
-            dtype=self.dtype_policy,
-            name="conv_norm",
-        )
+        self.folded = check_bool("folded", folded)
+        options = within(self, "conv_norm")
+        self.conv_norm = ConvNorm(self.filters, 1, self.strides, folded=self.folded, **options)
 
     def build(self, input_shape):
         self.conv_norm.build(input_shape)
@@ -154,17 +132,8 @@ class ProjectionShortcut(CompositeLayer):
     def compute_output_shape(self, input_shape):
         return self.conv_norm.compute_output_shape(input_shape)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "strides": self.strides,
-            "data_format": self.data_format,
-            "folded": self.conv_norm.folded,
-        }
 
-
-# What becomes of the shortcut s, and of F; g = σ(W * s + b) with a 1×1 convolution.
+# What a gate does to the shortcut s and the branch F; g = σ(W * s + b) with a 1×1 convolution.
 GATES = {
     "constant": "s / 2 and F / 2",
     "scalar": "λ s with a learned number λ",
@@ -180,36 +149,31 @@ CONVOLUTIONAL = ("shortcut_only", "exclusive")
 class ShortcutGate(CompositeLayer):
     """Weighs a shortcut, as in section 3.1 of He et al., 2016.
 
-    [Identity Mappings in Deep Residual Networks](https://arxiv.org/abs/1603.05027) shows that
-    constants, gates and dropout do worse than the identity in a ResNet-110, for each hinders what
-    passes through all the blocks. The two learned weights, `"scalar"` and `"channel"`, are not in
-    the paper. Called, the layer gives the weighed shortcut; `weigh` gives both terms of the sum.
+    [Identity Mappings in Deep Residual Networks](https://arxiv.org/abs/1603.05027) finds that
+    constants, gates and dropout on the shortcut all do worse than the identity in a ResNet-110.
+    The learned weights `"scalar"` and `"channel"` are not in the paper. Calling the layer gives the
+    weighed shortcut; `weigh` gives both terms of the sum.
 
     Args:
         gate: What is done.
 
             - `"constant"`: both terms are halved.
-            - `"scalar"`, `"channel"`: the shortcut is multiplied by a learned number, or by one
-              for each channel; they begin at 1.
-            - `"shortcut_only"`: the shortcut is multiplied by 1 − g, where g = σ(W * s + b) with
-              a 1×1 convolution of the shortcut s.
+            - `"scalar"`, `"channel"`: the shortcut is multiplied by one learned number, or by one
+              per channel; they begin at 1.
+            - `"shortcut_only"`: the shortcut s is multiplied by 1 − g, where g = σ(W * s + b) with
+              a 1×1 convolution.
             - `"exclusive"`: the same, and F is multiplied by g.
             - `"dropout"`: in training, half of the shortcut's values are dropped.
-        gate_bias: Where b begins, in the two gates with a convolution; `None` means 0. The more
+        gate_bias: Initial value of b in the two gates with a convolution; `None` means 0. The more
             negative, the more of the shortcut passes.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
+        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
-
     Output shape:
-        That of the input.
+        That of the input, `(batch, height, width, channels)` or with channels first.
 
     Raises:
-        ValueError: If there is no such gate, or `gate_bias` is not finite or has no effect.
-        TypeError: If `gate_bias` is not a number.
+        ValueError, TypeError: If the gate is unknown, or `gate_bias` not finite or without effect.
 
     Example:
 
@@ -238,21 +202,13 @@ class ShortcutGate(CompositeLayer):
     def build(self, input_shape):
         channels = check_feature_map(input_shape, self.data_format)
         if self.gate in CONVOLUTIONAL:
-            self.conv = Conv2D(
-                channels,
-                1,
-                kernel_initializer=he_normal(),
-                bias_initializer=keras.initializers.Constant(self.gate_bias or 0.0),
-                data_format=self.data_format,
-                dtype=self.dtype_policy,
-                name="conv",
-            )
+            bias = keras.initializers.Constant(self.gate_bias or 0.0)
+            self.conv = he_conv(self, "conv", channels, 1, bias_initializer=bias)
             self.conv.build(input_shape)
         elif self.gate == "scalar":
             self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
         elif self.gate == "channel":
-            shape = [1, 1, 1]
-            shape[channel_axis(self.data_format) - 1] = channels
+            shape = in_order(self.data_format, None, (1, 1), channels)[1:]
             self.scale = self.add_weight(shape=shape, initializer="ones", name="scale")
         self.freeze_sublayers()
 
@@ -276,14 +232,6 @@ class ShortcutGate(CompositeLayer):
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "gate": self.gate,
-            "gate_bias": self.gate_bias,
-            "data_format": self.data_format,
-        }
 
     def _opening(self, shortcut):
         return keras.ops.sigmoid(self.conv(shortcut))

@@ -1,15 +1,14 @@
-"""Specs, the builder, and the named models."""
+"""Specs, `build_model`, the named models, and what is made of a model."""
 
-from keras_resnets.architecture.backbone import (
-    feature_extractor,
-    feature_strides,
+from keras_resnets.architecture.editing import (
     freeze_backbone,
+    fuse_batch_norm,
+    plain_twin,
     unfreeze,
+    with_blocks,
 )
-from keras_resnets.architecture.editing import fuse_batch_norm, plain_twin, with_blocks
-from keras_resnets.architecture.reading import model_spec
+from keras_resnets.architecture.reading import feature_extractor, feature_strides, model_spec
 from keras_resnets.architecture.spec import VARIANTS, ResNetSpec
-from keras_resnets.models.build_model import build_model
 from keras_resnets.models.factories import (
     PlainNet18,
     PlainNet20,
@@ -30,6 +29,7 @@ from keras_resnets.models.factories import (
     ResNet110,
     ResNet152,
     ResNet1202,
+    build_model,
     create_model,
     list_models,
 )

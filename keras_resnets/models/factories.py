@@ -1,4 +1,4 @@
-"""The named models: a factory for each row of the table of variants."""
+"""`build_model`, and the named models: a factory for each row of the table of variants."""
 
 import dataclasses
 import fnmatch
@@ -10,9 +10,88 @@ from typing import Any, Literal, Protocol
 
 import keras
 
-from keras_resnets.architecture.spec import OPTIONS, VARIANTS, ResNetSpec
+from keras_resnets.architecture.network import prepare_network
+from keras_resnets.architecture.spec import OPTIONS, STEMS, VARIANTS, ResNetSpec
 from keras_resnets.arguments import nearest
-from keras_resnets.models.build_model import build_model
+
+
+def build_model(
+    spec,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    classifier_activation="softmax",
+    name=None,
+):
+    """Builds the functional model that a spec describes.
+
+    The layers are flat and named for their roles: `stem_conv`, `stem_activation`, `stem_pool`,
+    then `stage1_block1` and so on, then `avg_pool` and `predictions`. So
+    `model.get_layer("stage3_block2").output` is that block's feature map.
+
+    The input is a batch of float images, preprocessed as the weights need it; no scaling is built
+    in. With a 16-bit dtype policy, the classifier computes in float32.
+
+    Args:
+        spec: A `ResNetSpec`.
+        include_top: Whether the model ends in pooling and classifier.
+        weights: `None`; the path of a `.weights.h5` or `.keras` file of this architecture, or of
+            a checkpoint of another library that `keras_resnets.convert_weights` knows; a name in
+            `keras_resnets.PRESETS`, or `"imagenet"` for the best preset of this architecture,
+            which are downloaded once. A `.weights.h5` file does not record options without
+            arrays (`zero_pad`, `stride_on`, `activation`, …): pass those of its network. A `.keras`
+            file does; one of another network is refused, and the model takes over its
+            preprocessing. With another number of classes the classifier is initialized anew, and
+            for another number of channels the stem's kernel is adapted, each with a warning. From
+            another library's checkpoint the model takes the options that the checkpoint determines
+            (`shortcut`, `zero_pad`, `stride_on`), with a warning, if they are at their defaults; a
+            contradiction is refused.
+        input_tensor: A Keras tensor to use as the image; the layers before it become part of the
+            model.
+        input_shape: The image's shape without the batch, in `keras.config.image_data_format()`:
+            a tuple of three. Height and width may be `None`. By default, 224×224×3 with the
+            ImageNet stem and 32×32×3 with the CIFAR stem; without the top, of any size.
+        pooling: Without the top: `None` for the last feature map, `"avg"` or `"max"` for its
+            mean or maximum over the positions.
+        classes: Number of classes. By default, 1000 with the ImageNet stem and 10 with the CIFAR
+            stem. Without the top, any number is an error (`keras.applications` ignores it).
+        classifier_activation: Activation of the classifier; `None` for logits. With the top only.
+        name: Name of the model.
+
+    Returns:
+        A `keras.Model` with output `(batch, classes)`; without the top, the last feature map
+        `(batch, height, width, channels)`, or `(batch, channels)` with pooling.
+
+    Raises:
+        ValueError: If a value is not allowed, contradicts another or has no effect; if the
+            weights do not exist or are another architecture's.
+        TypeError: If a value is of another type.
+        OSError: If a preset cannot be downloaded.
+
+    Example:
+
+    >>> spec = keras_resnets.ResNetSpec(
+    ...     block="basic", repeats=(1, 1), widths=(8, 16), stem="cifar", shortcut="A"
+    ... )
+    >>> model = keras_resnets.build_model(spec, input_shape=(8, 8, 1), classes=10)
+    >>> [layer.name for layer in model.layers][1:]
+    ['stem_conv', 'stem_activation', 'stage1_block1', 'stage2_block1', 'avg_pool', 'predictions']
+    """
+    # Checks the arguments before a file is read, or downloaded.
+    head = (pooling, classes, classifier_activation)
+    build = prepare_network(spec, include_top, input_tensor, input_shape, *head, name)
+    if weights is None:
+        return build(spec)
+    # Reading files takes a third of the package's import time, and most models read none.
+    from keras_resnets.weights.load import open_weights
+
+    spec, load_weights = open_weights(weights, spec, name or "model")
+    model = build(spec)
+    load_weights(model)
+    return model
 
 
 class ResNetFactory(Protocol):
@@ -99,7 +178,7 @@ def _factory(stub):
         chosen = {option: arguments.pop(option) for option in options}
         return build_model(dataclasses.replace(VARIANTS[key], **chosen), **arguments)
 
-    functools.update_wrapper(factory, stub).__doc__ = _docstring(stub.__doc__, signature)
+    functools.update_wrapper(factory, stub).__doc__ = _docstring(stub.__doc__, spec, signature)
     factory.__signature__ = signature  # type: ignore[attr-defined]
     del factory.__wrapped__  # type: ignore[attr-defined]
     _FACTORIES[key] = factory
@@ -116,16 +195,21 @@ def _signature(spec, options, name):
     return inspect.Signature([*shared, *own])
 
 
-def _docstring(text, signature):
-    """Returns a stub's docstring with what `build_model` and the spec say of each argument."""
+def _docstring(text, spec, signature):
+    """Returns a stub's docstring with the source, and the arguments' lines of `build_model`."""
     if text is None:  # Python runs without docstrings
         return None
+    size, classes = STEMS[spec.stem].image_size, STEMS[spec.stem].classes
+    source = (
+        "    Tables and sections are those of [He et al., 2015](https://arxiv.org/abs/1512.03385);\n"
+        f"    the counts are for images of {size}×{size}×3 and {classes} classes.\n"
+    )
     lines = _argument_lines(ResNetSpec) | _argument_lines(build_model)
     arguments = "".join(lines[name] for name in signature.parameters)
     summary, example, rest = text.partition("    Example:\n")
     returns = textwrap.indent(_section(build_model, "Returns:\n", "Example:\n"), "    ")
     arguments = f"    Args:\n{arguments}\n    Returns:\n{returns}"
-    return f"{summary.rstrip()}\n\n{arguments}{example}{rest}"
+    return f"{summary.rstrip()}\n\n{source}\n{arguments}{example}{rest}"
 
 
 def _argument_lines(documented):
@@ -145,19 +229,17 @@ def _section(documented, start, end):
 
 @resnet
 def ResNet18():
-    """ResNet-18: 2, 2, 2, 2 basic blocks.
+    """ResNet-18 (table 1): 2, 2, 2, 2 basic blocks.
 
-    Table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
-    classes: 11,689,512 trainable parameters and 1.8141·10⁹ multiply-adds.
+    11,689,512 trainable parameters and 1.8141·10⁹ multiply-adds.
     """
 
 
 @resnet
 def ResNet34():
-    """ResNet-34: 3, 4, 6, 3 basic blocks.
+    """ResNet-34 (table 1): 3, 4, 6, 3 basic blocks.
 
-    Table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
-    classes: 21,797,672 trainable parameters and 3.6638·10⁹ multiply-adds.
+    21,797,672 trainable parameters and 3.6638·10⁹ multiply-adds.
 
     Example:
 
@@ -169,47 +251,42 @@ def ResNet34():
 
 @resnet
 def ResNet50():
-    """ResNet-50: 3, 4, 6, 3 bottleneck blocks.
+    """ResNet-50 (table 1): 3, 4, 6, 3 bottleneck blocks.
 
-    Table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
-    classes: 25,557,032 trainable parameters and 4.0892·10⁹ multiply-adds with the stride
+    25,557,032 trainable parameters and 4.0892·10⁹ multiply-adds with the stride
     on the 3×3 convolution ("v1.5"); the paper's network, `stride_on="1x1"`, has 3.8580·10⁹.
     """
 
 
 @resnet
 def ResNet101():
-    """ResNet-101: 3, 4, 23, 3 bottleneck blocks.
+    """ResNet-101 (table 1): 3, 4, 23, 3 bottleneck blocks.
 
-    Table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
-    classes: 44,549,160 trainable parameters and 7.8014·10⁹ multiply-adds.
+    44,549,160 trainable parameters and 7.8014·10⁹ multiply-adds.
     """
 
 
 @resnet
 def ResNet152():
-    """ResNet-152: 3, 8, 36, 3 bottleneck blocks.
+    """ResNet-152 (table 1): 3, 8, 36, 3 bottleneck blocks.
 
-    Table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
-    classes: 60,192,808 trainable parameters and 11.5136·10⁹ multiply-adds.
+    60,192,808 trainable parameters and 11.5136·10⁹ multiply-adds.
     """
 
 
 @plainnet
 def PlainNet18():
-    """Plain-18: every convolution of `ResNet18`, and nothing is added.
+    """Plain-18 (section 3.3): `ResNet18` without the shortcuts.
 
-    Section 3.3 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
-    classes: 11,515,688 trainable parameters, exactly those of `ResNet18(shortcut="A")`.
+    11,515,688 trainable parameters, exactly those of `ResNet18(shortcut="A")`.
     """
 
 
 @plainnet
 def PlainNet34():
-    """Plain-34: every convolution of `ResNet34`, and nothing is added.
+    """Plain-34 (section 3.3): `ResNet34` without the shortcuts.
 
-    Section 3.3 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
-    classes: 21,623,848 trainable parameters, exactly those of `ResNet34(shortcut="A")`.
+    21,623,848 trainable parameters, exactly those of `ResNet34(shortcut="A")`.
 
     Example:
 
@@ -221,18 +298,16 @@ def PlainNet34():
 
 @plainnet
 def PlainNet50():
-    """Plain-50: every convolution of `ResNet50`, and nothing is added.
+    """Plain-50: `ResNet50` without the shortcuts. The paper has no such network.
 
-    Section 3.3 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 224×224×3 with 1000
-    classes: 22,780,456 trainable parameters. The paper has no such network.
+    22,780,456 trainable parameters.
     """
 
 
 @resnet
 def ResNet20():
-    """ResNet-20 for CIFAR-10: three stages of 3 basic blocks.
+    """ResNet-20 for CIFAR-10 (section 4.2): three stages of 3 basic blocks.
 
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
     269,722 trainable parameters and 40.55·10⁶ multiply-adds.
 
     Example:
@@ -245,92 +320,67 @@ def ResNet20():
 
 @resnet
 def ResNet32():
-    """ResNet-32 for CIFAR-10: three stages of 5 basic blocks.
+    """ResNet-32 for CIFAR-10 (section 4.2): three stages of 5 basic blocks.
 
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
     464,154 trainable parameters and 68.86·10⁶ multiply-adds.
     """
 
 
 @resnet
 def ResNet44():
-    """ResNet-44 for CIFAR-10: three stages of 7 basic blocks.
+    """ResNet-44 for CIFAR-10 (section 4.2): three stages of 7 basic blocks.
 
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
     658,586 trainable parameters and 97.17·10⁶ multiply-adds.
     """
 
 
 @resnet
 def ResNet56():
-    """ResNet-56 for CIFAR-10: three stages of 9 basic blocks.
+    """ResNet-56 for CIFAR-10 (section 4.2): three stages of 9 basic blocks.
 
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
     853,018 trainable parameters and 125.49·10⁶ multiply-adds.
     """
 
 
 @resnet
 def ResNet110():
-    """ResNet-110 for CIFAR-10: three stages of 18 basic blocks.
+    """ResNet-110 for CIFAR-10 (section 4.2): three stages of 18 basic blocks.
 
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
     1,727,962 trainable parameters and 252.89·10⁶ multiply-adds.
     """
 
 
 @resnet
 def ResNet1202():
-    """ResNet-1202 for CIFAR-10: three stages of 200 basic blocks.
+    """ResNet-1202 for CIFAR-10 (section 4.2): three stages of 200 basic blocks.
 
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
     19,421,274 trainable parameters and 2829.24·10⁶ multiply-adds.
     """
 
 
 @plainnet
 def PlainNet20():
-    """Plain-20 for CIFAR-10: every convolution of `ResNet20`, and nothing is added.
-
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
-    the parameters and multiply-adds of `ResNet20`.
-    """
+    """Plain-20 for CIFAR-10 (section 4.2): `ResNet20` without the shortcuts, at the same cost."""
 
 
 @plainnet
 def PlainNet32():
-    """Plain-32 for CIFAR-10: every convolution of `ResNet32`, and nothing is added.
-
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
-    the parameters and multiply-adds of `ResNet32`.
-    """
+    """Plain-32 for CIFAR-10 (section 4.2): `ResNet32` without the shortcuts, at the same cost."""
 
 
 @plainnet
 def PlainNet44():
-    """Plain-44 for CIFAR-10: every convolution of `ResNet44`, and nothing is added.
-
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
-    the parameters and multiply-adds of `ResNet44`.
-    """
+    """Plain-44 for CIFAR-10 (section 4.2): `ResNet44` without the shortcuts, at the same cost."""
 
 
 @plainnet
 def PlainNet56():
-    """Plain-56 for CIFAR-10: every convolution of `ResNet56`, and nothing is added.
-
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
-    the parameters and multiply-adds of `ResNet56`.
-    """
+    """Plain-56 for CIFAR-10 (section 4.2): `ResNet56` without the shortcuts, at the same cost."""
 
 
 @plainnet
 def PlainNet110():
-    """Plain-110 for CIFAR-10: every convolution of `ResNet110`, and nothing is added.
-
-    Section 4.2 of [He et al., 2015](https://arxiv.org/abs/1512.03385). At 32×32×3 with 10 classes:
-    the parameters and multiply-adds of `ResNet110`.
-    """
+    """Plain-110 for CIFAR-10 (section 4.2): `ResNet110` without the shortcuts, at the same cost."""
 
 
 def list_models(pattern="*"):
@@ -340,7 +390,7 @@ def list_models(pattern="*"):
         pattern: A pattern with `*`, `?` and `[…]`; case does not matter.
 
     Returns:
-        A list of names for `create_model`: ImageNet's, then CIFAR's, each from shallow to deep.
+        A list of names for `create_model`: those for ImageNet, then those for CIFAR, by depth.
 
     Example:
 
@@ -363,7 +413,7 @@ def create_model(name, /, **arguments):
         The `keras.Model` that the factory returns.
 
     Raises:
-        ValueError: If there is no such model; the nearest names are given.
+        ValueError: If the name is unknown; the error suggests the nearest names.
         TypeError: If `name` is not a string, or the factory has no such argument.
 
     Example:

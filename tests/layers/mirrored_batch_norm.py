@@ -1,9 +1,11 @@
 """Batch norm on two replicas: a program, for a process may divide its CPU only at the start.
 
-Its last line is JSON: for each case, what every replica saw, computed and kept.
+Its last line is JSON: for each case that is asked for, what every replica computed and kept; and,
+with all of them, how a network was trained.
 """
 
 import json
+import sys
 
 import numpy as np
 
@@ -11,12 +13,9 @@ REPLICAS = 2
 STEPS = 2
 # Case: an example's shape, whether the replicas share their statistics, and their batch sizes.
 CASES = {
-    "fused": ((2, 3, 2), False, (3, 3)),
-    "not fused": ((2,), False, (5, 5)),
-    "synchronized": ((2, 3, 2), True, (3, 3)),
-    "fused, uneven": ((2, 3, 2), False, (3, 1)),
-    "not fused, uneven": ((2,), False, (3, 2)),
-    "synchronized, uneven": ((2, 3, 2), True, (3, 1)),
+    "fused": ((2, 3, 2), False, (3, 1)),
+    "not fused": ((2,), False, (3, 2)),
+    "synchronized": ((2, 3, 2), True, (3, 1)),
     "fused, empty": ((2, 3, 2), False, (3, 0)),
     "not fused, empty": ((2,), False, (0, 4)),
     "synchronized, empty": ((2, 3, 2), True, (3, 0)),
@@ -34,7 +33,7 @@ def batches(shape, sizes):
     ]
 
 
-def main():
+def main(names):
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -43,8 +42,8 @@ def main():
     )
     # One strategy for all: the collectives of two in a process would be taken for each other.
     strategy = tf.distribute.MirroredStrategy([f"CPU:{replica}" for replica in range(REPLICAS)])
-    results = {name: run(strategy, *case) for name, case in CASES.items()}
-    print(json.dumps({**results, "fit": fit(strategy)}))
+    results = {name: run(strategy, *CASES[name]) for name in names}
+    print(json.dumps({**results, "fit": fit(strategy)} if len(names) == len(CASES) else results))
 
 
 def run(strategy, shape, synchronized, sizes):
@@ -119,4 +118,4 @@ def fit(strategy):
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -16,15 +16,7 @@ SHAPES = [
     (6, 5),
     *(
         pytest.param(shape, marks=requires_tensorflow)
-        for shape in [
-            (2, 8, 8, 1),
-            (1, 3, 3, 2),
-            (3, 1, 1, 4),
-            (1, 1, 1, 2),
-            (2, 1, 6, 17),
-            (2, 7, 3),
-            (2, 3, 4, 5, 2),
-        ]
+        for shape in [(3, 1, 1, 4), (1, 1, 1, 2), (2, 7, 3), (2, 3, 4, 5, 2)]
     ),
 ]
 
@@ -52,7 +44,7 @@ def test_layer(make, shape, tmp_path):
     check_layer(make, shape, shape, parameters=2 * 3, statistics=2 * 3, folder=tmp_path)
 
 
-@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (1, 1, 2, 1), (1, 2, 1, 1), (2, 1), (1, 2, 1)])
+@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (1, 1, 2, 1), (2, 1)])
 def test_variance_is_biased(shape):
     # Two values, 1 and 5: mean 3, variance (1 - 5)² / 4 = 4; the unbiased one would be 8.
     layer = BatchNormalization()
@@ -62,15 +54,9 @@ def test_variance_is_biased(shape):
     np.testing.assert_allclose(numpy(layer.moving_mean), [0.1 * 3], rtol=1e-5)
     np.testing.assert_allclose(numpy(layer.moving_variance), [0.9 * 1 + 0.1 * 4], rtol=1e-5)
 
-    layer(np.array([1.0, 5.0], "float32").reshape(shape), training=True)
-    np.testing.assert_allclose(numpy(layer.moving_mean), [0.9 * 0.3 + 0.1 * 3], rtol=1e-5)
-    np.testing.assert_allclose(numpy(layer.moving_variance), [0.9 * 1.3 + 0.1 * 4], rtol=1e-5)
-
-
-def test_one_value_has_no_variance():
-    layer = BatchNormalization()
-    y = layer(np.array([[[[7.0]]]], "float32"), training=True)
-    np.testing.assert_allclose(numpy(y), [[[[0.0]]]], atol=1e-6)
+    layer = BatchNormalization()  # and one value has none
+    y = layer(np.full(np.ones_like(shape), 7.0, "float32"), training=True)
+    np.testing.assert_allclose(numpy(y).ravel(), [0.0], atol=1e-6)
     np.testing.assert_allclose(numpy(layer.moving_variance), [0.9], rtol=1e-6)
 
 
@@ -86,13 +72,10 @@ def test_matches_keras(shape, training, rng):
     "arguments",
     [
         {"scale": False},
-        pytest.param({"center": False}, marks=requires_tensorflow),
         {"scale": False, "center": False},
         pytest.param({"axis": 3}, marks=requires_tensorflow),
         {"axis": 1},
-        pytest.param({"axis": 2}, marks=requires_tensorflow),
         pytest.param({"momentum": 0.0, "epsilon": 0.1}, marks=requires_tensorflow),
-        pytest.param({"momentum": 1.0}, marks=requires_tensorflow),
         pytest.param({"renorm": True, "renorm_momentum": 0.8}, marks=requires_tensorflow),
     ],
     ids=str,
@@ -100,19 +83,6 @@ def test_matches_keras(shape, training, rng):
 def test_options_match_keras(arguments, training, rng):
     x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
     assert_same(*ours_and_keras(x.shape, **arguments), x, training)
-
-
-def test_far_from_zero(rng):
-    x = 100.0 + rng.standard_normal((8, 4, 4, 3)).astype("float32")
-    layer = BatchNormalization(momentum=0.0)
-    y = numpy(layer(x, training=True))
-    exact = x.astype("float64")
-    mean, variance = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
-    # JAX and torch take the variance as E[x²] - E[x]², which costs them digits.
-    tolerance = 1e-4 if BACKEND == "tensorflow" else 1e-2
-    np.testing.assert_allclose(y, (exact - mean) / np.sqrt(variance + 1e-5), atol=tolerance)
-    np.testing.assert_allclose(numpy(layer.moving_mean), mean, rtol=1e-5)
-    np.testing.assert_allclose(numpy(layer.moving_variance), variance, rtol=tolerance)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -133,31 +103,12 @@ def test_small_floats(policy, unit, training, rng):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_small_variables(dtype, rng):
-    x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
-    ours, kerass = ours_and_keras(x.shape, dtype=dtype)
-    y, expected = (numpy(layer(x, training=True)) for layer in (ours, kerass))
-    np.testing.assert_allclose(y, expected, atol=0.05)
-    for one, other in zip(ours.weights, kerass.weights, strict=True):
-        assert one.dtype == dtype
-        np.testing.assert_allclose(numpy(one), numpy(other), atol=0.02)
-
-
 @requires_float64
 @pytest.mark.parametrize("training", [True, False])
 def test_float64_is_not_rounded(training, rng):
     x = rng.standard_normal((4, 5, 7, 3))
     ours, kerass = ours_and_keras(x.shape, dtype="float64")
     assert_same(ours, kerass, x, training, tolerance=1e-12)
-
-
-def test_integers_match_keras(rng):
-    x = rng.integers(0, 255, (4, 5, 7, 3)).astype("uint8")
-    ours, kerass = ours_and_keras(x.shape)
-    for training in (True, False):
-        y, expected = (numpy(layer(x, training=training)) for layer in (ours, kerass))
-        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_mask(rng):
@@ -173,19 +124,6 @@ def test_mask(rng):
     np.testing.assert_allclose(numpy(layer.moving_variance), x[mask].var(0), rtol=1e-4)
 
 
-def test_frozen(rng):
-    """`trainable=False` means inference, with moving statistics that stay put."""
-    x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
-    ours, kerass = ours_and_keras(x.shape)
-    ours.trainable = kerass.trainable = False
-    before = ours.get_weights()
-    y = numpy(ours(x, training=True))
-    np.testing.assert_array_equal(y, numpy(ours(x, training=False)))
-    np.testing.assert_allclose(y, numpy(kerass(x, training=True)), rtol=1e-5, atol=1e-5)
-    for one, other in zip(ours.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 def test_stateless_call_returns_what_a_call_assigns(rng):
     x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
     layer, _ = ours_and_keras(x.shape)
@@ -195,13 +133,6 @@ def test_stateless_call_returns_what_a_call_assigns(rng):
     np.testing.assert_allclose(numpy(y), numpy(layer(x, training=True)), rtol=1e-6, atol=1e-6)
     for value, weight in zip(updated, layer.non_trainable_variables, strict=True):
         np.testing.assert_allclose(numpy(value), numpy(weight), rtol=1e-6)
-
-
-def test_other_image_sizes(rng):
-    layer, kerass = ours_and_keras((None, 5, 7, 3))
-    for shape in [(2, 5, 7, 3), (4, 5, 7, 3), (1, 9, 9, 3)]:
-        x = rng.standard_normal(shape).astype("float32")
-        np.testing.assert_allclose(numpy(layer(x)), numpy(kerass(x)), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -221,40 +152,6 @@ def test_a_mask_that_hides_everything_changes_nothing(rng):
     ours(x, training=True, mask=keras.ops.zeros((2, 5), "bool"))
     for one, other in zip(ours.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_configuration_with_every_option():
-    layer = BatchNormalization(
-        axis=1,
-        momentum=0.7,
-        epsilon=1e-4,
-        center=False,
-        scale=False,
-        beta_initializer="ones",
-        gamma_initializer=keras.initializers.RandomNormal(seed=1),
-        moving_mean_initializer="ones",
-        moving_variance_initializer="zeros",
-        beta_regularizer=keras.regularizers.L1(0.1),
-        gamma_regularizer=keras.regularizers.L2(0.1),
-        beta_constraint="non_neg",
-        gamma_constraint=keras.constraints.MaxNorm(3),
-        renorm=True,
-        renorm_clipping={"rmax": 2.0},
-        renorm_momentum=0.6,
-        dtype="mixed_bfloat16",
-        name="norm",
-        trainable=False,
-    )
-    twin = keras.layers.deserialize(keras.layers.serialize(layer))
-    assert type(twin) is BatchNormalization
-    assert plain(twin.get_config()) == plain(layer.get_config())
-    assert keras.saving.get_registered_name(BatchNormalization).startswith("keras_resnets>")
-
-
-def test_regularizers_count():
-    layer = BatchNormalization(gamma_regularizer=keras.regularizers.L2(0.5))
-    layer(np.ones((1, 2, 2, 3), "float32"))
-    assert [numpy(loss) for loss in layer.losses] == [0.5 * 3]
 
 
 def test_statistics_alone_are_averaged_over_replicas():

@@ -1,5 +1,7 @@
 """Layers made of layers remember which of these are frozen."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -69,16 +71,14 @@ def test_a_frozen_layer_s_sublayers_are_frozen():
     )
 
 
-@pytest.mark.parametrize("frozen", ["conv", None, 3, [1], {"conv": True}])
+@pytest.mark.parametrize("frozen", ["conv", None, [1]])
 def test_what_is_no_list_of_names(frozen):
     with pytest.raises(TypeError, match=r"`frozen` must be a tuple.*Received: frozen="):
         ConvNorm(3, 3, frozen=frozen)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda n: ConvNorm(3, 3, frozen=n), lambda n: BasicBlock(3, frozen=n)]
-)
+@pytest.mark.parametrize("make", [BasicBlock, functools.partial(ConvNorm, kernel_size=3)])
 def test_a_name_that_is_no_sublayer_s(make):
-    layer = make(["convolution"])
+    layer = make(3, frozen=["convolution"])
     with pytest.raises(ValueError, match=r"must name sublayers: .*conv.*frozen='convolution'"):
         layer.build(SHAPE)

@@ -5,20 +5,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnets.layers import BasicBlock, ConvNorm
+from keras_resnets.layers import ConvNorm
 from tests.backends import BACKEND, requires_channels_first
 from tests.gradients import value_and_gradients
 from tests.layer_checks import check_layer, numpy, randomize, weights_by_path
 from tests.reference import WeightedLayers, pair
 
-KERNEL_SIZES = [1, 2, 3, 5, 7, (3, 1)]
-STRIDES = [1, 2, 3, (2, 1)]
-DILATIONS = [2, 4, (1, 2)]
-
 # (kernel size, strides, dilation): Keras cannot combine the last two.
 GEOMETRIES = [
-    *((size, strides, 1) for size, strides in itertools.product(KERNEL_SIZES, STRIDES)),
-    *((size, 1, dilation) for size, dilation in itertools.product([2, 3, (3, 1)], DILATIONS)),
+    *((size, strides, 1) for size, strides in itertools.product([1, 2, 3, 7, (3, 1)], [1, 2])),
+    *((3, strides, 1) for strides in (3, (2, 1))),
+    *((size, 1, dilation) for size, dilation in itertools.product([2, 3, (3, 1)], [2, (1, 2)])),
 ]
 
 
@@ -84,7 +81,7 @@ def test_matches_numpy(kernel_size, strides, dilation, rng):
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kernel_size", "strides", "dilation"), GEOMETRIES, ids=str)
+@pytest.mark.parametrize(("kernel_size", "strides", "dilation"), GEOMETRIES[1::4], ids=str)
 def test_matches_torch(kernel_size, strides, dilation, rng):
     torch = pytest.importorskip("torch")
     x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
@@ -118,14 +115,6 @@ def test_training_matches_numpy(strides, rng):
         np.testing.assert_allclose(after[path.removeprefix("layer/")], value, rtol=1e-4, atol=1e-5)
 
 
-def test_one_layer_takes_images_of_all_sizes(rng):
-    layer = conv_norm(np.ones((2, 9, 12, 3)), 3, 2)
-    for height, width in [(1, 1), (2, 3), (9, 12)]:
-        x = rng.standard_normal((1, height, width, 3)).astype("float32")
-        y = layer(x)
-        assert tuple(y.shape) == (1, -(-height // 2), -(-width // 2), 4)
-
-
 def test_input_gradient_matches_numpy(rng):
     # The gradient of a sum over outputs is linear in the kernel: each input pixel collects the
     # taps that see it. With a kernel of ones: in how many windows it lies.
@@ -142,23 +131,14 @@ def test_input_gradient_matches_numpy(rng):
     )
 
 
-def test_no_bias():
-    layer = ConvNorm(4, 3)
-    layer.build((1, 5, 5, 3))
-    assert set(weights_by_path(layer)) == {
-        "conv/kernel",
-        "norm/gamma",
-        "norm/beta",
-        "norm/moving_mean",
-        "norm/moving_variance",
-    }
-
-
 @pytest.mark.parametrize("kernel_size", [1, 3])
 def test_kernel_is_he_normal_by_fan_out(kernel_size):
     layer = ConvNorm(256, kernel_size)
-    layer.build((None, 8, 8, 128))
+    twin = ConvNorm.from_config(layer.get_config())
+    for each in (layer, twin):
+        each.build((None, 8, 8, 128))
     kernel = weights_by_path(layer)["conv/kernel"]
+    assert not np.any(kernel == weights_by_path(twin)["conv/kernel"])
     # 32,768 values or more: the standard error of their deviation is below half a per cent.
     std = np.sqrt(2 / (kernel_size**2 * 256))
     assert kernel.std() == pytest.approx(std, rel=0.02)
@@ -166,41 +146,6 @@ def test_kernel_is_he_normal_by_fan_out(kernel_size):
     # Untruncated: 4.55 % of a normal distribution lie beyond 2 deviations, 0.27 % beyond 3.
     assert np.mean(np.abs(kernel) > 2 * std) == pytest.approx(0.0455, rel=0.1)
     assert np.mean(np.abs(kernel) > 3 * std) == pytest.approx(0.0027, rel=0.5)
-
-
-def test_no_two_kernels_begin_alike():
-    layers = [ConvNorm(4, 3), ConvNorm(4, 3), ConvNorm.from_config(ConvNorm(4, 3).get_config())]
-    block = BasicBlock(4)
-    for layer in (*layers, block):
-        layer.build((1, 5, 5, 4))
-    kernels = [layer.conv.kernel for layer in (*layers, block.conv1, block.conv2)]
-    for one, other in itertools.combinations(map(numpy, kernels), 2):
-        assert not np.any(one == other)
-
-
-def test_the_seed_fixes_the_kernel():
-    kernels = []
-    for _ in range(2):
-        keras.utils.set_random_seed(7)
-        layer = ConvNorm(4, 3)
-        layer.build((1, 5, 5, 4))
-        kernels.append(numpy(layer.conv.kernel))
-    np.testing.assert_array_equal(*kernels)
-
-
-def test_gamma_initializer():
-    for initializer, value in [("ones", 1.0), ("zeros", 0.0), (keras.initializers.Constant(3), 3)]:
-        layer = ConvNorm(4, 1, gamma_initializer=initializer)
-        layer.build((1, 5, 5, 3))
-        np.testing.assert_array_equal(numpy(layer.norm.gamma), [value] * 4)
-        assert type(ConvNorm.from_config(layer.get_config()).norm.gamma_initializer) is type(
-            layer.norm.gamma_initializer
-        )
-
-
-def test_norm_has_the_papers_constants():
-    layer = ConvNorm(4, 3)
-    assert (layer.norm.momentum, layer.norm.epsilon) == (0.9, 1e-5)
 
 
 def test_default_data_format_is_kerass():
@@ -238,10 +183,3 @@ def test_shapes_that_are_no_feature_maps():
         ConvNorm(4, 3).build((None, 8, 8, None))
     with pytest.raises(ValueError, match=r"\(batch, channels, height, width\)"):
         ConvNorm(4, 3, data_format="channels_first").build((None, None, 8, 8))
-
-
-def test_other_channels_than_built_for():
-    layer = ConvNorm(4, 3)
-    layer.build((None, 8, 8, 3))
-    with pytest.raises(ValueError, match="axis -1"):
-        layer(np.ones((1, 8, 8, 5), "float32"))

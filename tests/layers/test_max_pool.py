@@ -33,28 +33,15 @@ def test_windows_reach_over_both_edges():
 
 
 @pytest.mark.parametrize("sign", ["negative", "both signs"])
-@pytest.mark.parametrize("pool_size", [1, 3, 5])
-@pytest.mark.parametrize("strides", [1, 2, 3])
+@pytest.mark.parametrize(("pool_size", "strides"), [(1, 2), (3, 1), (3, 2), (5, 3)])
 def test_matches_numpy(pool_size, strides, sign, rng):
-    """An odd height and an even width; where all is negative, a padding of zeros would win."""
-    x = rng.standard_normal((2, 7, 10, 3)).astype("float32")
-    if sign == "negative":
-        x = -1.0 - np.abs(x)
-    y = numpy(SymmetricMaxPooling2D(pool_size, strides)(x))
-    np.testing.assert_array_equal(y, max_pool(x, pool_size, strides))
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 4), (2, 2), (3, 1)])
-def test_tiny_images(size, rng):
-    x = rng.standard_normal((1, *size, 2)).astype("float32")
-    np.testing.assert_array_equal(numpy(SymmetricMaxPooling2D()(x)), max_pool(x, 3, 2))
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_small_floats_pass_unchanged(dtype, rng):
-    x = keras.ops.cast(-1.0 - rng.random((1, 5, 6, 3)), dtype)
-    y = SymmetricMaxPooling2D(dtype=dtype)(x)
-    np.testing.assert_array_equal(numpy(y), max_pool(numpy(x), 3, 2))
+    """Where all is negative, a padding of zeros would win."""
+    for size in [(7, 10), (3, 2), (pool_size // 2 or 1,) * 2]:
+        x = rng.standard_normal((2, *size, 3)).astype("float32")
+        if sign == "negative":
+            x = -1.0 - np.abs(x)
+        y = numpy(SymmetricMaxPooling2D(pool_size, strides)(x))
+        np.testing.assert_array_equal(y, max_pool(x, pool_size, strides))
 
 
 @pytest.mark.parametrize("strides", [1, 2])
@@ -71,25 +58,11 @@ def test_gradient_goes_to_the_largest(strides, rng):
     np.testing.assert_array_equal(gradient.ravel(), expected)
 
 
-def test_gradient_of_a_flat_image_is_not_lost():
-    x = keras.Variable(np.zeros((1, 7, 10, 1), "float32"))
-    layer = SymmetricMaxPooling2D(3, 2)
-    _, (gradient,) = value_and_gradients(
-        lambda: keras.ops.sum(layer(keras.ops.convert_to_tensor(x))), [x]
-    )
-    assert gradient.sum() == pytest.approx(4 * 5)
-
-
 def test_channels_first_equals_channels_last(rng):
     x = rng.standard_normal((2, 7, 10, 3)).astype("float32")
     last = numpy(SymmetricMaxPooling2D()(x))
     first = numpy(SymmetricMaxPooling2D(data_format="channels_first")(np.moveaxis(x, 3, 1)))
     np.testing.assert_array_equal(np.moveaxis(first, 1, 3), last)
-
-
-def test_default_data_format_is_kerass():
-    keras.config.set_image_data_format("channels_first")
-    assert SymmetricMaxPooling2D()(keras.Input((3, 9, 12))).shape == (None, 3, 5, 6)
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="torch pads no empty batch with its edges")
@@ -110,9 +83,3 @@ def test_function_of_unknown_sizes(jit_compile, rng):
     for size in [(7, 10), (2, 3)]:
         x = rng.standard_normal((2, *size, 3)).astype("float32")
         np.testing.assert_array_equal(numpy(call(x)), max_pool(x, 3, 2))
-
-
-def test_shapes_that_are_no_feature_maps():
-    for shape in [(8, 3), (8, 8, 3), (1, 2, 8, 8, 3)]:
-        with pytest.raises(ValueError, match=r"feature maps .* Received"):
-            SymmetricMaxPooling2D()(keras.Input(shape[1:]))

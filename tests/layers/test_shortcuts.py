@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from keras_resnets.layers import IdentityShortcut, ProjectionShortcut
-from tests.backends import requires_channels_first
 from tests.gradients import value_and_gradients
-from tests.layer_checks import check_layer, numpy, randomize, weight_shapes, weights_by_path
+from tests.layer_checks import check_layer, numpy, randomize, weights_by_path
 from tests.reference import WeightedLayers
 
 
@@ -26,11 +25,6 @@ def test_identity_layer(arguments, output_shape, tmp_path):
 def test_identity_layer_channels_first(tmp_path):
     make = functools.partial(IdentityShortcut, 6, 2, data_format="channels_first")
     check_layer(make, (2, 3, 5, 6), (2, 6, 3, 3), 0, 0, tmp_path)
-
-
-def test_identity_changes_nothing(rng):
-    x = rng.standard_normal((2, 5, 6, 3)).astype("float32")
-    np.testing.assert_array_equal(numpy(IdentityShortcut(3)(x)), x)
 
 
 @pytest.mark.parametrize(("size", "kept"), [(1, [0]), (6, [0, 3]), (7, [0, 3, 6]), (8, [0, 3, 6])])
@@ -87,45 +81,13 @@ def test_identity_of_other_channels_than_built_for():
         layer(np.ones((1, 8, 8, 6), "float32"))
 
 
-def test_identity_of_an_empty_batch():
-    y = IdentityShortcut(6, strides=2)(np.ones((0, 5, 6, 3), "float32"))
-    assert tuple(y.shape) == (0, 3, 3, 6)
-
-
-@pytest.mark.parametrize("make", [IdentityShortcut, ProjectionShortcut])
-def test_shapes_that_are_no_feature_maps(make):
-    for shape in [(None, 3), (None, 8, 3), (None, 2, 8, 8, 3)]:
-        with pytest.raises(ValueError, match=r"feature maps \(batch, height, .* Received"):
-            make(4).build(shape)
-    with pytest.raises(ValueError, match=r"channels must be known.* Received"):
-        make(4).build((None, 8, 8, None))
-
-
-@pytest.mark.parametrize("make", [IdentityShortcut, ProjectionShortcut])
-def test_default_data_format_is_kerass(make):
-    keras.config.set_image_data_format("channels_first")
-    assert make(4, strides=2)(keras.Input((3, 9, 12))).shape == (None, 4, 5, 6)
-
-
 def test_projection_layer(tmp_path):
     make = functools.partial(ProjectionShortcut, 4, strides=2)
     check_layer(make, (2, 5, 6, 3), (2, 3, 3, 4), 3 * 4 + 2 * 4, 2 * 4, tmp_path)
 
 
-def test_projection_is_a_1x1_convolution_with_norm():
-    layer = ProjectionShortcut(4)
-    layer.build((None, 5, 6, 3))
-    assert weight_shapes(layer) == {
-        "conv_norm/conv/kernel": (1, 1, 3, 4),
-        "conv_norm/norm/gamma": (4,),
-        "conv_norm/norm/beta": (4,),
-        "conv_norm/norm/moving_mean": (4,),
-        "conv_norm/norm/moving_variance": (4,),
-    }
-
-
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("strides", [1, 2, 3])
+@pytest.mark.parametrize("strides", [1, 2])
 def test_projection_matches_numpy(strides, training, rng):
     x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
     layer = ProjectionShortcut(4, strides)
@@ -138,16 +100,3 @@ def test_projection_matches_numpy(strides, training, rng):
     after = weights_by_path(layer)
     for path, value in reference.moving.items():
         np.testing.assert_allclose(after[path], value, rtol=1e-4, atol=1e-5)
-
-
-@requires_channels_first
-def test_projection_channels_first_equals_channels_last(rng):
-    x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
-    last = ProjectionShortcut(4, strides=2)
-    last.build(x.shape)
-    randomize(last)
-    first = ProjectionShortcut(4, strides=2, data_format="channels_first")
-    first.build((2, 3, 9, 12))
-    first.set_weights(last.get_weights())
-    y = np.moveaxis(numpy(first(np.moveaxis(x, 3, 1))), 1, 3)
-    np.testing.assert_allclose(y, numpy(last(x)), rtol=1e-4, atol=1e-5)

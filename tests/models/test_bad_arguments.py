@@ -1,129 +1,69 @@
 """Every bad argument of a factory: refused at once, by name, with what is allowed."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
 
 import keras_resnets
 
-IMAGE = (224, 224, 3)
-CASES = [
-    # include_top
-    ({"include_top": "yes"}, TypeError, ["`include_top`", "True or False", "'yes'"]),
-    ({"include_top": 1}, TypeError, ["`include_top`", "include_top=1"]),
-    ({"include_top": None}, TypeError, ["`include_top`", "None"]),
-    # weights
-    ({"weights": "imagenet21k"}, ValueError, ["`weights`", "imagenet", "'imagenet21k'"]),
-    ({"weights": "gone.weights.h5"}, ValueError, ["`weights`", "exist", "'gone.weights.h5'"]),
-    ({"weights": "net.npz"}, ValueError, ["`weights`", ".weights.h5", "'net.npz'"]),
-    ({"weights": "net.h5"}, ValueError, ["`weights`", "exist", "'net.h5'"]),
-    ({"weights": ""}, ValueError, ["`weights`", ".weights.h5", "''"]),
-    ({"weights": 3}, TypeError, ["`weights`", "path", "weights=3"]),
-    ({"weights": True}, TypeError, ["`weights`", "path", "True"]),
-    # input_shape
-    ({"input_shape": [224, 224, 3]}, TypeError, ["`input_shape`", "tuple", "[224, 224, 3]"]),
-    ({"input_shape": 224}, TypeError, ["`input_shape`", "tuple", "224"]),
-    ({"input_shape": "224"}, TypeError, ["`input_shape`", "tuple", "'224'"]),
-    ({"input_shape": (224, 224)}, ValueError, ["`input_shape`", "three", "(224, 224)"]),
-    ({"input_shape": ()}, ValueError, ["`input_shape`", "three", "()"]),
-    ({"input_shape": (None, *IMAGE)}, ValueError, ["`input_shape`", "three", "batch"]),
-    ({"input_shape": (224, 224, None)}, ValueError, ["`input_shape`", "channels", "None"]),
-    ({"input_shape": (224, 224, 0)}, ValueError, ["`input_shape`", "positive", "0"]),
-    ({"input_shape": (-1, 224, 3)}, ValueError, ["`input_shape`", "positive", "-1"]),
-    ({"input_shape": (224.0, 224, 3)}, TypeError, ["`input_shape`", "integer", "224.0"]),
-    ({"input_shape": ("224", 224, 3)}, TypeError, ["`input_shape`", "integer", "'224'"]),
-    ({"input_shape": (True, 224, 3)}, TypeError, ["`input_shape`", "integer", "True"]),
-    ({"input_shape": (31, 224, 3)}, ValueError, ["`input_shape`", "at least 32", "31"]),
-    ({"input_shape": (3, 224, 224)}, ValueError, ["`input_shape`", "at least 32", "(3, 224, 224)"]),
-    # pooling
-    (
-        {"pooling": "AVG", "include_top": False},
-        ValueError,
-        ["`pooling`", "None, 'avg', 'max'", "'AVG'"],
-    ),
-    ({"pooling": "AVG"}, ValueError, ["`pooling`", "None, 'avg', 'max'", "'AVG'"]),
-    ({"pooling": True, "include_top": False}, ValueError, ["`pooling`", "'avg'", "True"]),
-    ({"pooling": "avg"}, ValueError, ["`pooling`", "include_top=False", "'avg'"]),
-    # classes
-    ({"classes": 0}, ValueError, ["`classes`", "positive", "0"]),
-    ({"classes": -10}, ValueError, ["`classes`", "positive", "-10"]),
-    ({"classes": 10.0}, TypeError, ["`classes`", "integer", "10.0"]),
-    ({"classes": "10"}, TypeError, ["`classes`", "integer", "'10'"]),
-    ({"classes": True}, TypeError, ["`classes`", "integer", "True"]),
-    ({"classes": 10, "include_top": False}, ValueError, ["`classes`", "include_top=True", "10"]),
-    # classifier_activation
-    (
-        {"classifier_activation": "sotfmax"},
-        ValueError,
-        ["`classifier_activation`", "'softmax'", "'sotfmax'"],
-    ),
-    (
-        {"classifier_activation": np.array(["relu", "tanh"])},
-        ValueError,
-        ["`classifier_activation`", "'relu'"],
-    ),
-    ({"classifier_activation": 3}, (TypeError, ValueError), ["`classifier_activation`", "3"]),
-    (
-        {"classifier_activation": None, "include_top": False},
-        ValueError,
-        ["`classifier_activation`", "include_top=True", "None"],
-    ),
-    (
-        {"classifier_activation": "sigmoid", "include_top": False},
-        ValueError,
-        ["`classifier_activation`", "include_top=True", "'sigmoid'"],
-    ),
-    # name
-    ({"name": 18}, TypeError, ["`name`", "string", "18"]),
-    ({"name": ""}, ValueError, ["`name`", "empty", "''"]),
-    ({"name": "a/b"}, ValueError, ["`name`", "a/b"]),
-    # the fields of the spec
-    ({"shortcut": "D"}, ValueError, ["`shortcut`", "'A', 'B', 'C', None", "'D'"]),
-    ({"shortcut": 1}, ValueError, ["`shortcut`", "'A', 'B', 'C', None", "1"]),
-    (
-        {"shortcut": np.array(["A", "B"])},
-        (TypeError, ValueError),
-        ["`shortcut`", "'A', 'B', 'C', None"],
-    ),
-    ({"zero_pad": "start"}, ValueError, ["`zero_pad`", "'end', 'both'", "'start'"]),
-    ({"zero_pad": "both"}, ValueError, ["`zero_pad`", "shortcut='A'", "'B'"]),
-    ({"stride_on": "1x1"}, ValueError, ["stride_on", "bottleneck", "'basic'"]),
-    ({"stride_on": "5x5"}, ValueError, ["`stride_on`", "'3x3', '1x1'", "'5x5'"]),
-    ({"stem": "mnist"}, ValueError, ["`stem`", "'imagenet', 'cifar'", "'mnist'"]),
-    ({"activation": "rleu"}, ValueError, ["`activation`", "'relu'", "'rleu'"]),
-    ({"activation": "glu"}, ValueError, ["`activation`", "'glu'"]),
-    ({"zero_init_residual": "yes"}, TypeError, ["`zero_init_residual`", "True or False", "'yes'"]),
-    ({"drop_path_rate": 1}, ValueError, ["`drop_path_rate`", "[0, 1)", "1"]),
-    ({"drop_path_rate": -0.5}, ValueError, ["`drop_path_rate`", "[0, 1)", "-0.5"]),
-    ({"drop_path_rate": "0.5"}, TypeError, ["`drop_path_rate`", "'0.5'"]),
-    ({"output_stride": 12}, ValueError, ["`output_stride`", "32, 16, 8", "12"]),
-    ({"output_stride": 4}, ValueError, ["`output_stride`", "32, 16, 8", "4"]),
-    ({"output_stride": True}, (TypeError, ValueError), ["`output_stride`", "True"]),
-]
+# What the message must say, and the values that break the rule.
+RULES = {
+    "include_top": [("True or False", "yes", 1)],
+    "weights": [
+        ("preset|imagenet", "imagenet21k"),
+        ("exist", "gone.weights.h5", "net.h5"),
+        (r"ends in \.weights\.h5", "net.npz", ""),
+        ("path", 3, True),
+    ],
+    "input_shape": [
+        ("tuple of three", [224, 224, 3], 224, (224, 224), (), (None, 224, 224, 3)),
+        ("channels", (224, 224, None)),
+        ("positive integers", (224, 224, 0), (-1, 224, 3), (224.0, 224, 3), (True, 224, 3)),
+        ("at least 32", (31, 224, 3), (3, 224, 224)),
+    ],
+    "pooling": [("None, 'avg', 'max'", "AVG", True), ("include_top=False", "avg")],
+    "classes": [("positive integer", 0, 10.0, "10", True)],
+    "classifier_activation": [
+        ("Did you mean 'softmax'", "sotfmax"),
+        ("function", np.array(["relu", "tanh"]), 3),
+    ],
+    "name": [("string", 18), ("empty", "", "a/b")],
+    "shortcut": [("'A', 'B', 'C', None", "D")],  # test_spec.py has all fields of the spec
+}
+WITHOUT_TOP = {
+    "pooling": [("None, 'avg', 'max'", "AVG")],
+    "classes": [("belongs to include_top=True", 10)],
+    "classifier_activation": [("belongs to include_top=True", None, "sigmoid")],
+}
 
 
-def case_id(value):
-    return ",".join(f"{k}={v!r}" for k, v in value.items()) if isinstance(value, dict) else None
-
-
-@pytest.mark.parametrize(("arguments", "error", "words"), CASES, ids=case_id)
-def test_resnet18(arguments, error, words):
-    with pytest.raises(error) as caught:
-        keras_resnets.ResNet18(**arguments)
+@pytest.mark.parametrize(
+    ("name", "value", "include_top", "rule"),
+    [
+        pytest.param(name, value, include_top, rule, id=f"{name}={value!r}-{include_top}")
+        for rules, include_top in ((RULES, True), (WITHOUT_TOP, False))
+        for name, broken in rules.items()
+        for rule, *values in broken
+        for value in values
+    ],
+)
+def test_resnet18(name, value, include_top, rule):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        keras_resnets.ResNet18(**{"include_top": include_top, name: value})
     message = str(caught.value)
-    assert "Received: " in message
-    for word in words:
-        assert word in message, message
+    assert f"`{name}`" in message
+    assert re.search(rule, message), message
+    assert re.search(rf"Received: .*{re.escape(repr(value))}", message), message
 
 
 @pytest.mark.parametrize(
     ("shape", "input_shape", "error", "words"),
     [
         ((32, 32, 3), (32, 32, 1), ValueError, ["`input_shape`", "`input_tensor`", "(32, 32, 1)"]),
-        ((32, 32, 3), (64, 32, 3), ValueError, ["`input_shape`", "`input_tensor`", "(64, 32, 3)"]),
         ((32, 32, 3), [32, 32, 3], TypeError, ["`input_shape`", "tuple"]),
         ((32, 32), None, ValueError, ["`input_tensor`", "(None, 32, 32)"]),
-        ((32, 32, 3, 3), None, ValueError, ["`input_tensor`", "(None, 32, 32, 3, 3)"]),
         ((32, 32), (32, 32, 3), ValueError, ["`input_tensor`", "(None, 32, 32)"]),
         ((32, 32, None), None, ValueError, ["`input_tensor`", "channels"]),
         ((32, 16, 3), None, ValueError, ["`input_tensor", "at least 32", "16"]),
@@ -136,13 +76,13 @@ def test_input_tensor(shape, input_shape, error, words):
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
+@pytest.mark.parametrize("dtype", ["uint8", "bool"])
 def test_input_tensor_of_integers(dtype):
     with pytest.raises(ValueError, match=rf"`input_tensor` must hold floating.*dtype='{dtype}'"):
         keras_resnets.ResNet18(input_tensor=keras.Input((32, 32, 3), dtype=dtype))
 
 
-@pytest.mark.parametrize("name", ["stem_conv", "stage1_block1", "predictions"])
+@pytest.mark.parametrize("name", ["stem_conv", "stage1_block1"])
 def test_input_tensor_from_a_layer_of_the_same_name(name):
     x = keras.layers.Conv2D(3, 1, name=name)(keras.Input((32, 32, 3)))
     x = keras.layers.Rescaling(2.0)(x)
@@ -171,31 +111,9 @@ def test_no_input_tensor(make):
         (keras_resnets.ResNet18, {"depth": 18}, "depth"),
         (keras_resnets.ResNet18, {"block": "bottleneck"}, "block"),
         (keras_resnets.PlainNet18, {"shortcut": "A"}, "shortcut"),
-        (keras_resnets.PlainNet18, {"drop_path_rate": 0.1}, "drop_path_rate"),
         (keras_resnets.PlainNet20, {"zero_init_residual": True}, "zero_init_residual"),
-        (keras_resnets.ResNet20, {"dropout": 0.1}, "dropout"),
     ],
 )
 def test_no_such_argument(factory, arguments, name):
     with pytest.raises(TypeError, match=name):
         factory(**arguments)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"output_stride": 8}, ["`output_stride`", "4, 2, 1", "8"]),
-        ({"classes": 1000, "include_top": False}, ["`classes`", "include_top=True", "1000"]),
-        ({"input_shape": (3, 32, 32)}, ["`input_shape`", "at least 4", "(3, 32, 32)"]),
-        ({"stride_on": "1x1"}, ["stride_on", "bottleneck"]),
-        ({"shortcut": "B", "zero_pad": "both"}, ["`zero_pad`", "shortcut='A'", "'B'"]),
-        ({"shortcut": None, "drop_path_rate": 0.1}, ["`drop_path_rate`", "shortcut=None"]),
-        ({"shortcut": None, "zero_init_residual": True}, ["`zero_init_residual`", "shortcut=None"]),
-    ],
-    ids=case_id,
-)
-def test_resnet20(arguments, words):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  checked below
-        keras_resnets.ResNet20(**arguments)
-    for word in ["Received: ", *words]:
-        assert word in str(caught.value)

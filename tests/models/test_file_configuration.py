@@ -32,7 +32,6 @@ def build(spec, size=16, **arguments):
         (BASIC, {"activation": "elu"}, "activation='elu'"),
         (BOTTLENECK, {"stride_on": "1x1"}, "stride_on='1x1'"),
         (DEEP, {"output_stride": 2}, "output_stride=2"),
-        (DEEP, {"output_stride": 2, "stride_on": "1x1"}, "stride_on='1x1'"),
     ],
 )
 def test_another_option_is_refused_unless_it_is_passed(spec, changes, message, tmp_path):
@@ -51,11 +50,9 @@ def test_another_option_is_refused_unless_it_is_passed(spec, changes, message, t
     np.testing.assert_array_equal(*(model.predict(image, verbose=0) for model in (loaded, saved)))
 
 
-@pytest.mark.parametrize(
-    "changes", [{"output_stride": 2}, {"drop_path_rate": 0.1}, {"zero_init_residual": True}]
-)
-def test_what_is_no_part_of_the_weights_may_be_asked_for(changes, tmp_path):
+def test_what_is_no_part_of_the_weights_may_be_asked_for(tmp_path):
     build(DEEP).save(tmp_path / "net.keras")
+    changes = {"output_stride": 2, "drop_path_rate": 0.1, "zero_init_residual": True}
     build(dataclasses.replace(DEEP, **changes), weights=tmp_path / "net.keras")
 
 
@@ -116,7 +113,7 @@ def test_a_configuration_that_is_not_sound_is_refused(change, message, tmp_path)
     assert len(str(raised.value)) < 1000
 
 
-@pytest.mark.parametrize("layers", [3, [3], [[]], [{"config": 3}], [{"registered_name": 3}]])
+@pytest.mark.parametrize("layers", [3, [3], [{"config": 3}], [{"registered_name": 3}]])
 def test_one_without_layers_says_nothing(layers, tmp_path):
     path = tmp_path / "net.keras"
     build(BASIC).save(path)

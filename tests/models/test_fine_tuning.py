@@ -1,63 +1,71 @@
-"""Freezing the backbone: what stays put does so, and what is to learn learns."""
+"""Freezing the backbone: what is frozen does not move, and the rest learns."""
+
+import dataclasses
 
 import keras
 import numpy as np
 import pytest
 
-import keras_resnets
-from keras_resnets import freeze_backbone, unfreeze
+from keras_resnets import ResNetSpec, build_model, freeze_backbone, unfreeze
+from tests.backends import requires_tensorflow
 from tests.layer_checks import numpy
+from tests.models.once import once
+
+SPEC = ResNetSpec(block="basic", repeats=(1, 1), widths=(4, 8), stem="cifar")
 
 
 def small(**arguments):
-    spec = keras_resnets.ResNetSpec(
-        block="basic", repeats=(1, 1), widths=(4, 8), stem="cifar", shortcut="B"
-    )
-    return keras_resnets.build_model(spec, input_shape=(8, 8, 3), **arguments)
+    return build_model(SPEC, input_shape=(8, 8, 3), **arguments)
 
 
-def fit(model, rng):
-    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
-    images = rng.normal(3.0, 2.0, size=(16, 8, 8, 3)).astype("float32")
-    before = {weight.path: np.array(weight) for weight in model.weights}
-    model.fit(images, np.arange(16) % 3, batch_size=8, epochs=2, verbose=0)
+def images(rng, channels=3):
+    return rng.normal(3.0, 2.0, (16, 8, 8, channels)).astype("float32")
+
+
+def fit(model, *inputs):
+    """Trains for two steps; returns the paths of the weights that have changed."""
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False, run_eagerly=True)
+    before = {weight.path: numpy(weight) for weight in model.weights}
+    x = list(inputs) if len(inputs) > 1 else inputs[0]
+    model.fit(x, np.arange(16) % 3, batch_size=8, verbose=0)
     return {
-        weight.path for weight in model.weights if not np.array_equal(before[weight.path], weight)
+        weight.path
+        for weight in model.weights
+        if not np.array_equal(before[weight.path], numpy(weight))
     }
 
 
+def convolutions(model):
+    return {weight.path for weight in model.weights if "/conv/kernel" in weight.path}
+
+
+def everything(model):
+    return {weight.path for weight in model.weights}
+
+
 def test_in_inference_mode_nothing_but_the_head_moves(rng):
-    model = freeze_backbone(small(classes=3))
-    assert fit(model, rng) == {"predictions/kernel", "predictions/bias"}
-
-
-def test_frozen_normalization_uses_the_moving_statistics_also_in_training(rng):
-    model = freeze_backbone(small(classes=3))
-    images = rng.normal(3.0, 2.0, size=(4, 8, 8, 3)).astype("float32")
-    in_training, in_inference = (numpy(model(images, training=mode)) for mode in (True, False))
-    np.testing.assert_array_equal(in_training, in_inference)
+    model = small(classes=3)
+    assert freeze_backbone(model) is model
+    x = images(rng)
+    assert fit(model, x) == {"predictions/kernel", "predictions/bias"}
+    # The moving statistics are used in training, too.
+    np.testing.assert_array_equal(numpy(model(x, training=True)), numpy(model(x, training=False)))
 
 
 def test_in_training_mode_only_the_convolutions_stay(rng):
     model = freeze_backbone(small(classes=3), bn="train")
-    moved = fit(model, rng)
-    convolutions = {weight.path for weight in model.weights if "/conv/kernel" in weight.path}
-    assert moved == {weight.path for weight in model.weights} - convolutions
-    assert len(convolutions) == 1 + 2 * 2 + 1
-
-
-def test_what_is_built_upon_the_backbone_is_trained(rng):
-    backbone = small(include_top=False, pooling="avg")
-    freeze_backbone(backbone)
-    assert backbone.trainable_weights == []
-    model = keras.Sequential([backbone, keras.layers.Dense(3, activation="softmax", name="new")])
-    assert all(path.endswith(("new/kernel", "new/bias")) for path in fit(model, rng))
+    norm, x = model.get_layer("stem_conv").norm, images(rng)
+    mean = numpy(keras.ops.mean(model.get_layer("stem_conv").conv(x), axis=(0, 1, 2)))
+    before = np.abs(numpy(norm.moving_mean) - mean)
+    assert fit(model, x) == everything(model) - convolutions(model)
+    assert len(convolutions(model)) == 1 + 2 * 2 + 1
+    np.testing.assert_array_less(np.abs(numpy(norm.moving_mean) - mean), before)
 
 
 @pytest.mark.parametrize("bn", ["inference", "train"])
 def test_unfreezing_trains_everything_again(rng, bn):
     model = unfreeze(freeze_backbone(small(classes=3), bn=bn))
-    assert fit(model, rng) == {weight.path for weight in model.weights}
+    assert fit(model, images(rng)) == everything(model)
 
 
 @pytest.mark.parametrize(("first", "second"), [("inference", "train"), ("train", "inference")])
@@ -71,7 +79,62 @@ def test_the_second_call_decides(first, second):
     assert len(clone.trainable_weights) == len(expected.trainable_weights)
 
 
-@pytest.mark.parametrize("bn", ["Inference", None, True, "eval"])
+def test_what_is_built_upon_the_backbone_learns(rng):
+    backbone = freeze_backbone(small(include_top=False))
+    assert backbone.trainable_weights == []
+    x = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    x = keras.layers.Dense(6, activation="tanh", name="hidden")(x)
+    x = keras.layers.BatchNormalization(name="head_norm")(x)
+    model = keras.Model(backbone.input, keras.layers.Dense(3, "softmax", name="answer")(x))
+    freeze_backbone(model)
+    changed = fit(model, images(rng))
+    assert {path.split("/")[0] for path in changed} == {"hidden", "head_norm", "answer"}
+
+
+@once
+def test_a_branch_beside_the_backbone_learns(rng):
+    """Only what leads to the last block is backbone."""
+    backbone = small(include_top=False, pooling="avg")
+    facts = keras.Input((5,))
+    beside = facts
+    for index in range(1, 6):
+        beside = keras.layers.Dense(4, "tanh", name=f"facts{index}")(beside)
+    x = keras.layers.Concatenate()([backbone.output, beside])
+    outputs = keras.layers.Dense(3, "softmax", name="answer")(x)
+    model = freeze_backbone(keras.Model([backbone.input, facts], outputs))
+    changed = fit(model, images(rng), rng.normal(size=(16, 5)).astype("float32"))
+    learns = {"answer", *(f"facts{index}" for index in range(1, 6))}
+    assert {path.split("/")[0] for path in changed} == learns
+
+
+@once
+def test_what_prepares_the_images_belongs_to_the_backbone(rng):
+    x = keras.layers.Conv2D(3, 1, name="colours")(keras.Input((8, 8, 1)))
+    x = keras.layers.BatchNormalization(name="first")(x)
+    model = build_model(SPEC, input_tensor=x, classes=3)
+    freeze_backbone(model)
+    assert fit(model, images(rng, channels=1)) == {"predictions/kernel", "predictions/bias"}
+    freeze_backbone(model, bn="train")
+    kernels = {*convolutions(model), "colours/kernel", "colours/bias"}
+    assert fit(model, images(rng, channels=1)) == everything(model) - kernels
+
+
+@requires_tensorflow
+def test_on_a_pipeline_in_mixed_precision(rng):
+    import tensorflow as tf
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    spec = dataclasses.replace(SPEC, block="bottleneck", drop_path_rate=0.2)
+    model = freeze_backbone(build_model(spec, input_shape=(8, 8, 3), classes=3), "train")
+    before = {weight.path: numpy(weight) for weight in model.weights}
+    dataset = tf.data.Dataset.from_tensor_slices((images(rng), np.arange(16) % 3)).batch(8)
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    model.fit(dataset, verbose=0)
+    moved = {each.path for each in model.weights if np.any(numpy(each) != before[each.path])}
+    assert moved == everything(model) - convolutions(model)
+
+
+@pytest.mark.parametrize("bn", ["Inference", None, True])
 def test_another_mode_is_refused(bn):
     with pytest.raises(ValueError, match=r"`bn` must be one of 'inference', 'train'.*Received"):
         freeze_backbone(small(), bn=bn)

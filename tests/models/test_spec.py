@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import pickle
+import re
 
 import keras
 import numpy as np
@@ -18,12 +19,11 @@ BOTTLENECK = dataclasses.replace(BASIC, block="bottleneck")
 
 
 def every_spec():
-    """All combinations of block, stem, shortcut and output stride, and each other option."""
-    for block, stem, shortcut, dilated in itertools.product(
-        ("basic", "bottleneck"), ("imagenet", "cifar"), ("A", "B", "C", None), (0, 1, 2)
-    ):
+    """All combinations of block, stem and shortcut, and each other option."""
+    kinds = itertools.product(("basic", "bottleneck"), ("imagenet", "cifar"), ("A", "B", "C", None))
+    for index, (block, stem, shortcut) in enumerate(kinds):
         spec = dataclasses.replace(BASIC, block=block, stem=stem, shortcut=shortcut)
-        yield dataclasses.replace(spec, output_stride=spec.natural_stride // 2**dilated)
+        yield dataclasses.replace(spec, output_stride=spec.natural_stride // 2 ** (index % 3))
     for spec in (BASIC, BOTTLENECK):
         yield dataclasses.replace(spec, activation="silu", zero_init_residual=True)
         yield dataclasses.replace(spec, shortcut="A", zero_pad="both", drop_path_rate=0.3)
@@ -35,7 +35,7 @@ def every_spec():
 
 
 SPECS = list(every_spec())
-SOME = [SPECS[0], SPECS[25], *SPECS[-8:]]
+SOME = [SPECS[0], SPECS[9], *SPECS[-5:-1]]
 
 
 def spec_id(spec):
@@ -45,11 +45,10 @@ def spec_id(spec):
 
 
 class TestData:
-    @pytest.mark.parametrize("spec", SPECS, ids=spec_id)
-    def test_goes_through_json(self, spec):
-        text = spec.to_json()
-        assert ResNetSpec.from_json(text) == spec
-        assert json.loads(text) == json.loads(json.dumps(dataclasses.asdict(spec)))
+    def test_goes_through_json(self):
+        for spec in SPECS:
+            assert ResNetSpec.from_json(spec.to_json()) == spec
+            assert json.loads(spec.to_json()) == json.loads(json.dumps(dataclasses.asdict(spec)))
 
     def test_compares_and_hashes_by_value(self):
         assert len(set(SPECS)) == len(SPECS)
@@ -74,13 +73,6 @@ class TestData:
         assert spec == BOTTLENECK
         assert spec.to_json() == BOTTLENECK.to_json()
         assert dataclasses.replace(BASIC, activation="swish").activation == "silu"
-
-    def test_takes_numbers_of_numpy(self):
-        spec = dataclasses.replace(
-            BASIC, output_stride=np.int64(8), drop_path_rate=np.float32(0.25)
-        )
-        assert spec == dataclasses.replace(BASIC, output_stride=8, drop_path_rate=0.25)
-        assert ResNetSpec.from_json(spec.to_json()) == spec
 
     @pytest.mark.parametrize(
         ("spec", "depth", "stride", "strides"),
@@ -110,67 +102,39 @@ class TestData:
 
 class TestErrors:
     @pytest.mark.parametrize(
-        ("changes", "error", "words"),
+        ("name", "rule", "value", "beside"),
         [
-            ({"block": "wide"}, ValueError, ["`block`", "'basic', 'bottleneck'", "'wide'"]),
-            ({"repeats": ()}, (TypeError, ValueError), ["`repeats`", "()"]),
-            ({"repeats": 3}, TypeError, ["`repeats`", "repeats=3"]),
-            ({"repeats": "123"}, TypeError, ["`repeats`", "'123'"]),
-            ({"repeats": (1, 2)}, ValueError, ["`repeats`", "`widths`", "(1, 2)", "(4, 6, 8)"]),
-            ({"repeats": (1, 0, 1)}, ValueError, ["`repeats`", "positive", "0"]),
-            ({"repeats": (1, 2.0, 1)}, TypeError, ["`repeats`", "integer", "2.0"]),
-            ({"repeats": (1, True, 1)}, TypeError, ["`repeats`", "integer", "True"]),
-            ({"widths": (4, -6, 8)}, ValueError, ["`widths`", "positive", "-6"]),
-            ({"widths": (4, "6", 8)}, TypeError, ["`widths`", "integer", "'6'"]),
-            ({"widths": None}, TypeError, ["`widths`", "None"]),
-            ({"stem": "svhn"}, ValueError, ["`stem`", "'imagenet', 'cifar'", "'svhn'"]),
-            ({"shortcut": "D"}, ValueError, ["`shortcut`", "'A', 'B', 'C', None", "'D'"]),
-            ({"shortcut": "b"}, ValueError, ["`shortcut`", "'b'"]),
-            ({"shortcut": True}, ValueError, ["`shortcut`", "True"]),
-            ({"shortcut": False}, ValueError, ["`shortcut`", "False"]),
-            ({"shortcut": ["A"]}, ValueError, ["`shortcut`", "['A']"]),
-            (
-                {"shortcut": "A", "widths": (4, 8, 6)},
-                ValueError,
-                ["`shortcut='A'`", "narrower", "widths=(4, 8, 6)"],
-            ),
-            ({"zero_pad": "front"}, ValueError, ["`zero_pad`", "'end', 'both'", "'front'"]),
-            ({"zero_pad": "both"}, ValueError, ["`zero_pad`", "shortcut='A'", "'B'"]),
-            ({"stride_on": "2x2"}, ValueError, ["`stride_on`", "'3x3', '1x1'", "'2x2'"]),
-            ({"stride_on": "1x1"}, ValueError, ["stride_on='1x1'", "bottleneck", "'basic'"]),
-            ({"activation": "rleu"}, ValueError, ["`activation`", "'relu'", "'rleu'"]),
-            ({"activation": 3}, (TypeError, ValueError), ["`activation`", "3"]),
-            ({"activation": str}, (TypeError, ValueError), ["`activation`", "str"]),
-            ({"zero_init_residual": 1}, TypeError, ["`zero_init_residual`", "True or False", "1"]),
-            (
-                {"zero_init_residual": True, "shortcut": None},
-                ValueError,
-                ["`zero_init_residual`", "shortcut=None"],
-            ),
-            ({"drop_path_rate": 1.0}, ValueError, ["`drop_path_rate`", "[0, 1)", "1.0"]),
-            ({"drop_path_rate": -0.1}, ValueError, ["`drop_path_rate`", "[0, 1)", "-0.1"]),
-            ({"drop_path_rate": float("nan")}, ValueError, ["`drop_path_rate`", "nan"]),
-            ({"drop_path_rate": "0.1"}, TypeError, ["`drop_path_rate`", "'0.1'"]),
-            ({"drop_path_rate": True}, TypeError, ["`drop_path_rate`", "True"]),
-            (
-                {"drop_path_rate": 0.1, "shortcut": None},
-                ValueError,
-                ["`drop_path_rate`", "shortcut=None"],
-            ),
-            ({"output_stride": 12}, ValueError, ["`output_stride`", "16, 8, 4", "12"]),
-            ({"output_stride": 32}, ValueError, ["`output_stride`", "16, 8, 4", "32"]),
-            ({"output_stride": 2}, ValueError, ["`output_stride`", "16, 8, 4", "2"]),
-            ({"output_stride": "8"}, (TypeError, ValueError), ["`output_stride`", "'8'"]),
-            ({"output_stride": 8.0}, (TypeError, ValueError), ["`output_stride`", "8.0"]),
+            ("block", "'basic', 'bottleneck'", "wide", {}),
+            *(("repeats", "one integer a stage", value, {}) for value in ((), 3)),
+            ("repeats", "one entry a stage.*widths=", (1, 2), {}),
+            *(("repeats", "positive integer", value, {}) for value in ((1, 0, 1), (1, 2.0, 1))),
+            ("widths", "positive integer", (4, -6, 8), {}),
+            ("widths", "one integer a stage", None, {}),
+            ("widths", "narrower", (4, 8, 6), {"shortcut": "A"}),
+            ("stem", "'imagenet', 'cifar'", "svhn", {}),
+            *(("shortcut", "'A', 'B', 'C', None", value, {}) for value in ("D", False, ["A"])),
+            ("zero_pad", "'end', 'both'", "front", {}),
+            ("zero_pad", "shortcut='A'.*shortcut='B'", "both", {}),
+            ("stride_on", "'3x3', '1x1'", "2x2", {}),
+            ("stride_on", "block='bottleneck'.*block='basic'", "1x1", {}),
+            ("activation", "Did you mean 'relu'", "rleu", {}),
+            ("activation", "function", 3, {}),
+            ("zero_init_residual", "True or False", 1, {}),
+            ("zero_init_residual", "shortcut=None", True, {"shortcut": None}),
+            *(("drop_path_rate", r"\[0, 1\)", rate, {}) for rate in (1.0, float("nan"), "0.1")),
+            ("drop_path_rate", "shortcut=None", 0.1, {"shortcut": None}),
+            ("output_stride", "16, 8, 4", 12, {}),
+            *(("output_stride", "positive integer", value, {}) for value in ("8", 8.0)),
         ],
-        ids=lambda value: ",".join(value) if isinstance(value, dict) else None,
     )
-    def test_name_what_is_wrong(self, changes, error, words):
-        with pytest.raises(error) as caught:
-            dataclasses.replace(BASIC, **changes)
-        assert "Received: " in str(caught.value)
-        for word in words:
-            assert word in str(caught.value)
+    def test_name_what_is_wrong(self, name, rule, value, beside):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            dataclasses.replace(BASIC, **{name: value}, **beside)
+        message = str(caught.value)
+        assert re.search(rule, message), message
+        if rule == "positive integer" and isinstance(value, tuple):
+            value = value[1]  # which alone is wrong
+        assert re.search(rf"Received: .*{name}={re.escape(repr(value))}", message), message
 
     def test_a_function_of_ones_own_has_no_name(self):
         def scaled(x):
@@ -204,10 +168,6 @@ class TestErrors:
             == BASIC
         )
 
-    def test_positions_are_not_accepted(self):
-        with pytest.raises(TypeError):
-            ResNetSpec("basic", (1,), (4,))
-
     @pytest.mark.parametrize("spec", ["resnet18", None, {"block": "basic"}])
     def test_build_model_takes_a_spec(self, spec):
         with pytest.raises(TypeError, match=r"`spec` must be a ResNetSpec"):
@@ -218,7 +178,7 @@ class TestReadOffAModel:
     @once
     @pytest.mark.parametrize("spec", SPECS, ids=spec_id)
     def test_is_the_one_it_was_built_from(self, spec):
-        model = build_model(spec, input_shape=(None, None, 3))
+        model = build_model(spec, include_top=False)
         assert model_spec(model) == spec
         # The blocks themselves, not only the spec that was read off them
         for layer in model.layers:
@@ -226,12 +186,6 @@ class TestReadOffAModel:
                 assert layer.shortcut == spec.shortcut
                 assert layer.zero_pad == spec.zero_pad
                 assert layer.zero_init_residual == spec.zero_init_residual
-
-    @pytest.mark.parametrize("rate", [0.05, 0.1, 0.2, 0.3, 0.7])
-    @pytest.mark.parametrize("repeats", [(1, 1, 1), (2, 2, 2), (3, 3, 5)], ids=str)
-    def test_holds_for_any_drop_path_rate(self, rate, repeats):
-        spec = dataclasses.replace(BASIC, repeats=repeats, drop_path_rate=rate)
-        assert model_spec(build_model(spec)) == spec
 
     @pytest.mark.parametrize("spec", SOME, ids=spec_id)
     def test_survives_saving_and_cloning(self, spec, tmp_path):

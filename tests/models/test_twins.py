@@ -19,16 +19,11 @@ BOTTLENECK = dataclasses.replace(BASIC, block="bottleneck")
 SHAPE = (32, 40, 3)
 
 SPECS = {
-    "A": dataclasses.replace(BASIC, shortcut="A"),
     "B": BASIC,
     "C": dataclasses.replace(BASIC, shortcut="C"),
     "plain": dataclasses.replace(BASIC, shortcut=None),
     "zero_pad": dataclasses.replace(BASIC, shortcut="A", zero_pad="both"),
-    "zero_init": dataclasses.replace(BASIC, zero_init_residual=True),
-    "drop_path": dataclasses.replace(BASIC, drop_path_rate=0.3),
-    "dilated": dataclasses.replace(BASIC, output_stride=4),
     "cifar": dataclasses.replace(BASIC, stem="cifar", activation="silu"),
-    "bottleneck": BOTTLENECK,
     "bottleneck_v1": dataclasses.replace(BOTTLENECK, stride_on="1x1", shortcut="A"),
     "all": dataclasses.replace(
         BOTTLENECK, shortcut="C", zero_init_residual=True, drop_path_rate=0.5, output_stride=4
@@ -50,9 +45,9 @@ def projections(model):
     )
 
 
-@pytest.mark.parametrize("name", SPECS)
-def test_twin_of_a_spec(name):
-    assert plain_twin(SPECS[name]) == without_shortcuts(SPECS[name])
+def test_twin_of_a_spec():
+    for spec in SPECS.values():
+        assert plain_twin(spec) == without_shortcuts(spec)
 
 
 @once
@@ -109,7 +104,7 @@ def test_weights_are_fresh():
 
 
 @once
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet20", "resnet110"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet20"])
 def test_option_a_costs_the_same(name):
     model = keras_resnets.create_model(name, shortcut="A")
     twin = plain_twin(model)
@@ -118,14 +113,13 @@ def test_option_a_costs_the_same(name):
 
 
 @once
-@pytest.mark.parametrize("name", ["resnet18", "resnet34"])
-def test_option_b_costs_the_three_projections_more(name):
-    model = keras_resnets.create_model(name)
+def test_option_b_costs_the_three_projections_more():
+    model = keras_resnets.ResNet18()
     twin = plain_twin(model)
     with pytest.raises(AssertionError) as caught:
         assert_same_cost(model, twin)
     lines = str(caught.value).splitlines()
-    assert f"'{name}' and 'plain_{name}'" in lines[0]
+    assert "'resnet18' and 'plain_resnet18'" in lines[0]
     assert "trainable parameters" in lines[1]
     assert "-173,824" in lines[1]
     # 1×1 convolutions from 64, 128 and 256 channels to twice as many, at 28², 14² and 7²
@@ -160,19 +154,6 @@ class TestModelsBuiltUpon:
         assert [output.shape for output in twin.outputs] == [(None, 2), (None, 3)]
         assert model_spec(twin) == without_shortcuts(SPECS["all"])
 
-    def test_without_top_for_images_of_any_size(self):
-        model = build_model(BASIC, include_top=False, pooling="max")
-        twin = plain_twin(model, name="twin")
-        assert twin.name == "twin"
-        assert twin.input_shape == (None, None, None, 3)
-        assert twin.output_shape == model.output_shape == (None, 8)
-
-    def test_feature_extractor(self):
-        extractor = keras_resnets.feature_extractor(build_model(BASIC, include_top=False))
-        twin = plain_twin(extractor)
-        assert model_spec(twin) == without_shortcuts(BASIC)
-        assert list(twin.output) == ["stage1", "stage2"]
-
     def test_own_blocks(self):
         inputs = keras.Input((8, 8, 3))
         x = keras_resnets.layers.BasicBlock(6, shortcut="A", zero_pad="both")(inputs)
@@ -182,32 +163,6 @@ class TestModelsBuiltUpon:
         blocks = [block for block in twin.layers if hasattr(block, "shortcut")]
         assert [block.shortcut for block in blocks] == [None, None]
         assert [block.strides for block in blocks] == [1, 2]
-
-    def test_mixed_precision_stays(self):
-        keras.config.set_dtype_policy("mixed_bfloat16")
-        model = build_model(BASIC, input_shape=SHAPE)
-        keras.config.set_dtype_policy("float32")
-        twin = plain_twin(model)
-        assert twin.get_layer("stage1_block1").compute_dtype == "bfloat16"
-        assert twin.get_layer("predictions").compute_dtype == "float32"
-
-    @pytest.mark.parametrize("around", ["sequential", "functional"])
-    def test_a_network_within_a_model(self, around):
-        """Its shortcuts go too."""
-        network = build_model(BASIC, input_shape=SHAPE, include_top=False, pooling="avg")
-        if around == "sequential":
-            model = keras.Sequential([keras.Input(SHAPE), network, keras.layers.Dense(2)])
-        else:
-            inputs = keras.Input(SHAPE)
-            x = keras.layers.Conv2D(3, 1)(inputs)
-            x = keras_resnets.layers.BasicBlock(3, name="block")(x)
-            model = keras.Model(inputs, keras.layers.Dense(2)(network(x)))
-        shortcuts, without = (
-            [layer.shortcut for layer in each._flatten_layers() if hasattr(layer, "shortcut")]
-            for each in (model, plain_twin(model))
-        )
-        assert without == [None] * len(shortcuts)
-        assert any(shortcuts)
 
 
 class TestState:
@@ -222,21 +177,12 @@ class TestState:
         within.adapt(images[:10])
         nested = keras.Sequential([keras.Input(SHAPE), within], name="nested")
         model = build_model(BASIC, input_tensor=nested(normalization(inputs)), classes=2)
-        twin = plain_twin(model)
-        for layers in (
-            (model.get_layer("normalized"), twin.get_layer("normalized")),
-            (model.get_layer("nested"), twin.get_layer("nested")),
-        ):
-            expected, actual = (numpy(layer(images)) for layer in layers)
-            np.testing.assert_array_equal(actual, expected)
-        # Both have statistics that differ from those of a new layer.
-        assert np.abs(numpy(twin.get_layer("normalized").mean) - 5).max() < 0.5
-
-    def test_given_statistics(self):
-        x = keras.layers.Normalization(axis=-1, mean=2.0, variance=4.0)(keras.Input(SHAPE))
-        model = build_model(BASIC, input_tensor=x, classes=2)
-        normalization = plain_twin(model).layers[1]
-        np.testing.assert_array_equal(numpy(normalization(np.full((1, *SHAPE), 4.0))), 1.0)
+        for twin in (plain_twin(model), with_blocks(model, StackedBlock, depth=3)):
+            for name in ("normalized", "nested"):
+                expected, actual = (numpy(each.get_layer(name)(images)) for each in (model, twin))
+                np.testing.assert_array_equal(actual, expected)
+            # The statistics differ from those of a new layer.
+            assert np.abs(numpy(twin.get_layer("normalized").mean) - 5).max() < 0.5
 
     @pytest.mark.parametrize("bn", ["inference", "train"])
     def test_nothing_is_frozen(self, bn):
@@ -252,14 +198,12 @@ class TestState:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("name", ["", "a/b", "/"])
-    def test_names_that_are_not_allowed(self, name):
-        with pytest.raises(ValueError, match=rf"`name` must not be empty.*name='{name}'"):
-            plain_twin(build_model(BASIC, input_shape=SHAPE, classes=2), name=name)
-
-    @pytest.mark.parametrize("name", [3, True, b"twin", ["twin"]])
-    def test_what_is_no_name(self, name):
-        with pytest.raises(TypeError, match=r"`name` must be None or a string.*Received: name="):
+    @pytest.mark.parametrize(
+        ("name", "error"),
+        [("", ValueError), ("a/b", ValueError), (3, TypeError), (b"t", TypeError)],
+    )
+    def test_names_that_are_not_allowed(self, name, error):
+        with pytest.raises(error, match=r"`name` must .*Received: name="):
             plain_twin(build_model(BASIC, input_shape=SHAPE, classes=2), name=name)
 
     def test_no_model(self):
