@@ -50,7 +50,8 @@ def run_training(*arguments, **environment):
 def no_tensorflow(tmp_path):
     """The environment of a process that finds no TensorFlow, nor its children."""
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_TENSORFLOW, encoding="utf-8")
-    return {"PYTHONPATH": str(tmp_path)}
+    present = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(tmp_path), *([present] if present else [])])}
 
 
 class FakeWorker:

@@ -12,7 +12,7 @@ from keras_resnets.analysis import (
     count_parameters,
     merge_one_layer_block,
 )
-from keras_resnets.analysis.explain import ORDER_ERRORS
+from keras_resnets.analysis.paper import ORDER_ERRORS
 from keras_resnets.layers import OrderedBlock, StackedBlock
 from training.studies.reading import (
     SHORT_RUNS,

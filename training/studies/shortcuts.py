@@ -6,7 +6,7 @@ import keras
 
 from keras_resnets import build_model
 from keras_resnets.analysis import count_macs, count_parameters, layer_costs
-from keras_resnets.analysis.explain import GATE_ERRORS
+from keras_resnets.analysis.paper import GATE_ERRORS
 from keras_resnets.layers import ProjectionShortcut, ResidualBlock
 from keras_resnets.layers.shortcuts import GATES
 from training.studies.reading import (
