@@ -5,6 +5,7 @@ from keras_resnets.analysis.cost import (
     count_macs,
     count_parameters,
     layer_costs,
+    summarize,
 )
 from keras_resnets.analysis.explain import explain
 from keras_resnets.analysis.gradients import gradient_norms, snapshot, update_ratios
@@ -18,7 +19,6 @@ from keras_resnets.analysis.plots import (
 from keras_resnets.analysis.record_diagnostics import RecordDiagnostics
 from keras_resnets.analysis.remove_blocks import remove_blocks, reorder_blocks
 from keras_resnets.analysis.responses import layer_responses, shortcut_balance
-from keras_resnets.analysis.summary import summarize
 from keras_resnets.layers.blocks import merge_one_layer_block
 
 __all__ = [

@@ -1,32 +1,27 @@
 """The command line: which command there is, and how it fails."""
 
 import argparse
+import inspect
 import os
 import sys
 import warnings
 
 import keras_resnets
-from keras_resnets.cli import (
-    benchmark_command,
-    convert_command,
-    describe_command,
-    export_command,
-    list_command,
-    predict_command,
-)
+from keras_resnets.cli import networks, serving
 from keras_resnets.cli.tables import plain_where_needed
 from keras_resnets.command_start import raise_on_interrupt, without_chatter
 from keras_resnets.files.errors import printable
 
+# What each command does, and its arguments; the docstring is its help.
 COMMANDS = {
-    "list": list_command,
-    "describe": describe_command,
-    "convert": convert_command,
-    "predict": predict_command,
-    "export": export_command,
-    "benchmark": benchmark_command,
+    "list": (networks.list_command, networks.LIST_ARGUMENTS),
+    "describe": (networks.describe_command, networks.DESCRIBE_ARGUMENTS),
+    "convert": (networks.convert_command, networks.CONVERT_ARGUMENTS),
+    "predict": (serving.predict_command, serving.PREDICT_ARGUMENTS),
+    "export": (serving.export_command, serving.EXPORT_ARGUMENTS),
+    "benchmark": (serving.benchmark_command, serving.BENCHMARK_ARGUMENTS),
 }
-# A list of arrays that do not fit may be long, and what a file says have no end.
+# A list of arrays that do not fit may be long, and a name in a file endless.
 MOST_LETTERS = 100_000
 # What wrong arguments, files and networks raise, and a package that is not installed.
 EXPECTED = (ValueError, TypeError, OSError, ImportError)
@@ -64,7 +59,8 @@ def _run(parsed):
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             raise_on_interrupt()
-            failure = COMMANDS[parsed.command].run(parsed)
+            run, _ = COMMANDS[parsed.command]
+            failure = run(parsed)
             sys.stdout.flush()
         if failure is not None:
             _print_error(failure)
@@ -95,15 +91,16 @@ def _parser():
     )
     parser.add_argument("--version", action="version", version=keras_resnets.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        summary, _, rest = (module.__doc__ or "").partition("\n")
+    for name, (run, arguments) in COMMANDS.items():
+        description = inspect.getdoc(run) or ""
         command = commands.add_parser(
             name,
-            help=summary,
-            description=f"{summary}\n{rest}".rstrip(),
+            help=description.partition("\n")[0],
+            description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(command)
+        for names, options in arguments:
+            command.add_argument(*names, **options)
     return parser
 
 

@@ -18,8 +18,19 @@ CIFAR10 = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
-CLASS_NAMES_HELP = (
-    "what the classes are called: imagenet, cifar10, or a text file with a name a line"
+HELP = "a network's name, a preset's name, or a file (.keras, .safetensors, .pth, .th, .h5 …)"
+
+
+def argument(*names, **options):
+    """Declares an argument of a command, as `argparse` takes it."""
+    return names, options
+
+
+WEIGHTS = argument("--weights", help="for a network's name: a file, or a preset's name")
+CLASS_NAMES = argument(
+    "--class-names",
+    metavar="NAMES",
+    help="what the classes are called: imagenet, cifar10, or a text file with a name a line",
 )
 
 
@@ -54,9 +65,6 @@ def read_class_names(source, classes):
     except ValueError as error:
         raise ValueError(f"{error} of --class-names {source!r}") from error
     return None if source == "imagenet" else names
-
-
-HELP = "a network's name, a preset's name, or a file (.keras, .safetensors, .pth, .th, .h5 …)"
 
 
 def open_model(source, weights=None, **converting):

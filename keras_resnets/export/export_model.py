@@ -40,51 +40,31 @@ DESCRIPTIONS = {
 
 def write_model_card(served, files, folder):
     """Writes `README.md`, and `labels.txt` and `preprocessing.json` where they are known."""
-    if served.class_names is not None:
-        (folder / "labels.txt").write_text(
-            "".join(f"{name}\n" for name in served.class_names), encoding="utf-8"
-        )
-    preprocessing = served.preprocessing and served.preprocessing.to_dict()
-    text = json.dumps(preprocessing, indent=2)
-    if preprocessing is not None:
-        (folder / "preprocessing.json").write_text(f"{text}\n", encoding="utf-8")
-    (folder / "README.md").write_text(
-        "\n".join(
-            [*_head(served), *_signatures(served, files), *_files(files), *_preprocessing(text)]
-        ),
-        encoding="utf-8",
-    )
-
-
-def _head(served):
     import tensorflow as tf
 
     model = served.model
-    return [
+    has_saved_model = any(file.format == "saved_model" for file in files)
+    colours = {1: "grey", 3: "RGB"}.get(served.channels, f"{served.channels} channels")
+    lines = [
         f"# {model.name}",
         "",
         f"Inputs {model.input_shape}, outputs {model.output_shape}, "
         f"{count_parameters(model).total:,} parameters.",
         f"Written with TensorFlow {tf.__version__} and Keras {keras.__version__}.",
         "",
+        "## Signatures",
+        "",
+        "| signature | takes | gives |",
+        "|-|-|-|",
     ]
-
-
-def _signatures(served, files):
-    lines = ["## Signatures", "", "| signature | takes | gives |", "|-|-|-|"]
-    colours = {1: "grey", 3: "RGB"}.get(served.channels, f"{served.channels} channels")
-    has_saved_model = any(file.format == "saved_model" for file in files)
     for name in served.signatures if has_saved_model else ("tensor",):
         takes, gives = DESCRIPTIONS[name]
         lines.append(f"| `{name}` | {takes.format(colours=colours)} | {gives} |")
-    lines += ["", "All but the SavedModel have the signature `tensor` alone."]
-    if has_saved_model and not has_blocks(served.model):
+    lines += ["", "Only the SavedModel has other signatures than `tensor`."]
+    if has_saved_model and not has_blocks(model):
         lines += ["There is no `features`: the blocks are not layers of the model itself."]
-    return [*lines, ""]
-
-
-def _files(files):
-    lines = [
+    lines += [
+        "",
         "## Files",
         "",
         "Each was loaded again and compared with the model, at batches of 1, 2, 3, 7 and 32.",
@@ -98,13 +78,17 @@ def _files(files):
         lines.append(
             f"| {file.format} | {name} | {file.size:,} | {file.difference:.1e} | {agreement} |"
         )
-    return [*lines, ""]
-
-
-def _preprocessing(text):
-    if text == "null":
-        return ["## Preprocessing", "", "The model notes none.", ""]
-    return ["## Preprocessing", "", "```json", text, "```", ""]
+    lines += ["", "## Preprocessing", ""]
+    if served.preprocessing is None:
+        lines += ["The model notes none.", ""]
+    else:
+        text = json.dumps(served.preprocessing.to_dict(), indent=2)
+        (folder / "preprocessing.json").write_text(f"{text}\n", encoding="utf-8")
+        lines += ["```json", text, "```", ""]
+    if served.class_names is not None:
+        names = "".join(f"{name}\n" for name in served.class_names)
+        (folder / "labels.txt").write_text(names, encoding="utf-8")
+    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
 def choose_version(path, version):
@@ -123,10 +107,7 @@ def choose_version(path, version):
 
 
 def take_version(unfinished, path, version):
-    """Renames a finished folder to that of its version, and returns that.
-
-    Where another export has taken the number in the meantime, it is the next one.
-    """
+    """Renames a finished folder to that of its version, the next one if another export took it."""
     while True:
         folder = choose_version(path, version)
         try:
@@ -138,10 +119,9 @@ def take_version(unfinished, path, version):
 
 @contextlib.contextmanager
 def written_aside(base: Path):
-    """Yields a folder within `base` to write into, for `take_version` to rename.
+    """Yields a folder within `base` for `take_version` to rename; deletes it otherwise.
 
-    A server that watches `base` for new versions so never sees half of one. What is not renamed in
-    the end, as after an error, or SIGTERM where nobody else listens to it, is deleted.
+    A server that watches `base` for new versions therefore never sees half of one.
     """
     is_new = not base.exists()
     base.mkdir(parents=True, exist_ok=True)
@@ -282,7 +262,11 @@ def export_model(
     check_packages(formats)
     choose_version(Path(path), version)  # raises before any work, not after it
     if "saved_model" not in formats:
-        _check_no_signatures(formats, signatures)
+        if signatures not in (None, ("tensor",)):
+            raise ValueError(
+                "`signatures` belongs to the format 'saved_model'; the others have 'tensor' alone. "
+                f"Received: signatures={signatures!r}, formats={formats!r}"
+            )
         signatures = ("tensor",)
     if signatures is None:
         signatures = SIGNATURES if has_blocks(model) else SIGNATURES[:-1]
@@ -381,14 +365,6 @@ def _check_model(model):
             "Exporting needs TensorFlow: save the model as a .keras file, and export it with "
             "KERAS_BACKEND=tensorflow. "
             f"Received: keras.backend.backend()={keras.backend.backend()!r}"
-        )
-
-
-def _check_no_signatures(formats, signatures):
-    if signatures not in (None, ("tensor",)):
-        raise ValueError(
-            "`signatures` belongs to the format 'saved_model'; the others have 'tensor' alone. "
-            f"Received: signatures={signatures!r}, formats={formats!r}"
         )
 
 

@@ -16,12 +16,11 @@ def write_onnx(served, folder):
     from tf2onnx import optimizer, tf_loader, tfonnx
 
     path = folder / "model.onnx"
-    function = tf.function(served.tensor, input_signature=[served.input_spec("tensor")])
     # `tf2onnx.convert.from_function` would make inputs of captured tensors, such as the statistics
     # of a `keras.layers.Normalization`. In a frozen graph they are constants; `from_graph_def`
     # would freeze it once more.
     frozen = convert_variables_to_constants_v2(
-        function.get_concrete_function(), lower_control_flow=False, aggressive_inlining=True
+        _concrete(served), lower_control_flow=False, aggressive_inlining=True
     )
     [inputs], [outputs] = frozen.inputs, frozen.outputs
     names = {"input_names": [inputs.name], "output_names": [outputs.name]}
@@ -80,12 +79,11 @@ def _pad_within_max_pools(graph, operations):
 def write_openvino(served, folder):
     """Writes the signature `tensor` of a `ServedModel` as `model.xml` and `model.bin`."""
     import openvino
-    import tensorflow as tf
 
     path = folder / "model.xml"
-    function = tf.function(served.tensor, input_signature=[served.input_spec("tensor")])
-    converted = openvino.convert_model(function.get_concrete_function())
-    openvino.save_model(converted, str(path), compress_to_fp16=False)
+    openvino.save_model(
+        openvino.convert_model(_concrete(served)), str(path), compress_to_fp16=False
+    )
     return path
 
 
@@ -99,22 +97,23 @@ def open_openvino(path):
     return {"tensor": lambda batch: {"outputs": compiled(batch)[0]}}
 
 
-def write_litert(served, folder):
-    """Writes the signature `tensor` of a `ServedModel` as `model.tflite`."""
-    path = folder / "model.tflite"
-    path.write_bytes(_converter(served).convert())
-    return path
+def write_litert(served, folder, tensors=None):
+    """Writes the signature `tensor` as `model.tflite`.
 
-
-def write_litert_int8(served, folder, tensors):
-    """Writes it as `model_int8.tflite`: weights and activations in 8 bits, in and out in 32."""
+    With a sample of inputs, it is `model_int8.tflite`: weights and activations in 8 bits, the input
+    and output in 32.
+    """
     import tensorflow as tf
 
-    converter = _converter(served)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.representative_dataset = lambda: ([tensor[None]] for tensor in tensors)
-    path = folder / "model_int8.tflite"
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [_concrete(served)], _tracking(served)
+    )
+    path = folder / "model.tflite"
+    if tensors is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = lambda: ([tensor[None]] for tensor in tensors)
+        path = folder / "model_int8.tflite"
     path.write_bytes(converter.convert())
     return path
 
@@ -141,30 +140,12 @@ def open_litert(path):
     return {"tensor": run}
 
 
-def _converter(served):
-    import tensorflow as tf
-
-    module = tf.Module()
-    module.tracked = [variable.value for variable in served.model.variables]
-    function = tf.function(served.tensor, input_signature=[served.input_spec("tensor")])
-    return tf.lite.TFLiteConverter.from_concrete_functions(
-        [function.get_concrete_function()], module
-    )
-
-
 def write_saved_model(served, folder):
     """Writes the signatures of a `ServedModel` into a folder."""
     import tensorflow as tf
 
-    module = tf.Module()
-    module.tracked = [variable.value for variable in served.model.variables]
-    signatures = {
-        name: tf.function(
-            getattr(served, name), input_signature=[served.input_spec(name)]
-        ).get_concrete_function()
-        for name in served.signatures
-    }
-    tf.saved_model.save(module, str(folder), signatures=signatures)
+    signatures = {name: _concrete(served, name) for name in served.signatures}
+    tf.saved_model.save(_tracking(served), str(folder), signatures=signatures)
     return folder
 
 
@@ -186,17 +167,34 @@ def open_saved_model(folder):
     return {name: runner(name) for name in loaded.signatures}
 
 
+def _concrete(served, signature="tensor"):
+    """Returns a signature of a `ServedModel` as a concrete function."""
+    import tensorflow as tf
+
+    function = getattr(served, signature)
+    spec = served.input_spec(signature)
+    return tf.function(function, input_signature=[spec]).get_concrete_function()
+
+
+def _tracking(served):
+    """Returns a module that holds the model's variables, which else would not be saved."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.tracked = [variable.value for variable in served.model.variables]
+    return module
+
+
 class Format(NamedTuple):
-    """A format.
+    """How a format is written, opened and installed.
 
     Attributes:
-        write: From a `ServedModel` and a folder to the path of what was written; with
-            `is_calibrated`, from a batch of the model's inputs as well.
-        open: From that path to a function for each signature, which takes a batch and returns a
-            dictionary of arrays.
+        write: From a `ServedModel` and a folder (and a sample of inputs, if `is_calibrated`) to the
+            path of what was written.
+        open: From that path to `{signature: function from a batch to a dictionary of arrays}`.
         packages: What it needs beside TensorFlow.
         extra: The extra of this package that installs them.
-        is_calibrated: Whether it is written for a sample of images, and only near to the model.
+        is_calibrated: Whether its ranges are taken from a sample, so that it only approximates.
     """
 
     write: Callable[..., Any]
@@ -210,9 +208,7 @@ FORMATS = {
     "saved_model": Format(write_saved_model, open_saved_model),
     "onnx": Format(write_onnx, open_onnx, ("tf2onnx", "onnxruntime"), "onnx"),
     "litert": Format(write_litert, open_litert, ("ai_edge_litert",), "litert"),
-    "litert_int8": Format(
-        write_litert_int8, open_litert, ("ai_edge_litert",), "litert", is_calibrated=True
-    ),
+    "litert_int8": Format(write_litert, open_litert, ("ai_edge_litert",), "litert", True),
     "openvino": Format(write_openvino, open_openvino, ("openvino",), "openvino"),
 }
 

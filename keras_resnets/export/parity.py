@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_resnets.arguments import check_regular_file
-from keras_resnets.export.image_files import decode_image_file
+from keras_resnets.export.served_model import decode_image_file
 from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.model import resizes_itself
 from keras_resnets.preprocessing.predictions import check_outputs, ends_in_probabilities

@@ -1,11 +1,10 @@
-"""The model that is served: from pixels to scores."""
+"""The model that is served: from image files and pixels to scores."""
 
 from typing import Any
 
 import keras
 
 from keras_resnets.architecture.reading import stage_blocks
-from keras_resnets.export.image_files import decode_image_file
 from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.model import model_preprocessing, required_preprocessing
 from keras_resnets.preprocessing.predictions import (
@@ -22,13 +21,35 @@ from keras_resnets.preprocessing.preprocessing import (
     spatial_axes,
 )
 
+SIGNATURES = ("serving_default", "image", "tensor", "features")
+NEED_PREPROCESSING = ("serving_default", "image")
+BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+
+
+def decode_image_file(contents, channels):
+    """Decodes the contents of a JPEG or PNG file, within a graph too."""
+    import tensorflow as tf
+
+    # TensorFlow's decoders take other kinds as well, some with another shape: an animation has one
+    # more axis.
+    is_known = [
+        tf.strings.substr(contents, 0, len(beginning)) == tf.constant(beginning)
+        for beginning in BEGINNINGS
+    ]
+    allowed = tf.debugging.Assert(
+        tf.reduce_any(is_known),
+        ["An image must be a JPEG or PNG file. Received: one that begins with other bytes"],
+    )
+    # In a graph the decoder, a pure function, would otherwise run first.
+    with tf.control_dependencies([] if allowed is None else [allowed]):  # None eagerly
+        # Takes PNG as well. The accurate transform is what Pillow's and most others' is.
+        return tf.io.decode_jpeg(contents, channels=channels, dct_method="INTEGER_ACCURATE")
+
 
 def check_resizing(model, formats):
-    """Raises if a model resizes its images in a way that a format has no operation for.
-
-    TensorFlow has an operation for filters that widen where an image shrinks, and one for bicubic
-    ones. The converters to the other formats know neither, and say so in pages of their own.
-    """
+    """Raises if a model resizes its images in a way that a format has no operation for."""
+    # The converters know neither TensorFlow's bicubic resizing nor its filters that widen where an
+    # image shrinks, and say so in pages of their own.
     others = tuple(name for name in formats if name != "saved_model")
     for layer in model._flatten_layers(include_self=False, recursive=True):
         if others and isinstance(layer, ImagePreprocessing) and _has_wide_filter(layer):
@@ -48,10 +69,6 @@ def _has_wide_filter(layer):
     if way.resize is None or way.interpolation == "nearest":
         return False
     return way.antialias or way.interpolation == "bicubic"
-
-
-SIGNATURES = ("serving_default", "image", "tensor", "features")
-NEED_PREPROCESSING = ("serving_default", "image")
 
 
 def has_blocks(model):

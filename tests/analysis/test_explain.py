@@ -47,7 +47,7 @@ def test_the_paper_compares_the_options_on_34_layers_only(option):
         ({"input_shape": (64, 32, 3)}, ["input"]),
         ({"input_shape": (None, None, 3)}, ["input"]),
         ({"classes": 100}, ["classes"]),
-        ({"classifier_activation": None}, ["answer of the classifier"]),
+        ({"classifier_activation": None}, ["activation of the classifier"]),
         ({"include_top": False, "input_shape": (32, 32, 3)}, ["head"]),
         ({"shortcut": "B", "activation": "elu"}, ["activation", "shortcut"]),
     ],

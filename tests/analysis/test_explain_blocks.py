@@ -111,7 +111,7 @@ def test_each_order(order, steps, errors):
     assert deviation.paper == "conv, norm, act, conv, norm, sum, act"
     assert deviation.here == steps
     assert errors in deviation.consequence
-    assert "as it is;" not in deviation.consequence
+    assert "unchanged;" not in deviation.consequence
 
 
 @pytest.mark.parametrize("order", ["full_pre_activation", "activation_only_pre_activation"])
@@ -139,7 +139,7 @@ def test_a_fused_network_answers_alike():
         fuse_batch_norm(keras_resnets.ResNet20(zero_init_residual=True))
     ).deviations
     assert deviation.here.startswith("folded into the convolutions")
-    assert deviation.consequence.startswith("The answers in inference are the same;")
+    assert deviation.consequence.startswith("The outputs in inference are the same;")
     assert "shortcut" not in deviation.consequence
     one_layer = fuse_batch_norm(resnet20(StackedBlock, depth=1))
     assert "A shortcut beside a single" in explain(one_layer).deviations[-1].consequence

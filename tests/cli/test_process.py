@@ -1,4 +1,4 @@
-"""The command in a process of its own: what reaches the terminal, and the exit status."""
+"""What reaches the terminal: of a process of its own, through pipes, as tables and bars."""
 
 import io
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from keras_resnets import ResNetSpec, build_model
 from keras_resnets.cli import main
-from keras_resnets.cli.tables import plain_where_needed
+from keras_resnets.cli.tables import bar, format_table, plain_where_needed
 from tests.subprocesses import ROOT
 
 
@@ -119,3 +119,21 @@ def test_only_the_command_holds_chatter_back(argv, then, expected):
         check=True,
     )
     assert result.stderr == expected
+
+
+def test_a_table_s_columns_are_as_wide_as_their_widest_cell():
+    table = format_table([("a", "bb"), ("ccc", "d")], "<>")
+    assert table == "a    bb\nccc   d"
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.0, ""), (1.0, "████"), (0.5, "██"), (1 / 32, "▏"), (0.25 + 7 / 32, "█▉"), (0.01, "")],
+)
+def test_a_bar_is_exact_to_an_eighth(share, expected):
+    assert bar(share, 4) == expected
+
+
+def test_a_terminal_without_the_characters_gets_signs_that_it_has(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert bar(0.5, 4) == "##"

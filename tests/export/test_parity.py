@@ -1,4 +1,4 @@
-"""How far an exported file may be from its model."""
+"""How far an exported file may be from its model, and the images that it is compared on."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnets.export.parity import Parity, ParityError
+from keras_resnets.export import ParityError
+from keras_resnets.export.parity import Parity, random_images
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,23 @@ def test_of_one_unit_those_agree_that_are_on_the_same_side(activation, middle):
     parity = Parity(served, SimpleNamespace(tensors=tensors))
     _, agreement = parity.agreement(lambda batch: {"outputs": middle + 0.2 + batch})
     assert agreement == 0.75
+
+
+def test_random_images_have_surfaces_edges_and_no_clipped_values():
+    images = random_images(8, 96, 112, 3)
+    assert images.shape == (8, 96, 112, 3)
+    assert images.dtype == np.uint8
+    assert 0 < images.min() < 60
+    assert 200 < images.max() < 255
+    steps = np.abs(np.diff(images.astype("float64"), axis=2))
+    assert np.mean(steps.max(axis=3) == 0) > 0.9  # of uniform noise 1 / 256³
+    assert np.mean(steps.max(axis=3) > 20) > 0.01
+    # Of photographs and of discs the channels are alike, of uniform noise they are not.
+    red, green, _ = images.reshape(-1, 3).T
+    assert np.corrcoef(red, green)[0, 1] > 0.8
+
+
+def test_random_images_are_the_same_ones_every_time_and_differ_among_themselves():
+    images = random_images(4, 20, 30, 1)
+    np.testing.assert_array_equal(images, random_images(4, 20, 30, 1))
+    assert len(np.unique(images, axis=0)) == 4

@@ -9,7 +9,7 @@ import pytest
 from keras_resnets import Preprocessing, export_model
 from keras_resnets.export.served_model import check_resizing
 from tests.backends import requires_tensorflow
-from tests.export.networks import NAMES, classifier
+from tests.export.networks import classifier
 
 OTHERS = ("onnx", "litert", "litert_int8", "openvino")
 
@@ -54,13 +54,3 @@ def test_only_what_no_converter_knows_is_refused(options, is_refused):
         return
     with pytest.raises(ValueError, match="'bicubic', antialias="):
         check_resizing(model, OTHERS)
-
-
-@pytest.mark.peers
-@requires_tensorflow
-@pytest.mark.parametrize("format", ["onnx", "litert", "openvino"])
-def test_what_is_not_refused_answers_as_the_model_does(format, tmp_path):
-    pytest.importorskip({"onnx": "tf2onnx", "litert": "ai_edge_litert"}.get(format, format))
-    model = with_layer(interpolation="nearest")
-    [file] = export_model(model, tmp_path / "m", (format,), class_names=NAMES).files
-    assert file.difference < 1e-5

@@ -1,6 +1,5 @@
 """The command `benchmark`: turns, processes that die, what is missing, and no TensorFlow."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -13,12 +12,12 @@ pytest.importorskip("tyro")
 from tests.subprocesses import ROOT
 from training.benchmark import measure as measuring
 from training.benchmark.command import benchmark
-from training.benchmark.contenders import BACKENDS, Contender, contenders_for
-from training.benchmark.job import Setting
+from training.benchmark.contenders import OURS, Contender, Setting, contenders_for
 from training.benchmark.results import read_results
-from training.benchmark.worker_process import Worker, WorkerDied
+from training.benchmark.worker import Job, Worker, WorkerDied
 
 SETTING = Setting("resnet20", batch=4, image_size=8, classes=10)
+# In each process: TensorFlow is not found, though it may be installed.
 WITHOUT_TENSORFLOW = """
 import importlib.machinery
 find_spec = importlib.machinery.PathFinder.find_spec
@@ -26,6 +25,14 @@ def without(name, path=None, target=None):
     return None if name.split(".")[0] == "tensorflow" else find_spec(name, path, target)
 importlib.machinery.PathFinder.find_spec = without
 """
+
+
+def light_job(setting):
+    """A job that needs no backend, so that its process starts at once."""
+    return Job(lambda times: float(times), {"batch": setting.batch})
+
+
+LIGHT = Contender("light", "", "step", "tests.training.test_benchmark:light_job")
 
 
 def run_training(*arguments, **environment):
@@ -43,7 +50,8 @@ def run_training(*arguments, **environment):
 def no_tensorflow(tmp_path):
     """The environment of a process that finds no TensorFlow, nor its children."""
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_TENSORFLOW, encoding="utf-8")
-    return {"PYTHONPATH": str(tmp_path)}
+    present = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(tmp_path), *([present] if present else [])])}
 
 
 class FakeWorker:
@@ -68,8 +76,8 @@ def test_contenders_take_turns(monkeypatch):
     monkeypatch.setattr(measuring, "Worker", FakeWorker)
     monkeypatch.setattr(FakeWorker, "log", [])
     contenders = [
-        Contender("ours", "", "step", "job", "tensorflow"),
-        Contender("product", "", "product", "job", "tensorflow", precisions=("bfloat16",)),
+        Contender("ours", "", "step", "job"),
+        Contender("product", "", "product", "job", precisions=("bfloat16",)),
     ]
     rows = measuring.measure(contenders, SETTING, ["float32"], 3, 2, lambda text: None)
     turns = ["ours float32 takes 3", "product bfloat16 takes 12"]
@@ -93,56 +101,54 @@ def test_all_processes_end_where_one_dies(monkeypatch):
 
     monkeypatch.setattr(measuring, "Worker", Dying)
     monkeypatch.setattr(Dying, "log", [])
-    contenders = [Contender(name, "", "step", "job", "tensorflow") for name in "ab"]
+    contenders = [Contender(name, "", "step", "job") for name in "ab"]
     with pytest.raises(WorkerDied, match="gone"):
         measuring.measure(contenders, SETTING, ["float32"], 2, 2, lambda text: None)
     assert Dying.log[-2:] == ["close a float32", "close b float32"]
 
 
 def test_a_process_that_cannot_start_says_why():
-    contender = Contender("mine", "", "step", "job", "tensorflow")  # a module without `make_job`
+    contender = Contender("mine", "", "step", "tests.training.test_benchmark:no_job")
     with pytest.raises(WorkerDied) as caught:
         Worker(contender, SETTING)
     assert "the contender 'mine' ended with status 1" in str(caught.value)
-    assert "has no attribute 'make_job'" in str(caught.value)
+    assert "has no attribute 'no_job'" in str(caught.value)
 
 
-def test_a_process_that_dies_at_work_says_so():
-    (product,) = (each for each in contenders_for("tensorflow") if each.name == "product")
-    pytest.importorskip("tensorflow")
-    worker = Worker(product, dataclasses.replace(SETTING, options={"side": 8}))
-    worker._process.kill()
-    with pytest.raises(WorkerDied, match="the contender 'product' ended with status -9"):
-        worker.take(1)
-
-
-def test_its_end_takes_the_process_along():
-    (product,) = (each for each in contenders_for("tensorflow") if each.name == "product")
-    pytest.importorskip("tensorflow")
-    worker = Worker(product, dataclasses.replace(SETTING, options={"side": 8}))
+def test_a_process_takes_turns_until_it_is_closed():
+    worker = Worker(LIGHT, SETTING)
+    assert worker.facts == {"batch": 4}
     answer = worker.take(2)
+    assert answer["value"] == 2.0
     assert answer["seconds"] > 0
     assert answer["peak_bytes"] > 2**20
     worker.close()
     assert worker._process.returncode == -9
 
 
+def test_a_process_that_dies_at_work_says_so():
+    worker = Worker(LIGHT, SETTING)
+    worker._process.kill()
+    with pytest.raises(WorkerDied, match="the contender 'light' ended with status -9"):
+        worker.take(1)
+
+
 def test_each_process_has_the_settings_of_its_contender():
-    for backend in BACKENDS:
+    for backend in OURS:
         first, *others = contenders_for(backend)
         assert first.name == "ours"
         assert {other.backend for other in others} <= {backend, "torch"}
     names = {contender.name: contender for contender in contenders_for("tensorflow")}
     assert names["ours"].environment == {"TF_ENABLE_ONEDNN_OPTS": "1"}
     assert names["keras"].environment == {"TF_ENABLE_ONEDNN_OPTS": None}
-    assert names["keras"].options["jit_compile"] == "auto"
+    assert names["keras-xla"].options == {"jit_compile": True}
 
 
 def test_what_is_not_there_is_a_note():
-    contender = Contender("a", "", "step", "job", "torch", module="no_such_module", models=("x",))
+    contender = Contender("a", "", "step", "job", module="no_such_module", models=("x",))
     assert contender.why_absent("y", "") == "there is none for y"
     assert contender.why_absent("x", "") == "no_such_module is not installed"
-    reader = Contender("b", "", "input", "job", "tensorflow", needs_photos=True)
+    reader = Contender("b", "", "input", "job", {"images": "photos"})
     assert "--photos" in reader.why_absent("x", "")
     assert reader.why_absent("x", "folder") == ""
 
@@ -165,25 +171,21 @@ def test_wrong_arguments_are_named(arguments, message, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_whole_benchmark_and_its_file(tmp_path):
+def test_a_whole_benchmark_and_its_file(tmp_path, monkeypatch, capsys):
     pytest.importorskip("tensorflow")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     path = tmp_path / "results.json"
-    contenders = ("--contenders", "ours", "torch")
-    size = ("--batch", "4", "--image-size", "8", "--steps", "1", "--rounds", "2")
-    run = run_training("benchmark", *size, *contenders, "--json", path, KERAS_BACKEND="tensorflow")
-    assert run.returncode == 0, run.stderr
+    size = {"batch": 4, "image_size": 8, "steps": 1, "rounds": 2}
+    assert benchmark(**size, contenders=("ours", "timm"), json_file=path) == 0
     results = read_results(path)
-    ours = results["rows"][0]
+    (ours,) = results["rows"]
     assert results["setting"]["batch"] == ours["images"] == 4
+    assert ours["parameters"] == 269_722
     assert len(ours["seconds"]) == 2
     # Each turn trains on: the loss on the one batch changes every time.
     assert len(set(ours["values"])) == 3
-    measured = {row["name"] for row in results["rows"]}
-    absent = {each["name"]: each["why"] for each in results["absent"]}
-    assert measured | set(absent) == {"ours", "torch"}
-    if "torch" in absent:
-        assert absent["torch"] == "torch is not installed"
-        assert "torch is not installed" in run.stdout
+    assert [each["why"] for each in results["absent"]] == ["there is none for resnet20"]
+    assert "channels last: there is none for resnet20" in capsys.readouterr().out
 
 
 def test_without_tensorflow_the_other_commands_say_what_to_install(no_tensorflow):

@@ -11,10 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from training.benchmark.contenders import BACKENDS, Contender, contenders_for
-from training.benchmark.job import Setting
-from training.benchmark.machine import describe_machine
-from training.benchmark.measure import measure
+from training.benchmark.contenders import OURS, Contender, Setting, contenders_for
+from training.benchmark.measure import describe_machine, measure
 from training.benchmark.results import SCHEMA, write_results
 from training.benchmark.tables import (
     INPUT_HEAD,
@@ -98,9 +96,9 @@ def benchmark(
 
 def _backend():
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if backend not in BACKENDS or importlib.util.find_spec(backend) is None:
+    if backend not in OURS or importlib.util.find_spec(backend) is None:
         raise ValueError(
-            f"KERAS_BACKEND must name one of {', '.join(BACKENDS)} that is installed. "
+            f"KERAS_BACKEND must name one of {', '.join(OURS)} that is installed. "
             f"Received: KERAS_BACKEND={backend!r}"
         )
     os.environ["KERAS_BACKEND"] = backend

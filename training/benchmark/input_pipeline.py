@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from training.benchmark.job import Job, Setting
-from training.benchmark.keras_device import backend_versions
+from training.benchmark.contenders import Setting
+from training.benchmark.steps import backend_versions
+from training.benchmark.worker import Job
 from training.data.batches import training_batches
 from training.data.decoding import ACCURATE
 from training.data.source import ArraySource, Source, synthetic
@@ -16,7 +17,7 @@ from training.recipe.files import load_recipe
 
 BATCH = 32
 WARM_UP = 2  # batches
-SIDE = {"photos": 224, "memory": 32}
+SIDE = 224  # of a photo
 RECIPES = {"photos": "imagenet_goyal", "memory": "cifar10_fast"}
 
 
@@ -52,7 +53,7 @@ def make_job(setting: Setting) -> Job:
     """Returns the making of batches.
 
     Options: `images`, `"photos"` (JPEG files, at 224 pixels) or `"memory"` (of CIFAR's size);
-    `pipeline`, `"trainer"`, `"plain"` or, for photos, `"decode"`, with `dct`, the transform.
+    `pipeline`, `"ours"`, `"plain"` or, for photos, `"decode"`, with `dct`, the transform.
 
     Each turn has a pipeline of its own, which is timed once it runs and ends with the turn: what
     it fetches ahead is neither given to a turn nor computed beside another contender's.
@@ -60,7 +61,7 @@ def make_job(setting: Setting) -> Job:
     images, pipeline = setting.options["images"], setting.options["pipeline"]
     source: PhotoSource | ArraySource
     source = PhotoSource(Path(setting.photos)) if images == "photos" else synthetic("train", 32)
-    if pipeline == "trainer":
+    if pipeline == "ours":
         tf.config.experimental.enable_op_determinism()
         recipe = dataclasses.replace(load_recipe(RECIPES[images]), batch=BATCH)
         dataset = training_batches(source, recipe).map(lambda example: example["image"])
@@ -96,24 +97,23 @@ def _plain_photos(source):
         image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
         top_left, size, _ = _distorted_box(tf.shape(image))
         image = tf.slice(image, top_left, size)
-        image = tf.image.resize(image, (SIDE["photos"], SIDE["photos"]))
+        image = tf.image.resize(image, (SIDE, SIDE))
         image = tf.image.random_flip_left_right(image) / 255.0
         return (image - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
 
-    return _batched(_shuffled(source.paths).map(load, num_parallel_calls=tf.data.AUTOTUNE))
+    return _batches(source.paths, load)
 
 
 def _plain_arrays(source):
     """As tutorials have it: pad, crop, flip and normalize, image by image."""
-    side = SIDE["memory"]
 
     def load(image):
-        image = tf.image.resize_with_crop_or_pad(image, side + 8, side + 8)
-        image = tf.image.random_crop(image, (side, side, 3))
+        image = tf.image.resize_with_crop_or_pad(image, 40, 40)
+        image = tf.image.random_crop(image, (32, 32, 3))
         image = tf.image.random_flip_left_right(image)
         return (tf.cast(image, tf.float32) / 255.0 - [0.49, 0.48, 0.45]) / [0.25, 0.24, 0.26]
 
-    return _batched(_shuffled(source.images).map(load, num_parallel_calls=tf.data.AUTOTUNE))
+    return _batches(source.images, load)
 
 
 def _decoding(source, dct_method):
@@ -126,7 +126,7 @@ def _decoding(source, dct_method):
         pixels = tf.image.decode_and_crop_jpeg(contents, window, channels=3, dct_method=dct_method)
         return tf.cast(pixels[0, 0, 0], tf.float32)
 
-    return _batched(_shuffled(source.paths).map(load, num_parallel_calls=tf.data.AUTOTUNE))
+    return _batches(source.paths, load)
 
 
 def _distorted_box(shape):
@@ -140,10 +140,8 @@ def _distorted_box(shape):
     )
 
 
-def _shuffled(values):
+def _batches(values, load):
     dataset = tf.data.Dataset.from_tensor_slices(np.asarray(values))
-    return dataset.shuffle(len(values)).repeat()
-
-
-def _batched(dataset):
+    dataset = dataset.shuffle(len(values)).repeat()
+    dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.batch(BATCH).prefetch(tf.data.AUTOTUNE)

@@ -2,14 +2,13 @@
 
 import dataclasses
 import os
+import platform
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from training.benchmark.contenders import Contender
-from training.benchmark.job import Setting
-from training.benchmark.worker_process import Worker
-
-TIMES_A_STEP = {"step": 1, "input": 8, "product": 4}
+from training.benchmark.contenders import TIMES_A_STEP, Contender, Setting
+from training.benchmark.worker import Worker
 
 
 def measure(
@@ -59,3 +58,34 @@ def measure(
         for worker in workers:
             worker.close()
     return rows
+
+
+def describe_machine() -> dict[str, object]:
+    """Returns the machine in words, without its name, and how many processes it was computing."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 1),
+    }
+
+
+def _processor():
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return platform.processor() or platform.machine()
+    values: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
+        values.setdefault(name.strip(), value.strip())
+    text = values.get("model name", platform.machine())
+    if "cpu family" in values:
+        text += f", family {values['cpu family']}, model {values['model']}"
+    found = [
+        flag
+        for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+        if flag in values.get("flags", "").split()
+    ]
+    return f"{text}, {' '.join(found)}" if found else text

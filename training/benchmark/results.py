@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from training.benchmark.contenders import TIMES_A_STEP
+
 SCHEMA = 1
 # A multiply-add is two operations; the backward pass does it twice more: once for the gradient of
 # the weights, once for that of the input.
 OPERATIONS_OF_A_MAC = 2 * 3
-KINDS = ("step", "input", "product")
 _PARTS = ("schema", "setting", "machine", "versions", "rows", "absent")
 _ROW_PARTS = ("name", "title", "kind", "precision", "device", "times", "peak_bytes")
 
@@ -138,8 +139,8 @@ def check_results(results: Any, name: str) -> None:
     for row in results.get("rows", []):
         where = f"rows.{row.get('name')}"
         missing += [f"{where}.{part}" for part in _ROW_PARTS if part not in row]
-        if row.get("kind") not in KINDS:
-            missing.append(f"{where}.kind, one of {', '.join(KINDS)}")
+        if row.get("kind") not in TIMES_A_STEP:
+            missing.append(f"{where}.kind, one of {', '.join(TIMES_A_STEP)}")
         elif "images" not in row and "operations" not in row:
             missing.append(f"{where}.images")
         if not row.get("seconds"):

@@ -13,10 +13,26 @@ from rich.text import Text
 from keras_resnets.arguments import nearest
 from training.recipe.files import recipe_to_toml
 from training.run.folder import describe_environment
-from training.studies.catalogue import STUDIES
+from training.studies import blocks, degradation, gradients, lesion, responses, shortcuts
 from training.studies.page import load_outcomes, save_outcome, write_index, write_page
 from training.studies.study import Budget, Outcome, Study
 from training.studies.trials import Stopped, run_trials, study_images
+
+# In the order of their pages.
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        degradation.STUDY,
+        gradients.STUDY,
+        responses.STUDY,
+        blocks.BLOCK_DEPTH,
+        shortcuts.SHORTCUTS,
+        shortcuts.GATES_STUDY,
+        blocks.ORDER,
+        lesion.STUDY,
+        shortcuts.DIMENSIONS,
+    )
+}
 
 
 def study_command(
@@ -30,8 +46,8 @@ def study_command(
 ) -> int:
     """Answers a question about residual networks by an experiment.
 
-    The same command again goes on where it was stopped. `NAME.md` and its plots are written at the
-    end, and renewed from the JSON files by `--render`.
+    The same command resumes a stopped study. It writes `NAME.md` and its plots at the end;
+    `--render` writes them again from the JSON files.
 
     Args:
         name: A study; see `--list`.
@@ -50,42 +66,27 @@ def study_command(
             table.add_row(each.name, each.title)
         console.print(table)
         return 0
-    if name and name not in STUDIES:
+    if name not in STUDIES and (name or not render):
         raise ValueError(
             f"`NAME` must be one of {', '.join(STUDIES)}.{nearest(name, STUDIES)} "
-            f"Received: {name!r}"
+            f"Received: {name or 'none'!r}"
         )
     if output.exists() and not output.is_dir():
         raise ValueError(f"`output` must be a folder. Received: output={str(output)!r}")
     if render:
         _check_unused("--render", quick=quick, seeds=seeds, data_dir=data_dir)
-        if not output.is_dir():
-            raise ValueError(
-                f"`output` must be a folder with outcomes. Received: output={str(output)!r}"
-            )
-        chosen = [STUDIES[name]] if name else [*STUDIES.values()]
-        if not any(load_outcomes(each, output) for each in chosen):
-            raise ValueError(
-                f"`output` must hold outcomes to render. Received: output={str(output)!r}"
-            )
-        pages = [write_page(each, output) for each in chosen if name or load_outcomes(each, output)]
-        pages.append(write_index([*STUDIES.values()], output))
-        for page in pages:
-            console.print(Text(f"Wrote {page}"), soft_wrap=True)
+        _render([STUDIES[name]] if name else [*STUDIES.values()], output, console)
         return 0
-    if not name:
-        raise ValueError(f"`NAME` must be one of {', '.join(STUDIES)}. Received: none")
     if seeds < 0:
         raise ValueError(f"`seeds` must not be negative. Received: seeds={seeds}")
+    study = STUDIES[name]
     budget: Budget = "quick" if quick else "full"
     try:
-        outcome = conduct(STUDIES[name], budget, output, seeds, data_dir, console)
+        outcome = conduct(study, budget, output, seeds, data_dir, console)
     except Stopped as stopped:
-        console.print("Stopped; the same command goes on.")
+        console.print("Stopped; the same command resumes.")
         return int(stopped.args[0])
-    page = write_page(STUDIES[name], output)
-    write_index([*STUDIES.values()], output)
-    report = STUDIES[name].report(outcome)
+    report = study.report(outcome)
     for caption, (header, rows) in report.tables.items():
         columns = [Column(name, overflow="fold") for name in header]
         table = Table(*columns, title=caption, title_justify="left", box=None)
@@ -94,8 +95,22 @@ def study_command(
         console.print(table)
         console.print()
     console.print(report.answer, report.details, markup=False)
-    console.print(Text(f"Wrote {page}"), soft_wrap=True)
+    _render([study], output, console)
     return 0
+
+
+def _render(studies, output, console):
+    """Writes the pages of those studies that have outcomes, and the index."""
+    present = [study for study in studies if load_outcomes(study, output)]
+    if not present:
+        names = ", ".join(study.name for study in studies)
+        raise ValueError(
+            f"`output` must hold an outcome of {names}, which running the study writes. "
+            f"Received: output={str(output)!r}"
+        )
+    pages = [write_page(study, output) for study in present]
+    for page in [*pages, write_index([*STUDIES.values()], output)]:
+        console.print(Text(f"Wrote {page}"), soft_wrap=True)
 
 
 def _check_unused(option, **arguments):
@@ -114,24 +129,12 @@ def conduct(
     data_dir: Path | None,
     console: Console,
 ) -> Outcome:
-    """Runs a study to its end, writes its numbers, and returns them.
+    """Runs a study to its end, writes its outcome to `output`, and returns it.
 
-    What a stopped study has trained is in the runs' folders, and an outcome there stays as it was.
-
-    Args:
-        study: The study.
-        budget: Which of its grids.
-        output: Folder for the numbers (`NAME/BUDGET.json`) and the runs (`runs/`).
-        seeds: How many seeds; 0 for the study's own number.
-        data_dir: Folder with prepared TFDS data sets.
-        console: Where to print.
-
-    Raises:
-        Stopped: If a signal stopped it.
-        ValueError: If `output` holds an outcome of more seeds, which this one would replace.
+    A stopped study leaves its runs in `output / "runs"`, and an earlier outcome unchanged.
     """
     recipes = study.contenders(budget)
-    seeds = seeds or study.seeds[budget]
+    seeds = seeds or study.seeds
     for present in load_outcomes(study, output):
         if present.budget == budget and len(present.seeds) > seeds:
             raise ValueError(
@@ -139,12 +142,16 @@ def conduct(
                 f"{len(present.seeds)}: take another folder. Received: seeds={seeds}, "
                 f"output={str(output)!r}"
             )
+    computed = {}
+    if study.compute:  # on images that all contenders share
+        images = study_images(next(iter(recipes.values())), data_dir)
+        computed = study.compute(budget, images)
     outcome = Outcome(
         study=study.name,
         budget=budget,
         recipes={label: recipe_to_toml(recipe) for label, recipe in recipes.items()},
         trials=[],
-        computed=study.compute(budget, _images(recipes, data_dir)) if study.compute else {},
+        computed=computed,
         environment=describe_environment(tf.distribute.get_strategy()),
     )
     trials = run_trials(study, recipes, seeds, output / "runs", data_dir, console)
@@ -152,8 +159,3 @@ def conduct(
     outcome = dataclasses.replace(outcome, trials=in_order)
     save_outcome(outcome, output)
     return outcome
-
-
-def _images(recipes, data_dir):
-    """Returns the images of the contenders, which all have the same."""
-    return study_images(next(iter(recipes.values())), data_dir)

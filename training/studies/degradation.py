@@ -1,25 +1,11 @@
 """Do deeper networks train worse, and do shortcuts mend it?"""
 
-import functools
-
 import numpy as np
 
 from keras_resnets import build_model
-from keras_resnets.analysis import (
-    assert_same_cost,
-    count_macs,
-    count_parameters,
-)
-from training.studies.reading import (
-    CURVES_CAPTION,
-    END_CAPTION,
-    ERROR_HEADER,
-    draw_curves,
-    error_columns,
-    train_loss,
-)
-from training.studies.recipes import cifar_spec, study_recipe
-from training.studies.study import Report, Study, spread
+from keras_resnets.analysis import assert_same_cost, count_macs, count_parameters
+from training.studies.reading import curves, end_table, train_loss
+from training.studies.study import Report, Study, cifar_spec, spread, study_recipe
 
 DEPTHS = {"quick": (8, 32), "full": (20, 32, 56)}
 KINDS = {"plain": None, "residual": "A"}
@@ -47,18 +33,11 @@ def costs(budget, images):
     return found
 
 
-def report(outcome):
-    """What the page shows."""
-    rows = [
-        [
-            label,
-            f"{outcome.computed[label.split()[1]]['parameters']:,}",
-            *error_columns(outcome.of(label)),
-            spread(outcome.values(label, _median_gradient), 4),
-        ]
-        for label in outcome.labels
-    ]
-    header = ["network", "parameters at 32×32×3", *ERROR_HEADER, "median gradient norm"]
+def _report(outcome):
+    parameters, gradients = {}, {}
+    for label in outcome.labels:
+        parameters[label] = f"{outcome.computed[label.split()[1]]['parameters']:,}"
+        gradients[label] = spread(outcome.values(label, _median_gradient), 4)
     return Report(
         answer=_answer(outcome),
         details=_gradients(outcome),
@@ -67,10 +46,13 @@ def report(outcome):
             "steps of 128 images. Training loss and error are averages over the steps before the "
             "last evaluation, with augmentation."
         ),
-        tables={END_CAPTION: (header, rows)},
-        figures={
-            "curves": (draw_curves(outcome), CURVES_CAPTION),
-        },
+        tables=end_table(
+            outcome,
+            "network",
+            before={"parameters at 32×32×3": parameters},
+            after={"median gradient norm": gradients},
+        ),
+        figures=curves(outcome),
     )
 
 
@@ -90,22 +72,19 @@ def _answer(outcome):
 
 def _gradients(outcome):
     deep = DEPTHS[outcome.budget][-1]
-    begin, end = (
-        np.divide(
-            *(
-                np.mean(
-                    outcome.values(f"{kind} {deep}", functools.partial(_median_gradient, at=at))
-                )
-                for kind in KINDS
-            )
+
+    def ratio(at):
+        plain, residual = (
+            np.mean([_median_gradient(trial, at) for trial in outcome.of(f"{kind} {deep}")])
+            for kind in KINDS
         )
-        for at in (0, -1)
-    )
+        return plain / residual
+
     return (
         f"Is it vanishing gradients? The median gradient norm of the plain network's kernels was, "
-        f"at {deep} layers, {begin:.2g} times that of its twin at the first evaluation and "
-        f"{end:.2g} times in the end, when the two had not the same left to learn. The study of "
-        "[gradients](gradients.md) looks at every layer, and at where training begins."
+        f"at {deep} layers, {ratio(0):.2g} times that of its twin at the first evaluation and "
+        f"{ratio(-1):.2g} times in the end, when the two had not the same left to learn. The study "
+        "of [gradients](gradients.md) looks at every layer, and at where training begins."
     )
 
 
@@ -125,5 +104,5 @@ plain networks keep healthy norms.
 """,
     contenders=twins,
     compute=costs,
-    report=report,
+    report=_report,
 )

@@ -1,19 +1,42 @@
 """Where do gradients vanish, and are the layers inside a block trained?"""
 
 import dataclasses
+import itertools
 
+import keras
 import numpy as np
 
-from keras_resnets.analysis import plot_gradient_norms, plot_update_ratios
-from keras_resnets.analysis.plots import legend, line_style, log_scale, panels
-from training.studies import observer
+from keras_resnets import build_model, with_blocks
+from keras_resnets.analysis import gradient_norms, plot_gradient_norms, plot_update_ratios
+from keras_resnets.analysis.plots import legend, log_scale, panels
+from keras_resnets.layers import UnnormalizedBlock
 from training.studies.degradation import DEPTHS, KINDS, twins
-from training.studies.initial_gradients import EXAMPLES, WITHOUT, initial_norms
-from training.studies.reading import SHORT_RUNS, decay_alone, mean_by_key, observed, train_loss
-from training.studies.study import Report, Study, spread
+from training.studies.reading import (
+    SHORT_RUNS,
+    decay_alone,
+    draw_band,
+    mean_by_key,
+    observed,
+    train_loss,
+)
+from training.studies.study import Report, Study, cifar_spec, spread
+from training.studies.trials import OBSERVED_EXAMPLES
 
+INITIAL_SEEDS = 3
+INITIAL_EXAMPLES = 128
+WITHOUT = ", no batch norm"
 # Of the networks without batch norm; with 0.1 the loss of the deep residual one is soon NaN.
 SMALL_RATE = 0.01
+HEADER = (
+    "network",
+    "least norm at first",
+    "greatest ÷ least at first",
+    "least norm in the end",
+    "greatest ÷ least in the end",
+    "least ‖w − w₀‖ / ‖w₀‖ in a block, %",
+    "median, %",
+    "training loss",
+)
 
 
 def contenders(budget):
@@ -33,8 +56,30 @@ def contenders(budget):
     }
 
 
-def report(outcome):
-    """What the page shows."""
+def initial_norms(budget, images):
+    """Gradient norms at initialization, with and without batch norm."""
+    pixels, labels = (each[:INITIAL_EXAMPLES] for each in images.train)
+    data = (pixels - pixels.mean()) / pixels.std(), labels
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    found = {}
+    for depth, kind, suffix in itertools.product(DEPTHS[budget], KINDS, ("", WITHOUT)):
+        norms = []
+        for seed in range(INITIAL_SEEDS):
+            keras.utils.set_random_seed(seed)
+            model = build_model(
+                cifar_spec(depth, shortcut=KINDS[kind]),
+                input_shape=pixels.shape[1:],
+                classifier_activation=None,
+            )
+            if suffix:
+                model = with_blocks(model, UnnormalizedBlock)
+            by_path = gradient_norms(model, data, loss)
+            norms.append({k: v for k, v in by_path.items() if k.endswith("kernel")})
+        found[f"{kind} {depth}{suffix}"] = mean_by_key(norms)
+    return found
+
+
+def _report(outcome):
     norms, distances = (
         {
             label: mean_by_key([observed(trial, what) for trial in outcome.of(label)])
@@ -43,43 +88,29 @@ def report(outcome):
         for what in ("gradient_norms", "distance")
     )
     initial = outcome.computed
-    rows = [
-        [
-            label,
-            *_extremes(initial[label]),
-            *_extremes(norms[label]),
-            spread([min(_inner(trial)) for trial in outcome.of(label)], percent=True),
-            spread([np.median(_inner(trial)) for trial in outcome.of(label)], percent=True),
-            spread(outcome.values(label, train_loss), 3),
-        ]
-        for label in outcome.labels
-    ]
-    rows += [
-        [label, *_extremes(initial[label]), "", "", "", "", ""]
-        for label in initial
-        if label not in outcome.labels
-    ]
-    header = [
-        "network",
-        "least norm at first",
-        "greatest ÷ least at first",
-        "least norm in the end",
-        "greatest ÷ least in the end",
-        "least ‖w − w₀‖ / ‖w₀‖ in a block, %",
-        "median, %",
-        "training loss",
-    ]
+    rows = []
+    for label in [*outcome.labels, *(each for each in initial if each not in outcome.labels)]:
+        row = [label, *_extremes(initial[label]), "", "", "", "", ""]
+        if label in outcome.labels:
+            moved = outcome.values(label, _moved)
+            row[3:] = [
+                *_extremes(norms[label]),
+                spread([min(each) for each in moved], percent=True),
+                spread([np.median(each) for each in moved], percent=True),
+                spread(outcome.values(label, train_loss), 3),
+            ]
+        rows.append(row)
     deep = DEPTHS[outcome.budget][-1]
     return Report(
         answer=_answer(outcome, initial, deep),
         details=_beside_the_paper(initial, norms, deep) + _without_batch_norm(outcome, deep),
         limits=(
             f"{SHORT_RUNS} The networks without batch norm are {_how_bare_ones_run(outcome)}; "
-            f"their stem keeps its own. Norms are of {EXAMPLES} images at initialization and of "
-            f"{observer.EXAMPLES} while training, without augmentation."
+            f"their stem keeps its own. Norms are of {INITIAL_EXAMPLES} images at initialization "
+            f"and of {OBSERVED_EXAMPLES} while training, without augmentation."
         ),
         tables={
-            "Norms of the gradients of the kernels, and how far the kernels moved:": (header, rows)
+            "Norms of the gradients of the kernels, and how far the kernels moved:": (HEADER, rows)
         },
         figures={
             "training": (
@@ -105,9 +136,7 @@ def report(outcome):
 
 
 def _answer(outcome, initial, deep):
-    moved = {
-        kind: min(min(_inner(trial)) for trial in outcome.of(f"{kind} {deep}")) for kind in KINDS
-    }
+    moved = {kind: min(map(min, outcome.values(f"{kind} {deep}", _moved))) for kind in KINDS}
     shallow = DEPTHS[outcome.budget][0]
     normed = {kind: _by_depth(initial, kind, shallow, deep, "") for kind in KINDS}
     bare = {kind: _by_depth(initial, kind, shallow, deep, WITHOUT) for kind in KINDS}
@@ -178,11 +207,9 @@ def _normalized(by_label):
 
 
 def _draw_training(outcome):
-    groups = [
-        [label for label in outcome.labels if label.endswith(WITHOUT) is is_bare]
-        for is_bare in (False, True)
-    ]
-    groups = [group for group in groups if group]
+    normalized = [label for label in outcome.labels if not label.endswith(WITHOUT)]
+    others = [label for label in outcome.labels if label.endswith(WITHOUT)]
+    groups = [group for group in (normalized, others) if group]
     figure, all_axes = panels(len(groups), share_x=True)
     for axes, group in zip(all_axes, groups, strict=True):
         for index, label in enumerate(group):
@@ -195,10 +222,7 @@ def _draw_training(outcome):
                 ]
                 for read in (np.median, min, max)
             ]
-            median, least, greatest = np.mean(norms, axis=1)
-            style = line_style(index)
-            axes.plot(steps, median, label=label, **style)
-            axes.fill_between(steps, least, greatest, color=style["color"], alpha=0.1)
+            draw_band(axes, index, steps, label, *np.mean(norms, axis=1))
         log_scale(axes)
         axes.set_ylabel("norm of the gradient")
         legend(axes)
@@ -215,7 +239,7 @@ def _times(factor):
     return f"{factor:,.0f}" if factor >= 100 else f"{factor:.2g}"
 
 
-def _inner(trial):
+def _moved(trial):
     """Returns how far each kernel of a block's branch moved."""
     distances = observed(trial, "distance")
     return [value for path, value in distances.items() if "_block" in path]
@@ -233,5 +257,5 @@ norm of the loss's gradient with respect to each kernel, and how far each kernel
 """,
     contenders=contenders,
     compute=initial_norms,
-    report=report,
+    report=_report,
 )

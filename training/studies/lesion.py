@@ -1,26 +1,33 @@
 """Can a block of a trained network be left out?"""
 
+import keras
 import numpy as np
 
+from keras_resnets import build_model
 from keras_resnets.analysis import plot_lesions, remove_blocks, reorder_blocks
-from keras_resnets.analysis.plots import legend, line_style, panels
+from keras_resnets.analysis.plots import legend, panels
 from keras_resnets.layers import ResidualBlock
 from training.studies.degradation import DEPTHS, twins
-from training.studies.first_steps import (
-    FIRST_SEEDS,
-    describe_first_steps,
-    draw_first_steps,
-    first_losses,
-)
-from training.studies.reading import SHORT_RUNS, mean_by_key
-from training.studies.recipes import cifar_spec, study_recipe
-from training.studies.study import Report, Study, spread
+from training.studies.reading import SHORT_RUNS, draw_band, mean_by_key
+from training.studies.study import Report, Study, cifar_spec, spread, study_recipe
 
 DRAWS = 5  # of everything but one block removed
 COUNTS = (2, 3, 5, 8)  # of one, every block has its turn
 SWAPS = 4
 EXAMPLES = 500
 SPARED = 0.01  # a point of the error
+FIRST_STEPS = 30
+FIRST_SEEDS = 3
+# The columns of the table, read off what `measure` returns.
+READINGS = {
+    "whole": lambda measured: measured["whole"],
+    "without one block": lambda measured: np.mean([*measured["without"].values()]),
+    "without the worst": lambda measured: max(measured["without"].values()),
+    "without 3": lambda measured: np.mean(measured["removed"]["3"]),
+    "without 5": lambda measured: np.mean(measured["removed"]["5"]),
+    f"{SWAPS} swaps of neighbours": lambda measured: np.mean(measured["swapped"]),
+    "stages shuffled": lambda measured: np.mean(measured["shuffled"]),
+}
 
 
 def contenders(budget):
@@ -91,33 +98,55 @@ def _swapped(model, blocks, kept, generator):
     return reorder_blocks(model, order)
 
 
-def report(outcome):
-    """What the page shows."""
-    header = ["network", "whole", "without one block", "without the worst", "without 3"]
-    header += ["without 5", f"{SWAPS} swaps of neighbours", "stages shuffled"]
-    rows = []
-    for label in outcome.labels:
-        trials = outcome.of(label)
-        rows.append(
-            [
-                label,
-                spread([trial.measured["whole"] for trial in trials], 1, percent=True),
-                spread([_mean(trial, "without") for trial in trials], 1, percent=True),
-                spread([max(_values(trial, "without")) for trial in trials], 1, percent=True),
-                *(
-                    spread([np.mean(drawn(trial.measured)) for trial in trials], 1, percent=True)
-                    for drawn in (
-                        lambda measured: measured["removed"]["3"],
-                        lambda measured: measured["removed"]["5"],
-                        lambda measured: measured["swapped"],
-                        lambda measured: measured["shuffled"],
-                    )
-                ),
-            ]
+def first_losses(budget, images):
+    """Training loss at each of the first steps: do blocks that begin as the identity help?
+
+    Plain gradient descent with the recipe's learning rate, from the first step on.
+    """
+    deep = DEPTHS[budget][-1]
+    recipe = next(iter(twins(budget).values()))
+    pixels, labels = images.train
+    pixels = (pixels - pixels.mean()) / pixels.std()
+    found = {}
+    for label, zero in ((f"residual {deep}", False), (f"residual {deep}, γ = 0", True)):
+        spec = cifar_spec(deep, zero_init_residual=zero)
+        shape = pixels.shape[1:]
+        model = build_model(spec, input_shape=shape, classifier_activation=None)
+        model.compile(
+            keras.optimizers.SGD(recipe.optimizer.learning_rate),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
+        found[label] = []
+        for seed in range(FIRST_SEEDS):
+            # Set into the one network, whose step is then traced once; plain gradient descent
+            # remembers nothing.
+            keras.utils.set_random_seed(seed)
+            begin = build_model(spec, input_shape=shape, classifier_activation=None)
+            model.set_weights(begin.get_weights())
+            generator = np.random.default_rng(seed)
+            losses = []
+            for _ in range(FIRST_STEPS):
+                chosen = generator.choice(len(pixels), recipe.batch, replace=False)
+                model.reset_metrics()
+                losses.append(float(model.train_on_batch(pixels[chosen], labels[chosen])))
+            found[label].append(losses)
+    return found
+
+
+def _report(outcome):
+    rows = [
+        [
+            label,
+            *(
+                spread(outcome.values(label, lambda t, read=read: read(t.measured)), 1, True)
+                for read in READINGS.values()
+            ),
+        ]
+        for label in outcome.labels
+    ]
     return Report(
         answer=_answer(outcome),
-        details=f"{_beside_the_paper(outcome)} {describe_first_steps(outcome)}",
+        details=f"{_beside_the_paper(outcome)} {_describe_first_steps(outcome)}",
         limits=(
             f"{SHORT_RUNS} Only blocks that keep the shape are removed, swapped with a neighbour "
             f"or shuffled within their stage: each is removed by itself, and there are {DRAWS} "
@@ -129,7 +158,7 @@ def report(outcome):
         ),
         tables={
             "Test error % after the lesion, mean ± standard deviation over the seeds:": (
-                header,
+                ["network", *READINGS],
                 rows,
             )
         },
@@ -149,7 +178,7 @@ def report(outcome):
                 "Test error without each of the blocks that keep the shape (mean over the seeds).",
             ),
             "start": (
-                draw_first_steps(outcome),
+                _draw_first_steps(outcome),
                 "Training loss at the first steps: does it help that blocks begin as the identity? "
                 "Bands span the seeds.",
             ),
@@ -159,42 +188,39 @@ def report(outcome):
 
 def _answer(outcome):
     plain, residual, zero = outcome.labels
-    harm = {
-        label: float(
-            np.mean([_mean(t, "without") - t.measured["whole"] for t in outcome.of(label)])
+    harm = {label: 100 * np.mean(outcome.values(label, _harm)) for label in outcome.labels}
+    less = outcome.every_seed(plain, residual, _harm)
+    spared = {
+        label: np.mean(
+            [
+                error - trial.measured["whole"] < SPARED
+                for trial in outcome.of(label)
+                for error in trial.measured["without"].values()
+            ]
         )
         for label in outcome.labels
     }
-    less = outcome.every_seed(
-        plain, residual, lambda trial: _mean(trial, "without") - trial.measured["whole"]
-    )
-    spared = {
-        label: [
-            error - trial.measured["whole"] < SPARED
-            for trial in outcome.of(label)
-            for error in _values(trial, "without")
-        ]
-        for label in outcome.labels
-    }
     return (
-        f"Without one block the residual network's test error grew by {100 * harm[residual]:.1f} "
-        f"points on average, the plain twin's by {100 * harm[plain]:.1f}, and that of a residual "
-        f"network whose blocks began as the identity (γ = 0) by {100 * harm[zero]:.1f}; the plain "
+        f"Without one block the residual network's test error grew by {harm[residual]:.1f} "
+        f"points on average, the plain twin's by {harm[plain]:.1f}, and that of a residual "
+        f"network whose blocks began as the identity (γ = 0) by {harm[zero]:.1f}; the plain "
         f"one suffered more than its twin for {less[0]} of {less[1]} seeds. Leaving one out cost "
-        f"less than a point for {np.mean(spared[residual]):.0%} of the residual network's blocks, "
-        f"for {np.mean(spared[plain]):.0%} of the plain one's and for {np.mean(spared[zero]):.0%} "
+        f"less than a point for {spared[residual]:.0%} of the residual network's blocks, "
+        f"for {spared[plain]:.0%} of the plain one's and for {spared[zero]:.0%} "
         "where γ began at 0."
     )
+
+
+def _harm(trial):
+    """Returns by how much the error grows without one block, on average."""
+    return READINGS["without one block"](trial.measured) - trial.measured["whole"]
 
 
 def _beside_the_paper(outcome):
     _, residual, _ = outcome.labels
     worst, shuffled = (
-        np.mean([read(trial) for trial in outcome.of(residual)])
-        for read in (
-            lambda trial: max(_values(trial, "without")),
-            lambda trial: np.mean(trial.measured["shuffled"]),
-        )
+        np.mean([READINGS[column](trial.measured) for trial in outcome.of(residual)])
+        for column in ("without the worst", "stages shuffled")
     )
     return (
         "Veit et al.'s ResNet-110 had little more error without any single block, and its error "
@@ -203,27 +229,37 @@ def _beside_the_paper(outcome):
     )
 
 
-def _values(trial, what):
-    return [*trial.measured[what].values()]
-
-
-def _mean(trial, what):
-    return float(np.mean(_values(trial, what)))
+def _describe_first_steps(outcome):
+    """Says how the first losses of the two networks of `first_losses` compare."""
+    (one, losses), (other, zero_losses) = outcome.computed.items()
+    whole = {
+        label: np.mean([trial.measured["whole"] for trial in outcome.of(label)])
+        for label in (one, other)
+    }
+    return (
+        f"Where the blocks begin as the identity (γ = 0), the loss of the first step was "
+        f"{np.mean(zero_losses, axis=0)[0]:.2f} instead of {np.mean(losses, axis=0)[0]:.2f} (a "
+        f"guess among ten classes has {np.log(10):.2f}), its greatest over the first "
+        f"{FIRST_STEPS} steps {np.max(zero_losses):.2f} instead of {np.max(losses):.2f}, and the "
+        f"mean of the last ten of them {np.mean(np.array(zero_losses)[:, -10:]):.2f} instead of "
+        f"{np.mean(np.array(losses)[:, -10:]):.2f}. After training, the whole network ended with "
+        f"a test error of {whole[other]:.1%} instead of {whole[one]:.1%}."
+    )
 
 
 def _draw_removed(outcome):
     figure, (axes,) = panels(1)
     for index, label in enumerate(outcome.labels):
-        trials = outcome.of(label)
-        counts = [0, 1, *(count for count in COUNTS if str(count) in trials[0].measured["removed"])]
-        errors = [
-            [100 * error for trial in trials for error in _errors(trial, count)] for count in counts
-        ]
-        style = line_style(index)
-        axes.plot(counts, [np.mean(each) for each in errors], label=label, **style)
-        axes.fill_between(
-            counts, [*map(min, errors)], [*map(max, errors)], color=style["color"], alpha=0.15
-        )
+        by_count: dict[int, list[float]] = {}
+        for trial in outcome.of(label):
+            measured = trial.measured
+            of_trial = {0: [measured["whole"]], 1: [*measured["without"].values()]}
+            of_trial |= {int(count): drawn for count, drawn in measured["removed"].items()}
+            for count, drawn in of_trial.items():
+                by_count.setdefault(count, []).extend(100 * error for error in drawn)
+        errors = by_count.values()
+        means, low, high = ([*map(read, errors)] for read in (np.mean, min, max))
+        draw_band(axes, index, [*by_count], label, means, low, high)
     axes.set_xlabel("blocks removed")
     axes.set_ylabel("test error (%)")
     axes.set_ylim(bottom=0)
@@ -231,12 +267,17 @@ def _draw_removed(outcome):
     return figure
 
 
-def _errors(trial, count):
-    if count == 0:
-        return [trial.measured["whole"]]
-    if count == 1:
-        return _values(trial, "without")
-    return trial.measured["removed"][str(count)]
+def _draw_first_steps(outcome):
+    figure, (axes,) = panels(1)
+    for index, (label, losses) in enumerate(outcome.computed.items(), 1):  # as colours above
+        steps = range(1, len(losses[0]) + 1)
+        band = np.mean(losses, axis=0), np.min(losses, axis=0), np.max(losses, axis=0)
+        draw_band(axes, index, steps, label, *band)
+    axes.set_xlabel("training steps")
+    axes.set_ylabel("training loss (nats)")
+    axes.set_ylim(bottom=0)
+    legend(axes)
+    return figure
 
 
 STUDY = Study(
@@ -253,5 +294,5 @@ begins at 0 ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 5.1
     contenders=contenders,
     measure=measure,
     compute=first_losses,
-    report=report,
+    report=_report,
 )

@@ -8,9 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from training.run.folder import write_json
-from training.studies.study import Budget, Outcome, Report, Study, Trial
+from training.studies.study import BUDGETS, Outcome, Report, Study, Trial
 
-BUDGETS: tuple[Budget, ...] = ("full", "quick")
+INDEX_HEAD = """\
+Each question is answered by runs that one command repeats. With `--quick` they are of small
+networks on scikit-learn's digits and take minutes on two cores; without it they are on CIFAR-10
+and take hours there. Every run is a folder in `runs`, named for its network, its seed and its
+recipe: studies share those that they have in common, and a study that was stopped goes on where
+it was. `--seeds` trains each network with more seeds, or fewer. Tables, plots and the answers'
+numbers are made from the JSON files that lie beside the pages, by every run of a study and by
+`--render`.
+
+`python -m training study --list` lists the questions. The measurements themselves are functions
+of `keras_resnets.analysis`, for any network of the zoo.
+"""
+FULL_BUDGET = """\
+The full study, without `--quick`, would show whether this holds for photographs: it trains on
+CIFAR-10's 50,000, and deeper networks where depth is the question."""
+HEADINGS = {"full": "On CIFAR-10", "quick": "Quick: on the digits"}
+DATA = {
+    "digits": "scikit-learn's handwritten digits (8×8 pixels, one channel; 1,437 images to "
+    "train on, 360 to test with)",
+    "cifar10": "CIFAR-10",
+}
 
 
 def save_outcome(outcome: Outcome, folder: Path) -> Path:
@@ -23,12 +43,8 @@ def save_outcome(outcome: Outcome, folder: Path) -> Path:
 
 def load_outcomes(study: Study, folder: Path) -> list[Outcome]:
     """Reads what `save_outcome` wrote for a study: the full budget first."""
-    outcomes = []
-    for budget in BUDGETS:
-        path = folder / study.name / f"{budget}.json"
-        if path.exists():
-            outcomes.append(_load(path))
-    return outcomes
+    paths = [folder / study.name / f"{budget}.json" for budget in BUDGETS]
+    return [_load(path) for path in paths if path.exists()]
 
 
 def _load(path):
@@ -38,7 +54,7 @@ def _load(path):
         return Outcome(**{**values, "trials": trials})
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            "An outcome must be as a study has written it; run the study again. "
+            "An outcome must be a file that a study has written; run the study again. "
             f"Received: {str(path)!r} ({error!r})"
         ) from error
 
@@ -46,11 +62,6 @@ def _load(path):
 def write_page(study: Study, folder: Path) -> Path:
     """Draws a study's figures and writes its page, from its outcomes."""
     outcomes = load_outcomes(study, folder)
-    if not outcomes:
-        raise ValueError(
-            f"`output` must hold an outcome of the study {study.name!r}, which running it writes. "
-            f"Received: output={str(folder)!r}"
-        )
     parts = [f"# {study.title}", study.background.strip()]
     for outcome in outcomes:
         report = _report(study, outcome)
@@ -67,7 +78,7 @@ def _report(study: Study, outcome: Outcome) -> Report:
         return study.report(outcome)
     except KeyError as error:
         raise ValueError(
-            f"An outcome must hold what its study reads today; run {study.name!r} again. "
+            f"An outcome must hold all that its study reads; run {study.name!r} again. "
             f"Received: {study.name}/{outcome.budget}.json without {error}"
         ) from error
 
@@ -97,28 +108,8 @@ def write_index(studies: Sequence[Study], folder: Path) -> Path:
     return path
 
 
-INDEX_HEAD = """\
-Each question is answered by runs that one command repeats. With `--quick` they are of small
-networks on scikit-learn's digits and take minutes on two cores; without it they are on CIFAR-10
-and take hours there. Every run is a folder in `runs`, named for its network, its seed and its
-recipe: studies share those that they have in common, and a study that was stopped goes on where
-it was. `--seeds` trains each network with more seeds, or fewer. Tables, plots and the answers'
-numbers are made from the JSON files that lie beside the pages, by every run of a study and by
-`--render`.
-
-`python -m training study --list` lists the questions. The measurements themselves are functions
-of `keras_resnets.analysis`, for any network of the zoo.
-"""
-
-
-FULL_BUDGET = """\
-The full study, without `--quick`, would show whether this holds for photographs: it trains on
-CIFAR-10's 50,000, and deeper networks where depth is the question."""
-
-
 def _section(study: Study, outcome: Outcome, report: Report, folder: Path) -> list[str]:
-    heading = {"full": "On CIFAR-10", "quick": "Quick: on the digits"}[outcome.budget]
-    parts = [f"## {heading}", report.answer, *filter(None, [report.details])]
+    parts = [f"## {HEADINGS[outcome.budget]}", report.answer, *filter(None, [report.details])]
     for name, (figure, caption) in report.figures.items():
         picture = _picture(study, outcome, name)
         figure.savefig(folder / picture, dpi=110)
@@ -144,8 +135,8 @@ def _picture(study, outcome, name):
 
 def _command(study, outcome):
     quick = " --quick" if outcome.budget == "quick" else ""
-    present, usual = len(outcome.seeds), study.seeds[outcome.budget]
-    seeds = f" --seeds {present}" if present != usual else ""
+    present = len(outcome.seeds)
+    seeds = f" --seeds {present}" if present != study.seeds else ""
     return f"python -m training study {study.name} --output docs/studies{quick}{seeds}"
 
 
@@ -157,12 +148,14 @@ def _what_was_run(outcome: Outcome) -> str:
     recipes = [tomllib.loads(recipe) for recipe in outcome.recipes.values()]
     rates = sorted({each["optimizer"]["learning_rate"] for each in recipes}, reverse=True)
     recipe = recipes[0]
+    source = recipe["data"]["source"]
+    data = DATA.get(source, source)
     versions = outcome.environment["versions"]
     counts = sorted({len(outcome.of(label)) for label in outcome.labels})
     seeds = " or ".join(map(str, counts))
     return (
         f"**What was run.** {len(outcome.labels)} networks with {seeds} seed"
-        f"{'s' if counts[-1] > 1 else ''} each on {_data(recipe)}, {recipe['length']} with "
+        f"{'s' if counts[-1] > 1 else ''} each on {data}, {recipe['length']} with "
         f"batches of {recipe['batch']}, with {_optimizer(recipe, rates)}: {_time(seconds)} of "
         f"steps in all, those of runs that other studies share included, on "
         f"{outcome.environment['cores']} CPU cores with TensorFlow {versions['tensorflow']} and "
@@ -174,35 +167,26 @@ def _what_was_run(outcome: Outcome) -> str:
 def _what_is_missing(study: Study, outcome: Outcome) -> str:
     """Says what a larger budget would add."""
     length = tomllib.loads(next(iter(outcome.recipes.values())))["length"]
-    present, usual = len(outcome.seeds), study.seeds["full"]
-    seeds = f"{usual} seeds instead of {present}, without which nothing is known of the spread; "
+    present, seeds = len(outcome.seeds), ""
+    if present < study.seeds:
+        seeds = f"{study.seeds} seeds instead of {present}, without which nothing is known of the "
+        seeds += "spread; "
     return (
-        f"**What a full budget would add.** {seeds if present < usual else ''}the paper's 64,000 "
+        f"**What a full budget would add.** {seeds}the paper's 64,000 "
         f"steps of 128 images instead of {length}, at the end of which ResNet-20 has 8.75 % and "
         "ResNet-56 6.97 % test error; and a depth of 110."
     )
 
 
-def _data(recipe: dict[str, Any]) -> str:
-    return {
-        "digits": "scikit-learn's handwritten digits (8×8 pixels, one channel; 1,437 images to "
-        "train on, 360 to test with)",
-        "cifar10": "CIFAR-10",
-    }.get(recipe["data"]["source"], recipe["data"]["source"])
-
-
 def _optimizer(recipe: dict[str, Any], rates: Sequence[float]) -> str:
     optimizer, schedule = recipe["optimizer"], recipe["schedule"]
+    warmup = "1 epoch" if schedule["warmup"] == "1 epochs" else schedule["warmup"]
     return (
         f"{optimizer['name'].upper()} with momentum {optimizer['momentum']:g}, a peak learning "
         f"rate of {' or '.join(f'{rate:g}' for rate in rates)} ({schedule['name']}, after "
-        f"{_singular(schedule['warmup'])} of warm-up) and weight decay of "
+        f"{warmup} of warm-up) and weight decay of "
         f"{optimizer['weight_decay']:g}"
     )
-
-
-def _singular(length: str) -> str:
-    return "1 epoch" if length == "1 epochs" else length
 
 
 def _time(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What studies read off trials, and the plots and tables that several of them have."""
+"""What several studies read off trials, and the plots, tables and sentences they share."""
 
 import math
 import tomllib
@@ -8,26 +8,30 @@ import numpy as np
 from keras_resnets.analysis.plots import legend, line_style, panels
 from training.studies.study import spread
 
+ERROR_HEADER = ("training loss", "training error %", "test error %")
+END_CAPTION = (
+    "At the end of training, mean ± standard deviation over the seeds; training loss and error are "
+    "with augmentation:"
+)
+SHORT_RUNS = (
+    "The runs are short and have not converged; differences of the size of the spread over the "
+    "seeds say nothing."
+)
+
 
 def train_loss(trial):
-    """Training loss in nats: the mean over the last stretch before an evaluation."""
+    """Returns the training loss in nats: the mean over the steps since the evaluation before."""
     return trial.metrics[-1]["train_loss"]
 
 
 def train_error(trial):
-    """Part of the training images that were wrong in the last stretch before an evaluation."""
+    """Returns the share of wrong training images since the evaluation before."""
     return 1 - trial.metrics[-1]["train_accuracy"]
 
 
 def test_error(trial):
-    """Part of the test images that the finished network has wrong."""
+    """Returns the share of test images that the finished network gets wrong."""
     return 1 - trial.metrics[-1]["test_accuracy"]
-
-
-def milliseconds_a_step(trial):
-    """Time of a training step, after the first evaluation: before it, graphs are made."""
-    first, last = trial.metrics[0], trial.metrics[-1]
-    return 1000 * (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
 
 
 def observed(trial, what):
@@ -35,70 +39,91 @@ def observed(trial, what):
     return trial.metrics[-1]["observed"][what]
 
 
-def error_columns(trials):
-    """Returns training loss, training error and test error of some trials, as a table has them."""
-    return [
-        spread([train_loss(trial) for trial in trials], 3),
-        spread([train_error(trial) for trial in trials], 1, percent=True),
-        spread([test_error(trial) for trial in trials], 1, percent=True),
-    ]
-
-
-ERROR_HEADER = ["training loss", "training error %", "test error %"]
-
-
 def mean_by_key(dictionaries):
     """Returns `{key: mean over the dictionaries}`; those that lack a key are left out for it."""
     keys = dict.fromkeys(key for each in dictionaries for key in each)
-    return {
-        key: float(np.mean([each[key] for each in dictionaries if each.get(key) is not None]))
-        for key in keys
-        if any(each.get(key) is not None for each in dictionaries)
-    }
+    values = {key: [d[key] for d in dictionaries if d.get(key) is not None] for key in keys}
+    return {key: float(np.mean(found)) for key, found in values.items() if found}
 
 
-def draw_curves(outcome):
-    """Draws training and test error over the steps, as the paper's figure 6 does."""
+def decay_alone(outcome):
+    """Returns the part of itself that a weight would have lost by weight decay alone, in [0, 1).
+
+    With SGD of momentum m, a rate that falls from r like a cosine after a short linear warm-up,
+    and decay d, the rates sum to r · steps / 2, and each step takes its rate · d / (1 − m) off.
+    """
+    recipe = tomllib.loads(next(iter(outcome.recipes.values())))
+    optimizer = recipe["optimizer"]
+    rates = optimizer["learning_rate"] * outcome.trials[0].metrics[-1]["step"] / 2
+    return 1 - math.exp(-rates * optimizer["weight_decay"] / (1 - optimizer["momentum"]))
+
+
+def end_table(outcome, what, before=None, after=None):
+    """Returns the table of losses and errors by its caption.
+
+    `before` and `after` are further columns: `{header: {label: text}}`.
+    """
+    before, after = before or {}, after or {}
+    rows = [
+        [
+            label,
+            *(column[label] for column in before.values()),
+            spread(outcome.values(label, train_loss), 3),
+            spread(outcome.values(label, train_error), 1, percent=True),
+            spread(outcome.values(label, test_error), 1, percent=True),
+            *(column[label] for column in after.values()),
+        ]
+        for label in outcome.labels
+    ]
+    return {END_CAPTION: ([what, *before, *ERROR_HEADER, *after], rows)}
+
+
+def draw_band(axes, index, x, label, middle, low, high):
+    """Draws a line and the range around it."""
+    style = line_style(index)
+    axes.plot(x, middle, label=label, **style)
+    axes.fill_between(x, low, high, color=style["color"], alpha=0.15)
+
+
+def curves(outcome):
+    """Returns the figure of training and test error over the steps, as in the paper's figure 6."""
     figure, (train, test) = panels(2, share_x=True)
-    for axes, name in ((train, "train"), (test, "test")):
-        draw_lines(axes, outcome, lambda entry, key=f"{name}_accuracy": 100 * (1 - entry[key]))
-        axes.set_ylabel(f"{name}{'ing' if name == 'train' else ''} error (%)")
+    for axes, key, title in ((train, "train", "training"), (test, "test", "test")):
+        for index, label in enumerate(outcome.labels):
+            trials = outcome.of(label)
+            steps = [entry["step"] for entry in trials[0].metrics]
+            errors = np.array(
+                [[100 * (1 - entry[f"{key}_accuracy"]) for entry in t.metrics] for t in trials]
+            )
+            band = errors.mean(axis=0), errors.min(axis=0), errors.max(axis=0)
+            draw_band(axes, index, steps, label, *band)
+        axes.set_ylabel(f"{title} error (%)")
         axes.set_ylim(bottom=0)
     test.set_xlabel("training steps")
     legend(train)
-    return figure
+    caption = (
+        "Training error (over the steps since the last evaluation, with augmentation) and test "
+        "error while training; bands span the seeds."
+    )
+    return {"curves": (figure, caption)}
 
 
-def draw_lines(axes, outcome, read):
-    """Draws a number of every evaluation over the steps: means, and bands that span the seeds."""
-    for index, label in enumerate(outcome.labels):
-        trials = outcome.of(label)
-        steps = [entry["step"] for entry in trials[0].metrics]
-        values = np.array([[read(entry) for entry in trial.metrics] for trial in trials])
-        style = line_style(index)
-        axes.plot(steps, values.mean(axis=0), label=label, **style)
-        axes.fill_between(
-            steps, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.15
-        )
-
-
-def draw_errors(outcome):
-    """Draws each contender's test error: a mark for every seed, and a bar for the mean."""
-    labels = outcome.labels
+def errors(outcome):
+    """Returns the figure of each contender's test error."""
     figure, (axes,) = panels(1)
-    for index, label in enumerate(labels):
-        errors = [100 * value for value in outcome.values(label, test_error)]
+    for index, label in enumerate(outcome.labels):
+        values = [100 * value for value in outcome.values(label, test_error)]
         color = line_style(0)["color"]
-        axes.barh(index, np.mean(errors), color=color, alpha=0.35)
+        axes.barh(index, np.mean(values), color=color, alpha=0.35)
         # Seeds stand a little apart, for some have the same error.
-        places = index + np.linspace(-0.15, 0.15, len(errors)) if len(errors) > 1 else [index]
-        axes.plot(errors, places, "o", color=color, markersize=5, clip_on=False)
-    axes.set_yticks(range(len(labels)), labels)
+        places = index + np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else [index]
+        axes.plot(values, places, "o", color=color, markersize=5, clip_on=False)
+    axes.set_yticks(range(len(outcome.labels)), outcome.labels)
     axes.invert_yaxis()
     axes.set_xlabel("test error (%)")
     axes.set_xlim(left=0)
     axes.locator_params(axis="x", integer=False)
-    return figure
+    return {"errors": (figure, "Test error: a mark for every seed, a bar for their mean.")}
 
 
 def beside(outcome, reference):
@@ -128,38 +153,11 @@ def beside(outcome, reference):
     return "; ".join(parts) + "."
 
 
-def order_of_means(outcome):
-    """Names the contenders from the least mean test error to the greatest."""
-    means = {label: np.mean(outcome.values(label, test_error)) for label in outcome.labels}
-    return ", ".join(f"“{label}”" for label in sorted(means, key=means.__getitem__))
-
-
-def decay_alone(outcome):
-    """Returns by which part of itself weight decay alone would have shrunk a weight, in [0, 1).
-
-    Of SGD with momentum m, a rate that falls from r like a cosine after a short linear warm-up,
-    and decay d, the steps sum to r · steps / 2, and each takes r d / (1 − m) off.
-    """
-    recipe = tomllib.loads(next(iter(outcome.recipes.values())))
-    optimizer = recipe["optimizer"]
-    rates = optimizer["learning_rate"] * outcome.trials[0].metrics[-1]["step"] / 2
-    return 1 - math.exp(-rates * optimizer["weight_decay"] / (1 - optimizer["momentum"]))
-
-
 def _named(errors):
     return ", ".join(f"“{label}” ({np.mean(values):.1%})" for label, values in errors.items())
 
 
-CURVES_CAPTION = (
-    "Training error (over the steps since the last evaluation, with augmentation) and test error "
-    "while training; bands span the seeds."
-)
-ERRORS_CAPTION = "Test error: a mark for every seed, a bar for their mean."
-END_CAPTION = (
-    "At the end of training, mean ± standard deviation over the seeds; training loss and error are "
-    "with augmentation:"
-)
-SHORT_RUNS = (
-    "The runs are short and have not converged; differences of the size of the spread over the "
-    "seeds say nothing."
-)
+def order_of_means(outcome):
+    """Names the contenders from the least mean test error to the greatest."""
+    means = {label: np.mean(outcome.values(label, test_error)) for label in outcome.labels}
+    return ", ".join(f"“{label}”" for label in sorted(means, key=means.__getitem__))

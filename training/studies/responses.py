@@ -12,8 +12,7 @@ from keras_resnets.analysis import (
 )
 from training.studies.degradation import DEPTHS, KINDS, twins
 from training.studies.reading import SHORT_RUNS, decay_alone, mean_by_key
-from training.studies.recipes import cifar_spec
-from training.studies.study import Report, Study, spread
+from training.studies.study import Report, Study, cifar_spec, spread
 
 EXAMPLES = 256
 
@@ -63,34 +62,33 @@ def _take_statistics(model, x):
         norm.momentum = momentum
 
 
-def report(outcome):
-    """What the page shows."""
+def _report(outcome):
     responses = {
         label: mean_by_key([trial.measured["responses"] for trial in outcome.of(label)])
         for label in outcome.labels
     }
-    residual = [label for label in outcome.labels if label.startswith("residual")]
-    balances = {label: _mean_balance(outcome.of(label)) for label in residual}
+    balances = {}
     header = ["network", "median response", "mean ‖F(x)‖ / ‖s(x)‖", "least", "mean cosine"]
     rows = []
     for label in outcome.labels:
         row = [label, spread(outcome.values(label, _median_response), 3), "", "", ""]
-        if label in residual:
-            trials = outcome.of(label)
-            row[2] = spread([_mean(_ratios(trial.measured)) for trial in trials])
-            row[3] = spread([min(_ratios(trial.measured)) for trial in trials])
-            row[4] = spread([_mean(_cosines(trial.measured)) for trial in trials])
+        if label.startswith("residual"):
+            ratios = outcome.values(label, lambda trial: _ratios(trial.measured))
+            cosines = outcome.values(label, lambda trial: np.mean(_cosines(trial.measured)))
+            means, least = ([read(each) for each in ratios] for read in (np.mean, min))
+            row[2:] = spread(means), spread(least), spread(cosines)
+            balances[label] = _mean_balance(outcome.of(label))
         rows.append(row)
-    for label in residual:
+    for label in [*balances]:
         before = outcome.computed[label]
         ratios = _ratios(before)
         rows.append(
             [
                 f"{label}, not trained",
                 f"{np.median([*before['responses'].values()]):.3f}",
-                f"{_mean(ratios):.2f}",
+                f"{np.mean(ratios):.2f}",
                 f"{min(ratios):.2f}",
-                f"{_mean(_cosines(before)):.2f}",
+                f"{np.mean(_cosines(before)):.2f}",
             ]
         )
         balances[f"{label}, not trained"] = before["balance"]
@@ -135,15 +133,15 @@ def _details(outcome):
     deep = f"residual {DEPTHS[outcome.budget][-1]}"
     before = outcome.computed[deep]
     ratio = np.mean([_ratios(trial.measured) for trial in outcome.of(deep)])
-    cosine = _mean([_mean(_cosines(trial.measured)) for trial in outcome.of(deep)])
+    cosine = np.mean([np.mean(_cosines(trial.measured)) for trial in outcome.of(deep)])
     return (
         f"How much of this was learned? With untrained weights, ‖F(x)‖ was "
-        f"{_mean(_ratios(before)):.2f} times what passed it on average, and after training "
+        f"{np.mean(_ratios(before)):.2f} times what passed it on average, and after training "
         f"{ratio:.2f} times: batch norm gives each branch its size, while what passes grows with "
         "each sum. A response begins at 1, for a batch norm's output has the deviation γ; weight "
         f"decay of γ alone would bring it to {1 - decay_alone(outcome):.2f}. The mean cosine of "
-        f"F(x) and what passes went from {_mean(_cosines(before)):.2f} to {cosine:.2f} (1 would be "
-        "a copy, −1 the opposite, and 0 something else)."
+        f"F(x) and what passes went from {np.mean(_cosines(before)):.2f} to {cosine:.2f} (1 would "
+        "be a copy, −1 the opposite, and 0 something else)."
     )
 
 
@@ -160,10 +158,6 @@ def _cosines(measured):
     """Returns the cosine of F(x) and s(x) in each block where it is defined."""
     cosines = [block["cosine"] for block in measured["balance"].values()]
     return [cosine for cosine in cosines if cosine is not None]
-
-
-def _mean(values):
-    return float(np.mean([*values]))
 
 
 def _mean_balance(trials):
@@ -188,5 +182,5 @@ angle between the two.
     contenders=twins,
     measure=measure,
     compute=initial,
-    report=report,
+    report=_report,
 )

@@ -1,41 +1,68 @@
-"""What do the shortcut options A, B and C cost, and what do they bring?"""
+"""Three studies of the shortcut: its options, where shapes differ, and weights on it."""
+
+from typing import Any
+
+import keras
 
 from keras_resnets import build_model
-from keras_resnets.analysis import count_macs, count_parameters
-from keras_resnets.layers import ProjectionShortcut
+from keras_resnets.analysis import count_macs, count_parameters, layer_costs
+from keras_resnets.analysis.paper import GATE_ERRORS
+from keras_resnets.layers import ProjectionShortcut, ResidualBlock
+from keras_resnets.layers.shortcuts import GATES
 from training.studies.reading import (
-    END_CAPTION,
-    ERROR_HEADER,
-    ERRORS_CAPTION,
     SHORT_RUNS,
     beside,
-    draw_errors,
-    error_columns,
-    milliseconds_a_step,
+    end_table,
+    errors,
     order_of_means,
+    test_error,
 )
-from training.studies.recipes import cifar_spec, study_recipe
-from training.studies.study import Report, Study, spread
+from training.studies.study import Report, Study, cifar_spec, spread, study_recipe
 
 DEPTH = 20
-OPTIONS = {"A": "zero padding", "B": "projection on change", "C": "projection everywhere"}
+OPTIONS = {
+    "A: zero padding": "A",
+    "B: projection on change": "B",
+    "C: projection everywhere": "C",
+}
+WHERE_SHAPES_DIFFER = {
+    "zero padding at the end": {"shortcut": "A"},
+    "zero padding on both sides": {"shortcut": "A", "zero_pad": "both"},
+    "projection": {"shortcut": "B"},
+}
+GATES_DEPTH = {"quick": 14, "full": 20}
+# Options of `GatedBlock`.
+GATED: dict[str, dict[str, Any]] = {
+    "identity": {},
+    "both × 0.5": {"gate": "constant"},
+    "one weight": {"gate": "scalar"},
+    "a weight a channel": {"gate": "channel"},
+    "gate, bias 0": {"gate": "shortcut_only"},
+    "gate, bias −6": {"gate": "shortcut_only", "gate_bias": -6.0},
+    "exclusive gate, bias −6": {"gate": "exclusive", "gate_bias": -6.0},
+    "dropout": {"gate": "dropout"},
+}
+PUBLISHED = {
+    label: GATE_ERRORS.get((options.get("gate"), options.get("gate_bias", 0.0)), "")
+    for label, options in GATED.items()
+} | {"1×1 convolution": "12.22"}  # of the same table
 
 
-def contenders(budget):
+def option_recipes(budget):
     """The same network with each option."""
     return {
-        f"{option}: {what}": study_recipe(budget, cifar_spec(DEPTH, shortcut=option))
-        for option, what in OPTIONS.items()
+        label: study_recipe(budget, cifar_spec(DEPTH, shortcut=option))
+        for label, option in OPTIONS.items()
     }
 
 
-def compute(budget, images):
+def option_costs(budget, images):
     """Costs for 32×32×3 and 10 classes, and how many shortcuts have weights."""
     found = {}
-    for option, what in OPTIONS.items():
+    for label, option in OPTIONS.items():
         model = build_model(cifar_spec(DEPTH, shortcut=option))
         shortcuts = [layer.shortcut_layer for layer in model.layers if "_block" in layer.name]
-        found[f"{option}: {what}"] = {
+        found[label] = {
             "parameters": count_parameters(model).trainable,
             "macs": count_macs(model),
             "projections": sum(isinstance(each, ProjectionShortcut) for each in shortcuts),
@@ -44,23 +71,19 @@ def compute(budget, images):
     return found
 
 
-def report(outcome):
-    """What the page shows."""
-    rows = []
-    for label in outcome.labels:
-        cost = outcome.computed[label]
-        rows.append(
-            [
-                label,
-                f"{cost['projections']} of {cost['shortcuts']}",
-                f"{cost['parameters']:,}",
-                f"{cost['macs'] / 1e6:.2f}",
-                spread(outcome.values(label, milliseconds_a_step), 1),
-                *error_columns(outcome.of(label)),
-            ]
-        )
-    header = ["option", "shortcuts with weights", "parameters", "MMACs", "ms a step", *ERROR_HEADER]
-    a, b, c = (outcome.computed[label] for label in outcome.labels)
+def _report_options(outcome):
+    costs = {label: outcome.computed[label] for label in outcome.labels}
+    a, b, c = costs.values()
+    columns = {
+        "shortcuts with weights": {
+            label: f"{cost['projections']} of {cost['shortcuts']}" for label, cost in costs.items()
+        },
+        "parameters": {label: f"{cost['parameters']:,}" for label, cost in costs.items()},
+        "MMACs": {label: f"{cost['macs'] / 1e6:.2f}" for label, cost in costs.items()},
+        "ms a step": {
+            label: spread(outcome.values(label, _milliseconds_a_step), 1) for label in costs
+        },
+    }
     return Report(
         answer=(
             f"A shortcut has weights only where it projects: in none of {a['shortcuts']} with A, "
@@ -77,12 +100,18 @@ def report(outcome):
             "the machine at hand and noisy. Parameters and multiply-adds are "
             "those for 32×32×3 and 10 classes."
         ),
-        tables={END_CAPTION: (header, rows)},
-        figures={"errors": (draw_errors(outcome), ERRORS_CAPTION)},
+        tables=end_table(outcome, "option", before=columns),
+        figures=errors(outcome),
     )
 
 
-STUDY = Study(
+def _milliseconds_a_step(trial):
+    """Returns the time of a training step after the first evaluation, when graphs are traced."""
+    first, last = trial.metrics[0], trial.metrics[-1]
+    return 1000 * (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
+
+
+SHORTCUTS = Study(
     name="shortcuts",
     title="When does a shortcut have weights, and does it need them?",
     background="""
@@ -92,7 +121,146 @@ with zeros, B projects with a 1×1 convolution, and C projects everywhere. For R
 the paper has 25.03, 24.52 and 24.19 % top-1 error, and concludes that projections are not
 essential.
 """,
-    contenders=contenders,
-    compute=compute,
-    report=report,
+    contenders=option_recipes,
+    compute=option_costs,
+    report=_report_options,
+)
+
+
+def dimension_recipes(budget):
+    """Ways to fit x to F(x) where a stage begins."""
+    return {
+        label: study_recipe(budget, cifar_spec(DEPTH, **options))
+        for label, options in WHERE_SHAPES_DIFFER.items()
+    }
+
+
+def transitions(budget, images):
+    """Shapes and costs where they differ, for 32×32×3; and the error of adding them unchanged."""
+    model = build_model(cifar_spec(DEPTH, shortcut="B"))
+    costs = layer_costs(model)
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, ResidualBlock) and layer.input.shape != layer.output.shape:
+            parts = [cost for cost in costs if cost.name.startswith(f"{layer.name}/projection")]
+            found.append(
+                {
+                    "block": layer.name,
+                    "x": list(layer.input.shape[1:]),
+                    "F(x)": list(layer.output.shape[1:]),
+                    "parameters": sum(cost.parameters for cost in parts),
+                    "macs": sum(cost.macs for cost in parts),
+                }
+            )
+    error = ""
+    try:
+        keras.layers.Add()([keras.Input(found[0]["F(x)"]), keras.Input(found[0]["x"])])
+    except ValueError as raised:
+        error = str(raised).splitlines()[0]
+    return {"transitions": found, "error": error}
+
+
+def _report_dimensions(outcome):
+    changes = outcome.computed["transitions"]
+    x, branch = ("×".join(map(str, changes[0][name])) for name in ("x", "F(x)"))
+    rows = [
+        [
+            each["block"],
+            "×".join(map(str, each["x"])),
+            "×".join(map(str, each["F(x)"])),
+            "0",
+            f"{each['parameters']:,}",
+            f"{each['macs']:,}",
+        ]
+        for each in changes
+    ]
+    header = ["block", "x", "F(x)", "zero padding", "projection: parameters", "multiply-adds"]
+    caption = (
+        "Where the shapes differ, in ResNet-20 for 32×32×3: parameters and multiply-adds that "
+        "are added beside the branch"
+    )
+    return Report(
+        answer=(
+            "Where the second stage of a ResNet-20 for 32×32 pixels begins, x is "
+            f"{x} and F(x) {branch}, so x is subsampled and padded "
+            "with channels of zeros, which costs nothing, or projected by a strided 1×1 "
+            f"convolution, here with {changes[0]['parameters']:,} parameters. "
+            f"{beside(outcome, outcome.labels[0])}"
+        ),
+        details=f"Where they are added as they are, Keras says: “{outcome.computed['error']}”",
+        limits=SHORT_RUNS,
+        tables={caption: (header, rows), **end_table(outcome, "shortcut")},
+        figures=errors(outcome),
+    )
+
+
+DIMENSIONS = Study(
+    name="dimensions",
+    title="What happens when F(x) and x differ in shape?",
+    background="""
+A sum needs two terms of one shape. Within a stage they have it, and the shortcut is x itself. Where
+a stage but the first begins, F halves the height and the width and doubles the channels; the
+shortcut then has to follow ([He et al., 2015](https://arxiv.org/abs/1512.03385), equation 2 and
+section 3.3).
+""",
+    contenders=dimension_recipes,
+    compute=transitions,
+    report=_report_dimensions,
+)
+
+
+def gate_recipes(budget):
+    """The identity, each gate, and the 1×1 convolution, which is option C."""
+    depth = GATES_DEPTH[budget]
+    recipes = {
+        label: study_recipe(budget, cifar_spec(depth), f"gated{depth}", "GatedBlock", options)
+        for label, options in GATED.items()
+    }
+    return recipes | {"1×1 convolution": study_recipe(budget, cifar_spec(depth, shortcut="C"))}
+
+
+def _report_gates(outcome):
+    return Report(
+        answer=beside(outcome, "identity"),
+        details=_beside_the_paper(outcome),
+        limits=(
+            f"{SHORT_RUNS} The paper's networks have 110 layers, through which a factor on every "
+            f"shortcut acts 54 times; these have {GATES_DEPTH[outcome.budget]}."
+        ),
+        tables=end_table(outcome, "shortcut", after={"paper, 110 layers": PUBLISHED}),
+        figures=errors(outcome),
+    )
+
+
+def _beside_the_paper(outcome):
+    """Says which of the contenders that the paper found worse are not worse here."""
+    own = max(outcome.values("identity", test_error))
+    worse_there = [
+        label
+        for label, error in PUBLISHED.items()
+        if error and (error == "fails" or float(error) > float(PUBLISHED["identity"]) + 1)
+    ]
+    but_here = [label for label in worse_there if min(outcome.values(label, test_error)) <= own]
+    if not but_here:
+        return "All that the paper found more than a point worse than the identity are worse here."
+    named = ", ".join(f"“{label}”" for label in but_here)
+    return (
+        "Contrary to the paper, where they are more than a point worse than the identity, these "
+        f"are not worse here for every pair of seeds: {named}."
+    )
+
+
+GATES_STUDY = Study(
+    name="gates",
+    title="Would weights on the skip connection help?",
+    background=f"""
+[He et al., 2016](https://arxiv.org/abs/1603.05027), section 3, put something on the shortcut and
+found each to hinder what passes through: constant factors, gates, a 1×1 convolution, dropout. With
+s for the shortcut's output: *both × 0.5* is {GATES["constant"]}; *one weight* is {GATES["scalar"]};
+*a weight a channel* is {GATES["channel"]}; a *gate* is {GATES["shortcut_only"]}, with g = σ(W*s +
+b); an *exclusive gate* is {GATES["exclusive"]}; *dropout*: {GATES["dropout"]}. The two learned
+weights are not in the paper.
+""",
+    contenders=gate_recipes,
+    report=_report_gates,
 )

@@ -1,14 +1,19 @@
 """What a study is: a question, the networks that answer it, and what is read off them."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from training.recipe.recipe import Recipe
+from keras_resnets import ResNetSpec
+from training.recipe.files import load_recipe
+from training.recipe.recipe import Model, Recipe
 
 Budget = Literal["quick", "full"]
+BUDGETS: tuple[Budget, ...] = ("full", "quick")
+CIFAR_WIDTHS = (16, 32, 64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,19 +21,17 @@ class Study:
     """A question, and the experiment that answers it.
 
     Attributes:
-        name: As it is called on the command line; that of its page.
+        name: Its name on the command line and that of its page.
         title: The question, in a line.
-        background: What the papers say of it, in a paragraph of Markdown.
-        contenders: From a budget to the recipes that are compared, by label, with seed 0. Each is
-            run with several seeds; contenders of several studies that are the same recipe are run
-            once.
+        background: What the papers say about it, in a paragraph of Markdown.
+        contenders: From a budget to the recipes to compare, by label, with seed 0. Each runs with
+            several seeds. Studies share the runs of equal recipes.
         measure: From a finished run's network and the study's images to JSON values. The network
-            goes from pixels of 0 to 255 to probabilities. `None` if the run's own metrics do.
-        compute: From a budget and the study's images to JSON values that need none of the runs.
-            `None` if there are none.
+            goes from pixels of 0 to 255 to probabilities. `None` if the run's own metrics suffice.
+        compute: From a budget and the study's images to JSON values that need no runs, or `None`.
         report: From an outcome to what the page shows. It reads the outcome alone, so that pages
-            can be made again without the runs.
-        seeds: How many seeds each budget has at least.
+            can be rendered without the runs.
+        seeds: The default number of seeds, for both budgets.
     """
 
     name: str
@@ -38,12 +41,12 @@ class Study:
     report: Callable[["Outcome"], "Report"]
     measure: Callable[[Any, "Images"], dict[str, Any]] | None = None
     compute: Callable[[Budget, "Images"], dict[str, Any]] | None = None
-    seeds: Mapping[Budget, int] = dataclasses.field(default_factory=lambda: {"quick": 3, "full": 3})
+    seeds: int = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """What networks are measured on.
+    """The images that networks are measured on.
 
     Attributes:
         train: The first examples of the training split: pixels, float32
@@ -64,7 +67,7 @@ class Trial:
         seed: The run's seed.
         metrics: The lines of its `metrics.jsonl`.
         result: Its `result.json`.
-        measured: What the study measured on it in the end.
+        measured: What the study measured on the finished network.
     """
 
     label: str
@@ -76,14 +79,14 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """All that a study has found, as JSON holds it.
+    """The results of a study, as they are stored in JSON.
 
     Attributes:
         study: The study's name.
         budget: `"quick"` or `"full"`.
         recipes: The contenders' recipes as TOML, by label.
         trials: The runs, contender by contender and seed by seed.
-        computed: What needed none of the runs.
+        computed: What needed no runs.
         environment: Versions, threads and devices.
     """
 
@@ -109,8 +112,8 @@ class Outcome:
         """Returns a contender's trials."""
         return [trial for trial in self.trials if trial.label == label]
 
-    def values(self, label: str, read: Callable[[Trial], float]) -> list[float]:
-        """Returns a number of each of a contender's trials."""
+    def values(self, label: str, read: Callable[[Trial], Any]) -> list[Any]:
+        """Returns what `read` gives for each of a contender's trials."""
         return [read(trial) for trial in self.of(label)]
 
     def every_seed(self, one: str, other: str, read: Callable[[Trial], float]) -> tuple[int, int]:
@@ -128,9 +131,9 @@ class Report:
         answer: What the data support, in one or two sentences.
         limits: What they do not show.
         tables: Header and rows of each table, by caption.
-        figures: Matplotlib figures by file name (without ending), each with its caption. The
-            first stands beside the answer in the index.
-        details: What else the data show, in a paragraph; empty if nothing.
+        figures: Matplotlib figures by file name (without suffix), each with its caption. The
+            index shows the first.
+        details: What else the data show, in a paragraph, or the empty string.
     """
 
     answer: str
@@ -152,3 +155,45 @@ def spread(values: Sequence[float], digits: int = 2, percent: bool = False) -> s
     scaled = [factor * value for value in values]
     mean = f"{np.mean(scaled):.{digits}f}"
     return f"{mean} ± {np.std(scaled, ddof=1):.{digits}f}" if len(scaled) > 1 else mean
+
+
+def cifar_spec(depth: int, **options: Any) -> ResNetSpec:
+    """Returns the spec of a CIFAR network of depth 6n + 2 with option A, varied by `options`."""
+    fields = {
+        "block": "basic",
+        "repeats": ((depth - 2) // 6,) * 3,
+        "widths": CIFAR_WIDTHS,
+        "stem": "cifar",
+        "shortcut": "A",
+    }
+    return ResNetSpec(**{**fields, **options})
+
+
+def study_recipe(
+    budget: Budget,
+    spec: ResNetSpec,
+    name: str = "",
+    block: Any = "",
+    block_options: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Recipe:
+    """Returns the recipe of a budget for a network, where `block` replaces the spec's own blocks.
+
+    Quick: `digits`, over 12 epochs. Full: `cifar10_fast` over 5 epochs instead of 15, with the
+    learning rate rising during the first.
+    """
+    recipe = load_recipe({"quick": "digits", "full": "cifar10_fast"}[budget])
+    length, every = {"quick": ("12 epochs", "3 epochs"), "full": ("5 epochs", "1 epochs")}[budget]
+    fields = {
+        "model": Model(
+            name=name or f"{'plain' if spec.shortcut is None else 'resnet'}{spec.depth}",
+            spec=spec.to_json(),
+            block=block,
+            block_options=json.dumps(block_options or {}),
+        ),
+        "length": length,
+        "evaluation": dataclasses.replace(recipe.evaluation, every=every),
+        "checkpoint_every": every,
+        "schedule": dataclasses.replace(recipe.schedule, warmup="1 epochs"),
+    }
+    return dataclasses.replace(recipe, **{**fields, **changes})

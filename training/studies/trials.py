@@ -4,7 +4,7 @@ import dataclasses
 import gc
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,21 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from keras_resnets.analysis import gradient_norms, snapshot, update_ratios
 from training.data.source import ArraySource
 from training.data.sources import open_source
 from training.recipe.files import recipe_to_toml
 from training.recipe.recipe import Recipe
 from training.run.folder import read_metrics, write_json
 from training.run.run import run
-from training.studies.observer import observer
 from training.studies.study import Images, Study, Trial
 
 MEASURED_IMAGES = 500
+OBSERVED_EXAMPLES = 256
+
+
+class Stopped(Exception):
+    """A run was stopped by a signal; the argument is its exit status."""
 
 
 def run_trials(
@@ -36,17 +41,15 @@ def run_trials(
     """Runs what has not run yet, and yields each trial when it is complete.
 
     A run's folder is named for its recipe, so that studies share the runs that they have in
-    common, and a study that was stopped goes on with the run at hand.
+    common, and a stopped study resumes in the middle of a run.
     """
-    total = len(recipes) * seeds
-    for number, (label, seed) in enumerate(
-        ((label, seed) for seed in range(seeds) for label in recipes), 1
-    ):
+    grid = [(label, seed) for seed in range(seeds) for label in recipes]
+    for number, (label, seed) in enumerate(grid, 1):
         recipe = dataclasses.replace(recipes[label], seed=seed)
         run_dir = folder / run_name(recipe)
         is_done = (run_dir / "result.json").exists()
-        text = f"[{number}/{total}] {label}, seed {seed}" + (": done before" if is_done else "")
-        console.print(Text(text))
+        done = ": done before" if is_done else ""
+        console.print(Text(f"[{number}/{len(grid)}] {label}, seed {seed}{done}"))
         if not is_done:
             quiet = Console(quiet=True) if not console.is_terminal else console
             status = run(recipe, run_dir, data_dir, console=quiet, observer=observer)
@@ -57,29 +60,48 @@ def run_trials(
         gc.collect()
 
 
-class Stopped(Exception):
-    """A run was stopped by a signal; the argument is its exit status."""
-
-
 def run_name(recipe: Recipe) -> str:
     """Returns the name of a run's folder: the network, the seed, and a hash of the recipe."""
     digest = hashlib.sha256(recipe_to_toml(recipe).encode()).hexdigest()[:10]
     return f"{recipe.model.name}-{recipe.seed}-{digest}"
 
 
+def observer(
+    model: keras.Model, images: np.ndarray, labels: np.ndarray
+) -> Callable[[], dict[str, Any]]:
+    """Returns what a run calls at every evaluation, to record gradients and distances moved."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    initial = snapshot(model)
+    data = images[:OBSERVED_EXAMPLES], labels[:OBSERVED_EXAMPLES]
+
+    def observe():
+        return {
+            "gradient_norms": _kernels(gradient_norms(model, data, loss)),
+            "distance": _kernels(update_ratios(initial, snapshot(model))),
+        }
+
+    return observe
+
+
+def _kernels(by_path):
+    return {
+        path: float(f"{value:.6g}")
+        for path, value in by_path.items()
+        if path.endswith("kernel") and value is not None
+    }
+
+
 def _trial(study, label, recipe, run_dir, data_dir):
     """Reads a complete run, and measures its network unless that was done before."""
-    metrics = read_metrics(run_dir / "metrics.jsonl")
-    result = _read(run_dir / "result.json")
     path = run_dir / f"{study.name}.json"
-    if study.measure is None:
-        measured: dict[str, Any] = {}
-    elif path.exists():
+    measured: dict[str, Any] = {}
+    if study.measure is not None and path.exists():
         measured = _read(path)
-    else:
+    elif study.measure is not None:
         model = keras.models.load_model(run_dir / "model.keras")
         measured = study.measure(model, study_images(recipe, data_dir))
         write_json(path, measured)
+    metrics, result = read_metrics(run_dir / "metrics.jsonl"), _read(run_dir / "result.json")
     return Trial(label, recipe.seed, metrics, result, measured)
 
 
@@ -88,8 +110,8 @@ def _read(path):
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
-            "A run's folder must hold what its run has written; delete a damaged one, and it runs "
-            f"again. Received: {str(path)!r} ({error})"
+            "A file in a run's folder is damaged: delete the folder, and run the study again. "
+            f"Received: {str(path)!r} ({error})"
         ) from error
 
 

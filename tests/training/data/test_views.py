@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnets.export.image_files import decode_image_file
+from keras_resnets.export.served_model import decode_image_file
 from tests.training.data.pictures import array_source, smooth_picture, write_folder
 from training.data.batches import evaluation_batches
 from training.data.decoding import central_view, ten_views, view_preprocessing

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from training.studies.catalogue import STUDIES
-from training.studies.command import conduct
+from training.studies.command import STUDIES, conduct
 from training.studies.page import write_page
 from training.studies.reading import test_error as error_of
 from training.studies.reading import train_loss

@@ -1,0 +1,80 @@
+"""What He et al. published: their networks, their test errors, and what they say of options."""
+
+BASIC, BOTTLENECK = ((3, 3), (3, 3)), ((1, 1), (3, 3), (1, 1))
+IMAGENET_WIDTHS, CIFAR_WIDTHS = (64, 128, 256, 512), (16, 32, 64)
+# The networks of tables 1 and 6 and of figure 6: the kernels of a block, repeats and widths.
+RESIDUAL = {
+    (BASIC, (2, 2, 2, 2), IMAGENET_WIDTHS),
+    (BASIC, (3, 4, 6, 3), IMAGENET_WIDTHS),
+    (BOTTLENECK, (3, 4, 6, 3), IMAGENET_WIDTHS),
+    (BOTTLENECK, (3, 4, 23, 3), IMAGENET_WIDTHS),
+    (BOTTLENECK, (3, 8, 36, 3), IMAGENET_WIDTHS),
+    *((BASIC, (n, n, n), CIFAR_WIDTHS) for n in (3, 5, 7, 9, 18, 200)),
+}
+# Of plain networks, which are chains, the number of 3×3 layers in each stage, and the widths.
+PLAIN = {
+    ((4, 4, 4, 4), IMAGENET_WIDTHS),
+    ((6, 8, 12, 6), IMAGENET_WIDTHS),
+    *((3 * (2 * n,), CIFAR_WIDTHS) for n in (3, 5, 7, 9, 18)),
+}
+# The data set of a network with so many stages.
+DATA_SETS = {4: "imagenet", 3: "cifar"}
+STEM_NAMES = {"imagenet": "7×7 with stride 2, then max pooling", "cifar": "3×3 with stride 1"}
+STEM_EFFECTS = {
+    "cifar": "Every feature map is four times higher and wider, for sixteen times the "
+    "multiply-adds.",
+    "imagenet": "Every feature map is four times lower and narrower, for a sixteenth of the "
+    "multiply-adds.",
+}
+SHORTCUT_EFFECTS = {
+    "A": "No shortcut has weights. Where the shape changes, the new channels hold no part of the "
+    "input.",
+    "B": "Where the shape changes, a projection adds weights, so that the plain twin costs less.",
+    "C": "Every shortcut has weights and nothing passes unchanged. The paper found it slightly "
+    "better than B, but too expensive.",
+}
+ORDER_EFFECTS = {
+    "norm_after_addition": "The normalization changes what passes through all blocks.",
+    "activation_before_addition": "F is never negative with ReLU, so that the sums can only grow.",
+    "activation_only_pre_activation": "The sum passes on unchanged, and is activated without a "
+    "normalization.",
+    "full_pre_activation": "The sum passes on unchanged, and is normalized before each branch.",
+}
+# Test errors in % on CIFAR-10 in He et al., 2016. Table 1: of ResNet-110, by gate and first bias.
+GATE_ERRORS = {
+    (None, 0.0): "6.61",
+    ("constant", 0.0): "12.35",
+    ("shortcut_only", 0.0): "12.86",
+    ("shortcut_only", -6.0): "6.91",
+    ("exclusive", -6.0): "8.70",
+    ("dropout", 0.0): "fails",
+}
+# Table 2: of ResNet-110 and ResNet-164, by order.
+ORDER_ERRORS = {
+    "original": ("6.61", "5.93"),
+    "norm_after_addition": ("8.17", "6.50"),
+    "activation_before_addition": ("7.84", "6.14"),
+    "activation_only_pre_activation": ("6.71", "5.91"),
+    "full_pre_activation": ("6.37", "5.46"),
+}
+GATE_EFFECTS = {
+    **dict.fromkeys(
+        ("scalar", "channel"),
+        "The network begins as the one without; the product of all λ on the way decides how much "
+        "of the signal and of its gradient passes (He et al., 2016, section 3).",
+    ),
+    "dropout": "Each block drops half of the values that pass, at random: He et al., 2016, found "
+    "that a ResNet-110 does not come to a good solution with it.",
+}
+LAYERS_EFFECT = "Section 3.2 allows any number of layers, but the paper has no result for these."
+ONE_LAYER_EFFECT = (
+    "In inference such a block is a single convolution and its activation, with the shortcut as a "
+    "part of the kernel: it computes nothing that a plain layer cannot, and the paper saw no "
+    "advantage (section 3.2)."
+)
+NO_NORM_EFFECT = {
+    "plain": "Signals and gradients keep their size only as far as the initialization goes; the "
+    "paper says of normalized plain networks alone that they do not vanish (section 4.1).",
+    "residual": "Each sum adds to the variance of what passes, so that deep networks need another "
+    "initialization or smaller steps (Zhang et al., 2019).",
+}

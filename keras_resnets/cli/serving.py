@@ -1,0 +1,288 @@
+"""The commands that run models: on images, as exported files, and against the clock."""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from keras_resnets import export
+from keras_resnets.cli.open_model import (
+    CLASS_NAMES,
+    HELP,
+    WEIGHTS,
+    argument,
+    open_model,
+    read_class_names,
+)
+from keras_resnets.cli.tables import bar, format_table
+from keras_resnets.export.formats import FORMATS
+from keras_resnets.export.speed import has_torchvision_peer, torchvision_runner
+from keras_resnets.models import create_model, list_models
+from keras_resnets.preprocessing import classify, model_preprocessing
+from keras_resnets.preprocessing.model import image_size, required_preprocessing, scales_itself
+from keras_resnets.preprocessing.predictions import number_of_classes
+
+# With names of the usual length, a line then fits into 80 columns.
+BAR_WIDTH = 30
+NAME_WIDTH = 36
+USUAL_SIZE = 224
+PEER = "torchvision"
+TITLES = {
+    "keras": "Keras, predict_on_batch",
+    "saved_model": "SavedModel, TensorFlow",
+    "onnx": "ONNX Runtime",
+    "litert": "LiteRT",
+    "litert_int8": "LiteRT, 8 bits",
+    "openvino": "OpenVINO",
+    PEER: "torchvision's, ONNX Runtime",
+}
+PACKAGES = (
+    *("tensorflow", "tensorflow-cpu", "onnxruntime", "openvino", "ai-edge-litert"),
+    *("torch", "torchvision"),
+)
+
+PREDICT_ARGUMENTS = (
+    argument("images", metavar="IMAGE", nargs="+", help="an image file"),
+    argument("--model", help=f"required: {HELP}"),
+    WEIGHTS,
+    argument("--top", type=int, default=5, help="how many classes, at most (default: 5)"),
+    CLASS_NAMES,
+    argument("--json", action="store_true", help="print JSON instead"),
+)
+EXPORT_ARGUMENTS = (
+    argument("model", metavar="MODEL", help=HELP),
+    argument("path", metavar="PATH", help="the folder to write the numbered version into"),
+    WEIGHTS,
+    argument(
+        "--formats",
+        nargs="+",
+        default=["saved_model"],
+        metavar="FORMAT",
+        help=f"some of {', '.join(FORMATS)} (default: saved_model)",
+    ),
+    CLASS_NAMES,
+    argument(
+        "--images",
+        nargs="+",
+        metavar="IMAGE",
+        help="image files to compare on (default: images of random discs, which a trained model "
+        "knows as little as noise); litert_int8 needs them, to take its ranges from",
+    ),
+)
+BENCHMARK_ARGUMENTS = (
+    argument("models", nargs="+", metavar="MODEL", help=HELP),
+    argument(
+        "--formats",
+        nargs="+",
+        metavar="FORMAT",
+        help=f"some of {', '.join(FORMATS)} (default: all that are installed)",
+    ),
+    argument(
+        "--batches",
+        nargs="+",
+        type=int,
+        default=[1, 16],
+        metavar="N",
+        help="how many images at once (default: 1 16)",
+    ),
+    argument("--rounds", type=int, default=10, help="how often each has its turn (default: 10)"),
+    argument("--json", metavar="FILE", help="write the figures to a file, too"),
+)
+
+
+def predict_command(arguments):
+    """Says what is on images, with the best classes of each as bars, or as JSON."""
+    if arguments.model is None:
+        raise ValueError(
+            "`--model` is required: `--model resnet20.keras`, or, downloaded "
+            "once, `--model resnet50 --weights imagenet`. Received: no --model"
+        )
+    if arguments.weights is None and arguments.model.lower() in list_models():
+        raise ValueError(
+            "A network by its name alone has new weights, which know nothing: give a file or a "
+            f"preset as --weights. Received: --model {arguments.model}"
+        )
+    model = open_model(arguments.model, arguments.weights)
+    classes = number_of_classes(model)
+    _check_preprocessing(model, arguments)
+    names = read_class_names(arguments.class_names, classes)
+    answers = classify(model, arguments.images, top=arguments.top, class_names=names)
+    images = list(zip(arguments.images, answers, strict=True))
+    if arguments.class_names is None and names is not None:
+        print(
+            "note: the model does not say what its classes are called; --class-names does",
+            file=sys.stderr,
+        )
+    if arguments.json:
+        print(json.dumps([_as_json(image, found) for image, found in images], indent=2))
+        return
+    for number, (image, predictions) in enumerate(images):
+        print(f"\n{image}" if number else image)
+        print(format_table([_prediction_row(each) for each in predictions], "<<><"))
+
+
+def _check_preprocessing(model, arguments):
+    if model_preprocessing(model) is not None:
+        return
+    if scales_itself(model):  # but not from grey levels: there is no preprocessing to be noted
+        required_preprocessing(model)
+    weights = f" --weights {arguments.weights}" if arguments.weights else ""
+    if str(arguments.weights).endswith(".keras"):  # whose model may scale its images itself
+        raise ValueError(
+            "The weights alone do not say how the images are prepared: give the whole model, "
+            f"`--model {arguments.weights}`. Received: --model {arguments.model}{weights}"
+        )
+    resize = max(image_size(model) or (USUAL_SIZE,))
+    raise ValueError(
+        "The model must note how its images are prepared. If by ImageNet's mean and deviation, "
+        f"`keras-resnets convert {arguments.model} noted.keras{weights} --resize {resize}` writes "
+        f"one that does. Received: --model {arguments.model}{weights}"
+    )
+
+
+def _prediction_row(prediction):
+    name = prediction.name
+    if len(name) > NAME_WIDTH:
+        name = f"{name[: NAME_WIDTH - 1]}…"
+    return "", name, f"{prediction.score:.2%}", bar(prediction.score, BAR_WIDTH)
+
+
+def _as_json(image, predictions):
+    return {"image": image, "predictions": [each._asdict() for each in predictions]}
+
+
+def export_command(arguments):
+    """Exports a model to be served: as a SavedModel, and in other formats.
+
+    Each file is loaded again and compared with the model. A format that cannot be written, or whose
+    outputs differ, is left out; the exit status is then 1.
+    """
+    model = open_model(arguments.model, arguments.weights)
+    names = arguments.class_names
+    if names is not None:
+        names = read_class_names(names, number_of_classes(model))
+    failure = None
+    try:
+        report = export.export_model(
+            model,
+            arguments.path,
+            formats=tuple(arguments.formats),
+            class_names=names,
+            images=arguments.images,
+        )
+    except export.ExportError as error:
+        failure, report = error, error.report
+    if report is not None:
+        print(f"Wrote {report.path}\n")
+        header = ("format", "file", "MB", "difference", "same class")
+        print(format_table([header, *map(_file_row, report.files)], "<<>>>"))
+    return failure
+
+
+def _file_row(file):
+    agreement = "" if file.agreement is None else f"{file.agreement:.1%}"
+    megabytes, difference = f"{file.size / 1e6:.1f}", f"{file.difference:.1e}"
+    return file.format, file.path.name, megabytes, difference, agreement
+
+
+def benchmark_command(arguments):
+    """Times a model in each format that it can be exported in, in turns.
+
+    Compare only the ratios within one table: times depend on the machine, and on what else it does.
+    They are to the fastest way that gives the model's own outputs, which 8 bits do not.
+
+    Beside a network that torchvision has too, torchvision's is timed in ONNX Runtime, if torch,
+    torchvision and onnx are installed.
+    """
+    formats = arguments.formats
+    if formats is None:
+        formats = [name for name, kind in FORMATS.items() if _is_installed(kind.packages)]
+    if arguments.json and not Path(arguments.json).parent.is_dir():
+        raise ValueError(
+            f"`--json` must name a file in an existing folder. Received: {arguments.json!r}"
+        )
+    models = [_open(source) for source in arguments.models]
+    results: list = []
+    for source, model in zip(arguments.models, models, strict=True):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                timings = export.time_formats(
+                    model,
+                    tuple(formats),
+                    tuple(arguments.batches),
+                    arguments.rounds,
+                    _peers(source.lower(), model, Path(folder)),
+                )
+            except export.ExportError as error:
+                raise ValueError(str(error)) from error
+        if not results:  # only now it is sure that nothing was wrong with the arguments
+            print(_machine())
+        print(f"\n{source}, {'×'.join(map(str, model.inputs[0].shape[1:]))}\n")
+        print(format_table(_rows(timings), "<" + ">>>" * len(set(arguments.batches))), flush=True)
+        results += [{"model": source, **timing._asdict()} for timing in timings]
+    if arguments.json:
+        text = json.dumps({"measured_on": _machine(), "timings": results}, indent=1)
+        Path(arguments.json).write_text(text + "\n", encoding="utf-8")
+        print(f"\nWrote {arguments.json}")
+
+
+def _open(source):
+    if source.lower() in list_models():
+        # The logits of a network that has learned nothing are so large that rounding decides on
+        # its probabilities. Logits can be compared, and torchvision's networks give them, too.
+        return create_model(source, classifier_activation=None)
+    return open_model(source)
+
+
+def _is_installed(packages):
+    return all(importlib.util.find_spec(package) is not None for package in packages)
+
+
+def _peers(name, model, folder):
+    if not name.startswith("resnet") or not has_torchvision_peer(name):
+        return {}
+    return {PEER: torchvision_runner(name, model.input_shape[1], folder)}
+
+
+def _rows(timings):
+    """One row a way: milliseconds, the best round's, and the ratio to the fastest exact way's."""
+    batches = list(dict.fromkeys(timing.batch for timing in timings))
+    inexact = [name for name, kind in FORMATS.items() if kind.is_calibrated]
+    exact = [timing for timing in timings if timing.name not in inexact]
+    fastest = {
+        batch: min(timing.median for timing in exact if timing.batch == batch) for batch in batches
+    }
+    header = ["way"]
+    for batch in batches:
+        header += [f"batch {batch}: ms", "least", "to fastest"]
+    ways = {timing.name: [TITLES[timing.name]] for timing in timings}
+    for timing in timings:
+        ways[timing.name] += [
+            f"{1000 * timing.median:.1f}",
+            f"{1000 * timing.least:.1f}",
+            f"{timing.median / fastest[timing.batch]:.2f}",
+        ]
+    return [tuple(header), *map(tuple, ways.values())]
+
+
+def _machine():
+    versions = [
+        f"{package} {importlib.metadata.version(package)}"
+        for package in PACKAGES
+        if _is_distributed(package)
+    ]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    system = f"{platform.system()} {platform.machine()}, {cores} cores"
+    return f"{system}; Python {sys.version.split()[0]}, {', '.join(versions)}"
+
+
+def _is_distributed(package):
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

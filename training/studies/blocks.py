@@ -1,0 +1,238 @@
+"""Two studies of what a block holds: how many layers, and in which order."""
+
+import itertools
+
+import keras
+import numpy as np
+
+from keras_resnets import build_model, with_blocks
+from keras_resnets.analysis import (
+    assert_same_cost,
+    count_macs,
+    count_parameters,
+    merge_one_layer_block,
+)
+from keras_resnets.analysis.paper import ORDER_ERRORS
+from keras_resnets.layers import OrderedBlock, StackedBlock
+from training.studies.reading import (
+    SHORT_RUNS,
+    beside,
+    curves,
+    end_table,
+    errors,
+    order_of_means,
+    test_error,
+)
+from training.studies.study import CIFAR_WIDTHS, Report, Study, cifar_spec, study_recipe
+
+LAYERS_A_STAGE = 6
+LAYERS_A_BLOCK = (1, 2, 3)
+ACTIVATIONS = {"ReLU": "relu", "sigmoid": "sigmoid", "none": "linear"}
+STAGES = {"quick": 2, "full": 3}
+LENGTHS = {"quick": "8 epochs", "full": "4 epochs"}
+
+ORDERED_DEPTH = {"quick": 14, "full": 20}
+ORDERS = {  # of `OrderedBlock`
+    "original": "original",
+    "BN after addition": "norm_after_addition",
+    "ReLU before addition": "activation_before_addition",
+    "ReLU-only pre-activation": "activation_only_pre_activation",
+    "full pre-activation": "full_pre_activation",
+}
+
+
+def _depth_spec(budget, depth, activation):
+    stages = STAGES[budget]
+    return cifar_spec(
+        20,
+        repeats=(LAYERS_A_STAGE // depth,) * stages,
+        widths=CIFAR_WIDTHS[:stages],
+        activation=activation,
+    )
+
+
+def depth_recipes(budget):
+    """Blocks of one, two and three layers, with each activation."""
+    return {
+        f"{name}, {depth} a block": study_recipe(
+            budget,
+            _depth_spec(budget, depth, activation),
+            f"stacked{depth}-{activation}",
+            "StackedBlock",
+            {"depth": depth},
+            length=LENGTHS[budget],
+        )
+        for (name, activation), depth in itertools.product(ACTIVATIONS.items(), LAYERS_A_BLOCK)
+    }
+
+
+def compare_depths(budget, images):
+    """The cost, which is asserted to be the same; and one-layer blocks against one convolution."""
+    models = [
+        with_blocks(build_model(_depth_spec(budget, depth, "relu")), StackedBlock, depth=depth)
+        for depth in LAYERS_A_BLOCK
+    ]
+    for model in models[1:]:
+        assert_same_cost(models[0], model)
+    merged = {"identity": _difference_to_merged("A"), "projection": _difference_to_merged("C")}
+    return {"macs": count_macs(models[0]), "merged": merged}
+
+
+def _difference_to_merged(shortcut):
+    """Compares a one-layer block, before its activation, with the convolution it is merged into."""
+    keras.utils.set_random_seed(0)
+    generator = np.random.default_rng(0)
+    block = StackedBlock(16, depth=1, shortcut=shortcut, activation="linear", dtype="float64")
+    x = generator.normal(size=(4, 8, 8, 16))
+    block(x)
+    for weight in block.weights:
+        if "variance" in weight.path:
+            weight.assign(generator.uniform(0.5, 2.0, weight.shape))
+        else:
+            weight.assign(generator.normal(size=weight.shape))
+    merged = merge_one_layer_block(block)
+    expected = keras.ops.convert_to_numpy(block(x))
+    single = keras.ops.convert_to_numpy(
+        keras.ops.conv(x, merged.kernel, padding="same") + merged.bias
+    )
+    return float(np.abs(expected - single).max() / np.abs(expected).max())
+
+
+def _report_depths(outcome):
+    merged = outcome.computed["merged"]
+    rows = [
+        ["identity", "W + I", f"{merged['identity']:.1e}"],
+        ["projection", "W + W_r", f"{merged['projection']:.1e}"],
+    ]
+    one, two = "ReLU, 1 a block", "ReLU, 2 a block"
+    worse, better = (outcome.every_seed(*pair, test_error) for pair in ((one, two), (two, one)))
+    return Report(
+        answer=(
+            "In inference and before its activation, a block over one layer is a single layer, (W "
+            "+ I) x + b: merged into one kernel, it gives the same outputs to "
+            f"{merged['identity']:.0e}. Trained at equal depth, width and cost with ReLU, blocks "
+            f"of one, two and three layers ended with {_errors(outcome, 'ReLU')} test error; one "
+            f"layer was worse than two for {worse[0]} of {worse[1]} seeds, and better for "
+            f"{better[0]}."
+        ),
+        details=(
+            "A block of one layer that projects, W x + W_r x, is merged likewise, into W + W_r: "
+            "one matrix learned as two. With sigmoid the blocks ended with "
+            f"{_errors(outcome, 'sigmoid')}; without activation, where blocks of every depth are "
+            f"linear, with {_errors(outcome, 'none')}."
+        ),
+        limits=(
+            f"{SHORT_RUNS} All networks have the same convolutions and the same cost; those with "
+            "deeper blocks have fewer additions and activations after them."
+        ),
+        tables={
+            **end_table(outcome, "network"),
+            "A one-layer block against the single convolution it is merged into (float64):": (
+                ["shortcut", "kernel", "greatest relative difference"],
+                rows,
+            ),
+        },
+        figures=errors(outcome),
+    )
+
+
+def _errors(outcome, activation):
+    one, two, three = (
+        np.mean(outcome.values(f"{activation}, {depth} a block", test_error))
+        for depth in LAYERS_A_BLOCK
+    )
+    return f"{one:.1%}, {two:.1%} and {three:.1%}"
+
+
+BLOCK_DEPTH = Study(
+    name="block-depth",
+    title="Why does a shortcut skip two layers and not one?",
+    background="""
+With one layer, y = g(W x + b + x) = g((W + I) x + b): the shortcut only changes where the weights
+begin. Two layers with an activation between them can compute what no single layer can. [He et al.,
+2015](https://arxiv.org/abs/1512.03385), section 3.2, say so of a linear layer and report no
+advantage of it. Here are blocks of one, two and three 3×3 convolutions at equal depth, width and
+cost, with and without activation.
+""",
+    contenders=depth_recipes,
+    compute=compare_depths,
+    report=_report_depths,
+)
+
+
+def _order_options(order):
+    options = {"order": order}
+    if order.endswith("pre_activation"):
+        options |= {"first": {"position": "first"}, "last": {"position": "last"}}
+    return options
+
+
+def order_recipes(budget):
+    """The same convolutions in each order."""
+    depth = ORDERED_DEPTH[budget]
+    name = f"ordered{depth}"
+    return {
+        label: study_recipe(budget, cifar_spec(depth), name, "OrderedBlock", _order_options(order))
+        for label, order in ORDERS.items()
+    }
+
+
+def order_costs(budget, images):
+    """Costs for 32×32×3 and 10 classes."""
+    found = {}
+    for label, order in ORDERS.items():
+        model = build_model(cifar_spec(ORDERED_DEPTH[budget]))
+        model = with_blocks(model, OrderedBlock, **_order_options(order))
+        found[label] = {
+            "parameters": count_parameters(model).trainable,
+            "macs": count_macs(model),
+        }
+    return found
+
+
+def _report_orders(outcome):
+    of_110, of_164 = (
+        {label: ORDER_ERRORS[order][column] for label, order in ORDERS.items()} for column in (0, 1)
+    )
+    in_the_paper = sorted(of_110, key=lambda label: float(of_110[label]))
+    parameters = {label: f"{cost['parameters']:,}" for label, cost in outcome.computed.items()}
+    return Report(
+        answer=(
+            "In the paper's block, batch norm follows each convolution, and ReLU follows the first "
+            f"batch norm and the addition. {beside(outcome, 'original')}"
+        ),
+        details=(
+            f"By their mean test errors they stand in the order {order_of_means(outcome)}; in the "
+            f"paper, with 110 layers, {', '.join(f'“{label}”' for label in in_the_paper)}."
+        ),
+        limits=(
+            f"{SHORT_RUNS} The paper's networks have a hundred layers and more; these have "
+            f"{ORDERED_DEPTH[outcome.budget]}. The stem keeps its batch norm and ReLU in every "
+            "order. Parameters are those for 32×32×3 and 10 classes."
+        ),
+        tables=end_table(
+            outcome,
+            "order",
+            before={"parameters": parameters},
+            after={"paper, 110 layers": of_110, "paper, 164": of_164},
+        ),
+        figures={**errors(outcome), **curves(outcome)},
+    )
+
+
+ORDER = Study(
+    name="order",
+    title="Where do batch norm and ReLU go?",
+    background="""
+[He et al., 2015](https://arxiv.org/abs/1512.03385) put batch normalization after each convolution,
+and a ReLU after the first and after the addition. [He et al.,
+2016](https://arxiv.org/abs/1603.05027), section 4 and figure 4, move them: behind the addition,
+before it, or in front of the convolutions (pre-activation), where nothing but additions stands on
+the way from block to block. To take the skip after the pre-activation instead of before it gives no
+new network: it is *BN after addition* (or, with ReLU alone, the original) cut into blocks at other
+places.
+""",
+    contenders=order_recipes,
+    compute=order_costs,
+    report=_report_orders,
+)
