@@ -10,10 +10,10 @@ from PIL import Image
 from rich.console import Console
 from sklearn.datasets import load_digits
 
-from tests.training.tiny_network import tiny_network, use_tiny_network
+import keras_resnets
+from tests.training.tiny_network import TINY, use_tiny_network
 from training.recipe.recipe import Augmentation, Data, Evaluation, Model, Optimizer, Recipe
-from training.run import sitting
-from training.run.run import run
+from training.run.session import Session
 
 SIDE = 16
 DIGITS = {"five": 5, "six": 6, "seven": 7}
@@ -22,19 +22,17 @@ DIGITS = {"five": 5, "six": 6, "seven": 7}
 def main(root):
     use_tiny_network()
     weights = root / "trained.weights.h5"
-    trained = tiny_network(
-        "resnet20", classes=1000, classifier_activation=None, input_shape=(SIDE, SIDE, 3)
-    )
+    trained = keras_resnets.build_model(TINY, classes=1000, input_shape=(SIDE, SIDE, 3))
     trained.save_weights(weights)
     write_digits(root / "pictures")
     backbones = []
-    save = sitting.Sitting.save
+    save = Session.save
 
     def save_and_note(self):
         backbones.append([value.numpy() for value in backbone(self.learner.model)])
         save(self)
 
-    sitting.Sitting.save = save_and_note
+    Session.save = save_and_note
     console = Console(record=True, file=sys.stderr, width=200)
     recipe = Recipe(
         model=Model(weights=str(weights)),
@@ -47,7 +45,7 @@ def main(root):
         length="80 steps",
         checkpoint_every="20 steps",
     )
-    status = run(recipe, root / "run", console=console)
+    status = Session(recipe, root / "run", console=console).run()
     result = json.loads((root / "run" / "result.json").read_text())
     lines = (root / "run" / "metrics.jsonl").read_text().splitlines()
     served = keras.models.load_model(root / "run" / "model.keras")

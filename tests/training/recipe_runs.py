@@ -18,11 +18,11 @@ from keras_resnets.architecture.spec import VARIANTS
 from tests.training.data.pictures import write_folder
 from training.data.batches import evaluation_batches
 from training.data.sources import open_source
-from training.recipe.duration import parse_duration
+from training.recipe.fields import parse_duration
 from training.recipe.files import list_recipes, load_recipe
 from training.recipe.recipe import Recipe
 from training.run.checkpoint import latest_checkpoint, load_checkpoint
-from training.run.run import run
+from training.run.session import Session
 
 SIZE, LARGER, BATCH = 16, 24, 8
 
@@ -108,7 +108,8 @@ def shortened(duration):
 
 def outcome(recipe: Recipe, run_dir):
     keras.utils.clear_session()
-    status = run(recipe, run_dir, console=Console(file=sys.stderr, quiet=True))
+    console = Console(file=sys.stderr, quiet=True)
+    status = Session(recipe, run_dir, console=console).run()
     lines = (run_dir / "metrics.jsonl").read_text().splitlines()
     early = load_checkpoint(run_dir / "checkpoints" / "step-00000002").arrays
     late = latest_checkpoint(run_dir / "checkpoints")[0].arrays

@@ -12,8 +12,8 @@ from tests.training.data.pictures import write_folder
 from tests.training.tiny_network import use_tiny_network
 from training.data.bad_images import BadImage
 from training.recipe.recipe import Augmentation, Data, Evaluation, Recipe
-from training.run.progress import StepProgress
-from training.run.run import run
+from training.run.reports import StepProgress
+from training.run.session import Session
 
 
 def main(root):
@@ -57,7 +57,7 @@ def recipe(folder, on_bad_image):
 def run_anew(recipe, run_dir, console):
     """Runs as a new process would: Keras numbers the names of variables through a whole process."""
     keras.utils.clear_session()
-    return run(recipe, run_dir, console=console)
+    return Session(recipe, run_dir, console=console).run()
 
 
 def stopped(folder, run_dir, on_bad_image):

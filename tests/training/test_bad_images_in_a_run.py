@@ -39,7 +39,7 @@ def test_skipped_images_are_counted_wherever_the_run_tells_of_itself(printed):
 @pytest.mark.slow
 def test_a_run_that_skips_goes_on_to_the_same_bits(printed):
     assert printed["status"] == 143
-    assert "Going on at step 3" in printed["resumed"].pop("printed")
+    assert "Resuming at step 3" in printed["resumed"].pop("printed")
     whole = {key: value for key, value in printed["whole"].items() if key != "printed"}
     assert printed["resumed"] == whole
 

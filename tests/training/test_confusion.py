@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from training.loop.evaluate import Scores
-from training.run.evaluate_model import (
+from training.run.reports import (
     confusion_table,
     draw_confusion,
     most_confused,

@@ -1,14 +1,12 @@
 """Evaluations of a model in a file, held to what Keras and NumPy give for the same pictures."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 pytest.importorskip("tyro")
 
 from tests.subprocesses import run_module
-from training.run.evaluate_model import Conditions
+from training.run.evaluate_model import measurement_name
 
 WAYS = {
     "one device": "whole",
@@ -70,7 +68,7 @@ def test_it_is_told_what_was_measured(printed, way):
 
 
 def test_each_measurement_has_a_name_of_its_own():
-    usual = Conditions("runs/a", "", "cifar10", "test", 32, 1, 0.875)
+    usual = {"model": "runs/a", "data": "cifar10", "split": "test", "crops": 1, "crop_ratio": 0.875}
     others = {
         "test": {},
         "train": {"split": "train"},
@@ -83,7 +81,7 @@ def test_each_measurement_has_a_name_of_its_own():
         "other-test": {"model": "runs/a/other.keras"},
     }
     names = [
-        dataclasses.replace(usual, **change).name("cifar10", usual_crop_ratio=0.875)
+        measurement_name(usual | change, "cifar10", usual_crop_ratio=0.875)
         for change in others.values()
     ]
     assert names == list(others)
@@ -93,14 +91,14 @@ def test_each_measurement_has_a_name_of_its_own():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        ("odd batch", "must divide by the number of replicas, 2. Received: batch=5"),
+        ("odd batch", "must be a multiple of the number of replicas, 2. Received: batch=5"),
         ("no data", "Received: dataset=''"),
         ("no model", "There must be a model at the path. Received: path="),
         ("other classes", "'digits' with 1 and 10"),
         ("cut file", "must be whole, as Keras or a run has written it. Received: "),
         ("damaged file", "damaged.keras', damaged: model.weights.h5"),
-        ("other names", "whose first other one is 'class5', 'class0'"),
-        ("other names, SavedModel", "whose first other one is 'class5', 'class0'"),
+        ("other names", "whose first different one is 'class5', 'class0'"),
+        ("other names, SavedModel", "whose first different one is 'class5', 'class0'"),
         ("ten crops of the whole", "no effect beside evaluation.crop_ratio=1.0"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from training.run.progress import EventLog
+from training.run.reports import EventLog
 
 
 def scalars(folder):

@@ -14,7 +14,7 @@ def printed(tmp_path_factory):
 
 @pytest.mark.slow
 def test_that_the_classifier_begins_anew_is_said(printed):
-    words = "the file has 1,000 classes, the data have 3. It begins anew"
+    words = "the classifier of 3 classes begins anew, for the file has 1000"
     assert words in printed["printed"]
 
 

@@ -26,13 +26,11 @@ from tests.training.pretended_learner import (
     pretend,  # noqa: F401
 )
 from tests.training.test_checkpoint import as_once_written
-from training.loop.loop import State
+from training.process import Diverged
 from training.recipe.recipe import Data
-from training.run import checkpoint
-from training.run.checkpoint import latest_checkpoint
-from training.run.folder import MEASURED, MetricsFile
-from training.run.run import run
-from training.stopping import Diverged
+from training.run import checkpoint, session
+from training.run.checkpoint import State, latest_checkpoint
+from training.run.folder import MEASURED, RunFolder
 
 pytestmark = pytest.mark.usefixtures("pretend")
 
@@ -45,8 +43,12 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def train(folder, recipe=RECIPE):
-    return run(recipe, folder, strategy_name="one-device", console=Console(quiet=True))
+ONE_DEVICE = session.Options(strategy="one-device")
+
+
+def train(folder, recipe=RECIPE, console=None, observer=None):
+    console = console or Console(quiet=True)
+    return session.Session(recipe, folder, ONE_DEVICE, console, observer).run()
 
 
 def outcome(folder):
@@ -248,7 +250,7 @@ def test_a_path_is_printed_as_it_is(tmp_path, name):
     folder = tmp_path / name / "run"
     for words in ("Test accuracy", "This run is complete"):
         console = Console(file=io.StringIO(), force_terminal=True, width=500, color_system=None)
-        assert run(RECIPE, folder, strategy_name="one-device", console=console) == 0
+        assert train(folder, console=console) == 0
         (line,) = [line for line in console.file.getvalue().splitlines() if words in line]
         assert f"{folder / 'result.json'}" in line
 
@@ -282,10 +284,10 @@ def test_a_state_that_cannot_be_is_passed_over_by_name(whole, stopped, where, va
     functools.reduce(dict.__getitem__, parents, description)[name] = value
     (path / "checkpoint.json").write_text(json.dumps(description))
     console = Console(file=io.StringIO(), width=500)
-    assert run(RECIPE, stopped, strategy_name="one-device", console=console) == 0
+    assert train(stopped, console=console) == 0
     warning, going_on, *_ = console.file.getvalue().splitlines()
     assert warning.startswith(f"warning: skipped: The checkpoint {path} is damaged: ")
-    assert going_on.startswith("Going on at step 3 of 7")
+    assert going_on.startswith("Resuming at step 3 of 7")
     assert outcome(stopped) == whole
 
 
@@ -327,9 +329,9 @@ def test_what_is_observed_must_be_finite_before_it_is_written(tmp_path):
         return lambda: {"gradient_norms": {"kernel": float("inf")}}
 
     with pytest.raises(
-        Diverged, match=r"^Step 3 of 7: what was measured .*checkpoint of step 2"
+        Diverged, match=r"^Step 3 of 7: the measured values .*checkpoint of step 2"
     ) as error:
-        run(RECIPE, tmp_path, strategy_name="one-device", observer=observer)
+        train(tmp_path, observer=observer)
     assert "examples" not in str(error.value)  # those of the step's batch are not at fault
     assert (tmp_path / "metrics.jsonl").read_text() == ""
     assert latest_checkpoint(tmp_path / "checkpoints")[0].step == 2
@@ -420,16 +422,15 @@ def test_a_file_is_no_run(tmp_path):
 def test_a_file_in_the_checkpoints_place_is_refused_by_name(tmp_path, is_link):
     path = tmp_path / "checkpoints"
     path.symlink_to("nowhere") if is_link else path.write_text("a text")
-    with pytest.raises(ValueError, match=r"a folder: move .*Received: '.*/checkpoints', which is"):
+    with pytest.raises(ValueError, match=r"in a folder: .* Received: '.*/checkpoints', which is"):
         train(tmp_path)
     assert [*tmp_path.iterdir()] == [path]
 
 
 @pytest.mark.parametrize("steps_per_call", [-1, -20])
-def test_steps_per_call_must_not_be_negative(tmp_path, steps_per_call):
+def test_steps_per_call_must_not_be_negative(steps_per_call):
     with pytest.raises(ValueError, match=f"at least 0. Received: steps_per_call={steps_per_call}"):
-        run(RECIPE, tmp_path / "run", steps_per_call=steps_per_call)
-    assert not (tmp_path / "run").exists()
+        session.Options(steps_per_call=steps_per_call)
 
 
 def test_channels_first_is_refused_by_its_name(tmp_path, monkeypatch):
@@ -456,7 +457,7 @@ def test_what_cannot_begin_leaves_nothing(tmp_path, monkeypatch, exists):
         raise ValueError("no such data set")
 
     with monkeypatch.context() as patch:
-        patch.setattr("training.run.run.open_source", missing)
+        patch.setattr("training.run.session.open_source", missing)
         with pytest.raises(ValueError, match="no such data set"):
             train(folder)
     assert [*tmp_path.iterdir()] == ([folder] if exists else [])
@@ -623,7 +624,7 @@ def test_a_line_of_the_metrics_is_refused_by_its_number(tmp_path, line):
         path.write_text("".join(f"{each}\n" for each in lines))
         kind = Diverged if re.search("NaN|Infinity|0{400}", line) else ValueError
         with pytest.raises(kind, match=rf"^Line {number} of metrics.jsonl .*Received: "):
-            MetricsFile(path, 3)
+            RunFolder(tmp_path).open_metrics(3)
 
 
 def test_metrics_without_an_evaluation_that_was_made_are_refused(stopped):
@@ -697,8 +698,9 @@ def test_two_processes_cannot_write_to_one_run(tmp_path):
     from tests.subprocesses import ROOT
 
     code = (
-        "import pathlib, sys; from training.run.folder import locked\n"
-        "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+        "import pathlib, sys; from training.run.folder import RunFolder\n"
+        "with RunFolder(pathlib.Path(sys.argv[1])).locked():\n"
+        "    print('held', flush=True); sys.stdin.read()"
     )
     folder = tmp_path / "run"
     line = [sys.executable, "-c", code, str(folder)]
@@ -712,22 +714,20 @@ def test_two_processes_cannot_write_to_one_run(tmp_path):
 
 
 def test_another_version_or_thread_count_is_warned_about_by_name(tmp_path, monkeypatch):
-    from training.run import sitting
-
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", stopped_while(np.savez))
         assert train(folder) == 143
-    describe = sitting.describe_environment
+    describe = session.describe_environment
 
     def other(strategy):
         environment = describe(strategy)
         environment["versions"]["tensorflow"] = "2.99"
         return environment | {"cores": 77, "replicas": 8, "tensor_float_32": "off"}
 
-    monkeypatch.setattr(sitting, "describe_environment", other)
+    monkeypatch.setattr(session, "describe_environment", other)
     output = io.StringIO()
-    assert run(RECIPE, folder, console=Console(file=output)) == 0
+    assert train(folder, console=Console(file=output)) == 0
     result = json.loads((folder / "result.json").read_text())
     for name in ("cores", "replicas", "tensor_float_32", "versions.tensorflow"):
         assert f"uninterrupted run's: {name}: " in output.getvalue()
@@ -735,9 +735,7 @@ def test_another_version_or_thread_count_is_warned_about_by_name(tmp_path, monke
 
 
 def test_a_run_from_before_says_that_jpeg_files_are_decoded_otherwise(tmp_path, monkeypatch):
-    from training.run import sitting
-
-    describe = sitting.describe_environment
+    describe = session.describe_environment
 
     def before(strategy):
         environment = describe(strategy)
@@ -745,12 +743,12 @@ def test_a_run_from_before_says_that_jpeg_files_are_decoded_otherwise(tmp_path, 
         return environment
 
     with monkeypatch.context() as patch:
-        patch.setattr(sitting, "describe_environment", before)
+        patch.setattr(session, "describe_environment", before)
         patch.setattr(np, "savez", stopped_while(np.savez))
         assert train(tmp_path) == 143
     output = io.StringIO()
     console = Console(file=output, width=500)
-    assert run(RECIPE, tmp_path, strategy_name="one-device", console=console) == 0
+    assert train(tmp_path, console=console) == 0
     difference = "jpeg: None before, 'INTEGER_ACCURATE' now"
     assert f"uninterrupted run's: {difference}\n" in output.getvalue()
     result = json.loads((tmp_path / "result.json").read_text())

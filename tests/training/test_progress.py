@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from training.run.progress import SECONDS_BETWEEN_LINES, StepProgress
+from training.run.reports import SECONDS_BETWEEN_LINES, StepProgress
 
 
 class Clock:

@@ -110,9 +110,9 @@ def test_the_card_says_what_the_files_say(folder):
         "| cat | 75.0% |",
         "| dog | 87.5% |",
         "| newt | no image |",
-        "The test images were looked at every 1 epochs. Nothing was chosen by that.",
+        "The test images were measured every 1 epochs. Nothing was chosen by that.",
         "| 100.0 | 0.0200 | 50.00% | 0.0100 | 25.00% |",
-        "cores (a processor). It was stopped, and gone on with otherwise: step 7: cores: 2 before",
+        "cores (a processor). It was stopped and resumed with changes: step 7: cores: 2 before",
         'source = "folder:pets"',
     ):
         assert words in card
@@ -138,7 +138,7 @@ def test_a_plateau_is_admitted_to_have_seen_the_test_images(run_dir):
     result["saved_model_max_difference"] = 0.0
     model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])
     card = model_card("pets", model, result, [], recipe, environment, "Only three animals.")
-    assert "By that the learning rate was lowered" in card
+    assert "That lowered the learning rate" in card
     assert "the moving average of the weights at the end" in card
 
 
@@ -205,7 +205,7 @@ def test_a_folder_that_was_not_published_is_not_replaced(run_dir, folder, tmp_pa
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.txt").write_text("years of work")
-    with pytest.raises(ValueError, match=r"must not be there yet.* Received: folder='.*precious'"):
+    with pytest.raises(ValueError, match=r"must be new.* Received: folder='.*precious'"):
         publish(run_dir, precious, "A note.")
     assert (precious / "thesis.txt").read_text() == "years of work"
     published = tmp_path / "published"

@@ -9,10 +9,12 @@ from tests.training.test_confusion import COUNTS, NAMES, SCORES, printed
 from training import commands
 from training.data.validate import DatasetReport, Finding
 from training.loop.evaluate import Scores
-from training.run.evaluate_model import Conditions, Measurement, measured_values, score_table
+from training.run import evaluate_model
+from training.run.evaluate_model import Measurement
 from training.run.folder import write_json
+from training.run.reports import score_table
 
-CONDITIONS = Conditions("a", "0a", "folder:b", "test", 16, crops=1, crop_ratio=0.875)
+CONDITIONS = {"model": "a", "data": "folder:b", "split": "test"}
 # Of three classes the second has no example.
 PART = Scores(
     labels=np.array([0, 2]),
@@ -29,13 +31,11 @@ def refuse(constant):
 
 
 def test_values_and_scores():
-    values = measured_values(Measurement(SCORES, NAMES, CONDITIONS, "test"))
+    values = Measurement(SCORES, NAMES, CONDITIONS, "test").values()
     assert values["confusion"] == COUNTS
     assert values["classes"] == list(NAMES)
     assert values["accuracy_by_class"] == {"cat": pytest.approx(2 / 3), "[dog]": 0.0, "fox": 1.0}
-    measured = {"model": "a", "weights_sha256": "0a", "data": "folder:b", "split": "test"}
-    assert values.items() >= (measured | {"image_size": 16, "crops": 1}).items()
-    assert values["crop_ratio"] == 0.875
+    assert values.items() >= CONDITIONS.items()
     assert values["examples"] == 6
     text = printed(score_table(SCORES, NAMES))
     assert "[dog]" in text
@@ -44,7 +44,7 @@ def test_values_and_scores():
 
 def test_a_class_without_examples_has_no_accuracy(tmp_path, monkeypatch, capsys):
     measurement = Measurement(PART, NAMES, CONDITIONS, "test-5")
-    monkeypatch.setattr(commands, "evaluate_model", lambda *arguments: measurement)
+    monkeypatch.setattr(evaluate_model, "evaluate_model", lambda *arguments: measurement)
     assert commands.evaluate_command(tmp_path, output=tmp_path / "new") == 0
     text = (tmp_path / "new" / "evaluation-test-5.json").read_text()
     values = json.loads(text, parse_constant=refuse)
@@ -60,7 +60,7 @@ def test_paths_and_names_are_printed_as_they_are(tmp_path, monkeypatch, capsys, 
     folder = tmp_path / text
     folder.mkdir(parents=True)
     measurement = Measurement(SCORES, (text, "dog", "fox"), CONDITIONS, "test")
-    monkeypatch.setattr(commands, "evaluate_model", lambda *arguments: measurement)
+    monkeypatch.setattr(evaluate_model, "evaluate_model", lambda *arguments: measurement)
     monkeypatch.setattr(commands, "make_strategy", lambda name: None)
     commands.evaluate_command(tmp_path, output=folder)
     shown = capsys.readouterr().out
@@ -81,7 +81,7 @@ def test_files_are_written_before_anything_is_printed(tmp_path, monkeypatch):
         raise BrokenPipeError
 
     measurement = Measurement(SCORES, NAMES, CONDITIONS, "test")
-    monkeypatch.setattr(commands, "evaluate_model", lambda *arguments: measurement)
+    monkeypatch.setattr(evaluate_model, "evaluate_model", lambda *arguments: measurement)
     monkeypatch.setattr(commands.Console, "print", broken_pipe)
     with pytest.raises(BrokenPipeError):
         commands.evaluate_command(tmp_path)

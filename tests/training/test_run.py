@@ -160,7 +160,7 @@ def test_sigterm_saves_and_the_run_goes_on_to_the_same_bits(whole, tmp_path):
         assert "Stopped at step" in command.output
     status, output = finish(run_dir)
     assert status == 0, output
-    assert "Going on at step" in output
+    assert "Resuming at step" in output
     assert "warning" not in output
     assert outcome(run_dir) == outcome(whole[0])
 
@@ -224,7 +224,7 @@ def test_on_a_disk_that_is_full_the_checkpoint_stays_and_with_space_it_goes_on(w
     assert "Traceback" not in full
     status, listed, *others = rest.splitlines()
     assert (status, listed) == ("1", "step-00000004")
-    assert any(line.startswith("Going on at step 4 of 40") for line in others)
+    assert any(line.startswith("Resuming at step 4 of 40") for line in others)
     assert others[-1] == "status=0"
     assert outcome(out) == outcome(whole[0])
 

@@ -181,7 +181,7 @@ def test_a_batch_that_the_replicas_cannot_share_is_an_error(recipe, replicas, me
 
 
 def test_a_batch_is_checked_before_data_are_read(monkeypatch, tmp_path):
-    from training.run import run as runs
+    from training.run import session
 
     class Three:
         num_replicas_in_sync = 3
@@ -189,7 +189,7 @@ def test_a_batch_is_checked_before_data_are_read(monkeypatch, tmp_path):
     def no_data(*arguments):
         raise AssertionError("data were read")
 
-    monkeypatch.setattr(runs, "make_strategy", lambda *names: Three())
-    monkeypatch.setattr(runs, "open_source", no_data)
+    monkeypatch.setattr(session, "make_strategy", lambda *names: Three())
+    monkeypatch.setattr(session, "open_source", no_data)
     with pytest.raises(ValueError, match="batch=128, replicas=3"):
-        runs.run(Recipe(), tmp_path)
+        session.Session(Recipe(), tmp_path).run()

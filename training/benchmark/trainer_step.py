@@ -42,7 +42,7 @@ def make_job(setting: Setting) -> Job:
     iterator = iter(strategy.distribute_datasets_from_function(lambda context: batches))
 
     def take(steps):
-        # As `training.run.sitting` calls it on a CPU, and as on a GPU if there is one.
+        # As `training.run.session` calls it on a CPU, and as on a GPU if there is one.
         steps_per_call = steps if tf.config.list_logical_devices("GPU") else 1
         for _ in range(steps // steps_per_call):
             progress = train(iterator, tf.constant(steps_per_call, tf.int64))
