@@ -39,11 +39,11 @@ def main(root):
         data=Data(source=f"folder:{root / 'pictures'}", image_size=SIDE),
         augmentation=Augmentation(padding=1, flip=False),
         optimizer=Optimizer(learning_rate=0.05),
-        evaluation=Evaluation(every="20 steps", batch=60),
+        evaluation=Evaluation(every="60 steps", batch=60),
         batch=32,
-        head_only="20 steps",
-        length="80 steps",
-        checkpoint_every="20 steps",
+        head_only="10 steps",
+        length="60 steps",
+        checkpoint_every="10 steps",
     )
     status = Session(recipe, root / "run", console=console).run()
     result = json.loads((root / "run" / "result.json").read_text())

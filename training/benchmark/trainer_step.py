@@ -7,12 +7,13 @@ from keras_resnets.analysis import count_macs, count_parameters
 from training.benchmark.examples import random_examples
 from training.benchmark.job import Job, Setting
 from training.benchmark.keras_device import backend_versions, device_name, peak_bytes
-from training.loop.loop import keep_freed_memory, make_train_function
+from training.loop.loop import make_train_function
 from training.loop.network import build_network
 from training.loop.strategy import make_strategy
 from training.optim.losses import build_loss
 from training.optim.optimizers import build_optimizer
 from training.optim.schedules import build_schedule
+from training.process import keep_freed_memory
 from training.recipe.recipe import Data, Model, Optimizer, Recipe, Schedule
 
 

@@ -1,7 +1,5 @@
 """The training loop."""
 
-import ctypes
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,28 +7,6 @@ import keras
 import tensorflow as tf
 
 from training.loop.network import is_synchronized
-
-# Parameters of glibc's `mallopt`, from malloc.h.
-M_TRIM_THRESHOLD = -1
-M_MMAP_MAX = -4
-GREATEST_INT = 2**31 - 1
-
-
-def keep_freed_memory() -> bool:
-    """Lets glibc keep freed memory for the next step; elsewhere it changes nothing.
-
-    By default glibc returns blocks of 32 MB and more to the system as soon as they are freed, and
-    smaller ones under a rule that adapts to what the program frees first, which depends on chance.
-    The system then has to clear that memory again in each step, which shows in the benchmark of a
-    ResNet-50. The peak stays the same, but the process keeps it until it ends.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and all(
-        [mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, GREATEST_INT)]
-    )
-
 
 SEEDS_APART = 1_000_003  # of two replicas; a prime
 

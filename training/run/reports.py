@@ -81,6 +81,15 @@ class StepProgress:
         """Prints a line above the bar."""
         self._console.print(Text(text), soft_wrap=True)
 
+    def evaluation(self, entry: dict[str, Any], skipped: int) -> None:
+        """Prints a line of the metrics above the bar."""
+        self.line(
+            f"step {entry['step']:>6}  epoch {entry['epoch']:6.2f}  "
+            f"train {entry['train_loss']:.4f} {entry['train_accuracy']:.2%}  "
+            f"test {entry['test_loss']:.4f} {entry['test_accuracy']:.2%}  "
+            f"{entry['seconds']:.0f} s" + (f"  {skipped} bad images skipped" if skipped else "")
+        )
+
     def _time_left(self, now):
         """Returns the time to the end at the pace so far, evaluations and checkpoints included."""
         if self._first is None or self._step == self._first[1]:

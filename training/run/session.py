@@ -21,7 +21,6 @@ from training.data.batches import indices_of_steps
 from training.data.sources import open_source
 from training.loop.evaluate import Scores
 from training.loop.learner import Learner, Observer
-from training.loop.loop import keep_freed_memory
 from training.loop.network import serving_model
 from training.loop.strategy import (
     ClusterName,
@@ -32,7 +31,7 @@ from training.loop.strategy import (
     make_gather,
     make_strategy,
 )
-from training.process import Diverged, Stopped, StopSignals, held_stderr
+from training.process import Diverged, Stopped, StopSignals, held_stderr, keep_freed_memory
 from training.recipe.fields import to_steps
 from training.recipe.files import differences
 from training.recipe.recipe import Recipe
@@ -51,7 +50,6 @@ from training.run.checkpoint import (
 from training.run.folder import RunFolder, describe_environment
 from training.run.reports import EventLog, StepProgress, draw_curves
 
-COMPLETE = 0
 # In half precision a step whose gradient is not finite is left out, and the scale is halved. Where
 # that happens again and again, the scale is not to blame.
 LEAST_LOSS_SCALE = 2.0**-10
@@ -59,7 +57,7 @@ LEAST_LOSS_SCALE = 2.0**-10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a run is done, beside its recipe.
+    """How a run is done.
 
     Args:
         data_dir: Folder with prepared TFDS data sets.
@@ -97,9 +95,8 @@ class Session:
         observer: Observer | None = None,
     ):
         self.recipe, self.folder = recipe, RunFolder(run_dir)
-        self.options = options or Options()
+        self.options, self.observer = options or Options(), observer
         self.console = console or Console()
-        self.observer = observer
         self.signals = StopSignals()
         self.state = State()
         self.environment_changes: list[str] = []
@@ -112,18 +109,21 @@ class Session:
         """Does the run, or what is left of it; returns the exit status."""
         if keras.config.image_data_format() != "channels_last":
             raise ValueError(
-                "Keras's `image_data_format` must be 'channels_last' to train; it is set in the "
-                "file keras.json. "
+                "Keras's `image_data_format` must be 'channels_last' to train: edit keras.json. "
                 f"Received: image_data_format={keras.config.image_data_format()!r}"
             )
         if self._is_complete():
-            return COMPLETE
+            return 0
         keep_freed_memory()
-        self._connect()
+        self.strategy = make_strategy(self.options.strategy, self.options.cluster)
+        check_shares(self.recipe, self.strategy.num_replicas_in_sync)
+        self._gather = make_gather(self.strategy)
+        self.is_chief = is_chief(self.strategy)  # the others write and print nothing
+        self.console.quiet |= not self.is_chief
         # After the strategy: that of several workers handles SIGTERM itself.
         with self.signals, self.folder.locked() if self.is_chief else contextlib.nullcontext():
             if self._is_complete():  # now that no other process can write
-                return COMPLETE
+                return 0
             with lost_workers_named(self.strategy):
                 self._build()
                 self._resume()
@@ -138,8 +138,8 @@ class Session:
     def _is_complete(self):
         """Returns whether the run is complete; raises if the folder has a run by another recipe."""
         recipe = self.folder.read_recipe() or self.recipe
-        if recipe != self.recipe:
-            fields = differences(dataclasses.asdict(recipe), dataclasses.asdict(self.recipe))
+        fields = differences(dataclasses.asdict(recipe), dataclasses.asdict(self.recipe))
+        if fields:
             raise ValueError(
                 "`run_dir` holds a run by another recipe and can be resumed only with that. "
                 f"Received: run_dir={str(self.folder.path)!r}, which differs in\n  "
@@ -150,33 +150,23 @@ class Session:
             self._print(f"This run is complete: {self.folder.result_file}")
         return is_complete
 
-    def _connect(self):
-        """Settles where to compute, before anything does."""
-        self.strategy = make_strategy(self.options.strategy, self.options.cluster)
-        check_shares(self.recipe, self.strategy.num_replicas_in_sync)
-        self.is_chief = is_chief(self.strategy)  # the others write and print nothing
-        self.console.quiet |= not self.is_chief
-        self._gather = make_gather(self.strategy)
-
     def _build(self):
         """Makes the learner, and settles after how many steps something is due."""
         recipe = self.recipe
         tf.config.experimental.enable_op_determinism()
         keras.config.set_dtype_policy(recipe.precision)
         keras.utils.set_random_seed(recipe.seed)
-        train_source, test_source = (
+        train, test = (
             open_source(recipe.data, split, self.options.data_dir, self.options.download)
             for split in (recipe.data.train_split, recipe.data.test_split)
         )
-        self.data = [train_source.identifier, test_source.identifier]
+        self.data = [train.identifier, test.identifier]
         is_resumed = has_checkpoints(self.folder.checkpoints)
-        self.learner = Learner(
-            recipe, self.strategy, train_source, test_source, is_resumed, self.observer
-        )
+        self.learner = Learner(recipe, self.strategy, train, test, is_resumed, self.observer)
         self.environment = describe_environment(self.strategy)
 
         def steps(duration):
-            return to_steps(duration, recipe.batch, train_source.size)
+            return to_steps(duration, recipe.batch, train.size)
 
         self.total, self.head_only = steps(recipe.length), steps(recipe.head_only)
         self.evaluate_every = steps(recipe.evaluation.every)
@@ -206,7 +196,7 @@ class Session:
         self._bar = StepProgress(title, step, self.total, batch, self.console)
 
     def _restore(self, checkpoint: Checkpoint):
-        """Takes over a checkpoint, and names what has changed since."""
+        """Takes over a checkpoint, and prints how the environment has changed since."""
         facts = checkpoint.facts
         if facts["data"] != self.data:
             raise ValueError(
@@ -223,7 +213,7 @@ class Session:
             self.environment_changes.append(f"step {self.state.step}: {line}")
 
     def _check_that_workers_agree(self):
-        """Raises if a worker is not where the others are, as when it reads another folder."""
+        """Raises if a worker differs from the others, as when it reads another folder."""
         digest = int(weights_sha256([*self.learner.variables.values()])[:15], 16)
         if len(set(self._gather(digest))) > 1:
             raise ValueError(
@@ -245,7 +235,7 @@ class Session:
             self.save()
             self._bar.line(f"Stopped at step {self.state.step}; the same command resumes.")
             return stopped.status
-        return COMPLETE
+        return 0
 
     def _next_stop(self):
         """Returns the next step at which something is due."""
@@ -274,9 +264,7 @@ class Session:
             if not (progress.finite and math.isfinite(loss)):
                 self._diverge(state.step + taken, "the loss or a gradient is not a finite number")
             if learner.loss_scale < LEAST_LOSS_SCALE:
-                self._diverge(
-                    state.step + taken, "a gradient is not a finite number with any loss scale"
-                )
+                self._diverge(state.step + taken, "a gradient is infinite with any loss scale")
             state.step += taken
             state.seconds += seconds
             if self._built == is_head_only:
@@ -298,9 +286,7 @@ class Session:
     def _do_what_is_due(self):
         """Saves and measures the test split, whichever is due at this step and not done.
 
-        It saves before it measures, so that no step is lost whatever stops the evaluation; a run
-        that is resumed there measures again. If the evaluation diverges, that checkpoint is
-        removed.
+        It saves before it measures, so that no step is lost whatever stops the evaluation.
         """
         state = self.state
         is_due = state.step == self.total or state.step % self.evaluate_every == 0
@@ -364,13 +350,7 @@ class Session:
         state.loss_sum, state.correct, state.examples = 0.0, 0, 0
         if self.events is not None:
             self.events.append(entry)
-        self._bar.line(
-            f"step {state.step:>6}  epoch {entry['epoch']:6.2f}  "
-            f"train {entry['train_loss']:.4f} {entry['train_accuracy']:.2%}  "
-            f"test {entry['test_loss']:.4f} {entry['test_accuracy']:.2%}  "
-            f"{state.seconds:.0f} s"
-            + (f"  {state.skipped} bad images skipped" if state.skipped else "")
-        )
+        self._bar.evaluation(entry, state.skipped)
 
     def _finish(self):
         """Measures with ten crops if the recipe says so, and writes the model and the result."""
@@ -437,7 +417,7 @@ class Session:
         for name, variable in self.learner.variables.items():
             if not np.all(np.isfinite(np.asarray(variable))):
                 self._diverge(
-                    self.state.step, f"the variable {name} afterwards is not a finite number"
+                    self.state.step, f"the variable {name} is not a finite number after it"
                 )
 
     def _diverge(self, step: int, what: str) -> NoReturn:
