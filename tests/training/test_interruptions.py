@@ -81,17 +81,23 @@ def whole(tmp_path):
     return WHOLE[0]
 
 
+@contextlib.contextmanager
+def doing(at):
+    """Calls `at` with a word and the step wherever a signal may come."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PretendedLearner, "at", staticmethod(at))
+        yield
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @pytest.fixture
-def stopped(tmp_path, monkeypatch):
+def stopped(tmp_path):
     """The folder of a run that was stopped at step 4, after its evaluation at step 3."""
     folder = tmp_path / "run"
-
-    def at(what, step):
-        if (what, step) == ("train", 4):
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PretendedLearner, "at", staticmethod(at))
+    with doing(lambda *what: what == ("train", 4) and terminate()):
         assert train(folder) == 143
     return folder
 
@@ -133,20 +139,20 @@ def test_killed_at_any_change_of_the_file_system(whole, tmp_path, monkeypatch, b
 
 
 def test_killed_again_and_again_while_it_goes_on(whole, tmp_path, monkeypatch):
-    folder, sittings, status = tmp_path / "run", 0, None
+    folder, starts, status = tmp_path / "run", 0, None
     while status is None:
-        sittings += 1
+        starts += 1
         with monkeypatch.context() as patch, contextlib.suppress(Killed):
             # Long enough for the next checkpoint, at another moment each time.
-            Dying(patch, 40 + 7 * sittings % 31)
+            Dying(patch, 40 + 7 * starts % 31)
             status = train(folder)
-        assert sittings < 50, "it makes no headway"
-    assert sittings > 2
+        assert starts < 50, "it makes no headway"
+    assert starts > 2
     assert outcome(folder) == whole
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_at_any_moment(whole, tmp_path, monkeypatch, number):
+def test_asked_to_stop_at_any_moment(whole, tmp_path, number):
     moment, status = 0, None
     while status != 0:
         moment += 1
@@ -157,8 +163,7 @@ def test_asked_to_stop_at_any_moment(whole, tmp_path, monkeypatch, number):
             if len(seen) >= moment:  # and again and again
                 os.kill(os.getpid(), number)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(PretendedLearner, "at", staticmethod(at))
+        with doing(at):
             try:
                 status = train(folder)
             except SystemExit as stopped:
@@ -193,7 +198,7 @@ def replaced_by_another_run(folder):
 @pytest.mark.parametrize(
     "moment", [("start", 0), ("train", 1), ("train", 5), ("evaluate", 6), ("evaluate", 7)]
 )
-def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, monkeypatch, change, moment):
+def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, change, moment):
     folder, seen = tmp_path / "run", []
 
     def at(*what):
@@ -201,10 +206,9 @@ def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, monkeypatch, 
             change(folder)
         seen.append(what)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(PretendedLearner, "at", staticmethod(at))
-        with pytest.raises(FileNotFoundError, match=r"must stay where it is.* Received: run_dir="):
-            train(folder)
+    words = r"must stay where it is.* Received: run_dir="
+    with doing(at), pytest.raises(FileNotFoundError, match=words):
+        train(folder)
     assert seen[-1][1] <= moment[1] + 1  # it ended before the next save
     if change is replaced_by_another_run:
         assert [path.name for path in folder.iterdir()] == ["run.lock"]
@@ -299,7 +303,7 @@ def test_a_state_that_cannot_be_is_passed_over_by_name(whole, stopped, where, va
 @pytest.mark.parametrize("is_killed_before", [False, True])
 @pytest.mark.parametrize(("step", "saved"), [(3, 2), (6, 4), (7, 6)])
 def test_outputs_that_are_not_finite_are_a_divergence_and_get_into_no_file(
-    whole, tmp_path, monkeypatch, step, saved, is_killed_before
+    whole, tmp_path, step, saved, is_killed_before
 ):
     folder, error = tmp_path / "run", Killed()
 
@@ -307,8 +311,7 @@ def test_outputs_that_are_not_finite_are_a_divergence_and_get_into_no_file(
         if (what, now) == ("evaluate", step):
             raise error
 
-    with monkeypatch.context() as patch:
-        patch.setattr(PretendedLearner, "at", staticmethod(at))
+    with doing(at):
         if is_killed_before:
             with pytest.raises(Killed):
                 train(folder)
@@ -385,34 +388,29 @@ def test_the_end_is_measured_once_and_ten_crops_once_more(
     assert result["test_loss"] == last["test_loss"]
 
 
-def stopped_while(savez):
+def test_asked_to_stop_during_a_save(whole, tmp_path, monkeypatch):
+    savez = np.savez
+
     def interrupted(file, **arrays):
         for _ in range(3):
-            os.kill(os.getpid(), signal.SIGTERM)
+            terminate()
         savez(file, **arrays)
 
-    return interrupted
-
-
-def test_asked_to_stop_during_a_save(whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", stopped_while(np.savez))
+        patch.setattr(np, "savez", interrupted)
         assert train(tmp_path / "run") == 143
     assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 2
     assert train(tmp_path / "run") == 0
     assert outcome(tmp_path / "run") == whole
 
 
-def test_only_a_run_without_checkpoints_begins_with_the_recipes_weights(tmp_path, monkeypatch):
+def test_only_a_run_without_checkpoints_begins_with_the_recipes_weights(tmp_path):
     seen = []
-    monkeypatch.setattr(PretendedLearner, "at", staticmethod(lambda *what: seen.append(what)))
     (tmp_path / "checkpoints" / "step-00000002.writing").mkdir(parents=True)  # as a kill leaves it
-    with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", stopped_while(np.savez))
+    with doing(lambda *what: seen.append(what) or (what == ("train", 2) and terminate())):
         assert train(tmp_path) == 143
-    assert seen == [("start", 0), ("train", 1), ("train", 2)]
-    assert train(tmp_path) == 0
-    assert seen[3:5] == [("resume", 0), ("train", 3)]
+        assert train(tmp_path) == 0
+    assert seen[:5] == [*(("start", 0), ("train", 1), ("train", 2)), *(("resume", 0), ("train", 3))]
 
 
 def test_what_cannot_be_a_run_is_refused_by_name_and_stays_as_it_is(tmp_path, monkeypatch):
@@ -451,25 +449,25 @@ def test_what_cannot_begin_leaves_nothing(tmp_path, monkeypatch, exists):
     assert not exists or not [*folder.iterdir()]
 
 
-def test_the_pace_is_that_without_the_first_call_of_each_sitting(tmp_path, monkeypatch):
+def test_the_pace_is_that_without_the_first_call_of_each_start(tmp_path, monkeypatch):
     """The first call builds the graph: here it takes 100 s, and each other one half a second."""
-    now, sittings = 0.0, []
+    now, starts = 0.0, []
 
     def at(what, step):
         nonlocal now
         if what in ("start", "resume"):
-            sittings.append(0)
+            starts.append(0)
         if what == "train":
-            now += 0.5 if sittings[-1] else 100.0
-            sittings[-1] += 1
-        if (what, step) == ("train", 4) and len(sittings) == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
+            now += 0.5 if starts[-1] else 100.0
+            starts[-1] += 1
+        if (what, step) == ("train", 4) and len(starts) == 1:
+            terminate()
 
     monkeypatch.setattr("time.perf_counter", lambda: now)
-    monkeypatch.setattr(PretendedLearner, "at", staticmethod(at))
-    assert train(tmp_path) == 143
-    assert train(tmp_path) == 0
-    assert sittings == [4, 3]
+    with doing(at):
+        assert train(tmp_path) == 143
+        assert train(tmp_path) == 0
+    assert starts == [4, 3]
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["seconds"] == 2 * 100 + 5 * 0.5
     assert result["images_per_second"] == 10 / 0.5
@@ -478,13 +476,10 @@ def test_the_pace_is_that_without_the_first_call_of_each_sitting(tmp_path, monke
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_is_to_be_ignored_does_not_stop_a_run(whole, tmp_path, monkeypatch, number):
+def test_a_signal_that_is_to_be_ignored_does_not_stop_a_run(whole, tmp_path, number):
     before = signal.signal(number, signal.SIG_IGN)
     try:
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                PretendedLearner, "at", staticmethod(lambda *what: os.kill(os.getpid(), number))
-            )
+        with doing(lambda *what: os.kill(os.getpid(), number)):
             assert train(tmp_path / "run") == 0
         assert signal.getsignal(number) == signal.SIG_IGN
     finally:
@@ -549,7 +544,7 @@ def test_a_full_disk_is_named_and_the_last_checkpoint_stays(whole, tmp_path, mon
 
 @pytest.mark.parametrize("error", [OSError, Killed])
 @pytest.mark.parametrize("step", [3, 6, 7])
-def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, monkeypatch, step, error):
+def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, step, error):
     """A kill, or an image of the test split that cannot be read until somebody repairs it."""
     folder, seen = tmp_path / "run", []
 
@@ -558,8 +553,7 @@ def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, monkeypa
         if (what, now) == ("evaluate", step):
             raise error("b/001.jpg cannot be read")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(PretendedLearner, "at", staticmethod(at))
+    with doing(at):
         for _ in range(2):
             with pytest.raises(error, match="001"):
                 train(folder)
@@ -623,7 +617,7 @@ def test_metrics_without_an_evaluation_that_was_made_are_refused(stopped):
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("on_bad_image", ["error", "skip"])
 def test_what_decoders_say_is_shown_unless_bad_images_are_skipped_or_a_run_fails(
-    tmp_path, monkeypatch, capfd, on_bad_image, fails
+    tmp_path, capfd, on_bad_image, fails
 ):
     data = Data(source="folder:any", image_size=8, on_bad_image=on_bad_image)
 
@@ -633,9 +627,9 @@ def test_what_decoders_say_is_shown_unless_bad_images_are_skipped_or_a_run_fails
         if fails and (what, step) == ("train", 7):
             raise OSError("our own error")
 
-    monkeypatch.setattr(PretendedLearner, "at", staticmethod(at))
     recipe = dataclasses.replace(RECIPE, data=data)
-    with pytest.raises(OSError, match="our own") if fails else contextlib.nullcontext():
+    error = pytest.raises(OSError, match="our own") if fails else contextlib.nullcontext()
+    with doing(at), error:
         assert train(tmp_path, recipe) == 0
     shown = capfd.readouterr().err
     assert ("complaint 1\n" in shown) == (on_bad_image == "error")
@@ -707,9 +701,8 @@ def test_another_version_or_thread_count_is_warned_about_by_name(tmp_path, monke
         environment["versions"]["tensorflow"] = "2.99"
         return environment | {"cores": 77, "tensor_float_32": "off"}
 
-    with monkeypatch.context() as patch:
-        patch.setattr(session, "describe_environment", before)
-        patch.setattr(np, "savez", stopped_while(np.savez))
+    monkeypatch.setattr(session, "describe_environment", before)
+    with doing(lambda *what: what == ("train", 2) and terminate()):
         assert train(tmp_path) == 143
     monkeypatch.setattr(session, "describe_environment", after)
     output = io.StringIO()
