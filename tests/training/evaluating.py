@@ -38,11 +38,8 @@ def main(root):
     evaluations = {
         # 13 images: the last batch is short, and one of two replicas gets none of it.
         "one device": measured(keras_file, one, whole_name, batch=12),
-        "two devices": measured(keras_file, two, whole_name, batch=12),
-        "folder": measured(root, one, whole_name, batch=5),
-        "SavedModel": measured(root / "saved_model", one, whole_name, batch=4),
+        "folder, two devices": measured(root, two, whole_name, batch=12),
         "SavedModel, two devices": measured(root / "saved_model", two, whole_name, batch=4),
-        "ten crops": measured(keras_file, one, large_name, **ten, batch=3),
         "ten crops, two devices": measured(keras_file, two, large_name, **ten, batch=4),
         "centre": measured(keras_file, one, large_name, crop_ratio=0.5, batch=4),
     }
@@ -55,7 +52,7 @@ def main(root):
         "labels": labels.tolist(),
         "errors": errors_of(measured, keras_file, whole_name, one, two),
         "evaluations": {name: described(each) for name, each in evaluations.items()},
-        "weights_sha256": sha256_of(model),
+        "sha256": sha256_of(model),
         "probabilities": {
             "whole": model.predict(whole, verbose=0).tolist(),
             "ten crops": np.mean(probabilities, axis=0).tolist(),
@@ -130,19 +127,11 @@ def sha256_of(model):
 
 def described(measurement):
     scores = measurement.scores
-    return {
+    return measurement.values() | {
         "name": measurement.name,
-        "conditions": measurement.conditions,
         "labels": scores.labels.tolist(),
         "predictions": scores.predictions.tolist(),
         "losses": scores.losses.tolist(),
-        "confidences": scores.confidences.tolist(),
-        "top1": scores.top1,
-        "top5": scores.top5,
-        "loss": scores.loss,
-        "calibration_error": scores.calibration_error(),
-        "confusion": scores.confusion().tolist(),
-        "accuracy_by_class": scores.accuracy_by_class().tolist(),
     }
 
 
