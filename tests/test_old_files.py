@@ -71,12 +71,12 @@ def test_a_finished_run_is_evaluated_as_it_was(tmp_path):
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path):
-    runs = pytest.importorskip("training.run.run")
+    runs = pytest.importorskip("training.run.session")
     recipes = pytest.importorskip("training.recipe.files")
     folder = tmp_path / "run"
     shutil.copytree(FOLDER / "stopped_run", folder)
     recipe = recipes.load_recipe(str(folder / "recipe.toml"))
-    assert runs.run(recipe, folder) == 0
+    assert runs.Session(recipe, folder).run() == 0
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     expected = json.loads((FOLDER / "complete_run" / "result.json").read_text(encoding="utf-8"))
     assert result["steps"] == expected["steps"] == 45

@@ -138,7 +138,7 @@ for package in (keras_resnets, training):
         # The benchmark's modules for other backends can be imported only beside those.
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(module.name)
-assert {"keras_resnets.cli.main", "training.__main__", "training.run.run"} <= set(sys.modules)
+assert {"keras_resnets.cli.main", "training.__main__", "training.run.session"} <= set(sys.modules)
 assert state() == before
 """
 

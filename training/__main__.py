@@ -2,7 +2,7 @@
 
 import signal
 
-# Where the process is to ignore Ctrl-C, as `cmd &` in a script, Python has no handler either.
+# Where the process ignores Ctrl-C, as `cmd &` in a script, Python has no handler either.
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # Until a run can be saved, Ctrl-C ends the process at once. Python's own handler would raise
     # wherever it strikes: within a library's import, or in a callback of the garbage collector,
@@ -10,18 +10,21 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import contextlib
+import dataclasses
+import difflib
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
 
 import tyro
 
-from training.option_names import check_option_names
-from training.stderr import held_stderr
-from training.stopping import Diverged, StopSignals
+from training.process import Diverged, StopSignals, held_stderr
 
-# Where each command is found. Only that which is called is imported.
+# Where each command is found. Only the one that is called is imported.
 COMMANDS = {
     "demo": "training.demo:demo",
     "recipes": "training.commands:recipes",
@@ -37,12 +40,12 @@ COMMANDS = {
 WITHOUT_TENSORFLOW = ("benchmark",)
 # Their runs handle signals themselves; before and after a run there is nothing to clean up.
 WITH_RUNS = ("demo", "train", "study")
-# These make the command, for the recipe whose values its help is to show.
+# These make the command from the recipe that is named, whose values its help shows.
 OF_A_RECIPE = ("data", "train")
 
 
 def main(arguments: list[str]) -> int:
-    """Runs a command and returns its exit status; a wrong argument is one line on stderr and 2."""
+    """Runs a command and returns its exit status; a wrong argument is a line on stderr and 2."""
     has_tensorflow = importlib.util.find_spec("tensorflow") is not None
     try:
         if arguments and arguments[0] in COMMANDS:
@@ -64,7 +67,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _command(name, arguments):
-    """Returns a command as the function that does it."""
+    """Returns the function of a command."""
     if name not in WITHOUT_TENSORFLOW:
         import_tensorflow()
     module, _, attribute = COMMANDS[name].partition(":")
@@ -73,20 +76,113 @@ def _command(name, arguments):
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow with the settings that every command runs with."""
+    """Imports TensorFlow with the settings of all commands."""
     if importlib.util.find_spec("tensorflow") is None:
         raise ValueError(
             "All commands but "
             f'{", ".join(WITHOUT_TENSORFLOW)} need TensorFlow: python -m pip install ".[cpu]"'
         )
     if "tensorflow" not in sys.modules:  # it reads these only when it is imported
-        # Left to itself, TensorFlow turns oneDNN on only where the processor has AVX512-VNNI,
-        # though training gains by it on older ones too.
+        # By default TensorFlow turns oneDNN on only for processors with AVX512-VNNI, though
+        # training is faster with it on older ones too.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with held_stderr():
         importlib.import_module("tensorflow")
+
+
+# What other programs call an option.
+ALIASES = {
+    "batch-size": "batch",
+    "dataset": "data.source",
+    "duration": "length",
+    "epochs": "length",
+    "lr": "optimizer.learning-rate",
+    "mixed-precision": "precision",
+    "output": "run-dir",
+    "steps": "length",
+    "wd": "optimizer.weight-decay",
+}
+TRUTHS = ("true", "false", "yes", "no")
+_POSITIONAL = typing.get_args(tyro.conf.Positional[str])[1]
+
+
+def check_option_names(
+    command: Callable[..., int], arguments: Sequence[str], program: str = "python -m training"
+) -> None:
+    """Raises for an unknown option, with the nearest ones, and for a value behind a switch.
+
+    Example:
+
+    >>> def grow(height: float = 1.0, blossoms: bool = False) -> int: ...
+    >>> check_option_names(grow, ["--heigth", "2"])
+    Traceback (most recent call last):
+    ...
+    ValueError: There is no option `--heigth`. Did you mean '--height'? Received: --heigth 2
+    """
+    options = _options(command)
+    for place, argument in enumerate(arguments):
+        name, _, _ = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or name in ("", "help"):
+            continue
+        following = arguments[place + 1 : place + 2]
+        value = following[0] if following and not following[0].startswith("--") else ""
+        received = f"Received: {argument} {value}".rstrip()
+        name = name.replace("_", "-")
+        if name not in options:
+            meant = _meant(name, options) or f" `{program} --help` lists them all."
+            raise ValueError(f"There is no option `--{name}`.{meant} {received}")
+        opposite = options[name]
+        if opposite and ("=" in argument or value.lower() in TRUTHS):
+            raise ValueError(
+                f"`--{name}` takes no value; its opposite is `--{opposite}`. {received}"
+            )
+
+
+def _options(command) -> dict[str, str]:
+    """Returns the names of a command's options, each with its opposite if it is a switch."""
+    options: dict[str, str] = {}
+    for parameter in inspect.signature(command).parameters.values():
+        name, kind = parameter.name, parameter.annotation
+        if typing.get_origin(kind) is typing.Annotated:
+            kind, *notes = typing.get_args(kind)
+            if _POSITIONAL in notes:
+                continue
+            names = [note.name for note in notes if getattr(note, "name", None) is not None]
+            name = [*names, name][0]
+        _add(options, name, kind)
+    return options
+
+
+def _add(options, name, kind):
+    """Adds an option, or those of a group."""
+    if dataclasses.is_dataclass(kind):
+        for field in dataclasses.fields(kind):
+            _add(options, f"{name}.{field.name}".removeprefix("."), field.type)
+        return
+    name = name.replace("_", "-")
+    options[name] = ""
+    if kind is bool:
+        group, _, last = name.rpartition(".")
+        opposite = f"{group}.no-{last}".removeprefix(".")
+        options |= {name: opposite, opposite: name}
+
+
+def _meant(name: str, options: Mapping[str, str]) -> str:
+    """Returns " Did you mean …?" with the options that are nearest by their last part."""
+    last = name.rpartition(".")[2]
+    alias = ALIASES.get(last)
+    if alias in options:
+        return f" Did you mean '--{alias}'?"
+    by_last: dict[str, list[str]] = {}
+    for option in options:
+        by_last.setdefault(option.rpartition(".")[2], []).append(option)
+    close = [last] if last in by_last else difflib.get_close_matches(last, by_last, 2, cutoff=0.6)
+    names = [option for each in close for option in by_last[each]]
+    names.sort(key=lambda option: -difflib.SequenceMatcher(None, name, option).ratio())
+    listed = " or ".join(f"'--{option}'" for option in names[:2])
+    return f" Did you mean {listed}?" if names else ""
 
 
 if __name__ == "__main__":

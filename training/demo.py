@@ -1,9 +1,9 @@
 """From nothing to a SavedModel in a minute: a small ResNet and its plain twin on digits."""
 
-import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -11,25 +11,24 @@ import sklearn.datasets
 import sklearn.model_selection
 import tensorflow as tf
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 import keras_resnets
 from keras_resnets.analysis import count_macs, count_parameters
-from training.run.progress import EpochProgress
 
 BATCH = 32
 CLASSES = 10
 SHADES = " ░▒▓█"
 
 
-@dataclasses.dataclass(frozen=True)
-class Digits:
+class Digits(NamedTuple):
     """Handwritten digits, split by class: 8×8 images with values 0 to 16, and their labels."""
 
     train_images: np.ndarray
-    train_labels: np.ndarray
     test_images: np.ndarray
+    train_labels: np.ndarray
     test_labels: np.ndarray
 
 
@@ -49,7 +48,7 @@ def demo(seed: int = 0, epochs: int = 20, output: Path = Path("saved_models/demo
         raise ValueError(f"`output` must be a folder. Received: output={str(output)!r}, a file")
     if any(character in str(output) for character in "[]*?"):
         raise ValueError(
-            "`output` must be free of [, ], * and ?, which TensorFlow takes for patterns. "
+            "`output` must not contain [, ], * or ?, which TensorFlow reads as patterns. "
             f"Received: output={str(output)!r}"
         )
     output.mkdir(parents=True, exist_ok=True)
@@ -65,17 +64,15 @@ def demo(seed: int = 0, epochs: int = 20, output: Path = Path("saved_models/demo
     residual = small_resnet()
     keras.utils.set_random_seed(seed)
     plain = keras_resnets.plain_twin(residual, name="plain14")
-    runs = []
-    for model in (residual, plain):
-        keras.utils.set_random_seed(seed)
-        runs.append(_train(model, digits, epochs, seed, console))
+    runs = [_train(model, digits, epochs, seed, console) for model in (residual, plain)]
     console.print(_comparison([residual, plain], runs))
 
     saved_model = output / "saved_model"
     residual.export(saved_model, verbose=False)
     residual.save(output / "resnet14.keras")
     plain.save(output / "plain14.keras")
-    answers = _answers_of_saved_model(saved_model, digits.test_images)
+    loaded = tf.saved_model.load(str(saved_model))
+    answers = loaded.serve(digits.test_images).numpy()
     parity = float(np.abs(answers - residual.predict(digits.test_images, verbose=0)).max())
     if not parity <= 1e-5:
         raise RuntimeError(f"The SavedModel's answers differ from the model's by {parity:.2e}.")
@@ -100,10 +97,11 @@ def load_digits(seed: int) -> Digits:
     """Returns scikit-learn's digits with a fifth of each class set aside for the test."""
     images, labels = sklearn.datasets.load_digits(return_X_y=True)
     images = images.reshape(-1, 8, 8, 1).astype("float32")
-    train_images, test_images, train_labels, test_labels = sklearn.model_selection.train_test_split(
-        images, labels, test_size=0.2, stratify=labels, random_state=seed
+    return Digits(
+        *sklearn.model_selection.train_test_split(
+            images, labels, test_size=0.2, stratify=labels, random_state=seed
+        )
     )
-    return Digits(train_images, train_labels, test_images, test_labels)
 
 
 def small_resnet() -> keras.Model:
@@ -131,7 +129,8 @@ def training_batches(digits: Digits, seed: int) -> tf.data.Dataset:
 
 
 def _train(model, digits, epochs, seed, console):
-    """Trains a model and returns what came of it."""
+    """Trains a model and returns its figures."""
+    keras.utils.set_random_seed(seed)
     data = training_batches(digits, seed)
     steps = epochs * -(-len(digits.train_images) // BATCH)
     model.compile(
@@ -142,9 +141,21 @@ def _train(model, digits, epochs, seed, console):
         metrics=["accuracy"],
         jit_compile=False,  # XLA's convolutions are slower than oneDNN's on a CPU
     )
+    bar = Progress(
+        TextColumn(f"{model.name:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("epochs  loss {task.fields[loss]:.4f} accuracy {task.fields[accuracy]:.2%}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    task = bar.add_task("", total=epochs, loss=float("nan"), accuracy=0.0)
+    show = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: bar.update(task, completed=epoch + 1, **logs)
+    )
     started = time.perf_counter()
-    progress = EpochProgress(model.name, console)
-    history = model.fit(data, epochs=epochs, verbose=0, shuffle=False, callbacks=[progress])
+    with bar:
+        history = model.fit(data, epochs=epochs, verbose=0, shuffle=False, callbacks=[show])
     seconds = time.perf_counter() - started
     loss, accuracy = model.evaluate(digits.test_images, digits.test_labels, verbose=0)
     return {
@@ -174,14 +185,8 @@ def _comparison(models, runs):
     return table
 
 
-def _answers_of_saved_model(path, images):
-    """Returns the class probabilities that the SavedModel at `path` gives."""
-    loaded = tf.saved_model.load(str(path))  # its functions live only as long as it does
-    return loaded.serve(images).numpy()
-
-
 def _picture(digits, answers, count):
-    """Returns a few digits, drawn two characters a pixel, with what was seen in each."""
+    """Returns a few digits, drawn two characters a pixel, each with its prediction."""
     drawings = []
     for image, label, scores in zip(
         digits.test_images[:count], digits.test_labels[:count], answers[:count], strict=True

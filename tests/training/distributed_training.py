@@ -22,7 +22,6 @@ BATCH, STEPS = 16, 5
 SYNCHRONIZED = {
     "whole": {},
     "in parts": {"accumulate": 2, "clip_norm": 0.5},
-    "bfloat16": {"precision": "mixed_bfloat16"},
     "float16": {"precision": "mixed_float16", "overflow": True},
 }
 LOCAL = {"local": {}, "compiled": {"jit_compile": True}}

@@ -1,9 +1,8 @@
 """A process of its own, with two logical devices: evaluates a model in every way there is.
 
-Beside what `evaluate_model` gave, it prints what plain Keras and NumPy make of the same pictures.
+It also prints what plain Keras and NumPy make of the same pictures.
 """
 
-import dataclasses
 import hashlib
 import json
 import sys
@@ -21,7 +20,10 @@ def main(root):
     logical = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
     from training.loop.strategy import make_strategy
-    from training.run.evaluate_model import evaluate_model
+    from training.run.evaluate_model import Options, evaluate_model
+
+    def measured(path, strategy, dataset, **options):
+        return evaluate_model(path, strategy, Options(dataset=dataset, **options))
 
     model = network()
     model.save(root / "model.keras")
@@ -35,14 +37,11 @@ def main(root):
     ten = {"ten_crop": True, "crop_ratio": 0.5}
     evaluations = {
         # 13 images: the last batch is short, and one of two replicas gets none of it.
-        "one device": evaluate_model(keras_file, one, whole_name, batch=12),
-        "two devices": evaluate_model(keras_file, two, whole_name, batch=12),
-        "folder": evaluate_model(root, one, whole_name, batch=5),
-        "SavedModel": evaluate_model(root / "saved_model", one, whole_name, batch=4),
-        "SavedModel, two devices": evaluate_model(root / "saved_model", two, whole_name, batch=4),
-        "ten crops": evaluate_model(keras_file, one, large_name, **ten, batch=3),
-        "ten crops, two devices": evaluate_model(keras_file, two, large_name, **ten, batch=4),
-        "centre": evaluate_model(keras_file, one, large_name, crop_ratio=0.5, batch=4),
+        "one device": measured(keras_file, one, whole_name, batch=12),
+        "folder, two devices": measured(root, two, whole_name, batch=12),
+        "SavedModel, two devices": measured(root / "saved_model", two, whole_name, batch=4),
+        "ten crops, two devices": measured(keras_file, two, large_name, **ten, batch=4),
+        "centre": measured(keras_file, one, large_name, crop_ratio=0.5, batch=4),
     }
     centre = (SIDE - SIZE) // 2
     corners = [(0, 0), (0, SIZE), (SIZE, 0), (SIZE, SIZE), (centre, centre)]
@@ -51,9 +50,9 @@ def main(root):
     probabilities = [model.predict(view, verbose=0) for view in views]
     return {
         "labels": labels.tolist(),
-        "errors": errors_of(evaluate_model, keras_file, whole_name, one, two),
+        "errors": errors_of(measured, keras_file, whole_name, one, two),
         "evaluations": {name: described(each) for name, each in evaluations.items()},
-        "weights_sha256": sha256_of(model),
+        "sha256": sha256_of(model),
         "probabilities": {
             "whole": model.predict(whole, verbose=0).tolist(),
             "ten crops": np.mean(probabilities, axis=0).tolist(),
@@ -86,7 +85,7 @@ def write_pictures(root, side):
     return pictures.astype("float32"), labels
 
 
-def errors_of(evaluate_model, file, dataset, one, two):
+def errors_of(measured, file, dataset, one, two):
     """Returns the messages of wrong calls."""
     calls = {
         "odd batch": (file, two, dataset, {"batch": 5}),
@@ -106,7 +105,7 @@ def errors_of(evaluate_model, file, dataset, one, two):
             names = [f"class{5 - label}" for label in range(CLASSES)]
             (file.parent / "result.json").write_text(json.dumps({"classes": names}))
         try:
-            evaluate_model(path, strategy, source, **options)
+            measured(path, strategy, source, **options)
         except ValueError as error:
             messages[name] = str(error)
     return messages
@@ -128,19 +127,11 @@ def sha256_of(model):
 
 def described(measurement):
     scores = measurement.scores
-    return {
+    return measurement.values() | {
         "name": measurement.name,
-        "conditions": dataclasses.asdict(measurement.conditions),
         "labels": scores.labels.tolist(),
         "predictions": scores.predictions.tolist(),
         "losses": scores.losses.tolist(),
-        "confidences": scores.confidences.tolist(),
-        "top1": scores.top1,
-        "top5": scores.top5,
-        "loss": scores.loss,
-        "calibration_error": scores.calibration_error(),
-        "confusion": scores.confusion().tolist(),
-        "accuracy_by_class": scores.accuracy_by_class().tolist(),
     }
 
 

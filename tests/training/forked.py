@@ -2,7 +2,7 @@
 
 A server imports the trainer once and forks a process for each command, before TensorFlow starts
 any thread. So a process is there in a hundredth of a second, and is as easily killed as any. Its
-ResNet-20 has three blocks instead of nine: most of the time of a short run is spent on building it.
+network is tiny: most of the time of a short run is spent on building it.
 """
 
 import multiprocessing
@@ -56,9 +56,9 @@ def _run(arguments, log):
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    from tests.training.small_training import use_small_resnet20
+    from tests.training.tiny_network import use_tiny_network
     from training.__main__ import import_tensorflow, main
 
     import_tensorflow()
-    use_small_resnet20()
+    use_tiny_network()
     sys.exit(main(arguments))

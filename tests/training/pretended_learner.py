@@ -16,7 +16,7 @@ from training.loop.evaluate import Scores
 from training.loop.learner import named_variables
 from training.loop.loop import Progress
 from training.recipe.recipe import Data, Evaluation, Recipe
-from training.run import result, run
+from training.run import session
 
 # Evaluations and checkpoints fall on the same step once, at 6, and there is one left at the end.
 RECIPE = Recipe(
@@ -48,6 +48,7 @@ class PretendedLearner:
         self.variables = named_variables(model=[self.weights], schedule=[self.schedule])
         if is_resumed:  # as nothing was loaded; a checkpoint takes the place of these
             self.weights.assign(np.full(300, 99.0))
+        self.initial_weights = ""
         self.observe = observer and observer(self.model, None, None)
         self.at("resume" if is_resumed else "start", 0)
 
@@ -110,11 +111,11 @@ class PretendedModel:
 
 @pytest.fixture
 def pretend(monkeypatch):
-    """Lets `training.run.run.run` use the pretended learner."""
-    monkeypatch.setattr(run, "Learner", PretendedLearner)
-    monkeypatch.setattr(run, "open_source", lambda *arguments: SOURCE)
-    monkeypatch.setattr(result, "serving_model", lambda *arguments: PretendedModel())
-    monkeypatch.setattr(result, "draw_curves", lambda entries, path: path.write_bytes(b"curves"))
+    """Lets a `Session` use the pretended learner."""
+    monkeypatch.setattr(session, "Learner", PretendedLearner)
+    monkeypatch.setattr(session, "open_source", lambda *arguments: SOURCE)
+    monkeypatch.setattr(session, "serving_model", lambda *arguments: PretendedModel())
+    monkeypatch.setattr(session, "draw_curves", lambda entries, path: path.write_bytes(b"curves"))
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # takes most of the time
     # It cannot be undone, and nothing here depends on it.
     monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)

@@ -18,50 +18,46 @@ from keras_resnets.architecture.spec import VARIANTS
 from tests.training.data.pictures import write_folder
 from training.data.batches import evaluation_batches
 from training.data.sources import open_source
-from training.recipe.duration import parse_duration
+from training.recipe.fields import parse_duration
 from training.recipe.files import list_recipes, load_recipe
 from training.recipe.recipe import Recipe
 from training.run.checkpoint import latest_checkpoint, load_checkpoint
-from training.run.run import run
+from training.run.session import Session
 
 SIZE, LARGER, BATCH = 16, 24, 8
 
 
 def main(root):
     write_folder(root / "pictures", {"train": {"a": 10, "b": 9}, "test": {"a": 2, "b": 3}})
-    write_weights(root / "weights.keras")
+    for name, spec in VARIANTS.items():  # of one block each
+        VARIANTS[name] = dataclasses.replace(spec, repeats=(1,), widths=(4,))
+    # What is fine-tuned: weights of a network with other classes.
+    keras_resnets.create_model("resnet50", classes=3).save(root / "weights.keras")
     return {name: outcome(reduced(name, root), root / name) for name in list_recipes()}
 
 
 def reduced(name, root):
     """Returns a recipe as it is, but for the network's depth and the sizes and durations."""
-    recipe = load_recipe(name)
-    data = recipe.data
+    recipe, replace = load_recipe(name), dataclasses.replace
+    model, data, augmentation = recipe.model, recipe.data, recipe.augmentation
+    if model.weights:
+        model = replace(model, weights=str(root / "weights.keras"))
     if data.source != "digits":
-        data = dataclasses.replace(
-            data,
-            source=f"folder:{root / 'pictures'}",
-            train_split="train",
-            test_split="test",
-            image_size=SIZE,
-        )
-    augmentation = recipe.augmentation
+        source = f"folder:{root / 'pictures'}"
+        data = replace(data, source=source, train_split="train", test_split="test", image_size=SIZE)
     if augmentation.crop == "scale":
-        augmentation = dataclasses.replace(augmentation, scale_sides=(SIZE, 2 * SIZE))
-    return dataclasses.replace(
+        augmentation = replace(augmentation, scale_sides=(SIZE, 2 * SIZE))
+    boundaries = [f"{1 + place} steps" for place in range(len(recipe.schedule.boundaries))]
+    return replace(
         recipe,
-        model=reduced_model(recipe.model, root),
+        model=model,
         data=data,
         augmentation=augmentation,
-        optimizer=dataclasses.replace(
-            recipe.optimizer, accumulate=min(recipe.optimizer.accumulate, 2)
+        optimizer=replace(recipe.optimizer, accumulate=min(recipe.optimizer.accumulate, 2)),
+        schedule=replace(
+            recipe.schedule, warmup=shortened(recipe.schedule.warmup), boundaries=boundaries
         ),
-        schedule=dataclasses.replace(
-            recipe.schedule,
-            warmup=shortened(recipe.schedule.warmup),
-            boundaries=[f"{1 + place} steps" for place in range(len(recipe.schedule.boundaries))],
-        ),
-        evaluation=dataclasses.replace(
+        evaluation=replace(
             recipe.evaluation,
             every="2 steps",
             batch=4,
@@ -74,33 +70,6 @@ def reduced(name, root):
     )
 
 
-def reduced_model(model, root):
-    """Returns the recipe's network with one block, and its options."""
-    spec = dataclasses.replace(
-        small_spec(model.name),
-        stride_on=model.stride_on,
-        zero_init_residual=model.zero_init_residual,
-        drop_path_rate=model.drop_path_rate,
-    )
-    return dataclasses.replace(
-        model,
-        spec=spec.to_json(),
-        stride_on="3x3",
-        zero_init_residual=False,
-        drop_path_rate=0.0,
-        weights=str(root / "weights.keras") if model.weights else "",
-    )
-
-
-def small_spec(name):
-    return dataclasses.replace(VARIANTS[name], repeats=(1,), widths=(4,))
-
-
-def write_weights(path):
-    """Writes what is fine-tuned: weights of a network with other classes."""
-    keras_resnets.build_model(small_spec("resnet50"), classes=3).save(path)
-
-
 def shortened(duration):
     number, _ = parse_duration(duration)
     return "1 steps" if number else duration
@@ -108,7 +77,8 @@ def shortened(duration):
 
 def outcome(recipe: Recipe, run_dir):
     keras.utils.clear_session()
-    status = run(recipe, run_dir, console=Console(file=sys.stderr, quiet=True))
+    console = Console(file=sys.stderr, quiet=True)
+    status = Session(recipe, run_dir, console=console).run()
     lines = (run_dir / "metrics.jsonl").read_text().splitlines()
     early = load_checkpoint(run_dir / "checkpoints" / "step-00000002").arrays
     late = latest_checkpoint(run_dir / "checkpoints")[0].arrays

@@ -1,41 +1,34 @@
-"""`python -m training` with three blocks in ResNet-20, and if asked with logical CPU devices.
+"""`python -m training` with a tiny network, and if asked with logical CPU devices.
 
 A process of its own, for both must be settled before TensorFlow starts.
 """
 
-import dataclasses
 import os
 import sys
 import time
 
+from tests.training.tiny_network import use_tiny_network
 from training.__main__ import import_tensorflow, main
-
-
-def use_small_resnet20():
-    """Lets this process build ResNet-20 with three blocks instead of nine."""
-    from keras_resnets.architecture.spec import VARIANTS
-
-    VARIANTS["resnet20"] = dataclasses.replace(VARIANTS["resnet20"], repeats=(1, 1, 1))
 
 
 def rest_after_saves(seconds):
     """Leaves whoever watches the checkpoints the time to stop or kill the run there."""
-    from training.run.sitting import Sitting
+    from training.run.session import Session
 
-    save = Sitting.save
+    save = Session.save
 
     def save_and_rest(self):
         save(self)
         time.sleep(seconds)
 
-    Sitting.save = save_and_rest
+    Session.save = save_and_rest
 
 
 if __name__ == "__main__":
     import_tensorflow()
     import tensorflow as tf
 
-    use_small_resnet20()
+    use_tiny_network()
     if os.environ.get("LOGICAL_CPUS"):
         cpu = tf.config.list_physical_devices("CPU")[0]
         logical = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["LOGICAL_CPUS"])

@@ -104,7 +104,7 @@ def test_a_sheet_names_the_image_that_cannot_be_read(folder, tmp_path, capfd):
 
 def test_a_folder_that_is_missing_is_told_before_anything_is_read(tmp_path, capfd):
     nowhere = tmp_path / "none" / "file"
-    rule = "must be a file's path in a folder that is there. Received: "
+    rule = "must be a file's path in an existing folder. Received: "
     assert main(["data", "digits", "--sheet", str(nowhere)]) == 2
     printed = capfd.readouterr()
     assert f"`sheet` {rule}sheet={str(nowhere)!r}" in printed.err

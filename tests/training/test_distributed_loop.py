@@ -38,12 +38,9 @@ def assert_equal_variables(ones, others, moved, tolerance):
     assert distance(ones, others) < tolerance * moved
 
 
-def assert_equal_facts(one, two, loss_tolerance=np.inf):
+def assert_equal_facts(one, two, loss_tolerance):
     assert one["steps"] == two["steps"] == 5
-    assert one["finite"]
-    assert two["finite"]
-    assert one["observed"]
-    assert two["observed"]
+    assert all(facts[name] for facts in (one, two) for name in ("finite", "observed"))
     assert one["loss"] == pytest.approx(two["loss"], rel=loss_tolerance)
     assert two["apart"] == 0.0
 
@@ -78,13 +75,6 @@ def test_two_devices_with_synchronized_norms_do_what_one_does(one_process, case,
     assert distance(local, whole) > ROUNDINGS * unit * facts["one-device-whole"]["moved"]
 
 
-def test_two_devices_stay_equal_in_bfloat16(one_process):
-    """Whether they do what one does cannot be seen: 60 units of 2**-8 are more than a mistake."""
-    skip_without_16_bits()
-    _, facts = one_process
-    assert_equal_facts(facts["one-device-bfloat16"], facts["mirrored-bfloat16"])
-
-
 @pytest.mark.parametrize("strategy", ["one-device", "mirrored"])
 def test_an_overflow_on_one_replica_leaves_the_step_out_on_all(one_process, strategy):
     skip_without_16_bits()
@@ -107,9 +97,7 @@ def test_replicas_that_do_not_synchronize_their_norms_still_keep_equal_statistic
 
 
 def test_each_replica_draws_for_itself_what_it_drops(one_process):
-    _, facts = one_process
-    assert set(facts["kept"]) == {0.0, 1.0, 2.0}  # 1 never if they drew alike
-    assert len(facts["kept"]) == 24
+    assert set(one_process[1]["kept"]) == {0.0, 1.0, 2.0}  # 1 never if they drew alike
 
 
 def test_replicas_can_be_compiled(one_process):

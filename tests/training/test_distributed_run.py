@@ -123,7 +123,7 @@ def test_workers_that_are_stopped_or_killed_go_on_to_the_same_bits(
     monkeypatch.delenv("SECONDS_AFTER_SAVES")
     endings = finish_two(run_dir)
     assert [status for status, _, _ in endings] == [0, 0], endings[0][2] + endings[1][2]
-    assert "Going on at step" in endings[0][1]
+    assert "Resuming at step" in endings[0][1]
     assert result_of(run_dir)["weights_sha256"] == result_of(whole_dir)["weights_sha256"]
 
 

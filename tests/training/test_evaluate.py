@@ -7,7 +7,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from training.loop.evaluate import evaluate, make_score_function  # noqa: E402
-from training.stopping import Diverged  # noqa: E402
+from training.process import Diverged  # noqa: E402
 
 
 def scores_of(outputs, crops=None, puts_out_logits=True):

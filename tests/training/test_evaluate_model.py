@@ -1,22 +1,17 @@
 """Evaluations of a model in a file, held to what Keras and NumPy give for the same pictures."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 pytest.importorskip("tyro")
 
 from tests.subprocesses import run_module
-from training.run.evaluate_model import Conditions
+from training.run.evaluate_model import measurement_name
 
 WAYS = {
     "one device": "whole",
-    "two devices": "whole",
-    "folder": "whole",
-    "SavedModel": "whole",
+    "folder, two devices": "whole",
     "SavedModel, two devices": "whole",
-    "ten crops": "ten crops",
     "ten crops, two devices": "ten crops",
     "centre": "centre",
 }
@@ -30,47 +25,35 @@ def printed(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_every_example_is_scored_once_and_rightly(printed, way):
-    scores, labels = printed["evaluations"][way], np.array(printed["labels"])
+    measured, labels = printed["evaluations"][way], np.array(printed["labels"])
     probabilities = np.array(printed["probabilities"][WAYS[way]])
-    of_label = probabilities[np.arange(13), labels]
-    assert scores["labels"] == labels.tolist()
-    np.testing.assert_array_equal(scores["predictions"], probabilities.argmax(axis=1))
-    np.testing.assert_allclose(scores["losses"], -np.log(of_label), rtol=1e-4)
-    right = probabilities.argmax(axis=1) == labels
-    assert scores["top1"] == pytest.approx(right.mean())
+    predictions, of_label = probabilities.argmax(axis=1), probabilities[np.arange(13), labels]
+    assert measured["labels"] == labels.tolist()
+    assert measured["predictions"] == predictions.tolist()
+    np.testing.assert_allclose(measured["losses"], -np.log(of_label), rtol=1e-4)
+    right = predictions == labels
+    assert measured["accuracy"] == pytest.approx(right.mean())
     above = (probabilities > of_label[:, np.newaxis]).sum(axis=1)
-    assert scores["top5"] == pytest.approx((above < 5).mean())
-    assert scores["loss"] == pytest.approx(-np.log(of_label).mean(), rel=1e-4)
+    assert measured["top5_accuracy"] == pytest.approx((above < 5).mean())
+    assert measured["loss"] == pytest.approx(-np.log(of_label).mean(), rel=1e-4)
     confusion = np.zeros((6, 6), int)
-    for label, prediction in zip(labels, probabilities.argmax(axis=1), strict=True):
-        confusion[label, prediction] += 1
-    np.testing.assert_array_equal(scores["confusion"], confusion)
-    np.testing.assert_allclose(
-        scores["accuracy_by_class"], [right[labels == label].mean() for label in range(6)]
-    )
+    np.add.at(confusion, (labels, predictions), 1)
+    np.testing.assert_array_equal(measured["confusion"], confusion)
+    by_class = {f"class{label}": right[labels == label].mean() for label in range(6)}
+    assert measured["accuracy_by_class"] == pytest.approx(by_class)
     confidences = probabilities.max(axis=1)
-    gaps = [
-        abs((right[chosen] - confidences[chosen]).sum())
-        for part in range(15)
-        for chosen in [(confidences * 15).astype(int) == part]
-    ]
-    assert scores["calibration_error"] == pytest.approx(sum(gaps) / 13, rel=1e-3)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-def test_it_is_told_what_was_measured(printed, way):
-    conditions = printed["evaluations"][way]["conditions"]
-    assert conditions["weights_sha256"] == printed["weights_sha256"]
-    assert conditions["data"].endswith("/whole" if WAYS[way] == "whole" else "/large")
-    assert conditions["split"] == "test"
-    assert conditions["image_size"] == 16
-    assert conditions["crops"] == (10 if WAYS[way] == "ten crops" else 1)
-    assert conditions["crop_ratio"] == (1 if WAYS[way] == "whole" else 0.5)
+    bins = (confidences * 15).astype(int)
+    gaps = [abs((right - confidences)[bins == each].sum()) for each in range(15)]
+    assert measured["calibration_error"] == pytest.approx(sum(gaps) / 13, rel=1e-3)
+    assert measured["weights_sha256"] == printed["sha256"]
+    assert measured["data"].endswith("/whole" if WAYS[way] == "whole" else "/large")
+    assert (measured["split"], measured["image_size"]) == ("test", 16)
+    assert measured["crops"] == (10 if WAYS[way] == "ten crops" else 1)
+    assert measured["crop_ratio"] == (1 if WAYS[way] == "whole" else 0.5)
 
 
 def test_each_measurement_has_a_name_of_its_own():
-    usual = Conditions("runs/a", "", "cifar10", "test", 32, 1, 0.875)
+    usual = {"model": "runs/a", "data": "cifar10", "split": "test", "crops": 1, "crop_ratio": 0.875}
     others = {
         "test": {},
         "train": {"split": "train"},
@@ -83,7 +66,7 @@ def test_each_measurement_has_a_name_of_its_own():
         "other-test": {"model": "runs/a/other.keras"},
     }
     names = [
-        dataclasses.replace(usual, **change).name("cifar10", usual_crop_ratio=0.875)
+        measurement_name(usual | change, "cifar10", usual_crop_ratio=0.875)
         for change in others.values()
     ]
     assert names == list(others)
@@ -93,14 +76,14 @@ def test_each_measurement_has_a_name_of_its_own():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        ("odd batch", "must divide by the number of replicas, 2. Received: batch=5"),
+        ("odd batch", "must be a multiple of the number of replicas, 2. Received: batch=5"),
         ("no data", "Received: dataset=''"),
         ("no model", "There must be a model at the path. Received: path="),
         ("other classes", "'digits' with 1 and 10"),
         ("cut file", "must be whole, as Keras or a run has written it. Received: "),
         ("damaged file", "damaged.keras', damaged: model.weights.h5"),
-        ("other names", "whose first other one is 'class5', 'class0'"),
-        ("other names, SavedModel", "whose first other one is 'class5', 'class0'"),
+        ("other names", "whose first different one is 'class5', 'class0'"),
+        ("other names, SavedModel", "whose first different one is 'class5', 'class0'"),
         ("ten crops of the whole", "no effect beside evaluation.crop_ratio=1.0"),
     ],
 )

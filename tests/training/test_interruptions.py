@@ -11,6 +11,8 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -26,13 +28,11 @@ from tests.training.pretended_learner import (
     pretend,  # noqa: F401
 )
 from tests.training.test_checkpoint import as_once_written
-from training.loop.loop import State
+from training.process import Diverged
 from training.recipe.recipe import Data
-from training.run import checkpoint
-from training.run.checkpoint import latest_checkpoint
-from training.run.folder import MEASURED, MetricsFile
-from training.run.run import run
-from training.stopping import Diverged
+from training.run import checkpoint, session
+from training.run.checkpoint import State, latest_checkpoint
+from training.run.folder import MEASURED, RunFolder
 
 pytestmark = pytest.mark.usefixtures("pretend")
 
@@ -45,8 +45,13 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def train(folder, recipe=RECIPE):
-    return run(recipe, folder, strategy_name="one-device", console=Console(quiet=True))
+ONE_DEVICE = session.Options(strategy="one-device")
+WHOLE = []
+
+
+def train(folder, recipe=RECIPE, console=None, observer=None):
+    console = console or Console(quiet=True)
+    return session.Session(recipe, folder, ONE_DEVICE, console, observer).run()
 
 
 def outcome(folder):
@@ -69,22 +74,30 @@ def outcome(folder):
 
 @pytest.fixture
 def whole(tmp_path):
-    """What comes of a run that nobody interrupted."""
-    assert train(tmp_path / "whole") == 0
-    return outcome(tmp_path / "whole")
+    """The outcome of an uninterrupted run, which is the same for every test."""
+    if not WHOLE:
+        assert train(tmp_path / "whole") == 0
+        WHOLE.append(outcome(tmp_path / "whole"))
+    return WHOLE[0]
+
+
+@contextlib.contextmanager
+def doing(at):
+    """Calls `at` with a word and the step wherever a signal may come."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PretendedLearner, "at", staticmethod(at))
+        yield
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.fixture
-def stopped(tmp_path, monkeypatch):
+def stopped(tmp_path):
     """The folder of a run that was stopped at step 4, after its evaluation at step 3."""
     folder = tmp_path / "run"
-
-    def at(what, step):
-        if (what, step) == ("train", 4):
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PretendedLearner, "at", staticmethod(at))
+    with doing(lambda *what: what == ("train", 4) and terminate()):
         assert train(folder) == 143
     return folder
 
@@ -126,20 +139,20 @@ def test_killed_at_any_change_of_the_file_system(whole, tmp_path, monkeypatch, b
 
 
 def test_killed_again_and_again_while_it_goes_on(whole, tmp_path, monkeypatch):
-    folder, sittings, status = tmp_path / "run", 0, None
+    folder, starts, status = tmp_path / "run", 0, None
     while status is None:
-        sittings += 1
+        starts += 1
         with monkeypatch.context() as patch, contextlib.suppress(Killed):
             # Long enough for the next checkpoint, at another moment each time.
-            Dying(patch, 40 + 7 * sittings % 31)
+            Dying(patch, 40 + 7 * starts % 31)
             status = train(folder)
-        assert sittings < 50, "it makes no headway"
-    assert sittings > 2
+        assert starts < 50, "it makes no headway"
+    assert starts > 2
     assert outcome(folder) == whole
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_at_any_moment(whole, tmp_path, monkeypatch, number):
+def test_asked_to_stop_at_any_moment(whole, tmp_path, number):
     moment, status = 0, None
     while status != 0:
         moment += 1
@@ -150,8 +163,7 @@ def test_asked_to_stop_at_any_moment(whole, tmp_path, monkeypatch, number):
             if len(seen) >= moment:  # and again and again
                 os.kill(os.getpid(), number)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(PretendedLearner, "at", staticmethod(at))
+        with doing(at):
             try:
                 status = train(folder)
             except SystemExit as stopped:
@@ -186,7 +198,7 @@ def replaced_by_another_run(folder):
 @pytest.mark.parametrize(
     "moment", [("start", 0), ("train", 1), ("train", 5), ("evaluate", 6), ("evaluate", 7)]
 )
-def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, monkeypatch, change, moment):
+def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, change, moment):
     folder, seen = tmp_path / "run", []
 
     def at(*what):
@@ -194,10 +206,9 @@ def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, monkeypatch, 
             change(folder)
         seen.append(what)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(PretendedLearner, "at", staticmethod(at))
-        with pytest.raises(FileNotFoundError, match=r"must stay where it is.* Received: run_dir="):
-            train(folder)
+    words = r"must stay where it is.* Received: run_dir="
+    with doing(at), pytest.raises(FileNotFoundError, match=words):
+        train(folder)
     assert seen[-1][1] <= moment[1] + 1  # it ended before the next save
     if change is replaced_by_another_run:
         assert [path.name for path in folder.iterdir()] == ["run.lock"]
@@ -243,12 +254,12 @@ def test_a_folder_that_is_taken_away_during_a_save_ends_the_run(
         assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", ["[bold]x", "a[/b]", "[", ":cat:", "\\[red]", "{}"])
+@pytest.mark.parametrize("name", ["[bold]x", "a[/b]{}", ":cat:"])
 def test_a_path_is_printed_as_it_is(tmp_path, name):
     folder = tmp_path / name / "run"
     for words in ("Test accuracy", "This run is complete"):
         console = Console(file=io.StringIO(), force_terminal=True, width=500, color_system=None)
-        assert run(RECIPE, folder, strategy_name="one-device", console=console) == 0
+        assert train(folder, console=console) == 0
         (line,) = [line for line in console.file.getvalue().splitlines() if words in line]
         assert f"{folder / 'result.json'}" in line
 
@@ -282,17 +293,17 @@ def test_a_state_that_cannot_be_is_passed_over_by_name(whole, stopped, where, va
     functools.reduce(dict.__getitem__, parents, description)[name] = value
     (path / "checkpoint.json").write_text(json.dumps(description))
     console = Console(file=io.StringIO(), width=500)
-    assert run(RECIPE, stopped, strategy_name="one-device", console=console) == 0
+    assert train(stopped, console=console) == 0
     warning, going_on, *_ = console.file.getvalue().splitlines()
     assert warning.startswith(f"warning: skipped: The checkpoint {path} is damaged: ")
-    assert going_on.startswith("Going on at step 3 of 7")
+    assert going_on.startswith("Resuming at step 3 of 7")
     assert outcome(stopped) == whole
 
 
 @pytest.mark.parametrize("is_killed_before", [False, True])
 @pytest.mark.parametrize(("step", "saved"), [(3, 2), (6, 4), (7, 6)])
 def test_outputs_that_are_not_finite_are_a_divergence_and_get_into_no_file(
-    whole, tmp_path, monkeypatch, step, saved, is_killed_before
+    whole, tmp_path, step, saved, is_killed_before
 ):
     folder, error = tmp_path / "run", Killed()
 
@@ -300,8 +311,7 @@ def test_outputs_that_are_not_finite_are_a_divergence_and_get_into_no_file(
         if (what, now) == ("evaluate", step):
             raise error
 
-    with monkeypatch.context() as patch:
-        patch.setattr(PretendedLearner, "at", staticmethod(at))
+    with doing(at):
         if is_killed_before:
             with pytest.raises(Killed):
                 train(folder)
@@ -327,9 +337,9 @@ def test_what_is_observed_must_be_finite_before_it_is_written(tmp_path):
         return lambda: {"gradient_norms": {"kernel": float("inf")}}
 
     with pytest.raises(
-        Diverged, match=r"^Step 3 of 7: what was measured .*checkpoint of step 2"
+        Diverged, match=r"^Step 3 of 7: the measured values .*checkpoint of step 2"
     ) as error:
-        run(RECIPE, tmp_path, strategy_name="one-device", observer=observer)
+        train(tmp_path, observer=observer)
     assert "examples" not in str(error.value)  # those of the step's batch are not at fault
     assert (tmp_path / "metrics.jsonl").read_text() == ""
     assert latest_checkpoint(tmp_path / "checkpoints")[0].step == 2
@@ -378,72 +388,48 @@ def test_the_end_is_measured_once_and_ten_crops_once_more(
     assert result["test_loss"] == last["test_loss"]
 
 
-def stopped_while(savez):
+def test_asked_to_stop_during_a_save(whole, tmp_path, monkeypatch):
+    savez = np.savez
+
     def interrupted(file, **arrays):
         for _ in range(3):
-            os.kill(os.getpid(), signal.SIGTERM)
+            terminate()
         savez(file, **arrays)
 
-    return interrupted
-
-
-def test_asked_to_stop_during_a_save(whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", stopped_while(np.savez))
+        patch.setattr(np, "savez", interrupted)
         assert train(tmp_path / "run") == 143
     assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 2
     assert train(tmp_path / "run") == 0
     assert outcome(tmp_path / "run") == whole
 
 
-def test_only_a_run_without_checkpoints_begins_with_the_recipes_weights(tmp_path, monkeypatch):
+def test_only_a_run_without_checkpoints_begins_with_the_recipes_weights(tmp_path):
     seen = []
-    monkeypatch.setattr(PretendedLearner, "at", staticmethod(lambda *what: seen.append(what)))
     (tmp_path / "checkpoints" / "step-00000002.writing").mkdir(parents=True)  # as a kill leaves it
-    with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", stopped_while(np.savez))
+    with doing(lambda *what: seen.append(what) or (what == ("train", 2) and terminate())):
         assert train(tmp_path) == 143
-    assert seen == [("start", 0), ("train", 1), ("train", 2)]
-    assert train(tmp_path) == 0
-    assert seen[3:5] == [("resume", 0), ("train", 3)]
+        assert train(tmp_path) == 0
+    assert seen[:5] == [*(("start", 0), ("train", 1), ("train", 2)), *(("resume", 0), ("train", 3))]
 
 
-def test_a_file_is_no_run(tmp_path):
-    path = tmp_path / "run"
-    path.write_text("a text")
-    with pytest.raises(ValueError, match=r"`run_dir` must be a folder\. Received: run_dir='.*run'"):
-        train(path)
-    assert path.read_text() == "a text"
-
-
-@pytest.mark.parametrize("is_link", [False, True])
-def test_a_file_in_the_checkpoints_place_is_refused_by_name(tmp_path, is_link):
-    path = tmp_path / "checkpoints"
-    path.symlink_to("nowhere") if is_link else path.write_text("a text")
-    with pytest.raises(ValueError, match=r"a folder: move .*Received: '.*/checkpoints', which is"):
+def test_what_cannot_be_a_run_is_refused_by_name_and_stays_as_it_is(tmp_path, monkeypatch):
+    file, checkpoints = tmp_path / "file", tmp_path / "checkpoints"
+    file.write_text("a text")
+    with pytest.raises(
+        ValueError, match=r"`run_dir` must be a folder\. Received: run_dir='.*file'"
+    ):
+        train(file)
+    assert file.read_text() == "a text"
+    checkpoints.symlink_to("nowhere")
+    with pytest.raises(ValueError, match=r"in a folder: .* Received: '.*/checkpoints', which is"):
         train(tmp_path)
-    assert [*tmp_path.iterdir()] == [path]
-
-
-@pytest.mark.parametrize("steps_per_call", [-1, -20])
-def test_steps_per_call_must_not_be_negative(tmp_path, steps_per_call):
-    with pytest.raises(ValueError, match=f"at least 0. Received: steps_per_call={steps_per_call}"):
-        run(RECIPE, tmp_path / "run", steps_per_call=steps_per_call)
-    assert not (tmp_path / "run").exists()
-
-
-def test_channels_first_is_refused_by_its_name(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"at least 0. Received: steps_per_call=-1"):
+        session.Options(steps_per_call=-1)
     monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
     with pytest.raises(ValueError, match=r"keras\.json\. Received: .*='channels_first'"):
         train(tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_the_environment_says_how_keras_is_set(tmp_path):
-    train(tmp_path)
-    environment = json.loads((tmp_path / "environment.json").read_text())
-    assert environment["image_data_format"] == "channels_last"
-    assert environment["floatx"] == "float32"
+    assert {*tmp_path.iterdir()} == {file, checkpoints}
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -456,49 +442,44 @@ def test_what_cannot_begin_leaves_nothing(tmp_path, monkeypatch, exists):
         raise ValueError("no such data set")
 
     with monkeypatch.context() as patch:
-        patch.setattr("training.run.run.open_source", missing)
+        patch.setattr("training.run.session.open_source", missing)
         with pytest.raises(ValueError, match="no such data set"):
             train(folder)
     assert [*tmp_path.iterdir()] == ([folder] if exists else [])
     assert not exists or not [*folder.iterdir()]
 
 
-def test_the_pace_is_that_without_the_first_call_of_each_sitting(tmp_path, monkeypatch):
+def test_the_pace_is_that_without_the_first_call_of_each_start(tmp_path, monkeypatch):
     """The first call builds the graph: here it takes 100 s, and each other one half a second."""
-    now, sittings = 0.0, []
+    now, starts = 0.0, []
 
     def at(what, step):
         nonlocal now
         if what in ("start", "resume"):
-            sittings.append(0)
+            starts.append(0)
         if what == "train":
-            now += 0.5 if sittings[-1] else 100.0
-            sittings[-1] += 1
-        if (what, step) == ("train", 4) and len(sittings) == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
+            now += 0.5 if starts[-1] else 100.0
+            starts[-1] += 1
+        if (what, step) == ("train", 4) and len(starts) == 1:
+            terminate()
 
     monkeypatch.setattr("time.perf_counter", lambda: now)
-    monkeypatch.setattr(PretendedLearner, "at", staticmethod(at))
-    assert train(tmp_path) == 143
-    assert train(tmp_path) == 0
-    assert sittings == [4, 3]
+    with doing(at):
+        assert train(tmp_path) == 143
+        assert train(tmp_path) == 0
+    assert starts == [4, 3]
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["seconds"] == 2 * 100 + 5 * 0.5
     assert result["images_per_second"] == 10 / 0.5
-
-
-def test_where_each_call_built_the_graph_the_pace_is_over_all():
+    # Where every call built the graph, the pace is that of all.
     assert State(step=6, seconds=3.0).steps_per_second == 2.0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_is_to_be_ignored_does_not_stop_a_run(whole, tmp_path, monkeypatch, number):
+def test_a_signal_that_is_to_be_ignored_does_not_stop_a_run(whole, tmp_path, number):
     before = signal.signal(number, signal.SIG_IGN)
     try:
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                PretendedLearner, "at", staticmethod(lambda *what: os.kill(os.getpid(), number))
-            )
+        with doing(lambda *what: os.kill(os.getpid(), number)):
             assert train(tmp_path / "run") == 0
         assert signal.getsignal(number) == signal.SIG_IGN
     finally:
@@ -506,9 +487,9 @@ def test_a_signal_that_is_to_be_ignored_does_not_stop_a_run(whole, tmp_path, mon
     assert outcome(tmp_path / "run") == whole
 
 
-def test_a_stop_costs_no_handler(tmp_path):
+def test_the_handlers_are_as_they_were_after_a_run(tmp_path):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    train(tmp_path / "run")
+    train(tmp_path)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
@@ -563,7 +544,7 @@ def test_a_full_disk_is_named_and_the_last_checkpoint_stays(whole, tmp_path, mon
 
 @pytest.mark.parametrize("error", [OSError, Killed])
 @pytest.mark.parametrize("step", [3, 6, 7])
-def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, monkeypatch, step, error):
+def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, step, error):
     """A kill, or an image of the test split that cannot be read until somebody repairs it."""
     folder, seen = tmp_path / "run", []
 
@@ -572,8 +553,7 @@ def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, monkeypa
         if (what, now) == ("evaluate", step):
             raise error("b/001.jpg cannot be read")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(PretendedLearner, "at", staticmethod(at))
+    with doing(at):
         for _ in range(2):
             with pytest.raises(error, match="001"):
                 train(folder)
@@ -623,7 +603,7 @@ def test_a_line_of_the_metrics_is_refused_by_its_number(tmp_path, line):
         path.write_text("".join(f"{each}\n" for each in lines))
         kind = Diverged if re.search("NaN|Infinity|0{400}", line) else ValueError
         with pytest.raises(kind, match=rf"^Line {number} of metrics.jsonl .*Received: "):
-            MetricsFile(path, 3)
+            RunFolder(tmp_path).open_metrics(3)
 
 
 def test_metrics_without_an_evaluation_that_was_made_are_refused(stopped):
@@ -637,7 +617,7 @@ def test_metrics_without_an_evaluation_that_was_made_are_refused(stopped):
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("on_bad_image", ["error", "skip"])
 def test_what_decoders_say_is_shown_unless_bad_images_are_skipped_or_a_run_fails(
-    tmp_path, monkeypatch, capfd, on_bad_image, fails
+    tmp_path, capfd, on_bad_image, fails
 ):
     data = Data(source="folder:any", image_size=8, on_bad_image=on_bad_image)
 
@@ -647,9 +627,9 @@ def test_what_decoders_say_is_shown_unless_bad_images_are_skipped_or_a_run_fails
         if fails and (what, step) == ("train", 7):
             raise OSError("our own error")
 
-    monkeypatch.setattr(PretendedLearner, "at", staticmethod(at))
     recipe = dataclasses.replace(RECIPE, data=data)
-    with pytest.raises(OSError, match="our own") if fails else contextlib.nullcontext():
+    error = pytest.raises(OSError, match="our own") if fails else contextlib.nullcontext()
+    with doing(at), error:
         assert train(tmp_path, recipe) == 0
     shown = capfd.readouterr().err
     assert ("complaint 1\n" in shown) == (on_bad_image == "error")
@@ -691,67 +671,45 @@ def test_steps_that_half_precision_leaves_out_for_ever_end_the_run(tmp_path, mon
 
 
 def test_two_processes_cannot_write_to_one_run(tmp_path):
-    import subprocess
-    import sys
-
-    from tests.subprocesses import ROOT
-
     code = (
-        "import pathlib, sys; from training.run.folder import locked\n"
-        "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+        "import fcntl, os, sys; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX);"
+        "print('process', os.getpid(), 'on', file=file, flush=True); print('held', flush=True);"
+        "sys.stdin.read()"
     )
-    folder = tmp_path / "run"
-    line = [sys.executable, "-c", code, str(folder)]
+    lock = tmp_path / "run.lock"
+    line = [sys.executable, "-c", code, str(lock)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(line, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as other:
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(ValueError, match=f"in use by process {other.pid} on "):
-            train(folder)
+        with pytest.raises(ValueError, match=f"in use by process {other.pid} on"):
+            train(tmp_path)
         other.kill()
-    assert train(folder) == 0  # the lock went with the process
+    assert train(tmp_path) == 0  # the lock went with the process
+    assert lock.read_text().startswith(f"process {os.getpid()} on ")
 
 
 def test_another_version_or_thread_count_is_warned_about_by_name(tmp_path, monkeypatch):
-    from training.run import sitting
-
-    folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", stopped_while(np.savez))
-        assert train(folder) == 143
-    describe = sitting.describe_environment
-
-    def other(strategy):
-        environment = describe(strategy)
-        environment["versions"]["tensorflow"] = "2.99"
-        return environment | {"cores": 77, "replicas": 8, "tensor_float_32": "off"}
-
-    monkeypatch.setattr(sitting, "describe_environment", other)
-    output = io.StringIO()
-    assert run(RECIPE, folder, console=Console(file=output)) == 0
-    result = json.loads((folder / "result.json").read_text())
-    for name in ("cores", "replicas", "tensor_float_32", "versions.tensorflow"):
-        assert f"uninterrupted run's: {name}: " in output.getvalue()
-        assert any(line.startswith(f"step 2: {name}: ") for line in result["environment_changes"])
-
-
-def test_a_run_from_before_says_that_jpeg_files_are_decoded_otherwise(tmp_path, monkeypatch):
-    from training.run import sitting
-
-    describe = sitting.describe_environment
+    describe = session.describe_environment
 
     def before(strategy):
         environment = describe(strategy)
-        assert environment.pop("jpeg") == "INTEGER_ACCURATE"
+        assert environment.pop("jpeg") == "INTEGER_ACCURATE"  # which older versions did not record
         return environment
 
-    with monkeypatch.context() as patch:
-        patch.setattr(sitting, "describe_environment", before)
-        patch.setattr(np, "savez", stopped_while(np.savez))
+    def after(strategy):
+        environment = describe(strategy)
+        environment["versions"]["tensorflow"] = "2.99"
+        return environment | {"cores": 77, "tensor_float_32": "off"}
+
+    monkeypatch.setattr(session, "describe_environment", before)
+    with doing(lambda *what: what == ("train", 2) and terminate()):
         assert train(tmp_path) == 143
+    monkeypatch.setattr(session, "describe_environment", after)
     output = io.StringIO()
-    console = Console(file=output, width=500)
-    assert run(RECIPE, tmp_path, strategy_name="one-device", console=console) == 0
-    difference = "jpeg: None before, 'INTEGER_ACCURATE' now"
-    assert f"uninterrupted run's: {difference}\n" in output.getvalue()
-    result = json.loads((tmp_path / "result.json").read_text())
-    assert result["environment_changes"] == [f"step 2: {difference}"]
+    assert train(tmp_path, console=Console(file=output, width=500)) == 0
+    changes = json.loads((tmp_path / "result.json").read_text())["environment_changes"]
+    names = ("versions.tensorflow", "cores", "tensor_float_32", "jpeg")
+    assert [change.split(": ")[:2] for change in changes] == [["step 2", name] for name in names]
+    assert changes[-1] == "step 2: jpeg: None before, 'INTEGER_ACCURATE' now"
+    for change in changes:
+        assert f"uninterrupted run's: {change.removeprefix('step 2: ')}\n" in output.getvalue()

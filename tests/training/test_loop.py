@@ -17,23 +17,22 @@ def linear_model():
     return model
 
 
-def train_linear(images, targets, steps=1, accumulate=1, clip_norm=0.0, average_decay=None):
-    """Trains the linear model by plain gradient descent with rate 1 on batches of four."""
+def squares(target, logits):
+    return tf.reduce_sum((logits - target) ** 2, axis=-1) / 2
+
+
+def train_linear(
+    images, targets, steps=1, loss=squares, optimizer=None, average_decay=None, **options
+):
+    """Trains the linear model, by default by gradient descent with rate 1, on batches of four."""
     strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
     with strategy.scope():
         model = linear_model()
-        optimizer = keras.optimizers.SGD(1.0)
+        optimizer = optimizer or keras.optimizers.SGD(1.0)
         optimizer.build(model.trainable_variables)
         average = MovingAverage(model, average_decay) if average_decay else None
     train = make_train_function(
-        strategy,
-        model,
-        optimizer,
-        lambda target, logits: tf.reduce_sum((logits - target) ** 2, axis=-1) / 2,
-        batch=4,
-        accumulate=accumulate,
-        clip_norm=clip_norm,
-        average=average,
+        strategy, model, optimizer, loss, batch=4, average=average, **options
     )
     dataset = tf.data.Dataset.from_tensor_slices({"image": images, "target": targets}).batch(4)
     iterator = iter(strategy.distribute_datasets_from_function(lambda context: dataset))
@@ -90,23 +89,10 @@ def test_what_is_not_finite_stops_the_call_after_its_step(examples, bad):
 
 
 def test_a_gradient_that_is_not_finite_stops_too_though_the_loss_is(examples):
-    images, targets = examples
-    strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
-    with strategy.scope():
-        model = linear_model()
-        optimizer = keras.optimizers.SGD(1.0)
-        optimizer.build(model.trainable_variables)
-    train = make_train_function(
-        strategy,
-        model,
-        optimizer,
-        # The root of 0 is 0, and its derivative infinite.
-        lambda target, logits: tf.sqrt(tf.reduce_sum(0.0 * (logits - target) ** 2, axis=-1)),
-        batch=4,
-    )
-    dataset = tf.data.Dataset.from_tensor_slices({"image": images, "target": targets}).batch(4)
-    iterator = iter(strategy.distribute_datasets_from_function(lambda context: dataset))
-    progress = train(iterator, tf.constant(1, tf.int64))
+    def root(target, logits):  # that of 0 is 0, and its derivative infinite
+        return tf.sqrt(tf.reduce_sum(0.0 * (logits - target) ** 2, axis=-1))
+
+    progress, _, _ = train_linear(*examples, loss=root)
     assert float(progress.loss) == 0.0
     assert not bool(progress.finite)
 
@@ -120,24 +106,10 @@ def test_replicas_that_exchange_statistics_cannot_be_compiled():
 
 
 def test_half_precision_gradients_are_scaled_and_a_step_that_overflows_is_left_out(examples):
-    images, targets = examples
-    strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
-    with strategy.scope():
-        model = linear_model()
-        optimizer = keras.optimizers.LossScaleOptimizer(
-            keras.optimizers.SGD(1.0), initial_scale=1e38
-        )
-        optimizer.build(model.trainable_variables)
-    train = make_train_function(
-        strategy,
-        model,
-        optimizer,
-        lambda target, logits: tf.reduce_sum((1e3 * logits - target) ** 2, axis=-1),
-        batch=4,
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0), initial_scale=1e38)
+    progress, model, _ = train_linear(
+        *examples, loss=lambda target, logits: squares(target, 1e3 * logits), optimizer=optimizer
     )
-    dataset = tf.data.Dataset.from_tensor_slices({"image": images, "target": targets}).batch(4)
-    iterator = iter(strategy.distribute_datasets_from_function(lambda context: dataset))
-    progress = train(iterator, tf.constant(1, tf.int64))
     assert bool(progress.finite)
     np.testing.assert_array_equal(model.get_weights()[0], np.eye(2))
     assert float(optimizer.dynamic_scale.numpy()) == pytest.approx(5e37, rel=1e-5)

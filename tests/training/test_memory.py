@@ -11,7 +11,7 @@ from tests.subprocesses import ROOT
 MEASURE = """
 import ctypes, resource, sys
 if sys.argv[1] == "keep":
-    from training.loop.loop import keep_freed_memory
+    from training.process import keep_freed_memory
     assert keep_freed_memory()
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
@@ -47,7 +47,7 @@ def test_a_block_that_was_freed_is_used_again():
 
 
 def test_elsewhere_nothing_is_changed(monkeypatch):
-    from training.loop.loop import keep_freed_memory
+    from training.process import keep_freed_memory
 
     monkeypatch.setattr(sys, "platform", "darwin")
     assert keep_freed_memory() is False

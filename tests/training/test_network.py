@@ -1,20 +1,23 @@
 """The network as it is trained and handed on, and the weights it begins with."""
 
-import zipfile
-
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_resnets
 from training.data.normalization import resized_mean
-from training.loop.network import build_network, classes_in, describe_initial_weights, serving_model
+from training.data.source import digits
+from training.loop.learner import Learner
+from training.loop.network import build_network, load_initial_weights, serving_model
 from training.recipe.recipe import Data, Evaluation, Model, Recipe
 
 
-def network(path="", classes=3, name="resnet20"):
-    recipe = Recipe(model=Model(name=name, weights=str(path)), data=Data(image_size=16))
-    return build_network(recipe, classes, channels=3)
+def network(path, classes=3, name="resnet20"):
+    """Returns a network with the weights of a file, and what is said of them."""
+    recipe = Recipe(model=Model(name=name), data=Data(image_size=16))
+    model = build_network(recipe, classes, channels=3)
+    return model, load_initial_weights(model, str(path))
 
 
 @pytest.fixture(scope="module")
@@ -38,22 +41,11 @@ def by_layer(model):
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
 
 
-def test_the_number_of_classes_is_read_from_the_file(file):
-    assert classes_in(str(file)) == 7
-
-
-def test_an_archive_that_unpacks_to_far_more_is_not_unpacked(trained, tmp_path):
-    trained.save_weights(tmp_path / "model.weights.h5")
-    weights = (tmp_path / "model.weights.h5").read_bytes()
-    for zeros, classes in ((0, 7), (2**26, None)):
-        path = tmp_path / f"{zeros}.keras"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("model.weights.h5", weights + bytes(zeros))
-        assert classes_in(str(path)) == classes
-
-
 def test_with_other_classes_the_backbone_is_the_files_and_the_classifier_begins_anew(file, trained):
-    of_model, of_file = by_layer(network(file)), by_layer(trained)
+    model, said = network(file)
+    begins_anew = "the classifier of 3 classes begins anew, for the file has 7"
+    assert said == f"Initial weights: {file}; {begins_anew}"
+    of_model, of_file = by_layer(model), by_layer(trained)
     kernel, bias = of_model.pop("predictions")
     assert kernel.shape == (64, 3)
     assert np.abs(kernel).max() < 0.5  # the file's lie in [0.5, 1.5]
@@ -76,29 +68,32 @@ def test_numbers_that_are_not_finite_are_refused_before_any_step(tmp_path):
 def test_a_backbone_alone_gets_a_classifier_and_another_stem_is_warned_of(tmp_path):
     backbone = keras_resnets.ResNet20(include_top=False, input_shape=(16, 16, 1))
     backbone.save_weights(tmp_path / "backbone.weights.h5")
-    with pytest.warns(UserWarning, match="kernel was adapted from 1 to 3 channels"):
-        model = network(tmp_path / "backbone.weights.h5")
+    model, said = network(tmp_path / "backbone.weights.h5")
+    assert "kernel was adapted from 1 to 3 channels" in said
+    assert "the classifier of 3 classes begins anew, for the file has none" in said
     for path in ("stem_conv/norm/gamma", "stage3_block3/conv2/conv/kernel"):
         loaded, expected = (
             next(weight for weight in each.weights if weight.path == path)
             for each in (model, backbone)
         )
         np.testing.assert_array_equal(loaded, expected)
-    said = describe_initial_weights(str(tmp_path / "backbone.weights.h5"), 3)
-    assert "the file has none, the data have 3. It begins anew" in said
-
-
-def test_where_a_checkpoint_follows_the_file_need_not_be_there():
-    recipe = Recipe(model=Model(weights="gone.weights.h5"), data=Data(image_size=16))
-    assert build_network(recipe, 3, channels=3, load_weights=False).output_shape == (None, 3)
-    with pytest.raises(ValueError, match=r"gone\.weights\.h5"):
-        build_network(recipe, 3, channels=3)
 
 
 def test_with_as_many_classes_all_is_loaded(file, trained):
-    model = network(file, classes=7)
+    model, said = network(file, classes=7)
+    assert said == f"Initial weights: {file}"
     for variable, expected in zip(model.weights, trained.weights, strict=True):
         np.testing.assert_array_equal(variable, expected)
+
+
+def test_a_run_that_is_resumed_does_not_need_the_file():
+    data = Data(source="digits", image_size=8, mean=(0.3,), std=(0.4,))
+    recipe = Recipe(model=Model(weights="gone.weights.h5"), data=data)
+    strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
+    sources = digits("train"), digits("test")
+    with pytest.raises(ValueError, match=r"gone\.weights\.h5"):
+        Learner(recipe, strategy, *sources)
+    assert Learner(recipe, strategy, *sources, is_resumed=True).initial_weights == ""
 
 
 @pytest.mark.parametrize("classes", [3, 7])
@@ -117,22 +112,9 @@ def test_a_file_that_is_none_is_an_error(tmp_path, suffix):
         network(path)
 
 
-def test_what_a_run_begins_with_is_said(file):
-    assert describe_initial_weights(str(file), 7) == f"Beginning with all weights of {file}"
-    said = describe_initial_weights(str(file), 1234)
-    assert "the file has 7 classes, the data have 1,234. It begins anew" in said
-
-
-def test_a_model_without_a_classifier_has_no_classes(tmp_path):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    model.save(tmp_path / "other.keras")
-    assert classes_in(str(tmp_path / "other.keras")) is None
-
-
 @pytest.mark.parametrize("is_mean_image", [False, True])
 def test_where_the_evaluation_has_another_size_the_network_takes_both(tmp_path, is_mean_image):
     """And the model that is handed on takes that of the evaluation, also as a SavedModel."""
-    tf = pytest.importorskip("tensorflow")
     spec = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
     recipe = Recipe(
         model=Model(name="tiny", spec=spec.to_json()),

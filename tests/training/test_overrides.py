@@ -1,14 +1,14 @@
 """Fields on the command line."""
 
 import re
+from dataclasses import asdict
 
 import pytest
 import tyro
 
 from tests.training.command_line import parsed_recipe
-from training.__main__ import COMMANDS, _command, main
-from training.option_names import check_option_names
-from training.recipe.files import named_recipe, recipe_differences, recipe_to_toml
+from training.__main__ import COMMANDS, _command, check_option_names, main
+from training.recipe.files import differences, named_recipe, recipe_to_toml
 from training.recipe.recipe import Recipe, Schedule
 
 STEP = Recipe(schedule=Schedule(name="step", boundaries=("5 epochs", "10 epochs")))
@@ -55,7 +55,7 @@ def parse(tmp_path, monkeypatch):
 def test_fields_are_set_and_the_others_stay(arguments, changes, parse):
     recipe = parse(STEP, arguments)
     if changes is not None:
-        assert recipe_differences(STEP, recipe) == changes
+        assert differences(asdict(STEP), asdict(recipe)) == changes
     assert parse(recipe, []) == recipe
 
 

@@ -10,9 +10,9 @@ from tests.training.command_line import parsed_recipe
 from training import commands
 from training.recipe.files import (
     FOLDER,
+    differences,
     list_recipes,
     load_recipe,
-    recipe_differences,
     recipe_from_toml,
     recipe_header,
     recipe_page,
@@ -86,8 +86,9 @@ def test_an_unknown_name_lists_the_nearest():
 
 def test_differences_are_named_with_dots():
     new = Recipe(batch=96, optimizer=Optimizer(learning_rate=0.2))
-    assert recipe_differences(Recipe(), Recipe()) == []
-    assert recipe_differences(Recipe(), new) == [
+    old, new = dataclasses.asdict(Recipe()), dataclasses.asdict(new)
+    assert differences(old, old) == []
+    assert differences(old, new) == [
         "optimizer.learning_rate: 0.1 before, 0.2 now",
         "batch: 128 before, 96 now",
     ]

@@ -1,6 +1,7 @@
 """Where a run computes: what is chosen, and what contradicts."""
 
 import json
+import types
 
 import pytest
 
@@ -13,6 +14,7 @@ from training.loop.strategy import (  # noqa: E402
     slurm_workers,
 )
 from training.recipe.recipe import Evaluation, Optimizer, Recipe  # noqa: E402
+from training.run import session  # noqa: E402
 
 ADDRESSES = ["10.0.0.1:2222", "10.0.0.2:2222"]
 STEP = {
@@ -181,15 +183,9 @@ def test_a_batch_that_the_replicas_cannot_share_is_an_error(recipe, replicas, me
 
 
 def test_a_batch_is_checked_before_data_are_read(monkeypatch, tmp_path):
-    from training.run import run as runs
-
-    class Three:
-        num_replicas_in_sync = 3
-
-    def no_data(*arguments):
-        raise AssertionError("data were read")
-
-    monkeypatch.setattr(runs, "make_strategy", lambda *names: Three())
-    monkeypatch.setattr(runs, "open_source", no_data)
+    monkeypatch.setattr(
+        session, "make_strategy", lambda *names: types.SimpleNamespace(num_replicas_in_sync=3)
+    )
+    monkeypatch.setattr(session, "open_source", lambda *arguments: pytest.fail("data were read"))
     with pytest.raises(ValueError, match="batch=128, replicas=3"):
-        runs.run(Recipe(), tmp_path)
+        session.Session(Recipe(), tmp_path).run()

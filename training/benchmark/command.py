@@ -22,7 +22,7 @@ from training.benchmark.tables import (
     render_page,
     step_rows,
 )
-from training.stderr import held_stderr
+from training.process import held_stderr
 
 
 def benchmark(

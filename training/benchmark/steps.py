@@ -23,12 +23,13 @@ def trainer_step(setting: Setting) -> Job:
     """The trainer's own step, with all that the trainer sets, on a batch in memory."""
     import tensorflow as tf
 
-    from training.loop.loop import keep_freed_memory, make_train_function
+    from training.loop.loop import make_train_function
     from training.loop.network import build_network
     from training.loop.strategy import make_strategy
     from training.optim.losses import build_loss
     from training.optim.optimizers import build_optimizer
     from training.optim.schedules import build_schedule
+    from training.process import keep_freed_memory
     from training.recipe.recipe import Data, Model, Optimizer, Recipe, Schedule
 
     recipe = Recipe(

@@ -1,46 +1,38 @@
 """Measuring a model on every example of a split."""
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from training.stopping import Diverged
+from training.process import Diverged
 
 BINS = 15
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What a model did with each example of a split, in the order of the split.
-
-    Attributes:
-        labels: The true classes, `(examples,)`.
-        predictions: The likeliest classes, `(examples,)`.
-        confidences: Their probabilities, `(examples,)`.
-        in_top5: Whether the true class was among the five likeliest, `(examples,)`.
-        losses: Cross-entropy of each example in nats, `(examples,)`.
-        classes: Number of classes.
-    """
+    """What a model did with each example of a split, in the order of the split."""
 
     labels: np.ndarray
-    predictions: np.ndarray
-    confidences: np.ndarray
+    predictions: np.ndarray  # the likeliest classes
+    confidences: np.ndarray  # their probabilities
     in_top5: np.ndarray
-    losses: np.ndarray
-    classes: int
+    losses: np.ndarray  # cross-entropy in nats
+    classes: int  # their number
 
     @property
     def top1(self) -> float:
-        """Part of the examples whose likeliest class is right."""
+        """Share of the examples whose likeliest class is right."""
         return float(np.mean(self.predictions == self.labels))
 
     @property
     def top5(self) -> float:
-        """Part of the examples whose class is among the five likeliest."""
+        """Share of the examples whose class is among the five likeliest."""
         return float(np.mean(self.in_top5))
 
     @property
@@ -54,10 +46,18 @@ class Scores:
         return np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
 
     def accuracy_by_class(self) -> np.ndarray:
-        """Part of each class's examples that is right; NaN for a class without examples."""
+        """Accuracy on each class's examples; NaN for a class without examples."""
         confusion = self.confusion()
         with np.errstate(invalid="ignore"):
             return np.diag(confusion) / confusion.sum(axis=1)
+
+    def named_accuracies(self, class_names: Sequence[str]) -> dict[str, float | None]:
+        """Returns each class's accuracy by its name; `None`, as JSON needs it, for NaN."""
+        accuracies = self.accuracy_by_class().tolist()
+        return {
+            name: None if math.isnan(accuracy) else accuracy
+            for name, accuracy in zip(class_names, accuracies, strict=True)
+        }
 
     def calibration_error(self) -> float:
         """Expected calibration error over 15 equal bins (Guo et al., 2017)."""
@@ -114,31 +114,29 @@ def make_score_function(
 def evaluate(
     score: Callable[[Any], dict[str, tf.Tensor]], dataset: Any, size: int, classes: int
 ) -> Scores:
-    """Scores a split, and sees to it that every example is counted exactly once."""
-    parts: dict[str, list] = {}
-    for batch in dataset:
-        for name, value in score(batch).items():
-            parts.setdefault(name, []).append(value.numpy())
-    columns = {name: np.concatenate(values) for name, values in parts.items()}
+    """Scores a split, and checks that every example is counted exactly once."""
+    batches = [tf.nest.map_structure(np.asarray, score(batch)) for batch in dataset]
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     order = np.argsort(columns["index"], kind="stable")
-    order = order[columns["index"][order] >= 0]
-    if not np.array_equal(columns["index"][order], np.arange(size)):
-        counted = len(np.unique(columns["index"][order]))
+    order = order[columns["index"][order] >= 0]  # without what fills the last batch
+    columns = {name: column[order] for name, column in columns.items()}
+    if not np.array_equal(columns["index"], np.arange(size)):
+        counted = len(np.unique(columns["index"]))
         raise RuntimeError(
             f"Every example must be counted exactly once. Of {size}, {counted} were counted, in "
             f"{len(order)} answers"
         )
-    (not_finite,) = np.nonzero(columns["is_finite"][order] == 0)
+    (not_finite,) = np.nonzero(columns["is_finite"] == 0)
     if len(not_finite):
         raise Diverged(
             f"the model's outputs for {len(not_finite)} of the split's {size} examples are not "
             f"finite numbers, the first of them for example {not_finite[0]}"
         )
     return Scores(
-        labels=columns["label"][order],
-        predictions=columns["prediction"][order],
-        confidences=columns["confidence"][order].astype(np.float64),
-        in_top5=columns["in_top5"][order].astype(bool),
-        losses=columns["loss"][order],
+        labels=columns["label"],
+        predictions=columns["prediction"],
+        confidences=columns["confidence"].astype(np.float64),
+        in_top5=columns["in_top5"].astype(bool),
+        losses=columns["loss"],
         classes=classes,
     )

@@ -15,7 +15,7 @@ from training.data.normalization import normalization
 from training.data.source import Source
 from training.loop.evaluate import Scores, evaluate, make_score_function
 from training.loop.loop import MovingAverage, Progress, make_train_function
-from training.loop.network import build_network
+from training.loop.network import build_network, load_initial_weights
 from training.optim.losses import build_loss
 from training.optim.optimizers import build_optimizer
 from training.optim.schedules import WatchingSchedule, build_schedule
@@ -31,11 +31,11 @@ class Learner:
 
     Attributes:
         model: The network that is trained.
-        measured: The network that is evaluated, and in the end handed on: the moving average, or
-            `model`.
+        measured: The network that is evaluated and handed on: the moving average, or `model`.
         variables: All that changes in training, by name.
         mean_and_std: What the images are normalized with.
-        observe: What `observer` gave.
+        initial_weights: What the network begins with, in a line, if the recipe names a file.
+        observe: What `observer` returned.
     """
 
     def __init__(
@@ -50,14 +50,17 @@ class Learner:
         self.recipe, self.strategy = recipe, strategy
         self.train_source, self.test_source = train_source, test_source
         self.mean_and_std = normalization(train_source, recipe)
+        self.initial_weights = ""
         self._train: Callable[[Any, tf.Tensor], Progress] | None = None
         self._is_head_only = False
         with strategy.scope():
-            self.model = self._network(load_weights=not is_resumed)
+            self.model = self._network()
+            if recipe.model.weights and not is_resumed:
+                self.initial_weights = load_initial_weights(self.model, recipe.model.weights)
             self.schedule = build_schedule(recipe, train_source.size)
             self.optimizer = build_optimizer(recipe, self.schedule, self.model)
             self.average = MovingAverage(self.model, recipe.ema) if recipe.ema else None
-            self.measured = self._network(load_weights=False) if self.average else self.model
+            self.measured = self._network() if self.average else self.model
         self._score = make_score_function(strategy, self.measured)
         self.variables = named_variables(
             model=self.model.variables,
@@ -68,10 +71,9 @@ class Learner:
 
         self.observe = None
         if observer is not None:
-            batch = next(
-                iter(evaluation_batches(train_source, recipe, mean_and_std=self.mean_and_std))
-            )
-            self.observe = observer(self.model, batch["image"].numpy(), batch["label"].numpy())
+            batches = evaluation_batches(train_source, recipe, mean_and_std=self.mean_and_std)
+            batch = next(batches.as_numpy_iterator())
+            self.observe = observer(self.model, batch["image"], batch["label"])
 
     @property
     def learning_rate(self) -> float:
@@ -80,12 +82,12 @@ class Learner:
 
     @property
     def loss_scale(self) -> float:
-        """What the loss is multiplied by, which half precision needs; else 1."""
+        """What the loss is multiplied by: in half precision more than 1."""
         is_scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         return float(self.optimizer.dynamic_scale) if is_scaled else 1.0
 
     def batches_from(self, step: int) -> Iterator[Any]:
-        """Returns distributed training batches, from that of a step on."""
+        """Returns the distributed training batches from a step on."""
 
         def batches(context):
             dataset = training_batches(
@@ -116,15 +118,15 @@ class Learner:
             self.optimizer,
             build_loss(self.recipe.loss),
             self.recipe.batch,
-            self.recipe.optimizer.accumulate,
-            self.recipe.optimizer.clip_norm,
-            self.average,
-            self.schedule.observe_step if is_watching else None,
+            accumulate=self.recipe.optimizer.accumulate,
+            clip_norm=self.recipe.optimizer.clip_norm,
+            average=self.average,
+            observe_accuracy=self.schedule.observe_step if is_watching else None,
         )
         return self._train
 
     def observe_evaluation(self, scores: Scores) -> None:
-        """Tells the schedule, if it watches, how an evaluation went."""
+        """Tells the schedule the accuracy of an evaluation, if it depends on that."""
         if isinstance(self.schedule, WatchingSchedule):
             self.schedule.observe_evaluation(scores.top1)
 
@@ -142,14 +144,15 @@ class Learner:
                 mean_and_std=self.mean_and_std,
             ).rebatch(self.recipe.evaluation.batch // self.strategy.num_replicas_in_sync)
         )
-        classes = len(self.test_source.class_names)
-        size = self.test_source.size
-        with bad_images_named(self.test_source, lambda: range(size)):
-            return evaluate(self._score, _checked(batches, check), size, classes)
+        source = self.test_source
+        with bad_images_named(source, lambda: range(source.size)):
+            return evaluate(
+                self._score, _checked(batches, check), source.size, len(source.class_names)
+            )
 
-    def _network(self, load_weights):
-        classes, channels = len(self.train_source.class_names), self.train_source.channels
-        return build_network(self.recipe, classes, channels, load_weights)
+    def _network(self):
+        source = self.train_source
+        return build_network(self.recipe, len(source.class_names), source.channels)
 
 
 def _checked(batches: Iterable[Any], check: Callable[[], None]) -> Iterator[Any]:
@@ -162,12 +165,7 @@ def named_variables(**groups: Sequence[Any]) -> dict[str, Any]:
     """Returns the variables of all groups by unique names, in a stable order.
 
     The numbers with which Keras tells objects of one class apart are left out: they count what the
-    process has made before, and a run may go on in another process.
-
-    Example:
-
-    >>> sorted(named_variables(model=[keras.Variable(0.0, name="scale_3")]))
-    ['model/0000/scale']
+    process has made before, and a run may be resumed in another process.
     """
     named = {}
     for group, variables in groups.items():

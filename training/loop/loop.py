@@ -1,9 +1,5 @@
 """The training loop."""
 
-import ctypes
-import dataclasses
-import math
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,91 +7,6 @@ import keras
 import tensorflow as tf
 
 from training.loop.network import is_synchronized
-
-# Parameters of glibc's `mallopt`, from malloc.h.
-M_TRIM_THRESHOLD = -1
-M_MMAP_MAX = -4
-GREATEST_INT = 2**31 - 1
-
-
-def keep_freed_memory() -> bool:
-    """Lets C's allocator keep freed memory for the next step, where it can be told to.
-
-    glibc otherwise hands blocks of 32 MB and more back to the system as soon as they are freed, and
-    smaller ones under a rule that adapts to what the program frees first. Which way that goes
-    depends on chance; where a step's activations go back, the system has to clear as much again in
-    each step, which shows in the benchmark of a ResNet-50. What the process needs at its peak it
-    needs either way, but it keeps it until it ends.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    told = [mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, GREATEST_INT)]
-    return all(told)
-
-
-@dataclasses.dataclass
-class State:
-    """What changes during a run, and goes into its checkpoints with all variables.
-
-    Attributes:
-        step: Number of steps done.
-        evaluated: Number of steps done when the test split was last measured.
-        seconds: Time that training took, over all sittings: from asking for a batch to the outcome
-            of the step. What builds the graph, once a sitting, is in it; evaluations, checkpoints
-            and the start are not.
-        steady_seconds: That of the calls which did not have to build the graph.
-        steps_of_steady_seconds: Number of steps that these took.
-        best_accuracy: Best test accuracy so far, in [0, 1].
-        best_step: Where it was reached.
-        loss_sum: Training loss, summed over the examples since the last evaluation.
-        correct: Number of them whose likeliest class was right.
-        examples: Number of them.
-        skipped: Number of times, over the whole run, that another image stood in for one that
-            could not be read.
-    """
-
-    step: int = 0
-    evaluated: int = 0
-    seconds: float = 0.0
-    steady_seconds: float = 0.0
-    steps_of_steady_seconds: int = 0
-    best_accuracy: float = 0.0
-    best_step: int = 0
-    loss_sum: float = 0.0
-    correct: int = 0
-    examples: int = 0
-    skipped: int = 0
-
-    @classmethod
-    def from_values(cls, values: Any) -> "State":
-        """Returns the state of a checkpoint's JSON values; raises `ValueError` if it is none."""
-        fields = {field.name: field.type for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or values.keys() != fields.keys():
-            raise ValueError(
-                f"A state must have the fields {', '.join(fields)}. Received: {values!r}"
-            )
-        for name, value in values.items():
-            is_number = type(value) is int or (fields[name] is float and type(value) is float)
-            if not is_number or not 0 <= value < math.inf:
-                raise ValueError(
-                    f"`{name}` must be a number from 0 on, and whole if it counts. "
-                    f"Received: {name}={value!r}"
-                )
-        state = cls(**values)
-        if max(state.evaluated, state.best_step) > state.step or state.best_accuracy > 1:
-            raise ValueError(f"A state's numbers must agree. Received: {values!r}")
-        return state
-
-    @property
-    def steps_per_second(self) -> float:
-        """The pace of training: that of calls which build no graph, if there was one."""
-        if self.steps_of_steady_seconds:
-            return self.steps_of_steady_seconds / self.steady_seconds
-        return self.step / self.seconds
-
 
 SEEDS_APART = 1_000_003  # of two replicas; a prime
 
@@ -107,9 +18,8 @@ class Progress(NamedTuple):
         loss: Sum of the loss over the examples.
         correct: Number of examples whose likeliest class was right.
         steps: Number of steps that were taken.
-        finite: Whether every loss and gradient was a finite number; if not, the call ended after
-            the step where one was not.
-        skipped: Number of examples in whose place another stood, for theirs could not be read.
+        finite: Whether every loss and gradient was finite; if not, the call ended after that step.
+        skipped: Number of examples that replaced one that could not be read.
     """
 
     loss: tf.Tensor

@@ -15,7 +15,7 @@ FIRST_PORT, PORTS_A_JOB, JOBS = 10_000, 16, 1_250  # up to 29,999, below what sy
 
 
 def slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """Returns what tells this task of the job step who it is and where the others are."""
+    """Returns the resolver for this task of a Slurm job step."""
     addresses, rank = slurm_workers(os.environ)
     gpus = len(tf.config.list_physical_devices("GPU"))  # starts nothing, unlike the logical ones
     return tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -28,19 +28,7 @@ def slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
 
 
 def slurm_workers(variables: Mapping[str, str]) -> tuple[list[str], int]:
-    """Finds the workers of a job step.
-
-    Example:
-
-    >>> slurm_workers({
-    ...     "SLURM_JOB_ID": "7",
-    ...     "SLURM_PROCID": "2",
-    ...     "SLURM_NODEID": "1",
-    ...     "SLURM_STEP_NODELIST": "node[9-10]",
-    ...     "SLURM_STEP_TASKS_PER_NODE": "2,1",
-    ... })
-    (['node9:10112', 'node9:10113', 'node10:10112'], 2)
-    """
+    """Returns the addresses of a job step's workers, and the rank of this one."""
     needed = ("JOB_ID", "PROCID", "NODEID", "STEP_NODELIST", "STEP_TASKS_PER_NODE")
     missing = [f"SLURM_{name}" for name in needed if f"SLURM_{name}" not in variables]
     if missing:
@@ -98,14 +86,11 @@ _SIGNS_OF_LOSS = (
 
 
 class LostWorker(ConnectionError):
-    """A worker without which the others cannot go on."""
+    """Another worker of the run is gone."""
 
 
 def make_gather(strategy: tf.distribute.Strategy) -> Callable[[int], list[int]]:
-    """Returns a function that tells every worker the number that each of them has.
-
-    All workers must call it, and wait in it for the slowest.
-    """
+    """Returns a function that exchanges a number between all workers, which wait for each other."""
     if not _has_peers(strategy):
         return lambda number: [number]
 
@@ -119,7 +104,7 @@ def make_gather(strategy: tf.distribute.Strategy) -> Callable[[int], list[int]]:
 
 @contextlib.contextmanager
 def lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Says in a line that a worker is gone; to be put around what the workers do together."""
+    """Turns the errors after the loss of a worker into one line."""
     try:
         yield
     except _SIGNS_OF_LOSS as error:
@@ -127,8 +112,8 @@ def lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
             raise
         reasons = [line.strip() for line in str(error).splitlines() if "aborted by" in line]
         raise LostWorker(
-            "Another worker is gone, or failed, and without it this one cannot go on. Start all "
-            "of them again: the run goes on from its last checkpoint. "
+            "Another worker is gone, or failed, and this one cannot continue without it. Start "
+            "all of them again: the run resumes from its last checkpoint. "
             f"Received: {type(error).__name__}" + (f": {reasons[0]}" if reasons else "")
         ) from error
 
@@ -144,26 +129,21 @@ ClusterName = Literal["auto", "slurm", "tf-config"]
 def make_strategy(
     name: StrategyName = "auto", cluster: ClusterName = "auto"
 ) -> tf.distribute.Strategy:
-    """Returns the strategy by its name.
+    """Returns the strategy of a name.
 
-    Call it before anything else computes: TensorFlow connects several workers at its start only.
-
-    Example:
-
-    >>> make_strategy("one-device").num_replicas_in_sync
-    1
+    Call it before anything else computes: TensorFlow connects several workers only at its start.
     """
     workers = _workers_in_tf_config()
     if name not in ("auto", "multi-worker"):
         if cluster != "auto":
             raise ValueError(
-                "`cluster` has an effect for several workers only. "
+                "`cluster` has an effect only for several workers. "
                 f"Received: cluster={cluster!r}, strategy={name!r}"
             )
         if workers > 1:
             raise ValueError(
-                f"TF_CONFIG names {workers} workers, each of which would train for itself. Unset "
-                f"it, or take strategy='multi-worker'. Received: strategy={name!r}"
+                f"TF_CONFIG names {workers} workers, each of which would train alone. Unset it, or "
+                f"use strategy='multi-worker'. Received: strategy={name!r}"
             )
     if name == "multi-worker" or cluster != "auto" or workers > 1:
         resolver = _resolver(cluster)
@@ -185,7 +165,7 @@ def make_strategy(
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process is the one that writes."""
+    """Returns whether this process writes the run's files."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True
@@ -197,17 +177,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def check_shares(recipe: Recipe, replicas: int) -> None:
-    """Raises unless every replica gets as many examples of a batch as any other.
-
-    Example:
-
-    >>> check_shares(Recipe(batch=120), replicas=8)
-    >>> check_shares(Recipe(batch=120), replicas=3)
-    Traceback (most recent call last):
-    ...
-    ValueError: `evaluation.batch` must be a multiple of the number of replicas. Received: \
-evaluation.batch=512, replicas=3
-    """
+    """Raises unless all replicas get equal shares of a batch."""
     accumulate = recipe.optimizer.accumulate
     if recipe.batch % (replicas * accumulate):
         parts = "the number of replicas"
@@ -224,7 +194,7 @@ evaluation.batch=512, replicas=3
 
 
 def _workers_in_tf_config():
-    """Returns how many workers TF_CONFIG names: 0 if it is not set, or names no cluster."""
+    """Returns how many workers TF_CONFIG names; 0 if it is not set or names no cluster."""
     text = os.environ.get("TF_CONFIG", "")
     try:
         cluster = json.loads(text or "{}").get("cluster", {})

@@ -5,7 +5,7 @@ import itertools
 import keras
 import numpy as np
 
-from training.recipe.duration import to_steps
+from training.recipe.fields import to_steps
 from training.recipe.recipe import Recipe
 
 

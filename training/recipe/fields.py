@@ -1,85 +1,82 @@
-"""Conditions between a recipe's fields."""
+"""Fields of a recipe that say which values they take, and the durations among them."""
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args, get_origin
+import operator
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from keras_resnets.arguments import nearest
-from training.recipe.duration import parse_duration
+
+Value = TypeVar("Value")
+Condition = tuple[Any, ...] | Callable[[Any], object]
 
 
-def settle_types(group: Any, prefix: str) -> None:
-    """Checks each field of a frozen dataclass against its annotation.
+def option(default: Value, interval: str = "", **when: Condition) -> Value:
+    """Declares a field of a group.
 
-    A whole number passes for a float, and a list, which is what TOML has, for a tuple; both are
-    replaced by what was annotated, so that equal recipes are written alike.
+    Args:
+        default: The field's default.
+        interval: The numbers that are allowed, such as `"[0, 1)"`; for a list those of each value,
+            for a duration those of its number.
+        **when: Other fields of the group with the values, or a test of the value, beside which
+            this field has an effect.
     """
-    for field in dataclasses.fields(group):
-        value = _settled(f"{prefix}{field.name}", getattr(group, field.name), field.type)
-        object.__setattr__(group, field.name, value)
+    return dataclasses.field(default=default, metadata={"interval": interval, "when": when})
 
 
-def require(is_met: bool, rule: str, **received: Any) -> None:
-    """Raises unless a rule is met."""
-    if not is_met:
-        values = ", ".join(f"{_dotted(name)}={value!r}" for name, value in received.items())
-        raise ValueError(f"{rule}. Received: {values}")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Group:
+    """A frozen dataclass whose fields check their types, intervals and effects.
 
+    A whole number passes for a float and a list, which is what TOML has, for a tuple. Both are
+    converted to what is annotated, so that equal recipes are written alike.
+    """
 
-def require_effect(group: Any, prefix: str, names: Iterable[str], beside: str) -> None:
-    """Raises if a field that has no effect differs from its default."""
-    defaults = {field.name: field.default for field in dataclasses.fields(group)}
-    for name in names:
-        value = getattr(group, name)
-        if value != defaults[name]:
+    prefix: ClassVar[str]
+
+    def __init_subclass__(cls, prefix: str = ""):
+        """Notes what stands before the names of the fields in a recipe."""
+        cls.prefix = prefix
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            name, value = f"{self.prefix}{field.name}", getattr(self, field.name)
+            object.__setattr__(self, field.name, _converted(name, value, field.type))
+        for field in dataclasses.fields(self):
+            metadata, value = field.metadata, getattr(self, field.name)
+            _check_interval(f"{self.prefix}{field.name}", value, metadata.get("interval"))
+            for other, condition in metadata.get("when", {}).items():
+                value = getattr(self, other)
+                if not (condition(value) if callable(condition) else value in condition):
+                    self.require_default(field.name, f"{self.prefix}{other}={value!r}")
+
+    def require(self, is_met: object, rule: str, names: str) -> None:
+        """Raises unless a rule about some fields, named in a text, is met."""
+        if not is_met:
+            values = (
+                f"{self.prefix}{name}={operator.attrgetter(name)(self)!r}" for name in names.split()
+            )
+            raise ValueError(f"{rule}. Received: {', '.join(values)}")
+
+    def require_default(self, name: str, beside: str) -> None:
+        """Raises if a field that has no effect differs from its default."""
+        value, default = getattr(self, name), getattr(type(self), name)
+        if value != default:
+            name = f"{self.prefix}{name}"
             raise ValueError(
-                f"`{prefix}{name}` has no effect beside {beside}: leave it at "
-                f"{defaults[name]!r}. Received: {prefix}{name}={value!r}, {beside}"
+                f"`{name}` has no effect beside {beside}: leave it at {default!r}. "
+                f"Received: {name}={value!r}, {beside}"
             )
 
 
-def require_effects(
-    group: Any, prefix: str, chosen: str, effective: Mapping[str, Iterable[str]]
-) -> None:
-    """Raises if a field is set that has an effect only for other values of the field `chosen`."""
-    value = getattr(group, chosen)
-    elsewhere = {name for names in effective.values() for name in names}
-    without = sorted(elsewhere.difference(effective[value]))
-    require_effect(group, prefix, without, f"{prefix}{chosen}={value!r}")
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
-def require_ranges(group: Any, prefix: str, ranges: Mapping[str, str]) -> None:
-    """Raises if a number is outside of its interval."""
-    for name, interval in ranges.items():
-        value = getattr(group, name)
-        low, high = map(float, interval[1:-1].split(","))
-        above = value > low if interval[0] == "(" else value >= low
-        below = value < high if interval[-1] == ")" else value <= high
-        require(
-            above and below,
-            f"`{prefix}{name}` must be in {interval}",
-            **{f"{prefix}{name}".replace(".", "__"): value},
-        )
-
-
-def require_duration(name: str, text: str, positive: bool = True) -> None:
-    """Raises if a text is no duration, or must last and does not."""
-    try:
-        number, _ = parse_duration(text)
-    except ValueError as error:
-        raise ValueError(f"`{name}`: {error}") from error
-    if positive and not number:
-        raise ValueError(f"`{name}` must be longer than nothing. Received: {name}={text!r}")
-
-
-def lasts(text: str) -> bool:
-    """Returns whether a duration is longer than nothing."""
-    return bool(parse_duration(text).number)
-
-
-def _settled(name, value, hint):
-    """Returns the value as its annotation has it."""
+def _converted(name, value, hint):
+    """Returns a value as its annotation has it; raises if it cannot be."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         if value not in arguments:
@@ -95,8 +92,8 @@ def _settled(name, value, hint):
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(value) != len(kinds):
             raise ValueError(f"`{name}` must have {len(kinds)} values. Received: {name}={value!r}")
-        return tuple(_settled(name, part, kind) for part, kind in zip(value, kinds, strict=True))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return tuple(_converted(name, part, kind) for part, kind in zip(value, kinds, strict=True))
+    if hint is float and type(value) is int:
         value = float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         kind = _KINDS.get(hint, f"a {hint.__name__}")
@@ -106,13 +103,88 @@ def _settled(name, value, hint):
     return value
 
 
-_KINDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-}
+def _check_interval(name, value, interval):
+    if not interval:
+        return
+    if isinstance(value, tuple):
+        for part in value:
+            _check_interval(name, part, interval)
+        return
+    low, high = map(float, interval[1:-1].split(","))
+    number, rule = value, f"be in {interval}"
+    if isinstance(value, str):
+        try:
+            number, rule = parse_duration(value).number, "be longer than 0"
+        except ValueError as error:
+            raise ValueError(f"`{name}`: {error}") from error
+    is_above = number > low if interval[0] == "(" else number >= low
+    is_below = number < high if interval[-1] == ")" else number <= high
+    if not (is_above and is_below):
+        raise ValueError(f"`{name}` must {rule}. Received: {name}={value!r}")
 
 
-def _dotted(name):
-    return name.replace("__", ".")
+_UNITS = ("epochs", "steps", "examples")
+_FORM = re.compile(r"(\d[\d_]*(?:\.\d+)?) (epoch|step|example)s?")
+
+
+class Duration(NamedTuple):
+    """A number, which is whole unless it counts epochs, of epochs, steps or examples."""
+
+    number: Fraction
+    unit: str
+
+
+def parse_duration(text: str) -> Duration:
+    """Reads a duration such as `"90 epochs"`, `"0.5 epochs"`, `"64_000 steps"` or `"1 step"`.
+
+    Example:
+
+    >>> number, unit = parse_duration("1.5 epochs")
+    >>> float(number), unit
+    (1.5, 'epochs')
+    """
+    match = _FORM.fullmatch(str(text))
+    if match is None:
+        raise ValueError(
+            "A duration must be a number and a unit, such as '90 epochs', '64000 steps' or "
+            f"'1000000 examples'. Received: {text!r}"
+        )
+    number = Fraction(match[1].replace("_", ""))
+    unit = next(unit for unit in _UNITS if unit.startswith(match[2]))
+    if unit != "epochs" and number.denominator != 1:
+        raise ValueError(f"A number of {unit} must be whole. Received: {text!r}")
+    return Duration(number, unit)
+
+
+def lasts(text: str) -> bool:
+    """Returns whether a duration is longer than 0."""
+    return bool(parse_duration(text).number)
+
+
+def is_shorter(one: str, other: str, batch: int) -> bool:
+    """Returns whether a duration is shorter than another, or cannot be compared with it."""
+    (one_number, one_unit), (other_number, other_unit) = map(parse_duration, (one, other))
+    if (one_unit == "epochs") != (other_unit == "epochs"):
+        return True
+    scale = {"epochs": 1, "examples": 1, "steps": batch}
+    return one_number * scale[one_unit] < other_number * scale[other_unit]
+
+
+def to_steps(duration: str, batch: int, examples: int) -> int:
+    """Returns the number of steps after which a duration is over.
+
+    An epoch is as many drawn examples as the training split has. Batches run over the end of an
+    epoch, so nothing is dropped. A duration that ends within a batch ends after it.
+
+    Example:
+
+    >>> to_steps("1 epoch", batch=128, examples=50_000)
+    391
+    >>> to_steps("15 epochs", batch=128, examples=50_000)  # not 15 · 391
+    5860
+    """
+    number, unit = parse_duration(duration)
+    if unit == "steps":
+        return int(number)
+    drawn = number * examples if unit == "epochs" else number
+    return math.ceil(drawn / batch)

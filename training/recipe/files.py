@@ -1,9 +1,10 @@
 """Recipes as TOML files, and the page that lists them."""
 
 import dataclasses
+import itertools
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,21 +18,13 @@ _HEADER_PARTS = ("Source", "Command", "Cost", "Expected")
 
 
 class RecipeHeader(NamedTuple):
-    """What the comment at the head of a recipe's file says.
-
-    Attributes:
-        title: What it is, in a line.
-        source: Where its numbers are from.
-        command: What to type.
-        cost: How long it takes, on what.
-        expected: What comes out, according to whom.
-    """
+    """The comment at the head of a recipe's file."""
 
     title: str
-    source: str
+    source: str  # of its numbers
     command: str
-    cost: str
-    expected: str
+    cost: str  # how long it takes, on what
+    expected: str  # result, according to whom
 
     def __str__(self) -> str:
         lines = [f"{part}: {getattr(self, part.lower())}" for part in _HEADER_PARTS]
@@ -39,7 +32,7 @@ class RecipeHeader(NamedTuple):
 
 
 def list_recipes() -> list[str]:
-    """Returns the names of the recipes that come with the trainer, sorted."""
+    """Returns the sorted names of the trainer's own recipes."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
@@ -63,14 +56,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def named_recipe(arguments: Sequence[str]) -> Recipe:
-    """Returns the recipe that a command line begins with, or the default where it names none.
-
-    Example:
-
-    >>> named_recipe(["cifar10_paper", "--run-dir", "runs/1"]).length
-    '64000 steps'
-    """
-    if not arguments or not {"-h", "--help"}.isdisjoint(arguments[:1]):
+    """Returns the recipe that a command line begins with; for `--help` the default one."""
+    if not arguments or arguments[0] in ("-h", "--help"):
         return Recipe()
     if arguments[0].startswith("-"):
         raise ValueError(
@@ -80,10 +67,9 @@ def named_recipe(arguments: Sequence[str]) -> Recipe:
 
 
 def recipe_header(name_or_path: str | Path) -> RecipeHeader:
-    """Returns what the comment at the head of a recipe's file says.
+    """Reads the comment at the head of a recipe's file.
 
-    The first line is the title. Parts follow that begin with `Source:`, `Command:`, `Cost:` and
-    `Expected:`, each over as many lines as it needs.
+    After the title come `Source:`, `Command:`, `Cost:` and `Expected:`, each over one line or more.
 
     Example:
 
@@ -91,11 +77,9 @@ def recipe_header(name_or_path: str | Path) -> RecipeHeader:
     'python -m training train digits --run-dir runs/digits'
     """
     path = _path(name_or_path)
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.removeprefix("#").strip())
+    text = path.read_text(encoding="utf-8").splitlines()
+    comment = itertools.takewhile(lambda line: line.startswith("#"), text)
+    lines = [line.removeprefix("#").strip() for line in comment]
     pattern = r"^(?:" + "|".join(_HEADER_PARTS) + "):"
     title, *rest = re.split(f"(?m)(?={pattern})", "\n".join(lines))
     parts = {"title": " ".join(title.split())}
@@ -112,13 +96,7 @@ def recipe_header(name_or_path: str | Path) -> RecipeHeader:
 
 
 def recipe_from_toml(text: str) -> Recipe:
-    """Returns the recipe that a TOML text describes. What it leaves out has its default.
-
-    Example:
-
-    >>> recipe_from_toml("batch = 64").batch
-    64
-    """
+    """Returns the recipe that a TOML text describes. A field that is left out has its default."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -127,19 +105,26 @@ def recipe_from_toml(text: str) -> Recipe:
 
 
 def recipe_to_toml(recipe: Recipe) -> str:
-    """Returns a recipe as TOML, every field written out; `recipe_from_toml` gives it back."""
+    """Returns a recipe as TOML with every field."""
     return tomli_w.dumps(dataclasses.asdict(recipe))
 
 
-def recipe_differences(old: Recipe, new: Recipe) -> list[str]:
-    """Returns a line for each field in which two recipes differ, named with dots.
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Returns a line for each entry, also a nested one, in which two mappings differ.
 
     Example:
 
-    >>> recipe_differences(Recipe(), Recipe(batch=64))
-    ['batch: 128 before, 64 now']
+    >>> differences({"batch": 128, "data": {"source": "a"}}, {"batch": 64, "data": {"source": "b"}})
+    ['batch: 128 before, 64 now', "data.source: 'a' before, 'b' now"]
     """
-    return _differences(old, new, prefix="")
+    lines = []
+    for name in {**old, **new}:
+        was, now = old.get(name), new.get(name)
+        if isinstance(was, dict) and isinstance(now, dict):
+            lines += differences(was, now, f"{prefix}{name}.")
+        elif was != now:
+            lines.append(f"{prefix}{name}: {was!r} before, {now!r} now")
+    return lines
 
 
 def _path(name_or_path):
@@ -157,9 +142,9 @@ def _path(name_or_path):
     return FOLDER / f"{name_or_path}.toml"
 
 
-def _from_values(group: type, values: dict[str, Any], prefix: str) -> Any:
+def _from_values(group: Any, values: dict[str, Any], prefix: str) -> Any:
     """Returns a recipe, or a group of one, from a table."""
-    fields = {field.name: field.type for field in dataclasses.fields(group)}
+    fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(group)}
     arguments = {}
     for name, value in values.items():
         if name not in fields:
@@ -167,27 +152,15 @@ def _from_values(group: type, values: dict[str, Any], prefix: str) -> Any:
                 f"There is no field `{prefix}{name}` in a recipe.{nearest(name, fields)} "
                 f"Received: {prefix}{name}={value!r}"
             )
-        kind = fields[name]
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if dataclasses.is_dataclass(fields[name]):
             if not isinstance(value, dict):
                 raise ValueError(f"`{name}` must be a table. Received: {name}={value!r}")
-            value = _from_values(kind, value, prefix=f"{prefix}{name}.")
+            value = _from_values(fields[name], value, prefix=f"{prefix}{name}.")
         arguments[name] = value
     return group(**arguments)
 
 
-def _differences(old, new, prefix):
-    lines = []
-    for field in dataclasses.fields(old):
-        was, now = getattr(old, field.name), getattr(new, field.name)
-        if dataclasses.is_dataclass(was):
-            lines += _differences(was, now, f"{prefix}{field.name}.")
-        elif was != now:
-            lines.append(f"{prefix}{field.name}: {was!r} before, {now!r} now")
-    return lines
-
-
-HEAD = """# Recipes
+PAGE_HEAD = """# Recipes
 
 What `python -m training train NAME --run-dir DIR` can train by. This page is made from the files in
 `training/recipes` by `python -m training recipes --page docs/recipes.md`; a recipe states what
@@ -196,8 +169,8 @@ differs from the defaults of `training/recipe/recipe.py`.
 
 
 def recipe_page() -> str:
-    """Returns a page with a section for each recipe: what, whence, how long, what comes out."""
-    sections = [HEAD]
+    """Returns the documentation's page of the trainer's own recipes."""
+    sections = [PAGE_HEAD]
     for name in list_recipes():
         header = recipe_header(name)
         text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")

@@ -1,61 +1,113 @@
 """All that determines a run, as data."""
 
 import dataclasses
+import itertools
+import json
+import re
 from typing import Literal
 
-from training.recipe.checks import (
-    check_augmentation,
-    check_data,
-    check_evaluation,
-    check_loss,
-    check_model,
-    check_optimizer,
-    check_recipe,
-    check_schedule,
-)
+import keras_resnets
+from keras_resnets.architecture.spec import VARIANTS
+from keras_resnets.arguments import nearest
+from training.recipe.fields import Group, is_shorter, lasts, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(Group, prefix="model."):
     """The network.
 
     Args:
         name: A name that `keras_resnets.list_models` gives; any, with `spec`.
         spec: JSON of a `keras_resnets.ResNetSpec`, for a network that has no name, instead of the
             options here; the empty string for none.
-        block: A class of blocks in `keras_resnets.layers` to take the place of the network's own;
-            see `keras_resnets.with_blocks`. The empty string for none.
+        block: A class of `keras_resnets.layers` that replaces the network's blocks; see
+            `keras_resnets.with_blocks`. The empty string for none.
         block_options: JSON of the further arguments of `with_blocks`.
         shortcut: Shortcut option; `"default"` is the model's own.
         stride_on: Where a bottleneck carries its stride.
         zero_init_residual: Whether the last γ of each branch begins at 0.
         drop_path_rate: Probability in [0, 1) of skipping the last block's branch.
-        classifier_std: Standard deviation of the classifier's initial weights; 0 keeps Keras's
-            initializer.
-        weights: Path of weights to begin with (`.weights.h5` or `.keras`); the empty string for
-            none.
-        sync_batch_norm: Whether batch normalization takes its statistics over the whole batch,
-            where several replicas share it, and not over each one's part.
+        classifier_std: Standard deviation of the classifier's initial weights; 0 for Keras's own.
+        weights: Path of initial weights (`.weights.h5` or `.keras`); the empty string for none.
+        sync_batch_norm: Whether batch normalization takes its statistics over the whole batch
+            and not over each replica's part.
     """
 
     name: str = "resnet20"
     spec: str = ""
     block: Literal["", "StackedBlock", "GatedBlock", "OrderedBlock", "UnnormalizedBlock"] = ""
-    block_options: str = "{}"
-    shortcut: Literal["default", "A", "B", "C"] = "default"
-    stride_on: Literal["3x3", "1x1"] = "3x3"
-    zero_init_residual: bool = False
-    drop_path_rate: float = 0.0
-    classifier_std: float = 0.0
+    block_options: str = option("{}", block=bool)
+    shortcut: Literal["default", "A", "B", "C"] = option("default", spec=("",))
+    stride_on: Literal["3x3", "1x1"] = option("3x3", spec=("",))
+    zero_init_residual: bool = option(False, spec=("",), weights=("",))
+    drop_path_rate: float = option(0.0, spec=("",))
+    classifier_std: float = option(0.0, "[0, inf)")
     weights: str = ""
     sync_batch_norm: bool = False
 
     def __post_init__(self):
-        check_model(self)
+        super().__post_init__()
+        if self.spec:
+            is_name = re.fullmatch(r"[A-Za-z0-9_.-]+", self.name)
+            self.require(
+                is_name, "`model.name` must consist of letters, digits, `_`, `.` and `-`", "name"
+            )
+        elif self.name not in VARIANTS:
+            raise ValueError(
+                f"`model.name` must be one of {', '.join(keras_resnets.list_models())}."
+                f"{nearest(self.name, VARIANTS)} Received: model.name={self.name!r}"
+            )
+        _ = self.architecture
+        if self.block:
+            self._check_block()
+
+    @property
+    def architecture(self) -> keras_resnets.ResNetSpec:
+        """What `spec`, or `name` and the options, say of the network, but for `block`."""
+        if self.spec:
+            try:
+                return keras_resnets.ResNetSpec.from_json(self.spec)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"`model.spec` must be the JSON text of a ResNetSpec. {error}. "
+                    f"Received: model.spec={self.spec!r}"
+                ) from error
+        spec = VARIANTS[self.name]
+        is_default = self.shortcut == "default"
+        self.require(
+            spec.shortcut or is_default,
+            "`model.shortcut` has no effect in a plain network, which has no shortcuts",
+            "shortcut name",
+        )
+        try:
+            return dataclasses.replace(
+                spec,
+                shortcut=spec.shortcut if is_default else self.shortcut,
+                stride_on=self.stride_on,
+                zero_init_residual=self.zero_init_residual,
+                drop_path_rate=self.drop_path_rate,
+            )
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"The network {self.name!r} does not support these options. {error}"
+            ) from error
+
+    def _check_block(self):
+        try:
+            options = json.loads(self.block_options)
+            ends = [options.pop(end, {}) for end in ("first", "last")]
+            for own in ends:
+                getattr(keras_resnets.layers, self.block)(16, **options, **own)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                "`model.block_options` must be a JSON object with arguments of the block. "
+                f"{error}. Received: model.block={self.block!r}, "
+                f"model.block_options={self.block_options!r}"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Data:
+class Data(Group, prefix="data."):
     """The images.
 
     Args:
@@ -75,18 +127,30 @@ class Data:
     source: str = "cifar10"
     train_split: str = "train"
     test_split: str = "test"
-    image_size: int = 32
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    image_size: int = option(32, "[1, inf)")
+    mean: tuple[float, ...] = option((0.485, 0.456, 0.406), per_pixel_mean=(False,))
+    std: tuple[float, ...] = option((0.229, 0.224, 0.225), "(0, inf)")
     per_pixel_mean: bool = False
-    on_bad_image: Literal["error", "skip"] = "error"
+    on_bad_image: Literal["error", "skip"] = option(
+        "error", source=lambda source: source not in ("digits", "synthetic")
+    )
 
     def __post_init__(self):
-        check_data(self)
+        super().__post_init__()
+        for name in ("source", "train_split", "test_split"):
+            self.require(getattr(self, name), f"`data.{name}` must be given", name)
+        self.require(
+            self.source != "folder:", "`data.source` must have a path after 'folder:'", "source"
+        )
+        self.require(
+            len(self.mean) == len(self.std) and len(self.mean) in (1, 3),
+            "`data.mean` and `data.std` must each have a value for each of 1 or 3 channels",
+            "mean std",
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Augmentation:
+class Augmentation(Group, prefix="augmentation."):
     """What is done to the training images. Each draw depends on (seed, epoch, index) alone.
 
     Args:
@@ -110,32 +174,37 @@ class Augmentation:
         random_erasing: Probability of erasing a rectangle.
         mixup: α of mixup's Beta distribution; 0 for none.
         cutmix: α of CutMix's Beta distribution; 0 for none. With both, one is drawn for each batch.
-        repeats: How many times in a row an image is drawn, each time augmented anew.
+        repeats: How many times in a row an image is drawn, each time with new augmentation.
     """
 
     crop: Literal["none", "pad", "resized", "scale"] = "pad"
-    padding: int = 4
-    area: tuple[float, float] = (0.08, 1.0)
-    scale_sides: tuple[int, int] = (256, 480)
+    padding: int = option(4, "[1, inf)", crop=("pad",))
+    area: tuple[float, float] = option((0.08, 1.0), "(0, 1]", crop=("resized",))
+    scale_sides: tuple[int, int] = option((256, 480), "[1, inf)", crop=("scale",))
     flip: bool = True
-    color_jitter: float = 0.0
-    pca_noise: float = 0.0
+    color_jitter: float = option(0.0, "[0, 1)")
+    pca_noise: float = option(0.0, "[0, inf)")
     policy: Literal["none", "randaugment", "trivialaugment"] = "none"
-    magnitude: float = 9.0
-    magnitude_std: float = 0.0
-    operations: int = 2
-    policy_probability: float = 1.0
-    random_erasing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    repeats: int = 1
+    magnitude: float = option(9.0, "[0, 10]", policy=("randaugment",))
+    magnitude_std: float = option(0.0, "[0, inf)", policy=("randaugment",))
+    operations: int = option(2, "[1, inf)", policy=("randaugment",))
+    policy_probability: float = option(1.0, "(0, 1]", policy=("randaugment",))
+    random_erasing: float = option(0.0, "[0, 1]")
+    mixup: float = option(0.0, "[0, inf)")
+    cutmix: float = option(0.0, "[0, inf)")
+    repeats: int = option(1, "[1, inf)")
 
     def __post_init__(self):
-        check_augmentation(self)
+        super().__post_init__()
+        for name in ("area", "scale_sides"):
+            least, greatest = getattr(self, name)
+            self.require(
+                least <= greatest, f"`augmentation.{name}` must have the least value first", name
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Optimizer:
+class Optimizer(Group, prefix="optimizer."):
     """How gradients change weights.
 
     Args:
@@ -154,22 +223,32 @@ class Optimizer:
     """
 
     name: Literal["sgd", "adamw", "lamb"] = "sgd"
-    learning_rate: float = 0.1
-    reference_batch: int = 0
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 1e-4
+    learning_rate: float = option(0.1, "(0, inf)")
+    reference_batch: int = option(0, "[0, inf)")
+    momentum: float = option(0.9, "[0, 1)", name=("sgd",))
+    nesterov: bool = option(False, name=("sgd",), momentum=bool)
+    weight_decay: float = option(1e-4, "[0, inf)")
     decay: Literal["coupled", "decoupled"] = "coupled"
     decay_norm_and_bias: bool = True
-    clip_norm: float = 0.0
-    accumulate: int = 1
+    clip_norm: float = option(0.0, "[0, inf)")
+    accumulate: int = option(1, "[1, inf)")
 
     def __post_init__(self):
-        check_optimizer(self)
+        super().__post_init__()
+        if self.name != "sgd":
+            self.require(
+                self.decay == "decoupled",
+                f"`optimizer.decay` must be 'decoupled' for {self.name!r}",
+                "decay name",
+            )
+        elif not self.weight_decay:
+            self.require_default("decay", "optimizer.weight_decay=0.0")
+        if self.name != "lamb" and not self.weight_decay:
+            self.require_default("decay_norm_and_bias", "optimizer.weight_decay=0.0")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Schedule:
+class Schedule(Group, prefix="schedule."):
     """How the learning rate changes.
 
     Args:
@@ -187,21 +266,47 @@ class Schedule:
     """
 
     name: Literal["constant", "step", "plateau", "cosine", "onecycle", "polynomial"] = "cosine"
-    warmup: str = "0 epochs"
-    warmup_from: float = 0.0
-    warmup_until_accuracy: float = 0.0
-    boundaries: tuple[str, ...] = ()
-    factor: float = 0.1
-    patience: int = 5
-    power: float = 1.0
-    final: float = 0.0
+    warmup: str = option("0 epochs", "[0, inf)")
+    warmup_from: float = option(0.0, "[0, 1]")
+    warmup_until_accuracy: float = option(0.0, "[0, 1)", name=("constant", "step"))
+    boundaries: tuple[str, ...] = option((), "(0, inf)", name=("step",))
+    factor: float = option(0.1, "(0, 1)", name=("step", "plateau"))
+    patience: int = option(5, "[1, inf)", name=("plateau",))
+    power: float = option(1.0, "(0, inf)", name=("polynomial",))
+    final: float = option(0.0, "[0, 1]", name=("cosine", "onecycle", "polynomial"))
 
     def __post_init__(self):
-        check_schedule(self)
+        super().__post_init__()
+        self.require(
+            self.boundaries or self.name != "step",
+            "`schedule.boundaries` must be given for schedule.name='step'",
+            "boundaries",
+        )
+        if self.warmup_until_accuracy:
+            self.require(
+                not lasts(self.warmup),
+                "`schedule.warmup` has no effect beside `schedule.warmup_until_accuracy`: leave it "
+                "at '0 epochs'",
+                "warmup warmup_until_accuracy",
+            )
+            self.require(
+                self.warmup_from > 0,
+                "`schedule.warmup_from` must be positive beside `schedule.warmup_until_accuracy`: "
+                "with a rate of 0 the accuracy does not rise",
+                "warmup_from warmup_until_accuracy",
+            )
+        elif not lasts(self.warmup):
+            self.require_default("warmup_from", f"schedule.warmup={self.warmup!r}")
+            self.require(
+                self.name != "onecycle",
+                "`schedule.warmup` must be longer than 0 for schedule.name='onecycle', whose rise "
+                "it is",
+                "warmup",
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Loss:
+class Loss(Group, prefix="loss."):
     """What is minimized.
 
     Args:
@@ -212,15 +317,12 @@ class Loss:
     """
 
     name: Literal["softmax", "bce"] = "softmax"
-    label_smoothing: float = 0.0
-    target_threshold: float = 0.0
-
-    def __post_init__(self):
-        check_loss(self)
+    label_smoothing: float = option(0.0, "[0, 1)", target_threshold=(0.0,))
+    target_threshold: float = option(0.0, "[0, 1)", name=("bce",))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(Group, prefix="evaluation."):
     """How and when the test split is measured.
 
     Args:
@@ -235,20 +337,17 @@ class Evaluation:
             averaged, in the final evaluation.
     """
 
-    every: str = "1 epochs"
-    batch: int = 512
-    image_size: int = 0
-    crop_ratio: float = 1.0
+    every: str = option("1 epochs", "(0, inf)")
+    batch: int = option(512, "[1, inf)")
+    image_size: int = option(0, "[0, inf)")
+    crop_ratio: float = option(1.0, "(0, 1]")
     size_rule: Literal["round", "floor"] = "round"
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    ten_crop: bool = False
-
-    def __post_init__(self):
-        check_evaluation(self)
+    ten_crop: bool = option(False, crop_ratio=lambda ratio: ratio < 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Group):
     """All that determines a run, but the machine.
 
     Durations are strings of a number and a unit: `"90 epochs"`, `"64000 steps"`,
@@ -270,9 +369,6 @@ class Recipe:
             is one, it is what is evaluated and exported.
         head_only: Duration at the start during which only the classifier is trained.
         checkpoint_every: Duration between checkpoints. Before each evaluation there is one, too.
-
-    Raises:
-        ValueError: If a value is not allowed, or contradicts or has no effect beside another.
     """
 
     model: Model = Model()
@@ -282,16 +378,72 @@ class Recipe:
     schedule: Schedule = Schedule()
     loss: Loss = Loss()
     evaluation: Evaluation = Evaluation()
-    batch: int = 128
-    length: str = "15 epochs"
-    seed: int = 0
+    batch: int = option(128, "[1, inf)")
+    length: str = option("15 epochs", "(0, inf)")
+    seed: int = option(0, "[0, 2147483647]")
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    ema: float = 0.0
-    head_only: str = "0 epochs"
-    checkpoint_every: str = "1 epochs"
+    ema: float = option(0.0, "[0, 1)")
+    head_only: str = option("0 epochs", "[0, inf)")
+    checkpoint_every: str = option("1 epochs", "(0, inf)")
 
     def __post_init__(self):
-        check_recipe(self)
+        super().__post_init__()
+        data, augmentation = self.data, self.augmentation
+        mixes = augmentation.mixup or augmentation.cutmix
+        at_once, rest = divmod(self.batch, self.optimizer.accumulate)
+        parts = "batch optimizer.accumulate"
+        self.require(not rest, "`batch` must be a multiple of `optimizer.accumulate`", parts)
+        self.require(
+            at_once > 1 or not mixes,
+            "Mixing images needs at least 2 of them at a time",
+            f"{parts} augmentation.mixup augmentation.cutmix",
+        )
+        if not mixes:
+            beside = "augmentation.mixup=0.0 and augmentation.cutmix=0.0"
+            self.loss.require_default("target_threshold", beside)
+        self.require(
+            augmentation.crop != "scale" or augmentation.scale_sides[0] >= data.image_size,
+            "`augmentation.scale_sides` must not be below `data.image_size`, which is cut out",
+            "augmentation.scale_sides data.image_size",
+        )
+        if len(data.mean) == 1:
+            beside = f"data.mean={data.mean!r}, which is that of grey images"
+            augmentation.require_default("pca_noise", beside)
+        self.require(
+            data.source != "digits" or len(data.mean) == 1,
+            "`data.mean` and `data.std` must have one value for the digits, which are grey",
+            "data.mean data.std",
+        )
+        stride = self.model.architecture.natural_stride
+        self.require(
+            min(data.image_size, self.test_image_size) >= stride,
+            f"The images must have at least {stride} pixels a side, the stride of this network",
+            "data.image_size evaluation.image_size model.name",
+        )
+        self._check_durations()
+
+    def _check_durations(self):
+        """Raises if a part is as long as the whole, as far as that is known without the data."""
+        self.require(
+            self.model.weights or not lasts(self.head_only),
+            "`head_only` needs `model.weights`: a classifier learns nothing from a backbone that "
+            "is not trained",
+            "head_only model.weights",
+        )
+        boundaries = self.schedule.boundaries
+        parts = [("head_only", self.head_only), ("schedule.warmup", self.schedule.warmup)]
+        parts += [("schedule.boundaries", boundary) for boundary in boundaries]
+        for name, part in parts:
+            self.require(
+                is_shorter(part, self.length, self.batch),
+                f"`{name}` must be over before the run",
+                f"{name} length",
+            )
+        self.require(
+            all(is_shorter(*pair, self.batch) for pair in itertools.pairwise(boundaries)),
+            "`schedule.boundaries` must grow",
+            "schedule.boundaries",
+        )
 
     @property
     def test_image_size(self) -> int:

@@ -1,9 +1,10 @@
-"""Checkpoints that a kill at any moment cannot spoil."""
+"""Checkpoints that a kill at any moment cannot spoil, and the state that goes into them."""
 
 import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -24,15 +25,72 @@ WRITING, REPLACED = ".writing", ".replaced"  # unfinished, and about to be remov
 _NAME = re.compile(rf"step-([0-9]{{8}}|[1-9][0-9]{{8,}})({WRITING}|{REPLACED})?")
 
 
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-    """A verified checkpoint.
+@dataclasses.dataclass
+class State:
+    """What changes during a run, and goes into its checkpoints beside the variables.
 
     Attributes:
-        path: Its folder.
         step: Number of steps done.
-        facts: What was saved beside the variables; plain JSON values.
-        arrays: The variables' values by name.
+        evaluated: Number of steps done when the test split was last measured.
+        seconds: Time that training took, from asking for a batch to the outcome of the step.
+            Building the graph, once a start, is in it; evaluations, checkpoints and the start are
+            not.
+        steady_seconds: That of the calls which did not build the graph.
+        steps_of_steady_seconds: Number of steps that these took.
+        best_accuracy: Best test accuracy so far, in [0, 1].
+        best_step: Where it was reached.
+        loss_sum: Training loss, summed over the examples since the last evaluation.
+        correct: Number of them whose likeliest class was right.
+        examples: Number of them.
+        skipped: Number of times, over the whole run, that another image replaced one that could
+            not be read.
+    """
+
+    step: int = 0
+    evaluated: int = 0
+    seconds: float = 0.0
+    steady_seconds: float = 0.0
+    steps_of_steady_seconds: int = 0
+    best_accuracy: float = 0.0
+    best_step: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    examples: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def from_values(cls, values: Any) -> "State":
+        """Returns the state of a checkpoint's JSON values; raises `ValueError` if it is none."""
+        fields = {field.name: field.type for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or values.keys() != fields.keys():
+            raise ValueError(
+                f"A state must have the fields {', '.join(fields)}. Received: {values!r}"
+            )
+        for name, value in values.items():
+            is_number = type(value) is int or (fields[name] is float and type(value) is float)
+            if not is_number or not 0 <= value < math.inf:
+                raise ValueError(
+                    f"`{name}` must be a number from 0 on, and whole if it counts. "
+                    f"Received: {name}={value!r}"
+                )
+        state = cls(**values)
+        if max(state.evaluated, state.best_step) > state.step or state.best_accuracy > 1:
+            raise ValueError(f"A state's numbers must agree. Received: {values!r}")
+        return state
+
+    @property
+    def steps_per_second(self) -> float:
+        """The pace of training: that of calls which build no graph, if there was one."""
+        if self.steps_of_steady_seconds:
+            return self.steps_of_steady_seconds / self.steady_seconds
+        return self.step / self.seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint: its folder, the steps done, the variables' values by name.
+
+    Its `facts` are what was saved beside them, as plain JSON values.
     """
 
     path: Path
@@ -42,7 +100,21 @@ class Checkpoint:
 
 
 class DamagedCheckpoint(ValueError):
-    """A checkpoint whose files are missing or are not those that were written."""
+    """A checkpoint whose files are missing or differ from what was written."""
+
+
+def check_facts(checkpoint: Checkpoint) -> None:
+    """Raises `ValueError` unless the facts of a checkpoint are those that a run saves."""
+    facts = checkpoint.facts
+    if State.from_values(facts.get("state")).step != checkpoint.step:
+        raise ValueError(f"its state is that of step {facts['state']['step']}")
+    kinds = {"environment": dict, "environment_changes": list, "data": list}
+    for name, kind in kinds.items():
+        if not isinstance(facts.get(name), kind):
+            raise ValueError(f"its `{name}` is {facts.get(name)!r}")
+    for line in facts["environment_changes"]:
+        if not isinstance(line, str):
+            raise ValueError(f"its `environment_changes` hold {line!r}")
 
 
 def save_checkpoint(
@@ -82,7 +154,7 @@ def save_checkpoint(
 
 
 def remove_checkpoint(folder: Path, step: int) -> None:
-    """Removes the checkpoint of a step; killed meanwhile, it leaves the whole of it or nothing."""
+    """Removes the checkpoint of a step; a kill leaves the whole of it or nothing."""
     target, beside, replaced = _paths(folder, step)
     _remove(replaced)
     _remove(beside)
@@ -142,7 +214,7 @@ def latest_checkpoint(
             return checkpoint, messages
     if messages:
         raise DamagedCheckpoint(
-            "No checkpoint is left whole: delete the run's folder to begin anew. "
+            "No checkpoint is left whole: delete the run's folder to start a new run. "
             + " ".join(messages)
         )
     return None, messages
@@ -176,13 +248,13 @@ def weights_sha256(variables: Sequence[keras.Variable]) -> str:
 
 
 def _paths(folder, step):
-    """Returns where a checkpoint stands, and where it does while written and while replaced."""
+    """Returns the path of a checkpoint, and those while it is written and while replaced."""
     name = f"step-{step:08d}"
     return folder / name, folder / f"{name}{WRITING}", folder / f"{name}{REPLACED}"
 
 
 def _checkpoints(folder):
-    """Returns what is named as a checkpoint, from the earliest to the latest."""
+    """Returns the paths with a checkpoint's name, from the earliest to the latest."""
     if not folder.is_dir():
         return []
     named = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
@@ -191,13 +263,13 @@ def _checkpoints(folder):
 
 
 def _remove_all_but_the_last(folder, latest):
-    """Removes what is not among the last two up to the latest, which has just been written.
+    """Removes all but the last two up to the latest, which has just been written.
 
-    Later ones are of a run that went back because they were damaged. What cannot be removed now
-    will be tried again after the next checkpoint.
+    Later ones were damaged, so that the run went back. What cannot be removed now is tried again
+    after the next checkpoint.
     """
     written = [path for path in _checkpoints(folder) if path.suffix != REPLACED]
-    if latest not in written:  # another folder has come in this one's place
+    if latest not in written:  # another folder has replaced this one
         return
     kept = written[: written.index(latest) + 1][-KEPT:]
     for path in folder.iterdir():
@@ -206,7 +278,7 @@ def _remove_all_but_the_last(folder, latest):
 
 
 def _remove(path):
-    """Removes a folder, or a file that stands in its place, if it can be."""
+    """Removes a folder or a file, if it can be."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -11,17 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.recipe.files import recipe_from_toml, recipe_to_toml
+from training.recipe.files import load_recipe, recipe_to_toml
 from training.recipe.recipe import Recipe
-from training.run.folder import read_metrics, write_json, write_text
+from training.run.folder import RunFolder, read_metrics, write_json, write_text
 
 CARD = "card.md"
 TOLERANCE = 1e-5
-# What a complete run has, and what the card takes from it.
-FILES = (
-    *("result.json", "model.keras", "recipe.toml", "environment.json", "metrics.jsonl"),
-    "curves.png",
-)
+# What the card takes from a run's files.
 FIGURES = (
     *("model", "parameters", "seed", "steps", "examples", "seconds", "images_per_second"),
     *("test_accuracy", "test_top5_accuracy", "test_loss", "calibration_error"),
@@ -43,40 +39,42 @@ the result and a card.
 def publish(run_dir: Path, folder: Path, note: str) -> None:
     """Makes the folder of a finished run's model: SavedModel, Keras file, card, recipe, result.
 
-    It is written beside its place and renamed, so that it is there whole or not at all. Of paths
-    in the recipe, only the names of what they lead to are handed on.
+    It is written under another name and renamed, so that it is there whole or not at all. Paths in
+    the recipe are reduced to the last name, so that nothing of this machine is published.
     """
-    missing = [name for name in FILES if not (run_dir / name).is_file()]
+    run = RunFolder(run_dir)
+    files = (
+        *(run.result_file, run.model_file, run.recipe_file, run.environment_file),
+        *(run.metrics_file, run.curves_file),
+    )
+    missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise ValueError(
-            f"`run_dir` must hold a complete run, with its {', '.join(FILES)}. "
+            f"`run_dir` must hold a complete run, with its {', '.join(f.name for f in files)}. "
             f"Received: run_dir={str(run_dir)!r}, without {', '.join(missing)}"
         )
     if not note.strip():
         raise ValueError("`note` must say what a user has to know. Received: an empty note")
     if folder.exists() and not (folder / CARD).is_file():  # it will be removed
         raise ValueError(
-            f"`folder` must not be there yet, or hold a published model with its {CARD}. "
+            f"`folder` must be new, or hold a published model with its {CARD}. "
             f"Received: folder={str(folder)!r}"
         )
-    result = _read(run_dir / "result.json", FIGURES)
-    environment = _read(run_dir / "environment.json", ENVIRONMENT)
-    metrics = read_metrics(run_dir / "metrics.jsonl")
-    import keras_resnets  # noqa: F401 (registers the layers)
-
+    result = _read(run.result_file, FIGURES)
+    environment = _read(run.environment_file, ENVIRONMENT)
+    metrics = read_metrics(run.metrics_file)
+    recipe = _without_paths(load_recipe(run.recipe_file))
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
-        for name in ("model.keras", "curves.png"):
-            shutil.copyfile(run_dir / name, beside / name)
-        begun = recipe_from_toml((run_dir / "recipe.toml").read_text(encoding="utf-8"))
-        recipe = _without_paths(begun)
-        write_text(beside / "recipe.toml", recipe_to_toml(recipe))
-        model = keras.models.load_model(beside / "model.keras")
+        for file in (run.model_file, run.curves_file):
+            shutil.copyfile(file, beside / file.name)
+        write_text(beside / run.recipe_file.name, recipe_to_toml(recipe))
+        model = keras.models.load_model(beside / run.model_file.name)
         model.export(beside / "saved_model", verbose=False)
         result["data"] = recipe.data.source
         result["saved_model_max_difference"] = _check_export(model, beside / "saved_model")
-        write_json(beside / "result.json", result)
+        write_json(beside / run.result_file.name, result)
         card = model_card(folder.name, model, result, metrics, recipe, environment, note)
         write_text(beside / CARD, card)
         beside.chmod(0o755)
@@ -96,7 +94,7 @@ def model_card(
     environment: dict[str, Any],
     note: str,
 ) -> str:
-    """Returns the card of a model: what it is, how it came about, what it can and cannot do."""
+    """Returns the card of a model: what it is, how it was trained, what its limits are."""
     shape = "×".join(str(size) for size in model.input_shape[1:])
     classes = list(result["accuracy_by_class"])
     versions = environment["versions"]
@@ -165,9 +163,8 @@ measured on the split `{recipe.data.test_split}`.
 | ---: | ---: | ---: | ---: | ---: |
 {curve}
 
-The training figures are averages over the steps since the row before or, where rows are left out,
-since the evaluation before; the images are as the recipe augments them, and the loss is the
-recipe's. The test loss is the cross-entropy.
+The training figures are averages over the steps since the evaluation before, on augmented images
+and with the recipe's loss. The test loss is the cross-entropy.
 
 TensorFlow {versions["tensorflow"]}, Keras {versions["keras"]}, Python {versions["python"]},
 {replicas} replica{"s" if replicas > 1 else ""} on {", ".join(environment["devices"])} with
@@ -185,7 +182,7 @@ def write_index(folder: Path) -> Path:
     """Writes the index of the models in a folder, from their results; returns its path."""
     rows = []
     for path in sorted(folder.glob("*/result.json")):
-        if not (path.parent / "card.md").exists():
+        if not (path.parent / CARD).exists():
             continue
         result = _read(path, ("data", "test_accuracy", "steps", "parameters"))
         rows.append(
@@ -198,7 +195,7 @@ def write_index(folder: Path) -> Path:
 
 
 def _read(path, names):
-    """Returns the JSON object of a file; raises `ValueError` if it has not all of the names."""
+    """Returns the JSON object of a file; raises `ValueError` if it lacks one of the names."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
@@ -213,7 +210,7 @@ def _read(path, names):
 
 
 def _without_paths(recipe: Recipe) -> Recipe:
-    """Returns a recipe in which the name of a folder or file stands for its path."""
+    """Returns a recipe with the name of a folder or file in place of its path."""
     source = recipe.data.source
     if source.startswith("folder:"):
         source = f"folder:{Path(source.removeprefix('folder:')).name}"
@@ -223,10 +220,10 @@ def _without_paths(recipe: Recipe) -> Recipe:
 
 
 def _how_it_was_chosen(recipe):
-    """Returns what the test images had to do with the model."""
-    text = f"One run. The test images were looked at every {recipe.evaluation.every}. "
+    """Returns how the test images influenced the model."""
+    text = f"One run. The test images were measured every {recipe.evaluation.every}. "
     if recipe.schedule.name == "plateau":
-        text += "By that the learning rate was lowered, so that the accuracy is a little too good. "
+        text += "That lowered the learning rate, so that the accuracy is slightly too high. "
     else:
         text += "Nothing was chosen by that. "
     what = "the moving average of the weights" if recipe.ema else "the weights"
@@ -234,9 +231,9 @@ def _how_it_was_chosen(recipe):
 
 
 def _changes(result):
-    """Returns what was not the same all the time."""
+    """Returns how the environment changed during the run."""
     changes = result["environment_changes"]
-    return " It was stopped, and gone on with otherwise: " + "; ".join(changes) if changes else ""
+    return " It was stopped and resumed with changes: " + "; ".join(changes) if changes else ""
 
 
 def _check_export(model, path):

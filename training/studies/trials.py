@@ -19,7 +19,7 @@ from training.data.sources import open_source
 from training.recipe.files import recipe_to_toml
 from training.recipe.recipe import Recipe
 from training.run.folder import read_metrics, write_json
-from training.run.run import run
+from training.run.session import Options, Session
 from training.studies.study import Images, Study, Trial
 
 MEASURED_IMAGES = 500
@@ -52,7 +52,8 @@ def run_trials(
         console.print(Text(f"[{number}/{len(grid)}] {label}, seed {seed}{done}"))
         if not is_done:
             quiet = Console(quiet=True) if not console.is_terminal else console
-            status = run(recipe, run_dir, data_dir, console=quiet, observer=observer)
+            options = Options(data_dir=data_dir)
+            status = Session(recipe, run_dir, options, quiet, observer).run()
             if status:
                 raise Stopped(status)
         yield _trial(study, label, recipe, run_dir, data_dir)

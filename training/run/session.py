@@ -1,0 +1,451 @@
+"""A run: train by a recipe, measure, and write it all down; or resume it."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.text import Text
+
+from keras_resnets.analysis import count_parameters
+from training.data.bad_images import bad_images_named
+from training.data.batches import indices_of_steps
+from training.data.sources import open_source
+from training.loop.evaluate import Scores
+from training.loop.learner import Learner, Observer
+from training.loop.network import serving_model
+from training.loop.strategy import (
+    ClusterName,
+    StrategyName,
+    check_shares,
+    is_chief,
+    lost_workers_named,
+    make_gather,
+    make_strategy,
+)
+from training.process import Diverged, Stopped, StopSignals, held_stderr, keep_freed_memory
+from training.recipe.fields import to_steps
+from training.recipe.files import differences
+from training.recipe.recipe import Recipe
+from training.run.checkpoint import (
+    Checkpoint,
+    State,
+    check_facts,
+    has_checkpoints,
+    latest_checkpoint,
+    remove_checkpoint,
+    restore,
+    save_checkpoint,
+    step_before,
+    weights_sha256,
+)
+from training.run.folder import RunFolder, describe_environment
+from training.run.reports import EventLog, StepProgress, draw_curves
+
+# In half precision a step whose gradient is not finite is left out, and the scale is halved. Where
+# that happens again and again, the scale is not to blame.
+LEAST_LOSS_SCALE = 2.0**-10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a run is done.
+
+    Args:
+        data_dir: Folder with prepared TFDS data sets.
+        download: Allow the download of a data set that is missing.
+        strategy: Where to compute.
+        cluster: Where several workers learn of each other.
+        steps_per_call: Steps between looks at signals; 0 for 1 on a CPU and 20 on a GPU.
+        tensorboard: Write event files for TensorBoard too, to the run's folder.
+    """
+
+    data_dir: Path | None = None
+    download: bool = False
+    strategy: StrategyName = "auto"
+    cluster: ClusterName = "auto"
+    steps_per_call: int = 0
+    tensorboard: bool = False
+
+    def __post_init__(self):
+        if self.steps_per_call < 0:
+            raise ValueError(
+                "`steps_per_call` must be at least 0. "
+                f"Received: steps_per_call={self.steps_per_call}"
+            )
+
+
+class Session:
+    """One process's part of a run: from its start or its last checkpoint to its end or a signal."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        run_dir: Path,
+        options: Options | None = None,
+        console: Console | None = None,
+        observer: Observer | None = None,
+    ):
+        self.recipe, self.folder = recipe, RunFolder(run_dir)
+        self.options, self.observer = options or Options(), observer
+        self.console = console or Console()
+        self.signals = StopSignals()
+        self.state = State()
+        self.environment_changes: list[str] = []
+        self.events: EventLog | None = None
+        self._saved = State()  # at step 0 there is nothing to save
+        self._built: bool | None = None  # the graph of the last call: whether of the head alone
+        self._scores: Scores | None = None  # of the last evaluation in this process
+
+    def run(self) -> int:
+        """Does the run, or what is left of it; returns the exit status."""
+        if keras.config.image_data_format() != "channels_last":
+            raise ValueError(
+                "Keras's `image_data_format` must be 'channels_last' to train: edit keras.json. "
+                f"Received: image_data_format={keras.config.image_data_format()!r}"
+            )
+        if self._is_complete():
+            return 0
+        keep_freed_memory()
+        self.strategy = make_strategy(self.options.strategy, self.options.cluster)
+        check_shares(self.recipe, self.strategy.num_replicas_in_sync)
+        self._gather = make_gather(self.strategy)
+        self.is_chief = is_chief(self.strategy)  # the others write and print nothing
+        self.console.quiet |= not self.is_chief
+        # After the strategy: that of several workers handles SIGTERM itself.
+        with self.signals, self.folder.locked() if self.is_chief else contextlib.nullcontext():
+            if self._is_complete():  # now that no other process can write
+                return 0
+            with lost_workers_named(self.strategy):
+                self._build()
+                self._resume()
+                self.signals.hold()
+                # Decoders complain of each image that is skipped, without naming it.
+                skips = self.recipe.data.on_bad_image == "skip"
+                with self._bar, held_stderr() if skips else contextlib.nullcontext():
+                    status = self._train()
+                self._gather(0)  # until the chief has written, the others wait
+                return status
+
+    def _is_complete(self):
+        """Returns whether the run is complete; raises if the folder has a run by another recipe."""
+        recipe = self.folder.read_recipe() or self.recipe
+        fields = differences(dataclasses.asdict(recipe), dataclasses.asdict(self.recipe))
+        if fields:
+            raise ValueError(
+                "`run_dir` holds a run by another recipe and can be resumed only with that. "
+                f"Received: run_dir={str(self.folder.path)!r}, which differs in\n  "
+                + "\n  ".join(fields)
+            )
+        is_complete = self.folder.result_file.exists()
+        if is_complete:
+            self._print(f"This run is complete: {self.folder.result_file}")
+        return is_complete
+
+    def _build(self):
+        """Makes the learner, and settles after how many steps something is due."""
+        recipe = self.recipe
+        tf.config.experimental.enable_op_determinism()
+        keras.config.set_dtype_policy(recipe.precision)
+        keras.utils.set_random_seed(recipe.seed)
+        train, test = (
+            open_source(recipe.data, split, self.options.data_dir, self.options.download)
+            for split in (recipe.data.train_split, recipe.data.test_split)
+        )
+        self.data = [train.identifier, test.identifier]
+        is_resumed = has_checkpoints(self.folder.checkpoints)
+        self.learner = Learner(recipe, self.strategy, train, test, is_resumed, self.observer)
+        self.environment = describe_environment(self.strategy)
+
+        def steps(duration):
+            return to_steps(duration, recipe.batch, train.size)
+
+        self.total, self.head_only = steps(recipe.length), steps(recipe.head_only)
+        self.evaluate_every = steps(recipe.evaluation.every)
+        self.checkpoint_every = steps(recipe.checkpoint_every)
+        has_gpu = bool(tf.config.list_logical_devices("GPU"))
+        self.steps_per_call = self.options.steps_per_call or (20 if has_gpu else 1)
+
+    def _resume(self):
+        """Goes to the latest whole checkpoint, if there is one, and opens the run's files."""
+        folder = self.folder
+        if self.is_chief:  # not before everything that the recipe names was found
+            folder.write_recipe(self.recipe)
+        checkpoint, messages = latest_checkpoint(folder.checkpoints, check_facts)
+        for message in messages:
+            self._print(f"warning: skipped: {message}")
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        elif self.learner.initial_weights:
+            self._print(self.learner.initial_weights)
+        self._check_that_workers_agree()
+        if self.is_chief:
+            folder.write_json(folder.environment_file, self.environment)
+            folder.open_metrics(self.state.evaluated)
+            if self.options.tensorboard:
+                self.events = EventLog(folder.events, folder.metrics)
+        title, step, batch = self.recipe.model.name, self.state.step, self.recipe.batch
+        self._bar = StepProgress(title, step, self.total, batch, self.console)
+
+    def _restore(self, checkpoint: Checkpoint):
+        """Takes over a checkpoint, and prints how the environment has changed since."""
+        facts = checkpoint.facts
+        if facts["data"] != self.data:
+            raise ValueError(
+                f"The run in {self.folder.path} was started on other data and can be resumed only "
+                f"on those. Received: data.source={self.recipe.data.source!r}"
+            )
+        restore(self.learner.variables, checkpoint)
+        self.state = State.from_values(facts["state"])
+        self._saved = dataclasses.replace(self.state)
+        self.environment_changes = facts["environment_changes"]
+        self._print(f"Resuming at step {self.state.step} of {self.total}, from {self.folder.path}")
+        for line in differences(facts["environment"], self.environment):
+            self._print(f"warning: the bits may differ from an uninterrupted run's: {line}")
+            self.environment_changes.append(f"step {self.state.step}: {line}")
+
+    def _check_that_workers_agree(self):
+        """Raises if a worker differs from the others, as when it reads another folder."""
+        digest = int(weights_sha256([*self.learner.variables.values()])[:15], 16)
+        if len(set(self._gather(digest))) > 1:
+            raise ValueError(
+                "All workers must begin with the same variables: all of them must read the same "
+                f"folder. Received: run_dir={str(self.folder.path)!r}, which is at step "
+                f"{self.state.step} for this worker and at another for others"
+            )
+
+    def _train(self):
+        """Trains to the end, or until a signal; returns the exit status."""
+        try:
+            batches = self.learner.batches_from(self.state.step)
+            self._do_what_is_due()
+            while self.state.step < self.total:
+                self._train_until(self._next_stop(), batches)
+                self._do_what_is_due()
+            self._finish()
+        except Stopped as stopped:
+            self.save()
+            self._bar.line(f"Stopped at step {self.state.step}; the same command resumes.")
+            return stopped.status
+        return 0
+
+    def _next_stop(self):
+        """Returns the next step at which something is due."""
+        step = self.state.step
+        every = (self.evaluate_every, self.checkpoint_every)
+        stops = [self.total, *(step - step % steps + steps for steps in every)]
+        if step < self.head_only:
+            stops.append(self.head_only)
+        return min(stops)
+
+    def _train_until(self, end, batches):
+        """Trains up to a step at which something is due."""
+        state, learner = self.state, self.learner
+        is_head_only = state.step < self.head_only
+        train = learner.train_function(is_head_only)
+        while state.step < end:
+            self._stop_if_asked()
+            steps = min(self.steps_per_call, end - state.step)
+            started = time.perf_counter()
+            with bad_images_named(
+                learner.train_source, functools.partial(self._indices, state.step, steps)
+            ):
+                progress = train(batches, tf.constant(steps, tf.int64))
+            loss, taken = float(progress.loss), int(progress.steps)
+            seconds = time.perf_counter() - started
+            if not (progress.finite and math.isfinite(loss)):
+                self._diverge(state.step + taken, "the loss or a gradient is not a finite number")
+            if learner.loss_scale < LEAST_LOSS_SCALE:
+                self._diverge(state.step + taken, "a gradient is infinite with any loss scale")
+            state.step += taken
+            state.seconds += seconds
+            if self._built == is_head_only:
+                state.steady_seconds += seconds
+                state.steps_of_steady_seconds += taken
+            self._built = is_head_only
+            state.loss_sum += loss
+            state.correct += int(progress.correct)
+            state.examples += taken * self.recipe.batch
+            state.skipped += int(progress.skipped)
+            self._bar.update(
+                state.step,
+                state.loss_sum / state.examples,
+                state.correct / state.examples,
+                learner.learning_rate,
+                seconds,
+            )
+
+    def _do_what_is_due(self):
+        """Saves and measures the test split, whichever is due at this step and not done.
+
+        It saves before it measures, so that no step is lost whatever stops the evaluation.
+        """
+        state = self.state
+        is_due = state.step == self.total or state.step % self.evaluate_every == 0
+        measures = is_due and state.evaluated != state.step
+        if measures or state.step % self.checkpoint_every == 0:
+            self.save()
+        if measures:
+            self._measure()
+
+    def save(self) -> None:
+        """Writes a checkpoint of the step reached, unless there is one already."""
+        if self.state == self._saved:
+            return
+        self._check_variables()
+        if self.is_chief:
+            self.folder.check()
+            facts = {
+                "state": dataclasses.asdict(self.state),
+                "environment": self.environment,
+                "environment_changes": self.environment_changes,
+                "data": self.data,
+            }
+            try:
+                save_checkpoint(
+                    self.folder.checkpoints, self.state.step, self.learner.variables, facts
+                )
+            finally:  # if the folder was replaced meanwhile, that is the error to name
+                self.folder.check()
+        self._saved = dataclasses.replace(self.state)
+
+    def _measure(self):
+        """Measures the test split, and adds the outcome to the state and the metrics."""
+        state, learner = self.state, self.learner
+        scores = self._evaluate()
+        entry: dict[str, Any] = {
+            "step": state.step,
+            "epoch": state.step * self.recipe.batch / learner.train_source.size,
+            "train_loss": state.loss_sum / state.examples,
+            "train_accuracy": state.correct / state.examples,
+            "test_loss": scores.loss,
+            "test_accuracy": scores.top1,
+            "learning_rate": learner.learning_rate,
+            "seconds": round(state.seconds, 3),
+        }
+        if self.recipe.data.on_bad_image == "skip":
+            entry["skipped_images"] = state.skipped
+        if learner.observe is not None:
+            entry["observed"] = learner.observe()
+        try:
+            json.dumps(entry, allow_nan=False)
+        except ValueError as error:
+            self._diverge_in_evaluation(f"the measured values are not all finite: {entry}", error)
+        if self.is_chief:
+            self.folder.append_metrics(entry)
+        # From here on it is done: after an error above, a resumed run measures again.
+        self._scores = scores
+        learner.observe_evaluation(scores)
+        if scores.top1 > state.best_accuracy:
+            state.best_accuracy, state.best_step = scores.top1, state.step
+        state.evaluated = state.step
+        state.loss_sum, state.correct, state.examples = 0.0, 0, 0
+        if self.events is not None:
+            self.events.append(entry)
+        self._bar.evaluation(entry, state.skipped)
+
+    def _finish(self):
+        """Measures with ten crops if the recipe says so, and writes the model and the result."""
+        # The last step's evaluation was the same, unless it was made before the run was resumed.
+        scores, ten_crop = self._scores, self.recipe.evaluation.ten_crop
+        if scores is None or ten_crop:
+            scores = self._evaluate(ten_crop)
+        if not self.is_chief:
+            return
+        folder, learner = self.folder, self.learner
+        with folder.writing(folder.model_file) as path:
+            serving_model(self.recipe, learner.measured, *learner.mean_and_std).save(path)
+        with folder.writing(folder.curves_file) as path:
+            draw_curves(folder.metrics, path)
+        folder.write_json(folder.result_file, self._result(scores))  # last: the run is complete
+        self._print(
+            f"Test accuracy {scores.top1:.2%} after {self.state.step} steps and "
+            f"{self.state.seconds:.0f} s: {folder.result_file}"
+        )
+
+    def _result(self, scores: Scores) -> dict[str, Any]:
+        recipe, state, last = self.recipe, self.state, self.folder.metrics[-1]
+        class_names = self.learner.test_source.class_names
+        return {
+            "model": recipe.model.name,
+            "data": recipe.data.source,
+            "classes": list(class_names),
+            "test_accuracy": scores.top1,
+            "test_top5_accuracy": scores.top5,
+            "test_loss": scores.loss,
+            "calibration_error": scores.calibration_error(),
+            "accuracy_by_class": scores.named_accuracies(class_names),
+            "best_test_accuracy": state.best_accuracy,
+            "best_step": state.best_step,
+            "parameters": count_parameters(self.learner.model).trainable,
+            "seed": recipe.seed,
+            "steps": state.step,
+            "examples": state.step * recipe.batch,
+            "skipped_images": state.skipped,
+            "seconds": round(state.seconds, 1),
+            "images_per_second": round(state.steps_per_second * recipe.batch, 1),
+            "weights_sha256": weights_sha256(self.learner.model.variables),
+            **{name: last[name] for name in ("train_loss", "train_accuracy", "learning_rate")},
+            "environment_changes": self.environment_changes,
+        }
+
+    def _evaluate(self, ten_crop: bool = False) -> Scores:
+        try:
+            return self.learner.evaluate(self._stop_if_asked, ten_crop)
+        except Diverged as error:
+            self._diverge_in_evaluation(f"{error}", error)
+
+    def _stop_if_asked(self):
+        """Raises `Stopped` if any worker has received a signal: in all of them at one step."""
+        number = max(self._gather(self.signals.received or 0))
+        if number:
+            raise Stopped(number)
+
+    def _check_variables(self):
+        """Raises `Diverged` if a value is not finite, so that none is ever saved.
+
+        A step with a finite gradient may still make a weight infinite.
+        """
+        for name, variable in self.learner.variables.items():
+            if not np.all(np.isfinite(np.asarray(variable))):
+                self._diverge(
+                    self.state.step, f"the variable {name} is not a finite number after it"
+                )
+
+    def _diverge(self, step: int, what: str) -> NoReturn:
+        """Raises `Diverged` with the step, counted from 1, and the examples of its batch."""
+        raise Diverged(
+            f"Step {step} of {self.total}: {what}. The step's batch holds the examples "
+            f"{self._indices(step - 1, 1).tolist()} of {self.recipe.data.train_split!r}. "
+            f"{_what_stays(self._saved.step)}"
+        )
+
+    def _diverge_in_evaluation(self, what: str, cause: Exception) -> NoReturn:
+        """Removes the checkpoint of the step reached, and raises `Diverged` with the step."""
+        step, checkpoints = self.state.step, self.folder.checkpoints
+        if self.is_chief:
+            self.folder.check()
+            remove_checkpoint(checkpoints, step)
+        raise Diverged(
+            f"Step {step} of {self.total}: {what}. Its checkpoint was removed. "
+            f"{_what_stays(step_before(checkpoints, step))}"
+        ) from cause
+
+    def _indices(self, step, steps):
+        """Returns the indices of the examples of some steps."""
+        return indices_of_steps(self.learner.train_source, self.recipe, step, steps)
+
+    def _print(self, text):
+        self.console.print(Text(text), soft_wrap=True)
+
+
+def _what_stays(step):
+    return f"The checkpoint of step {step} stays" if step else "There is no checkpoint yet"
