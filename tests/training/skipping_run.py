@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.training.data.pictures import write_folder
 from tests.training.tiny_network import use_tiny_network
-from training.data.bad_images import BadImage
+from training.data.batches import BadImage
 from training.recipe.recipe import Augmentation, Data, Evaluation, Recipe
 from training.run.progress import StepProgress
 from training.run.run import run

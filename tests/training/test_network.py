@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from training.data.normalization import resized_mean
+from training.data.augment import resized_mean
 from training.loop.network import build_network, classes_in, describe_initial_weights, serving_model
 from training.recipe.recipe import Data, Evaluation, Model, Recipe
 

@@ -21,7 +21,7 @@ def hashed(*words: tf.Tensor | int) -> tf.Tensor:
     """
     state: tf.Tensor | int = GOLDEN
     for word in words:
-        if isinstance(state, int) and isinstance(word, int):  # no operations for what is known
+        if isinstance(state, int) and isinstance(word, int):  # constants take no operations
             state = _finalized_integer(((state ^ (word & MASK)) + GOLDEN) & MASK)
         else:
             state = _finalized(tf.bitwise.bitwise_xor(_as_uint32(state), _as_uint32(word)) + GOLDEN)
@@ -43,6 +43,11 @@ def uniform(seed: tf.Tensor, name: str, count: int) -> tf.Tensor:
     return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
 
 
+def between(parts: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """Stretches numbers of [0, 1) to [low, high)."""
+    return low + parts * (high - low)
+
+
 def integers(seed: tf.Tensor, name: str, bounds: tuple[int, ...]) -> tf.Tensor:
     """Draws one integer from `[0, bound)` for each bound."""
     parts = uniform(seed, name, len(bounds))
@@ -51,8 +56,8 @@ def integers(seed: tf.Tensor, name: str, bounds: tuple[int, ...]) -> tf.Tensor:
 
 def normal(seed: tf.Tensor, name: str, count: int) -> tf.Tensor:
     """Draws numbers from the standard normal distribution."""
-    # In float64: a vector instruction and its scalar twin may differ in the last bit, and which
-    # computes a number depends on its place in the batch. Rounding to float32 makes them agree.
+    # In float64: a vector instruction and its scalar twin may differ in the last bit, and the place
+    # in the batch decides which one is used. Rounding to float32 makes them agree.
     parts = tf.cast(uniform(seed, name, count), tf.float64) + 2.0**-25
     return tf.cast(tf.math.ndtri(parts), tf.float32)
 
@@ -99,12 +104,11 @@ def example_at(
 
 
 def batch_order(batch: int, repeats: int, replicas: int) -> np.ndarray:
-    """Returns the places of a batch in the order in which the replicas part it.
+    """Returns the order of a batch's places in which each replica takes a contiguous share.
 
-    Each replica takes a contiguous share. The repeats of an image stand in a row, so for several
-    replicas all first ones come before all second ones: a share then holds each image once, as
-    those of torchvision's and timm's samplers do, or as seldom as it can where there are fewer
-    replicas than repeats.
+    The repeats of an image are adjacent in a batch. For several replicas, all first repeats come
+    before all second ones. A share then holds each image once, as with torchvision's and timm's
+    samplers, or as rarely as possible if there are fewer replicas than repeats.
 
     Example:
 
@@ -119,8 +123,7 @@ def example_seed(
     seed: int, epoch: tf.Tensor, index: tf.Tensor, repetition: tf.Tensor | int = 0
 ) -> tf.Tensor:
     """Derives the seed of one example's augmentation."""
-    words = (*_halves(seed), epoch, index, repetition)
-    return _seed_pair("example", words)
+    return _seed_pair("example", (*_halves(seed), epoch, index, repetition))
 
 
 def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ from keras_resnets.files import WeightsFileError
 from keras_resnets.files.hdf5 import read_hdf5
 from keras_resnets.files.keras_archive import WEIGHTS, member_size, unpack_member
 from keras_resnets.weights.keras_weights import HEAD, STEM, load_weights_file
-from training.data.normalization import resized_mean
+from training.data.augment import resized_mean
 from training.recipe.recipe import Recipe
 
 

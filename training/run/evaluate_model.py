@@ -18,8 +18,7 @@ import tensorflow as tf
 from rich.table import Table
 from rich.text import Text
 
-from training.data.bad_images import bad_images_named
-from training.data.batches import evaluation_batches
+from training.data.batches import bad_images_named, evaluation_batches
 from training.data.source import Source
 from training.data.sources import open_source
 from training.loop.evaluate import Scores, evaluate, make_score_function

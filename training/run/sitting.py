@@ -14,8 +14,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.text import Text
 
-from training.data.bad_images import bad_images_named
-from training.data.batches import indices_of_steps
+from training.data.batches import bad_images_named, indices_of_steps
 from training.loop.evaluate import Scores
 from training.loop.learner import Learner
 from training.loop.loop import State

@@ -13,10 +13,9 @@ from tests.training.data.pictures import encoded, smooth_picture
 pytest.importorskip("tensorflow_datasets")
 
 from tests.training.data.tfds_writing import NAMES, write_set
-from training.data import tfds_sets
+from training.data import sources
 from training.data.source import ArraySource
-from training.data.sources import open_source
-from training.data.tfds_sets import RecordSource, find_prepared, tfds_source
+from training.data.sources import RecordSource, find_prepared, open_source, tfds_source
 from training.recipe.recipe import Data
 
 SIZES = {"train": 23, "test": 7}
@@ -82,7 +81,7 @@ def assert_reads(source, expected):
 @pytest.mark.parametrize("reason", ["shapes differ", "too large for memory"])
 def test_other_sets_are_read_from_their_records_in_any_order(data_dir, monkeypatch, reason):
     name, kind, step = ("varied", "JPEG", 2) if reason == "shapes differ" else ("small", "PNG", 0)
-    monkeypatch.setattr(tfds_sets, "IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(sources, "IN_MEMORY_BYTES", 1000)
     source = open_source(Data(source=name), "train", data_dir)
     assert isinstance(source, RecordSource)
     assert source.encoded
