@@ -126,14 +126,7 @@ def _resized(part, image_size):
 
 
 def view_preprocessing(evaluation: Evaluation, image_size: int) -> Preprocessing:
-    """Returns how test images are resized and cropped; their values stay in [0, 255].
-
-    Example:
-
-    >>> timm = Evaluation(crop_ratio=0.95, size_rule="floor", interpolation="bicubic")
-    >>> view_preprocessing(timm, 224).resize
-    235
-    """
+    """Returns how test images are resized and cropped; their values stay in [0, 255]."""
     rule = math.floor if evaluation.size_rule == "floor" else round
     return Preprocessing(
         resize=rule(image_size / evaluation.crop_ratio),

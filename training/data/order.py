@@ -12,13 +12,7 @@ MASK = 0xFFFFFFFF
 
 
 def hashed(*words: tf.Tensor | int) -> tf.Tensor:
-    """Hashes 32-bit words, element by element.
-
-    Example:
-
-    >>> hashed(1, tf.constant([2, 3])).numpy() == hashed(1, 3).numpy()
-    array([False,  True])
-    """
+    """Hashes 32-bit words, element by element."""
     state: tf.Tensor | int = GOLDEN
     for word in words:
         if isinstance(state, int) and isinstance(word, int):  # constants take no operations
@@ -29,15 +23,7 @@ def hashed(*words: tf.Tensor | int) -> tf.Tensor:
 
 
 def uniform(seed: tf.Tensor, name: str, count: int) -> tf.Tensor:
-    """Draws numbers uniformly from [0, 1).
-
-    Example:
-
-    >>> seeds = tf.constant([[0, 1], [0, 2]])
-    >>> both = uniform(seeds, "crop", 3)
-    >>> bool(tf.reduce_all(both[1] == uniform(seeds[1], "crop", 3)))
-    True
-    """
+    """Draws numbers uniformly from [0, 1)."""
     key = hashed(zlib.crc32(name.encode()), seed[..., 0], seed[..., 1])
     bits = hashed(key[..., tf.newaxis], tf.range(count))
     return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
@@ -87,15 +73,9 @@ ROUNDS = 8  # four for each digit; Luby and Rackoff's strong permutation needs f
 def example_at(
     position: tf.Tensor, size: int, seed: int, repeats: int = 1
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Finds the example at a position of the run.
+    """Returns the index, epoch and repetition of the example at a position of the run.
 
     An epoch draws each of `size` examples once, `repeats` times in a row.
-
-    Example:
-
-    >>> index, epoch, _ = example_at(tf.range(6, dtype=tf.int64), size=3, seed=0)
-    >>> sorted(index.numpy()[:3].tolist()), epoch.numpy().tolist()
-    ([0, 1, 2], [0, 0, 0, 1, 1, 1])
     """
     position = tf.cast(position, tf.int64)
     drawn = position // repeats

@@ -104,16 +104,17 @@ def _target_text(target, label, class_names):
 def _title(recipe):
     """Lists what the recipe's augmentation does."""
     augmentation = recipe.augmentation
-    crop = {
-        "none": "whole image",
-        "pad": f"padded by {augmentation.padding} and cropped",
-        "resized": "crop of {:g} to {:g} of the area".format(*augmentation.area),
-        "scale": "shorter side {} to {}, then cropped".format(*augmentation.scale_sides),
-    }
-    steps = [crop[augmentation.crop]]
+    steps = [
+        {
+            "none": "whole image",
+            "pad": f"padded by {augmentation.padding} and cropped",
+            "resized": "crop of {:g} to {:g} of the area".format(*augmentation.area),
+            "scale": "shorter side {} to {}, then cropped".format(*augmentation.scale_sides),
+        }[augmentation.crop]
+    ]
     steps += ["mirrored"] if augmentation.flip else []
-    policies = {"randaugment": "RandAugment", "trivialaugment": "TrivialAugment"}
-    steps += [policies[augmentation.policy]] if augmentation.policy != "none" else []
+    policies = {"randaugment": ["RandAugment"], "trivialaugment": ["TrivialAugment"], "none": []}
+    steps += policies[augmentation.policy]
     for name in ("color_jitter", "pca_noise", "random_erasing", "mixup", "cutmix"):
         if getattr(augmentation, name):
             steps.append(f"{name.replace('_', ' ')} {getattr(augmentation, name):g}")

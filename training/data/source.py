@@ -53,16 +53,6 @@ class ArraySource(Source):
     def __init__(
         self, name: str, images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
     ):
-        if images.dtype != np.uint8 or images.ndim != 4:
-            raise ValueError(
-                "`images` must be uint8 of shape (size, height, width, channels). "
-                f"Received: images of {images.dtype} and shape {images.shape}"
-            )
-        if len(images) == 0 or labels.shape != (len(images),):
-            raise ValueError(
-                "There must be one label for each image, and at least one image. "
-                f"Received: {len(images)} images and labels of shape {labels.shape}"
-            )
         if labels.min() < 0 or labels.max() >= len(class_names):
             raise ValueError(
                 f"`labels` must be in [0, {len(class_names)}), for {len(class_names)} classes. "

@@ -28,14 +28,7 @@ def open_source(
     download: bool = False,
     must_be_sound: bool = True,
 ) -> Source:
-    """Opens one split of the images that a recipe names.
-
-    Example:
-
-    >>> source = open_source(Data(source="digits"), "train")
-    >>> source.size, source.channels
-    (1437, 1)
-    """
+    """Opens one split of the images that a recipe names."""
     if data.source == "digits":
         return digits(split)
     if data.source == "synthetic":
@@ -48,13 +41,7 @@ def open_source(
 def list_splits(
     source: str, data_dir: Path | None = None, download: bool = False
 ) -> tuple[str, ...]:
-    """Returns the names of all splits of a source.
-
-    Example:
-
-    >>> list_splits("digits")
-    ('train', 'test')
-    """
+    """Returns the names of all splits of a source."""
     if source in BUNDLED:
         return "train", "test"
     if source.startswith("folder:"):

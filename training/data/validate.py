@@ -139,14 +139,7 @@ Seen = tuple[int | None, bytes | None, list[tuple[str, str]]]
 def validate(
     sources: Mapping[str, Source], progress: Callable[[int], None] | None = None
 ) -> DatasetReport:
-    """Reads every image of a data set and reports what is broken, unusual or duplicated.
-
-    Example:
-
-    >>> from training.data.source import digits
-    >>> validate({"train": digits("train"), "test": digits("test")}).is_sound
-    True
-    """
+    """Reads every image of a data set and reports what is broken, unusual or duplicated."""
     findings: list[Finding] = []
     class_counts = {}
     places: dict[bytes, list[tuple[str, int, int]]] = {}

@@ -21,13 +21,6 @@ def build_loss(loss: Loss) -> Callable[[Any, Any], Any]:
       as in "ResNet strikes back" ([Wightman et al., 2021](https://arxiv.org/abs/2110.00476)) and
       timm's `BinaryCrossEntropy`. There, a class counts as present if its share of a mixed image is
       above `target_threshold`.
-
-    Example:
-
-    >>> import numpy as np
-    >>> loss = build_loss(Loss())
-    >>> loss(np.eye(2), np.zeros((2, 2))).numpy().round(4)
-    array([0.6931, 0.6931], dtype=float32)
     """
 
     def example_losses(targets, logits):

@@ -47,7 +47,6 @@ class AdamW(keras.optimizers.Optimizer):
         step = keras.ops.cast(self.iterations + 1, variable.dtype)
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
-
         self.assign_add(momentum, (1 - self.beta_1) * (gradient - momentum))
         self.assign_add(velocity, (1 - self.beta_2) * (gradient * gradient - velocity))
         unbiased_momentum = momentum / _one_minus_power(self.beta_1, step)
@@ -90,7 +89,10 @@ class LAMB(AdamW):
         update = self.moments_update(gradient, variable)
         if self.adapt_norm_and_bias or len(variable.shape) > 1:
             update = update + self.layer_decay * variable
-            update = update * _trust_ratio(_norm(variable), _norm(update))
+            weight_norm, update_norm = _norm(variable), _norm(update)
+            is_defined = (weight_norm > 0) & (update_norm > 0)
+            ratio = weight_norm / keras.ops.maximum(update_norm, 1e-38)
+            update = update * keras.ops.where(is_defined, ratio, 1.0)
         self.assign_sub(variable, learning_rate * update)
 
 
@@ -102,11 +104,6 @@ def _one_minus_power(beta, step):
 def _norm(tensor):
     """Returns the norm of all values; `keras.ops.norm` does not support four dimensions."""
     return keras.ops.sqrt(keras.ops.sum(keras.ops.square(tensor)))
-
-
-def _trust_ratio(weight_norm, update_norm):
-    is_defined = (weight_norm > 0) & (update_norm > 0)
-    return keras.ops.where(is_defined, weight_norm / keras.ops.maximum(update_norm, 1e-38), 1.0)
 
 
 class CoupledSGD(keras.optimizers.SGD):

@@ -13,14 +13,7 @@ from training.recipe.recipe import Recipe
 
 
 class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """Straight lines between points, and constant after the last one.
-
-    Example:
-
-    >>> schedule = PiecewiseLinear([0, 10, 30], [0.0, 1.0, 0.5])
-    >>> [float(schedule(step)) for step in (0, 5, 10, 20, 30, 99)]
-    [0.0, 0.5, 1.0, 0.75, 0.5, 0.5]
-    """
+    """Straight lines between points, and constant after the last one."""
 
     def __init__(self, steps, values):
         self.points = list(zip(steps, values, strict=True))
@@ -137,13 +130,6 @@ def peak_learning_rate(recipe: Recipe) -> float:
     """Returns the schedule's greatest learning rate, scaled by the batch if the recipe says so.
 
     Linear scaling ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 2.1).
-
-    Example:
-
-    >>> from training.recipe.recipe import Optimizer
-    >>> optimizer = Optimizer(learning_rate=0.1, reference_batch=256)
-    >>> peak_learning_rate(Recipe(batch=512, optimizer=optimizer))
-    0.2
     """
     optimizer = recipe.optimizer
     scale = recipe.batch / optimizer.reference_batch if optimizer.reference_batch else 1.0

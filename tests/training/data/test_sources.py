@@ -85,20 +85,11 @@ def test_the_identifier_changes_with_pixels_labels_and_names(rng):
     assert len(identifiers) == 5
 
 
-@pytest.mark.parametrize(
-    ("shape", "dtype", "labels", "words"),
-    [
-        ((6, 4, 5, 3), np.float32, [0] * 6, "images of float32"),
-        ((6, 4, 5), np.uint8, [0] * 6, r"shape \(6, 4, 5\)"),
-        ((6, 4, 5, 3), np.uint8, [0] * 5, "6 images and labels of shape"),
-        ((0, 4, 5, 3), np.uint8, [], "0 images"),
-        ((6, 4, 5, 3), np.uint8, [0, 1, 2, 0, 0, 0], "labels from 0 to 2"),
-        ((6, 4, 5, 3), np.uint8, [0, -1, 0, 0, 0, 0], "labels from -1 to 0"),
-    ],
-)
-def test_arrays_that_do_not_fit_are_an_error(shape, dtype, labels, words):
-    with pytest.raises(ValueError, match=words):
-        ArraySource("bad", np.zeros(shape, dtype), np.array(labels, np.int64), ("a", "b"))
+@pytest.mark.parametrize("labels", [[0, 1, 2], [0, -1, 1]])
+def test_labels_that_are_not_classes_are_an_error(labels):
+    images = np.zeros((3, 4, 5, 3), np.uint8)
+    with pytest.raises(ValueError, match=f"labels from {min(labels)} to {max(labels)}"):
+        ArraySource("bad", images, np.array(labels, np.int64), ("a", "b"))
 
 
 COUNTS = {"train": {"cat": 3, "ant": 2, "bee": 1}, "val": {"bee": 2, "cat": 1}}
