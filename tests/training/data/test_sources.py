@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tests.training.data.pictures import encoded, smooth_picture, write_folder
 from training.data import folder
-from training.data.batches import BadImage, bad_images_named, skipping_bad, why_unreadable
+from training.data.batches import why_unreadable
 from training.data.folder import FolderSource
 from training.data.source import ArraySource, digits, synthetic
 from training.data.sources import open_source
@@ -212,20 +212,3 @@ def test_what_is_missing_is_named(root):
 def test_symbolic_links_are_followed(root):
     os.symlink(root / "train" / "cat", root / "val" / "ant")
     np.testing.assert_array_equal(FolderSource(root, "test").labels, [0, 0, 0, 1, 1, 2])
-
-
-def test_training_passes_over_a_link_to_nothing_where_bad_images_are_skipped(root):
-    (root / "train" / "ant" / "000.jpg").unlink()
-    (root / "train" / "ant" / "000.jpg").symlink_to("nowhere.jpg")
-    source = FolderSource(root, "train")
-    places = tf.data.Dataset.range(2).map(lambda index: {"index": index})
-    read = skipping_bad(
-        places, source, lambda place: (source.load(place["index"])[0], place["skipped"])
-    )
-    assert [bool(skipped) for _, skipped in read] == [True, False]
-    plain = places.map(lambda place: source.load(place["index"])[0])
-    with (
-        pytest.raises(BadImage, match=r"000.jpg cannot be read: No such file or directory$"),
-        bad_images_named(source, lambda: range(2)),
-    ):
-        list(plain)

@@ -119,9 +119,10 @@ def test_a_damaged_file_of_records_is_named(data_dir, tmp_path):
         source.load(tf.constant(15, tf.int64))
 
 
-def test_a_missing_set_is_an_error_at_once_that_says_two_ways_out(tmp_path):
+def test_a_missing_set_is_an_error_at_once_that_says_two_ways_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(ValueError, match="`--data-dir`") as error:
-        open_source(Data(source="cifar10"), "train", tmp_path)
+        open_source(Data(source="cifar10"), "train")
     for words in ("'cifar10'", str(tmp_path), "`--download`", "Received: source='cifar10'"):
         assert words in str(error.value)
 
@@ -133,12 +134,6 @@ def test_a_mistyped_name_is_told_by_the_nearest(tmp_path):
     for name, meant in {"cifar01": "cifar10", "flower": "flowers", "brids": "birds"}.items():
         with pytest.raises(ValueError, match=f"Did you mean '{meant}'.* source='{name}'"):
             open_source(Data(source=name), "train", tmp_path)
-
-
-def test_without_a_folder_tfdss_own_is_looked_in(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    with pytest.raises(ValueError, match=f"not prepared in '{tmp_path}'"):
-        open_source(Data(source="cifar10"), "train")
 
 
 def test_an_unknown_name_is_an_error_with_download_too(tmp_path):
