@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from training.data.bad_images import BadImage
+from training.data.batches import BadImage
 from training.data.sources import list_splits, open_source
 from training.data.validate import validate
 from training.loop.strategy import StrategyName, make_strategy

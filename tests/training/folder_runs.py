@@ -12,7 +12,7 @@ from rich.console import Console
 import keras_resnets
 from tests.training.data.pictures import write_folder
 from tests.training.tiny_network import TINY, use_tiny_network
-from training.data.bad_images import BadImage
+from training.data.batches import BadImage
 from training.recipe.recipe import Augmentation, Data, Evaluation, Model, Recipe
 from training.run.reports import StepProgress
 from training.run.session import Session

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_resnets
-from training.data.normalization import resized_mean
+from training.data.augment import resized_mean
 from training.data.source import digits
 from training.loop.learner import Learner
 from training.loop.network import build_network, load_initial_weights, serving_model

@@ -1,5 +1,5 @@
 """Images on their way to the model: sources, order, augmentation, batches.
 
-Everything that is random is a function of the seed and of an example's place in the run, so that
-step k's batch is the same whatever ran before, on any number of threads and workers.
+Everything random is a function of the seed and of an example's position in the run. So the batch of
+step k is the same in a resumed run, and on any number of threads and workers.
 """

@@ -1,19 +1,35 @@
-"""Batches of training and evaluation in a known order."""
+"""Batches of training and evaluation in a known order, and what happens to unreadable images."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from training.data.augment import augmented, augmented_batch, is_batchwise
-from training.data.bad_images import skipping_bad
-from training.data.decoding import central_view, ten_views, view_preprocessing
-from training.data.mixing import finished, mixes, with_partners
-from training.data.normalization import normalization, normalized, resized_mean
+from training.data.augment import (
+    MeanAndStd,
+    augmented,
+    augmented_batch,
+    finished,
+    is_batchwise,
+    mixes,
+    normalization,
+    normalized,
+    resized_mean,
+    with_partners,
+)
+from training.data.decoding import (
+    STRIP,
+    central_view,
+    decoded,
+    is_strip,
+    ten_views,
+    view_preprocessing,
+    what_is_wrong,
+)
 from training.data.order import batch_order, example_at, example_seed
-from training.data.pipeline import mapped, parallel, prefetched, share_of
-from training.data.source import ArraySource, Source
+from training.data.source import ArraySource, Source, why_not_loaded
 from training.recipe.recipe import Recipe
-
-MeanAndStd = tuple[np.ndarray, np.ndarray]
 
 
 def training_batches(
@@ -28,14 +44,14 @@ def training_batches(
     """Makes the batches of a run, from a step on, without end.
 
     Batch k holds the positions k·batch to (k + 1)·batch − 1 of the run, across the borders of
-    epochs, so that no example is dropped; of what came before, nothing is read or drawn.
+    epochs, so that no example is dropped. Nothing before `start_step` is read or drawn.
     """
     batch, augmentation = recipe.batch, recipe.augmentation
-    share = share_of(batch, worker, workers)
+    share = _share_of(batch, worker, workers)
     mean_and_std = mean_and_std or normalization(source, recipe)
     classes = len(source.class_names)
-    # An image is mixed with that which stands `repeats` places before it, around the batch's end.
-    # A worker with a part of the batch reads those that its own are mixed with as well.
+    # An image is mixed with the one `repeats` places before it, around the batch's end. A worker
+    # with a part of the batch also reads the images that its own are mixed with.
     distance = augmentation.repeats if mixes(augmentation) else 0
     if distance >= batch:
         raise ValueError(
@@ -60,10 +76,8 @@ def training_batches(
 
     def many(places):
         images, labels = source.load(places["index"])
-        return places | {
-            "image": augmented_batch(images, places["seed"], augmentation),
-            "label": labels,
-        }
+        images = augmented_batch(images, places["seed"], augmentation)
+        return places | {"image": images, "label": labels}
 
     def finish(examples):
         step = examples["position"][0] // batch
@@ -71,15 +85,15 @@ def training_batches(
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch)
     if is_batchwise(source, recipe):
-        batches = parallel(steps, lambda step: finish(many(places(step))))
+        batches = _parallel(steps, lambda step: finish(many(places(step))))
     else:
-        examples = mapped(steps, places).unbatch()
+        examples = _mapped(steps, places).unbatch()
         if recipe.data.on_bad_image == "skip" and source.encoded:
             examples = skipping_bad(examples, source, one)
         else:
-            examples = parallel(examples, one)
-        batches = parallel(examples.batch(len(offsets), drop_remainder=True), finish)
-    return prefetched(batches)
+            examples = _parallel(examples, one)
+        batches = _parallel(examples.batch(len(offsets), drop_remainder=True), finish)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def indices_of_steps(source: Source, recipe: Recipe, start_step: int, steps: int) -> np.ndarray:
@@ -100,11 +114,10 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Makes the batches of an evaluation: every example once, in the source's order.
 
-    An image that cannot be read is always an error here. Both pipelines stop with TensorFlow's own,
-    which does not name it: see `bad_images.bad_images_named`.
+    An image that cannot be read is always an error here.
     """
     batch = recipe.evaluation.batch
-    share = share_of(batch, worker, workers)
+    share = _share_of(batch, worker, workers)
     if recipe.data.per_pixel_mean and mean_and_std is None:
         raise ValueError(
             "`mean_and_std` must be the training split's where `data.per_pixel_mean` is set. "
@@ -114,10 +127,7 @@ def evaluation_batches(
     image_size = recipe.test_image_size
     preprocessing = view_preprocessing(recipe.evaluation, image_size)
     mean = resized_mean(mean, image_size)
-
-    def view(image):
-        viewed = ten_views if ten_crop else central_view
-        return viewed(image, source, preprocessing)
+    viewed = ten_views if ten_crop else central_view
 
     def places(number):
         return number * batch + worker * share + tf.range(share, dtype=tf.int64)
@@ -127,7 +137,7 @@ def evaluation_batches(
 
     def one(position):
         image, label = source.load(clipped(position))
-        return view(image), label, position
+        return viewed(image, source, preprocessing), label, position
 
     def finish(images, labels, positions):
         is_real = positions < source.size
@@ -138,12 +148,102 @@ def evaluation_batches(
             "weight": tf.cast(is_real, tf.float32),
         }
 
-    count = -(-source.size // batch)
+    positions = _mapped(tf.data.Dataset.range(-(-source.size // batch)), places)
     as_they_are = isinstance(source, ArraySource) and source.image_shape == (image_size, image_size)
     if as_they_are and recipe.evaluation.crop_ratio == 1 and not ten_crop:
-        positions = mapped(tf.data.Dataset.range(count), places)
-        batches = parallel(positions, lambda p: finish(*source.load(clipped(p)), p))
+        batches = _parallel(positions, lambda p: finish(*source.load(clipped(p)), p))
     else:
-        examples = parallel(mapped(tf.data.Dataset.range(count), places).unbatch(), one)
-        batches = parallel(examples.batch(share, drop_remainder=True), finish)
-    return prefetched(batches)
+        examples = _parallel(positions.unbatch(), one)
+        batches = _parallel(examples.batch(share, drop_remainder=True), finish)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _share_of(batch, worker, workers):
+    """Returns how many examples of each batch one worker reads."""
+    if not 0 <= worker < workers:
+        raise ValueError(
+            f"`worker` must be in [0, workers). Received: worker={worker}, workers={workers}"
+        )
+    if batch % workers:
+        raise ValueError(
+            "The batch must be a multiple of the number of workers. "
+            f"Received: batch={batch}, workers={workers}"
+        )
+    return batch // workers
+
+
+def _mapped(dataset, function):
+    return dataset.map(tf.autograph.experimental.do_not_convert(function))
+
+
+def _parallel(dataset, function):
+    """Maps a function over a dataset on several threads, in order."""
+    return dataset.map(
+        tf.autograph.experimental.do_not_convert(function),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+ATTEMPTS = 100  # images in a row that are tried when bad ones are skipped
+CYCLE = 16  # images that are then read at the same time
+
+
+class BadImage(OSError):
+    """An image that cannot be read. The message names it and says why."""
+
+
+@contextlib.contextmanager
+def bad_images_named(source: Source, indices: Callable[[], Iterable[int]]) -> Iterator[None]:
+    """Raises `BadImage` if an image stops the pipeline that is read within this context.
+
+    TensorFlow's error does not say which file could not be decoded, and no operation catches it.
+    So the images at `indices` are read again then, one by one.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for index in indices():
+            problem = why_unreadable(source, index)
+            if problem is not None:
+                raise BadImage(problem) from error
+        raise
+
+
+def why_unreadable(source: Source, index: int) -> str | None:
+    """Reads one image; returns its name and what is wrong with it, or `None`."""
+    number = tf.constant(index, tf.int64)
+    name = source.name_of(number).numpy().decode()
+    try:
+        image, _ = source.load(number)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        return f"{name} cannot be read: {why_not_loaded(error)}"
+    try:
+        shape = decoded(image, source).shape
+    except tf.errors.OpError:
+        return f"{name} cannot be read: {what_is_wrong(image.numpy())}."
+    return f"{name} cannot be resized: {STRIP}." if is_strip(shape) else None
+
+
+def skipping_bad(
+    places: tf.data.Dataset, source: Source, read: Callable[..., object]
+) -> tf.data.Dataset:
+    """Reads images in order, and in place of one that cannot be read the next one that can."""
+
+    def first_good(place):
+        def attempt(further):
+            index = (place["index"] + further) % source.size
+            return read(place | {"index": index, "skipped": further > 0})
+
+        attempts = _mapped(tf.data.Dataset.range(min(ATTEMPTS, source.size)), attempt)
+        failure = _mapped(tf.data.Dataset.range(1), attempt)
+        return attempts.ignore_errors().concatenate(failure).take(1)
+
+    # In a `map`, a nested dataset would make the pipeline sequential where
+    # `tf.config.experimental.enable_op_determinism` is on.
+    return places.interleave(
+        tf.autograph.experimental.do_not_convert(first_good),
+        cycle_length=CYCLE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )

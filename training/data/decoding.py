@@ -7,18 +7,19 @@ import tensorflow as tf
 
 from keras_resnets.arguments import check_pair
 from keras_resnets.preprocessing import Preprocessing
-from keras_resnets.preprocessing.preprocessing import prepare_images
-from training.data.order import uniform
+from keras_resnets.preprocessing.preprocessing import MAX_ASPECT_RATIO, prepare_images
+from training.data.order import between, uniform
 from training.data.source import Source
 from training.recipe.recipe import Evaluation
 
 READ_FORMATS = "JPEG, PNG, GIF, BMP or WebP"
 ACCURATE = "INTEGER_ACCURATE"
-JPEG_SCALES = (8, 4, 2)  # of what the decoder offers, by the power of its cosine transform
+JPEG_SCALES = (8, 4, 2)  # reductions that the decoder offers
+STRIP = f"it is more than {MAX_ASPECT_RATIO} times as long as wide"
 
 
 def image_shape(image: tf.Tensor, source: Source) -> tf.Tensor:
-    """Returns height and width of what `source.load` gave, int32 `(2,)`; a JPEG's header says."""
+    """Returns the height and width of a loaded image, int32 `(2,)`; of a JPEG from its header."""
     if not source.encoded:
         return tf.shape(image)[:2]
     return tf.cond(
@@ -43,12 +44,33 @@ def decoded_file(contents: tf.Tensor, channels: int) -> tf.Tensor:
     return tf.ensure_shape(pixels, (None, None, channels))
 
 
+def is_strip(shape: tf.TensorShape) -> bool:
+    """Returns whether an image is too long to be resized whole, as evaluation does."""
+    shorter, longer = sorted(shape[:2])
+    return longer > MAX_ASPECT_RATIO * shorter
+
+
+def what_is_wrong(contents: bytes) -> str:
+    """Says in a few words why a file could not be decoded."""
+    if not contents:
+        return "the file is empty"
+    if contents.startswith(b"\xff\xd8\xff"):
+        whole = contents.rstrip(b"\0").endswith(b"\xff\xd9")
+        return "the JPEG data are damaged" if whole else "the JPEG file is cut off"
+    if contents.startswith(b"\x89PNG"):
+        whole = b"IEND" in contents[-64:]
+        return "the PNG data are damaged" if whole else "the PNG file is cut off"
+    if contents.startswith((b"GIF8", b"BM")) or contents[8:12] == b"WEBP":
+        return "the image data are damaged"
+    return f"it is not a {READ_FORMATS} file"
+
+
 def crop_resized(image: tf.Tensor, window: tf.Tensor, source: Source, image_size: int) -> tf.Tensor:
     """Cuts a window out of an image and resizes it to a square, for training.
 
-    Of a JPEG only the window is decoded, and at half, a quarter or an eighth of its size where
-    that is still no smaller than the square. Pixels are averaged where the window shrinks and
-    interpolated where it grows: half as dear as `tf.image.resize(antialias=True)`, which took as
+    Of a JPEG only the window is decoded, at half, a quarter or an eighth of its size if that is
+    still no smaller than the square. Pixels are averaged where the window shrinks and interpolated
+    where it grows. That takes half the time of `tf.image.resize(antialias=True)`, which took as
     long as the decoding.
     """
     if source.encoded:
@@ -104,14 +126,7 @@ def _resized(part, image_size):
 
 
 def view_preprocessing(evaluation: Evaluation, image_size: int) -> Preprocessing:
-    """Returns how test images are resized and cropped: no more, their values stay as they are.
-
-    Example:
-
-    >>> timm = Evaluation(crop_ratio=0.95, size_rule="floor", interpolation="bicubic")
-    >>> view_preprocessing(timm, 224).resize
-    235
-    """
+    """Returns how test images are resized and cropped; their values stay in [0, 255]."""
     rule = math.floor if evaluation.size_rule == "floor" else round
     return Preprocessing(
         resize=rule(image_size / evaluation.crop_ratio),
@@ -156,21 +171,16 @@ ATTEMPTS = 10
 ASPECT = (3 / 4, 4 / 3)
 
 
-def area_window(
-    shape: tf.Tensor,
-    seed: tf.Tensor,
-    area: tuple[float, float],
-    aspect: tuple[float, float] = ASPECT,
-) -> tf.Tensor:
+def area_window(shape: tf.Tensor, seed: tf.Tensor, area: tuple[float, float]) -> tf.Tensor:
     """Draws a window of random area and aspect ratio (Szegedy et al., 2015, as torchvision does).
 
-    The area is uniform, the aspect ratio uniform in its logarithm. Of ten drawn shapes the first
-    that fits into the image is taken, at a uniform place; if none does, the largest central
-    window whose aspect ratio is in range.
+    The area is uniform, and so is the logarithm of the aspect ratio. The first of ten shapes that
+    fits into the image is taken, at a uniform place. If none fits, it is the largest central window
+    whose aspect ratio is in range.
     """
     image_height, image_width = tf.unstack(tf.cast(shape, tf.float32))
-    areas = _between(uniform(seed, "crop area", ATTEMPTS), *area) * image_height * image_width
-    logarithms = _between(uniform(seed, "crop aspect", ATTEMPTS), *map(math.log, aspect))
+    areas = between(uniform(seed, "crop area", ATTEMPTS), *area) * image_height * image_width
+    logarithms = between(uniform(seed, "crop aspect", ATTEMPTS), *map(math.log, ASPECT))
     heights = tf.round(tf.sqrt(areas / tf.exp(logarithms)))
     widths = tf.round(tf.sqrt(areas * tf.exp(logarithms)))
     fits = (heights >= 1) & (heights <= image_height) & (widths >= 1) & (widths <= image_width)
@@ -181,8 +191,8 @@ def area_window(
         return _placed(shape, tf.cast(size, tf.int32), seed)
 
     def central():
-        width = tf.minimum(image_width, tf.round(image_height * aspect[1]))
-        height = tf.minimum(image_height, tf.round(image_width / aspect[0]))
+        width = tf.minimum(image_width, tf.round(image_height * ASPECT[1]))
+        height = tf.minimum(image_height, tf.round(image_width / ASPECT[0]))
         size = tf.cast(tf.stack([height, width]), tf.int32)
         return tf.concat([(shape - size) // 2, size], axis=0)
 
@@ -194,8 +204,8 @@ def scale_window(
 ) -> tf.Tensor:
     """Draws the window of an image whose shorter side takes a random length (He et al., 2015).
 
-    Cutting the window first and then resizing it to `image_size` is the same as resizing the
-    image and cutting a square of `image_size` out, but for the rounding to whole pixels.
+    Cutting the window out and resizing it to `image_size` is the same as resizing the image and
+    cutting a square of `image_size` out, except for the rounding to whole pixels.
     """
     choices = sides[1] - sides[0] + 1
     side = sides[0] + tf.floor(uniform(seed, "crop scale", 1)[0] * choices)
@@ -209,7 +219,3 @@ def _placed(shape, size, seed):
     room = tf.cast(shape - size + 1, tf.float32)
     corner = tf.cast(tf.floor(uniform(seed, "crop corner", 2) * room), tf.int32)
     return tf.concat([corner, size], axis=0)
-
-
-def _between(parts, low, high):
-    return low + parts * (high - low)

@@ -1,8 +1,7 @@
-"""Folders of one's own pictures: a folder a split, in it a folder a class."""
+"""Folders of images: one folder for each split, and in it one for each class."""
 
 import hashlib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,34 +23,36 @@ class FolderSource(Source):
         paths: The files.
         labels: Their labels, int64.
         special: Pipes, devices and sockets named like images, and links to them; not read.
-        unknown_classes: Names of the split's folders that are no classes of the training split.
+        unknown_classes: Names of the split's folders that are not classes of the training split.
     """
 
     channels = 3
     encoded = True
 
     def __init__(self, root: Path, split: str, must_be_sound: bool = True):
-        self.folder = folder = split_folder(root, split)
-        self.class_names = tuple(class_folders(_class_root(root, folder)))
+        self.folder = folder = _split_folder(root, split)
+        class_root = root / "train" if (root / "train").is_dir() else folder
+        self.class_names = tuple(class_folders(class_root))
         unknown = sorted(set(class_folders(folder)) - set(self.class_names))
         self.unknown_classes = tuple(unknown)
         if unknown and must_be_sound:
             raise ValueError(
-                f"Each class of {str(folder)!r} must be one of those in "
-                f"{str(_class_root(root, folder))!r}. Received: {', '.join(unknown)}"
-            )
-        self.special = special_files(folder, self.class_names)
-        if self.special and must_be_sound:
-            raise ValueError(
-                "A file of images must be a regular file, or a link to one: reading a pipe or a "
-                f"device may not end. Received: {str(self.special[0])!r}"
+                f"Each class of {str(folder)!r} must be one of those in {str(class_root)!r}. "
+                f"Received: {', '.join(unknown)}"
             )
         self.paths: list[Path] = []
+        self.special: list[Path] = []
         labels = []
         for label, name in enumerate(self.class_names):
-            files = image_files(folder / name)
+            files, special = _image_files(folder / name)
             self.paths += files
+            self.special += special
             labels += [label] * len(files)
+        if self.special and must_be_sound:
+            raise ValueError(
+                "An image must be a regular file, or a link to one: reading a pipe or a device may "
+                f"not end. Received: {str(self.special[0])!r}"
+            )
         if not self.paths and must_be_sound:
             raise ValueError(
                 f"There must be images ({', '.join(SUFFIXES)}) in class folders of "
@@ -71,8 +72,7 @@ class FolderSource(Source):
         return tf.gather(self._paths, index)
 
 
-def split_folder(root: Path, split: str) -> Path:
-    """Finds the folder of a split."""
+def _split_folder(root, split):
     names = TEST_FOLDERS if split == "test" else (split,)
     for name in names:
         if (root / name).is_dir():
@@ -95,57 +95,38 @@ def folder_splits(root: Path) -> tuple[str, ...]:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Returns the names of a folder's folders, sorted; those that begin with a dot do not count."""
+    """Returns the names of the folders in a folder, sorted, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(
             entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
         )
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Returns the image files right in a folder, sorted; none where there is no such folder.
+def _image_files(folder):
+    """Returns what is named like an image in a folder, sorted: files, and what is not one.
 
-    A link to nothing is one of them: a bad image, if it comes to be read.
+    A link to nothing is among the files: an image that cannot be read.
     """
-    return [
-        folder / entry.name
-        for entry in _named_like_images(folder)
-        if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry))
-    ]
-
-
-def special_files(folder: Path, class_names: Iterable[str]) -> list[Path]:
-    """Returns what is named like an image in class folders, and is neither a file nor a folder."""
-    return [
-        folder / name / entry.name
-        for name in class_names
-        for entry in _named_like_images(folder / name)
-        if os.path.exists(entry) and not entry.is_file() and not entry.is_dir()
-    ]
-
-
-def _named_like_images(folder):
-    """Returns the entries of a folder by their names, sorted."""
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        named = [
-            entry
-            for entry in entries
-            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
-        ]
-    return sorted(named, key=lambda entry: entry.name)
-
-
-def _class_root(root, folder):
-    return root / "train" if (root / "train").is_dir() else folder
+    files, special = [], []
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            if entry.name.startswith(".") or not entry.name.lower().endswith(SUFFIXES):
+                continue
+            path = folder / entry.name
+            if entry.is_file() or not os.path.exists(path):
+                files.append(path)
+            elif not entry.is_dir():
+                special.append(path)
+    return files, special
 
 
 def _identifier(class_names, folder, paths):
     """Hashes names and sizes of all files, and both ends of up to ten thousand of them.
 
-    Times do not count, for a copy on another machine has others. To open a million files for their
-    contents would take minutes, and hours from a disk with a moving head.
+    Times are left out because a copy has others. Opening a million files would take minutes, and
+    hours on a hard disk.
     """
     digest = hashlib.sha256("\n".join([*class_names, ""]).encode())
     every = max(1, -(-len(paths) // MOST_OPENED))
@@ -153,7 +134,7 @@ def _identifier(class_names, folder, paths):
         digest.update(os.fsencode(path.relative_to(folder)) + b"\0")
         try:
             digest.update(_ends(path) if number % every == 0 else b"%d" % path.stat().st_size)
-        except OSError:  # a link to nothing, for instance: a bad image, if it comes to be read
+        except OSError:  # for instance a link to nothing
             digest.update(b"unreadable")
         digest.update(b"\n")
     return digest.hexdigest()

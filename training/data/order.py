@@ -12,16 +12,10 @@ MASK = 0xFFFFFFFF
 
 
 def hashed(*words: tf.Tensor | int) -> tf.Tensor:
-    """Hashes 32-bit words, element by element.
-
-    Example:
-
-    >>> hashed(1, tf.constant([2, 3])).numpy() == hashed(1, 3).numpy()
-    array([False,  True])
-    """
+    """Hashes 32-bit words, element by element."""
     state: tf.Tensor | int = GOLDEN
     for word in words:
-        if isinstance(state, int) and isinstance(word, int):  # no operations for what is known
+        if isinstance(state, int) and isinstance(word, int):  # constants take no operations
             state = _finalized_integer(((state ^ (word & MASK)) + GOLDEN) & MASK)
         else:
             state = _finalized(tf.bitwise.bitwise_xor(_as_uint32(state), _as_uint32(word)) + GOLDEN)
@@ -29,18 +23,15 @@ def hashed(*words: tf.Tensor | int) -> tf.Tensor:
 
 
 def uniform(seed: tf.Tensor, name: str, count: int) -> tf.Tensor:
-    """Draws numbers uniformly from [0, 1).
-
-    Example:
-
-    >>> seeds = tf.constant([[0, 1], [0, 2]])
-    >>> both = uniform(seeds, "crop", 3)
-    >>> bool(tf.reduce_all(both[1] == uniform(seeds[1], "crop", 3)))
-    True
-    """
+    """Draws numbers uniformly from [0, 1)."""
     key = hashed(zlib.crc32(name.encode()), seed[..., 0], seed[..., 1])
     bits = hashed(key[..., tf.newaxis], tf.range(count))
     return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
+
+
+def between(parts: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """Stretches numbers of [0, 1) to [low, high)."""
+    return low + parts * (high - low)
 
 
 def integers(seed: tf.Tensor, name: str, bounds: tuple[int, ...]) -> tf.Tensor:
@@ -51,8 +42,8 @@ def integers(seed: tf.Tensor, name: str, bounds: tuple[int, ...]) -> tf.Tensor:
 
 def normal(seed: tf.Tensor, name: str, count: int) -> tf.Tensor:
     """Draws numbers from the standard normal distribution."""
-    # In float64: a vector instruction and its scalar twin may differ in the last bit, and which
-    # computes a number depends on its place in the batch. Rounding to float32 makes them agree.
+    # In float64: a vector instruction and its scalar twin may differ in the last bit, and the place
+    # in the batch decides which one is used. Rounding to float32 makes them agree.
     parts = tf.cast(uniform(seed, name, count), tf.float64) + 2.0**-25
     return tf.cast(tf.math.ndtri(parts), tf.float32)
 
@@ -82,15 +73,9 @@ ROUNDS = 8  # four for each digit; Luby and Rackoff's strong permutation needs f
 def example_at(
     position: tf.Tensor, size: int, seed: int, repeats: int = 1
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Finds the example at a position of the run.
+    """Returns the index, epoch and repetition of the example at a position of the run.
 
     An epoch draws each of `size` examples once, `repeats` times in a row.
-
-    Example:
-
-    >>> index, epoch, _ = example_at(tf.range(6, dtype=tf.int64), size=3, seed=0)
-    >>> sorted(index.numpy()[:3].tolist()), epoch.numpy().tolist()
-    ([0, 1, 2], [0, 0, 0, 1, 1, 1])
     """
     position = tf.cast(position, tf.int64)
     drawn = position // repeats
@@ -99,12 +84,11 @@ def example_at(
 
 
 def batch_order(batch: int, repeats: int, replicas: int) -> np.ndarray:
-    """Returns the places of a batch in the order in which the replicas part it.
+    """Returns the order of a batch's places in which each replica takes a contiguous share.
 
-    Each replica takes a contiguous share. The repeats of an image stand in a row, so for several
-    replicas all first ones come before all second ones: a share then holds each image once, as
-    those of torchvision's and timm's samplers do, or as seldom as it can where there are fewer
-    replicas than repeats.
+    The repeats of an image are adjacent in a batch. For several replicas, all first repeats come
+    before all second ones. A share then holds each image once, as with torchvision's and timm's
+    samplers, or as rarely as possible if there are fewer replicas than repeats.
 
     Example:
 
@@ -119,8 +103,7 @@ def example_seed(
     seed: int, epoch: tf.Tensor, index: tf.Tensor, repetition: tf.Tensor | int = 0
 ) -> tf.Tensor:
     """Derives the seed of one example's augmentation."""
-    words = (*_halves(seed), epoch, index, repetition)
-    return _seed_pair("example", words)
+    return _seed_pair("example", (*_halves(seed), epoch, index, repetition))
 
 
 def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:

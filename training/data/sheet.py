@@ -1,4 +1,4 @@
-"""A contact sheet: what a recipe's augmentation makes of some images."""
+"""A contact sheet: images beside their augmented versions."""
 
 import itertools
 import textwrap
@@ -8,11 +8,9 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from training.data.augment import augmented
-from training.data.bad_images import bad_images_named
+from training.data.augment import augmented, finished, mixes, normalization
+from training.data.batches import bad_images_named
 from training.data.decoding import central_view, whole_view
-from training.data.mixing import finished, mixes
-from training.data.normalization import normalization
 from training.data.order import example_seed
 from training.data.source import Source
 from training.recipe.recipe import Recipe
@@ -25,21 +23,20 @@ CHARACTERS_AN_INCH = 12
 def write_sheet(
     source: Source, recipe: Recipe, path: Path, images: int = 6, versions: int = 7
 ) -> None:
-    """Draws images beside their augmented versions, as the network gets them in the first epochs.
+    """Draws images beside their augmented versions in the first epochs, without normalization.
 
-    Only the normalization is undone; a gap that random erasing leaves shows in the mean colour.
-    Mixup and CutMix mix each row with the one above it.
+    An erased rectangle has the mean colour. Mixup and CutMix mix each row with the one above it.
     """
     for name, value in (("images", images), ("versions", versions)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
     if images > source.size:
         raise ValueError(
-            f"`images` must not exceed the number there are, {source.size}. "
+            f"`images` must be at most the number of images, {source.size}. "
             f"Received: images={images}"
         )
     indices = np.linspace(0, source.size - 1, images).astype(np.int64)
-    # A mean image is taken from the whole split.
+    # A mean image is computed from the whole split.
     with bad_images_named(source, lambda: itertools.chain(indices, range(source.size))):
         originals = [_original(source, recipe, index) for index in indices]
         labels = [int(source.load(tf.constant(index))[1]) for index in indices]
@@ -54,11 +51,8 @@ def write_sheet(
     for row, cells in enumerate(grid):
         _draw(cells[0], originals[row], source.class_names[labels[row]], bold=True)
         for cell, (augmentations, targets) in zip(cells[1:], columns, strict=True):
-            _draw(
-                cell,
-                augmentations[row],
-                _target_text(targets[row], labels[row], source.class_names),
-            )
+            text = _target_text(targets[row], labels[row], source.class_names)
+            _draw(cell, augmentations[row], text)
     figure.savefig(path, dpi=110)
 
 
@@ -66,9 +60,8 @@ def augmented_versions(
     source: Source, recipe: Recipe, indices: np.ndarray, epoch: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Augments images as one epoch does, and undoes the normalization."""
-    index = tf.constant(indices)
-    seeds = example_seed(recipe.seed, tf.constant(epoch, tf.int64), index)
-    seeds = tf.broadcast_to(seeds, (len(indices), 2))
+    index, step = tf.constant(indices), tf.constant(epoch, tf.int64)
+    seeds = example_seed(recipe.seed, step, index)
     images, labels = [], []
     for number, seed in zip(index, seeds, strict=True):
         image, label = source.load(number)
@@ -76,14 +69,13 @@ def augmented_versions(
         labels.append(label)
     mean, std = normalization(source, recipe)
     examples = {"image": tf.stack(images), "label": tf.stack(labels), "index": index, "seed": seeds}
-    step = tf.constant(epoch, tf.int64)
     partners = np.roll(np.arange(len(indices)), 1)
     batch = finished(examples, step, recipe, len(source.class_names), (mean, std), partners)
     return np.clip(batch["image"].numpy() * std + mean, 0, 1), batch["target"].numpy()
 
 
 def _original(source, recipe, index):
-    """Returns the whole image, up to its margins, at twice the size that is trained on."""
+    """Returns the centre of an image; a file's at twice the training size."""
     image = source.load(tf.constant(index))[0]
     size = recipe.data.image_size * (2 if source.encoded else 1)
     return central_view(image, source, whole_view(size)).numpy() / 255
@@ -102,7 +94,7 @@ def _draw(cell, image, text, bold=False):
 
 
 def _target_text(target, label, class_names):
-    """Names what an image counts as, where that is not only its own class."""
+    """Names the classes of a mixed image and their shares."""
     if target[label] >= 0.995:
         return ""
     parts = [part for part in np.argsort(-target)[:2] if target[part] >= 0.005]
@@ -112,16 +104,17 @@ def _target_text(target, label, class_names):
 def _title(recipe):
     """Lists what the recipe's augmentation does."""
     augmentation = recipe.augmentation
-    crop = {
-        "none": "whole image",
-        "pad": f"padded by {augmentation.padding} and cropped",
-        "resized": "crop of {:g} to {:g} of the area".format(*augmentation.area),
-        "scale": "shorter side {} to {}, then cropped".format(*augmentation.scale_sides),
-    }
-    steps = [crop[augmentation.crop]]
+    steps = [
+        {
+            "none": "whole image",
+            "pad": f"padded by {augmentation.padding} and cropped",
+            "resized": "crop of {:g} to {:g} of the area".format(*augmentation.area),
+            "scale": "shorter side {} to {}, then cropped".format(*augmentation.scale_sides),
+        }[augmentation.crop]
+    ]
     steps += ["mirrored"] if augmentation.flip else []
-    policies = {"randaugment": "RandAugment", "trivialaugment": "TrivialAugment"}
-    steps += [policies[augmentation.policy]] if augmentation.policy != "none" else []
+    policies = {"randaugment": ["RandAugment"], "trivialaugment": ["TrivialAugment"], "none": []}
+    steps += policies[augmentation.policy]
     for name in ("color_jitter", "pca_noise", "random_erasing", "mixup", "cutmix"):
         if getattr(augmentation, name):
             steps.append(f"{name.replace('_', ' ')} {getattr(augmentation, name):g}")

@@ -1,4 +1,4 @@
-"""Sources of images: what a data set is, and the bundled and named ones."""
+"""A source of labelled images; images in memory; the bundled data sets."""
 
 import abc
 import hashlib
@@ -16,9 +16,9 @@ class Source(abc.ABC):
         size: Number of examples.
         class_names: Names of the classes; a label is an index into them.
         channels: Channels of a decoded image.
-        identifier: A hash of what the data are. A resumed run compares it.
-        encoded: Whether `load` gives an encoded file (a scalar string) instead of pixels: one of
-            `decoding.READ_FORMATS`.
+        identifier: A hash of the data. A resumed run compares it.
+        encoded: Whether `load` returns an encoded file (a scalar string) in one of
+            `decoding.READ_FORMATS` instead of pixels.
     """
 
     size: int
@@ -36,30 +36,23 @@ class Source(abc.ABC):
         """Returns where an example comes from, for messages: a scalar string."""
 
 
-class ArraySource(Source):
-    """Images of one size, held in memory. `load` takes vectors of indices as well.
+def why_not_loaded(error: Exception) -> str:
+    """Says in a few words why a source could not load an image.
 
-    Attributes:
-        images: As given.
-        labels: As given, int64.
-        image_shape: Height and width.
+    TensorFlow puts the operation and the file before the reason, and the operation after it.
     """
+    line = str(error).splitlines()[0]
+    return line.partition(" [Op:")[0].rpartition("; ")[2]
+
+
+class ArraySource(Source):
+    """Images of one size, held in memory. `load` takes vectors of indices as well."""
 
     encoded = False
 
     def __init__(
         self, name: str, images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
     ):
-        if images.dtype != np.uint8 or images.ndim != 4:
-            raise ValueError(
-                "`images` must be uint8 of shape (size, height, width, channels). "
-                f"Received: images of {images.dtype} and shape {images.shape}"
-            )
-        if len(images) == 0 or labels.shape != (len(images),):
-            raise ValueError(
-                "There must be one label for each image, and at least one image. "
-                f"Received: {len(images)} images and labels of shape {labels.shape}"
-            )
         if labels.min() < 0 or labels.max() >= len(class_names):
             raise ValueError(
                 f"`labels` must be in [0, {len(class_names)}), for {len(class_names)} classes. "
@@ -93,7 +86,7 @@ SYNTHETIC_CLASSES = 10
 def digits(split: str) -> ArraySource:
     """Returns scikit-learn's 1,797 handwritten digits: 8×8 grey images, 0 to 255.
 
-    A fifth of each class, always the same, is the test split.
+    The test split is always the same fifth of each class.
     """
     _check_split("digits", split, ("train", "test"))
     images, labels = sklearn.datasets.load_digits(return_X_y=True)
@@ -109,7 +102,7 @@ def digits(split: str) -> ArraySource:
 def synthetic(split: str, image_size: int) -> ArraySource:
     """Returns noisy rings around random centres: ten classes that differ in hue and ring width.
 
-    The same for a split and size on every machine, and easily learned: for tests and benchmarks.
+    For tests and benchmarks: easily learned, and the same on every machine.
     """
     _check_split("synthetic", split, tuple(SYNTHETIC_SIZES))
     size = SYNTHETIC_SIZES[split]

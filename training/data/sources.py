@@ -1,9 +1,24 @@
-"""Sources by name."""
+"""Sources by name, and data sets of tensorflow-datasets (TFDS)."""
 
+import concurrent.futures
+import hashlib
+import os
+import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from training.data.source import Source
+import numpy as np
+import tensorflow as tf
+
+from keras_resnets.arguments import nearest
+from training.data.decoding import decoded_file
+from training.data.folder import FolderSource, folder_splits
+from training.data.source import ArraySource, Source, digits, synthetic
 from training.recipe.recipe import Data
+
+BUNDLED = ("digits", "synthetic")
+IN_MEMORY_BYTES = 2**30
 
 
 def open_source(
@@ -13,48 +28,241 @@ def open_source(
     download: bool = False,
     must_be_sound: bool = True,
 ) -> Source:
-    """Opens one split of the images that a recipe names.
-
-    Example:
-
-    >>> source = open_source(Data(source="digits"), "train")
-    >>> source.size, source.channels
-    (1437, 1)
-    """
+    """Opens one split of the images that a recipe names."""
     if data.source == "digits":
-        from training.data.source import digits
-
         return digits(split)
     if data.source == "synthetic":
-        from training.data.source import synthetic
-
         return synthetic(split, data.image_size)
     if data.source.startswith("folder:"):
-        from training.data.folder import FolderSource
-
-        root = Path(data.source.removeprefix("folder:")).expanduser()
-        return FolderSource(root, split, must_be_sound)
-    from training.data.tfds_sets import tfds_source
-
+        return FolderSource(_root(data.source), split, must_be_sound)
     return tfds_source(data.source, split, data_dir, download)
 
 
 def list_splits(
     source: str, data_dir: Path | None = None, download: bool = False
 ) -> tuple[str, ...]:
-    """Returns the names of all splits of a source, those of a folder in the order of their names.
-
-    Example:
-
-    >>> list_splits("digits")
-    ('train', 'test')
-    """
-    if source in ("digits", "synthetic"):
+    """Returns the names of all splits of a source."""
+    if source in BUNDLED:
         return "train", "test"
     if source.startswith("folder:"):
-        from training.data.folder import folder_splits
+        return folder_splits(_root(source))
+    return tuple(_builder(source, data_dir, download).info.splits)
 
-        return folder_splits(Path(source.removeprefix("folder:")).expanduser())
-    from training.data.tfds_sets import tfds_splits
 
-    return tfds_splits(source, data_dir, download)
+def _root(source):
+    return Path(source.removeprefix("folder:")).expanduser()
+
+
+def tfds_source(name: str, split: str, data_dir: Path | None, download: bool) -> Source:
+    """Opens a split of a TFDS data set.
+
+    Images of one size are held in memory if they take up to 1 GiB when decoded.
+    """
+    builder = _builder(name, data_dir, download)
+    image_key, label_key = _keys(name, builder.info.features)
+    chosen = _split(name, builder, split)
+    shape = builder.info.features[image_key].shape
+    class_names = tuple(builder.info.features[label_key].names)
+    title = f"{builder.info.full_name} {split}"
+    if None not in shape and chosen.num_examples * int(np.prod(shape)) <= IN_MEMORY_BYTES:
+        images, labels = _decoded(builder, split, chosen.num_examples, image_key, label_key)
+        return ArraySource(title, images, labels, class_names)
+    return RecordSource(
+        title, chosen.file_instructions, image_key, label_key, class_names, shape[-1] or 3
+    )
+
+
+HEADER = struct.Struct("<QI")  # a record's length, and a checksum of it
+FOOTER_BYTES = 4  # a checksum of the record
+
+
+class RecordSource(Source):
+    """Encoded images in TFRecord files of `tf.train.Example`s, read by their place in the files.
+
+    `shards` are TFDS's file instructions: `take` records (−1: all the others) of `filename` after
+    the first `skip`. Reading the length of every record takes about a second for 100,000 of them.
+    """
+
+    encoded = True
+
+    def __init__(
+        self,
+        name: str,
+        shards: Sequence[Any],
+        image_key: str,
+        label_key: str,
+        class_names: tuple[str, ...],
+        channels: int,
+    ):
+        self.class_names, self.channels = class_names, channels
+        self._image_key, self._label_key = image_key, label_key
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            indices = list(threads.map(_index, shards))
+        digest = hashlib.sha256(repr((name, class_names)).encode())
+        rows = []  # one an example: its file, its number there, where it begins, its length
+        for file, (shard, index) in enumerate(zip(shards, indices, strict=True)):
+            digest.update(f"{Path(shard.filename).name} {shard.skip}".encode())
+            digest.update(index.tobytes())
+            numbers = shard.skip + np.arange(len(index))
+            rows.append(np.column_stack([np.full_like(numbers, file), numbers, index]))
+        self.identifier = digest.hexdigest()
+        self.size = sum(map(len, rows))
+        self._files = [str(shard.filename) for shard in shards]
+        with tf.device("CPU"):
+            self._paths = tf.constant(self._files)
+            self._rows = tf.constant(np.concatenate(rows).astype(np.int64))
+
+    def load(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # Declared free of state, or the map it stands in would be sequential under
+        # `tf.config.experimental.enable_op_determinism`.
+        record = tf.numpy_function(self._read, [self._rows[index]], tf.string, stateful=False)
+        features = {
+            self._image_key: tf.io.FixedLenFeature((), tf.string),
+            self._label_key: tf.io.FixedLenFeature((), tf.int64),
+        }
+        example = tf.io.parse_single_example(tf.ensure_shape(record, ()), features)
+        return example[self._image_key], example[self._label_key]
+
+    def name_of(self, index: tf.Tensor) -> tf.Tensor:
+        row = self._rows[index]
+        number = tf.strings.as_string(row[1])
+        return tf.strings.join([tf.gather(self._paths, row[0]), ", record ", number])
+
+    def _read(self, row):
+        file, number, begin, length = row.tolist()
+        path = self._files[file]
+        # Opened for each record, because there may be more files than a process may hold open.
+        with open(path, "rb", buffering=0) as opened:
+            record = os.pread(opened.fileno(), length, begin)
+        if len(record) != length:
+            raise ValueError(f"{path}, record {number} cannot be read: the file is shorter now.")
+        return record
+
+
+def _index(shard):
+    """Returns where each of a shard's records begins, and its length: int64, shape (take, 2)."""
+    places, begin = [], 0
+    with open(shard.filename, "rb", buffering=0) as file:
+        descriptor = file.fileno()
+        size = os.fstat(descriptor).st_size
+        if hasattr(os, "posix_fadvise"):  # or the whole file is read ahead
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        while begin + HEADER.size <= size:
+            length, _ = HEADER.unpack(os.pread(descriptor, HEADER.size, begin))
+            places.append((begin + HEADER.size, length))
+            begin += HEADER.size + length + FOOTER_BYTES
+    if begin != size or len(places) != shard.examples_in_shard:
+        raise ValueError(
+            f"{str(shard.filename)!r} must hold {shard.examples_in_shard} whole records. "
+            f"Received: {len(places)} records that end at byte {begin} of {size}"
+        )
+    end = shard.skip + shard.take if shard.take >= 0 else None
+    return np.array(places, np.int64).reshape(-1, 2)[shard.skip : end]
+
+
+def find_prepared(name: str, data_dir: Path) -> Path | None:
+    """Finds the folder of a prepared data set, without network access."""
+    path, _, version = name.partition(":")
+    pattern = f"{version or '*'}/dataset_info.json"
+    found = sorted((data_dir / path).glob(pattern), key=_version)
+    if not found and "/" not in path:
+        found = sorted((data_dir / path).glob(f"*/{pattern}"), key=_version)
+        configurations = sorted({str(file.parents[1].relative_to(data_dir)) for file in found})
+        if len(configurations) > 1:
+            raise ValueError(
+                f"{name!r} is prepared in several configurations: {', '.join(configurations)}; "
+                f"name one. Received: source={name!r}"
+            )
+    return found[-1].parent if found else None
+
+
+def _known_names(data_dir):
+    """Returns the names to suggest for a mistyped one."""
+    found = [*data_dir.glob("*/*/dataset_info.json"), *data_dir.glob("*/*/*/dataset_info.json")]
+    prepared = {file.relative_to(data_dir).parts[0] for file in found}
+    return sorted({*BUNDLED, "cifar10", "cifar100", "imagenet2012"} | prepared)
+
+
+def _version(file):
+    """Returns the key that sorts 3.10.0 after 3.9.0."""
+    return [int(part) if part.isdigit() else -1 for part in file.parent.name.split(".")]
+
+
+def _builder(name, data_dir, download):
+    if data_dir is None:
+        default = Path("~/tensorflow_datasets").expanduser()
+        data_dir = Path(os.environ.get("TFDS_DATA_DIR", default))
+    folder = find_prepared(name, data_dir)
+    if folder is None and not download:
+        raise ValueError(
+            f"The data set {name!r} is not prepared in {str(data_dir)!r}. Either set `--data-dir` "
+            "to the folder that holds it, or let TFDS download it with `--download`."
+            f"{nearest(name, _known_names(data_dir))} Received: source={name!r}"
+        )
+    import tensorflow_datasets as tfds  # slow, and noisy on stderr
+
+    if folder is None:
+        try:
+            builder = tfds.builder(name, data_dir=data_dir)
+        except tfds.core.DatasetNotFoundError as error:
+            raise ValueError(f"TFDS has no such data set. Received: source={name!r}") from error
+        builder.download_and_prepare()
+        return builder
+    builder = tfds.builder_from_directory(folder)
+    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise ValueError(
+            "The data set must be prepared as TFRecord files, TFDS's default. "
+            f"Received: source={name!r}, prepared as {builder.info.file_format.value} in "
+            f"{str(folder)!r}"
+        )
+    return builder
+
+
+def _keys(name, features):
+    """Returns the keys of the image and of its class."""
+    import tensorflow_datasets as tfds
+
+    def only(feature):
+        return [key for key in features if type(features[key]) is feature]
+
+    images, labels = only(tfds.features.Image), only(tfds.features.ClassLabel)
+    for preferred, keys in (("image", images), ("label", labels)):
+        if preferred in keys:
+            keys[:] = [preferred]
+    if len(images) != 1 or len(labels) != 1:
+        raise ValueError(
+            "A TFDS data set must have one image and one class label an example. "
+            f"Received: source={name!r}, with the features {', '.join(features)}"
+        )
+    return images[0], labels[0]
+
+
+def _split(name, builder, split):
+    try:
+        return builder.info.splits[split]
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{name!r} has the splits {', '.join(builder.info.splits)}. Received: split={split!r}"
+        ) from error
+
+
+def _decoded(builder, split, size, image_key, label_key):
+    """Returns all images and labels of a split, in the order of its files."""
+    import tensorflow_datasets as tfds
+
+    shape = builder.info.features[image_key].shape
+    images = np.empty((size, *shape), np.uint8)
+    labels = np.empty(size, np.int64)
+    filled = 0
+    # Without TFDS's decoding, which uses the fast and inexact transform for JPEG files.
+    encoded = builder.as_dataset(split=split, decoders={image_key: tfds.decode.SkipDecoding()})
+    examples = encoded.map(
+        lambda example: (decoded_file(example[image_key], shape[-1]), example[label_key]),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    for some_images, some_labels in examples.batch(1000).as_numpy_iterator():
+        end = filled + len(some_labels)
+        images[filled:end], labels[filled:end] = some_images, some_labels
+        filled = end
+    return images, labels

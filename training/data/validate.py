@@ -1,4 +1,4 @@
-"""Checks of a folder of images before a training."""
+"""Checks of a data set before training."""
 
 import concurrent.futures
 import dataclasses
@@ -15,23 +15,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from training.data.bad_images import STRIP, is_strip, what_is_wrong, why_not_loaded
-from training.data.decoding import decoded_file
+from training.data.decoding import STRIP, decoded_file, is_strip, what_is_wrong
 from training.data.folder import FolderSource, class_folders
-from training.data.source import ArraySource, Source
+from training.data.source import ArraySource, Source, why_not_loaded
 
-# Findings that make training fail or teach it something wrong, and those that one should know of.
+# Errors make training fail or teach it something wrong; warnings are worth knowing.
 ERRORS = {
     "broken": "cannot be decoded",
     "empty": "has no bytes",
     "strip": f"{STRIP}, and evaluation cannot resize it",
-    "special": "not read: a pipe, a device or a socket, whose reading may not end",
-    "label": "has a label that is no class",
+    "special": "not read: a pipe, device or socket, whose reading may not end",
+    "label": "has a label that is not a class",
     "contradiction": "same pixels in several classes",
     "leak": "same pixels in several splits",
     "empty class": "a class without images",
     "empty split": "a split without images",
-    "unknown class": "not read: no class of this name in the training split",
+    "unknown class": "not read: not a class of the training split",
 }
 WARNINGS = {
     "huge": "more pixels than 50 million, or than 50 MB",
@@ -42,12 +41,12 @@ WARNINGS = {
     "transparent": "has an alpha channel, which is dropped",
     "training strip": f"{STRIP}, which evaluation and the crops 'none' and 'pad' cannot resize",
     "animated": "only the first frame is read",
-    "turned": "the camera's note that it is turned is not heeded",
+    "turned": "the orientation that the camera noted is ignored",
     "format": "the name says another format",
     "duplicate": "same pixels as another image of its class and split",
     "other file": "not read: not a JPEG or PNG file by its name",
-    "loose file": "not read: it stands beside the folders of classes, not in one",
-    "nested folder": "not read: a folder within the folder of a class",
+    "loose file": "not read: it is beside the class folders, not in one",
+    "nested folder": "not read: a folder in a class folder",
     "hidden": "not read: its name begins with a dot",
 }
 HUGE_PIXELS = 50_000_000
@@ -57,77 +56,19 @@ ORIENTATION = 0x0112  # the tag of EXIF
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 
-def findings_in(contents: bytes, name: str) -> Iterator[tuple[str, str]]:
-    """Looks at an image file's header."""
-    if not contents:
-        yield "empty", ""
-        return
-    if len(contents) > HUGE_BYTES:
-        yield "huge", f"{len(contents) / 1e6:.0f} MB"
-    try:
-        with Image.open(io.BytesIO(contents)) as image:
-            yield from _findings_in_header(image, contents, name)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
-        return  # that it is broken, the decoder says; what Pillow finds too large is huge
-
-
-def pixels_of(contents: bytes, channels: int) -> tf.Tensor | str:
-    """Decodes an image as training and evaluation do, or says why that cannot be done."""
-    try:
-        return decoded_file(contents, channels)
-    except tf.errors.OpError:
-        return what_is_wrong(contents)
-
-
-def _findings_in_header(image, contents, name):
-    width, height = image.size
-    if width * height > HUGE_PIXELS and len(contents) <= HUGE_BYTES:  # or it was said already
-        yield "huge", f"{width}×{height}"
-    if min(width, height) < TINY_SIDE:
-        yield "tiny", f"{width}×{height}"
-    if image.mode in ("1", "L", "LA") or image.mode.startswith("I"):
-        yield "grey", f"mode {image.mode}"
-    if image.mode == "CMYK":
-        yield "CMYK", ""
-    # The depth of a PNG's samples stands in its header; Pillow reduces 16-bit colours to 8.
-    if image.format == "PNG" and contents[24] == 16:
-        yield "16-bit", ""
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        yield "transparent", ""
-    if getattr(image, "is_animated", False):
-        yield "animated", f"{image.n_frames} frames"
-    if 1 < image.getexif().get(ORIENTATION, 1) <= 8:
-        yield "turned", f"orientation {image.getexif()[ORIENTATION]}"
-    suffix = f".{name.rsplit('.')[-1].lower()}"
-    if suffix in FORMATS and FORMATS[suffix] != image.format:
-        yield "format", f"it is a {image.format} file"
-
-
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong or unusual.
-
-    Attributes:
-        kind: A key of `inspection.ERRORS` or `inspection.WARNINGS`.
-        split: The split it was found in.
-        name: The file, record or class.
-        detail: More about it; perhaps empty.
-    """
+    """Something wrong or unusual: its kind, a key of `ERRORS` or `WARNINGS`, and where it is."""
 
     kind: str
     split: str
-    name: str
+    name: str  # of the file, record or class
     detail: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class DatasetReport:
-    """What a look at a whole data set has found.
-
-    Attributes:
-        class_counts: For each split, the number of images of each class.
-        findings: All that is wrong or unusual.
-    """
+    """The number of images of each class in each split, and all findings."""
 
     class_counts: dict[str, dict[str, int]]
     findings: tuple[Finding, ...]
@@ -149,7 +90,7 @@ class DatasetReport:
         }
 
     def print(self, console: Console, most: int = 10, most_classes: int = 30) -> None:
-        """Prints a table of the classes, and what was found."""
+        """Prints a table of the classes, and the first findings of each kind."""
         console.print(self._class_table(most_classes))
         kinds = Counter(finding.kind for finding in self.findings)
         for meanings, colour in ((ERRORS, "red"), (WARNINGS, "yellow")):
@@ -198,14 +139,7 @@ Seen = tuple[int | None, bytes | None, list[tuple[str, str]]]
 def validate(
     sources: Mapping[str, Source], progress: Callable[[int], None] | None = None
 ) -> DatasetReport:
-    """Reads every image of a data set and reports what is broken, unusual or there twice.
-
-    Example:
-
-    >>> from training.data.source import digits
-    >>> validate({"train": digits("train"), "test": digits("test")}).is_sound
-    True
-    """
+    """Reads every image of a data set and reports what is broken, unusual or duplicated."""
     findings: list[Finding] = []
     class_counts = {}
     places: dict[bytes, list[tuple[str, int, int]]] = {}
@@ -219,28 +153,30 @@ def validate(
                 found.append(("label", f"{label}, of {len(counts)} classes"))
             if digest is not None and label is not None:
                 places.setdefault(digest, []).append((split, index, label))
-            findings += [
-                Finding(kind, split, _name(source, index), detail) for kind, detail in found
-            ]
+            for kind, detail in found:
+                findings.append(Finding(kind, split, _name(source, index), detail))
             read += 1
             if progress is not None:
                 progress(read)
         class_counts[split] = dict(zip(source.class_names, counts.tolist(), strict=True))
-        findings += _class_findings(split, source, counts)
+        for name, count in class_counts[split].items():
+            if count == 0:
+                findings.append(Finding("empty class", split, name))
+        if isinstance(source, FolderSource):
+            findings += _unread(split, source)
     for same in places.values():
-        if len(same) > 1:
-            findings += _twins(same, sources)
+        findings += _twins(same, sources)
     return DatasetReport(class_counts, tuple(findings))
 
 
 def _examples(split: str, source: Source) -> Iterator[Seen]:
     """Reads all examples, in order."""
-    # Random crops are cut out of a strip before they are resized.
-    strip = "training strip" if split.partition("[")[0] == "train" else "strip"
     if isinstance(source, ArraySource):
         for image, label in zip(source.images, source.labels, strict=True):
             yield int(label), _digest(image), []
         return
+    # In training, random crops are cut out of a strip before they are resized.
+    strip = "training strip" if split.partition("[")[0] == "train" else "strip"
 
     def seen(index):
         try:
@@ -248,28 +184,60 @@ def _examples(split: str, source: Source) -> Iterator[Seen]:
         except tf.errors.OpError as error:
             label = int(source.labels[index]) if isinstance(source, FolderSource) else None
             return label, None, [("broken", why_not_loaded(error))]
-        contents = contents.numpy()
+        contents, label = contents.numpy(), int(label)
         found = list(findings_in(contents, _name(source, index)))
-        pixels = pixels_of(contents, source.channels) if contents else ""
-        if isinstance(pixels, str):
-            return int(label), None, found + ([("broken", pixels)] if pixels else [])
+        if not contents:
+            return label, None, found
+        try:
+            pixels = decoded_file(contents, source.channels)
+        except tf.errors.OpError:
+            return label, None, [*found, ("broken", what_is_wrong(contents))]
         if is_strip(pixels.shape):
             found.append((strip, "×".join(map(str, pixels.shape[1::-1]))))
-        return int(label), _digest(pixels.numpy()), found
+        return label, _digest(pixels.numpy()), found
 
-    # Decoding lets go of Python's lock. A chunk at a time, for results wait for their turn.
+    # Decoding releases Python's lock. A chunk at a time, because results wait for their turn.
     with concurrent.futures.ThreadPoolExecutor() as threads:
         for start in range(0, source.size, CHUNK):
             yield from threads.map(seen, range(start, min(start + CHUNK, source.size)))
 
 
-def _class_findings(split, source, counts):
-    """Yields classes without images, and what stands in a split's folder and is not read."""
-    for name, count in zip(source.class_names, counts, strict=True):
-        if count == 0:
-            yield Finding("empty class", split, name)
-    if isinstance(source, FolderSource):
-        yield from _unread(split, source)
+def findings_in(contents: bytes, name: str) -> Iterator[tuple[str, str]]:
+    """Looks at an image file's header."""
+    if not contents:
+        yield "empty", ""
+        return
+    if len(contents) > HUGE_BYTES:
+        yield "huge", f"{len(contents) / 1e6:.0f} MB"
+    try:
+        with Image.open(io.BytesIO(contents)) as image:
+            yield from _findings_in_header(image, contents, name)
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
+        return  # the decoder reports a broken file; what Pillow finds too large is huge
+
+
+def _findings_in_header(image, contents, name):
+    width, height = image.size
+    if width * height > HUGE_PIXELS and len(contents) <= HUGE_BYTES:  # else reported already
+        yield "huge", f"{width}×{height}"
+    if min(width, height) < TINY_SIDE:
+        yield "tiny", f"{width}×{height}"
+    if image.mode in ("1", "L", "LA") or image.mode.startswith("I"):
+        yield "grey", f"mode {image.mode}"
+    if image.mode == "CMYK":
+        yield "CMYK", ""
+    # The depth of a PNG's samples is in its header; Pillow reduces 16-bit colours to 8.
+    if image.format == "PNG" and contents[24] == 16:
+        yield "16-bit", ""
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        yield "transparent", ""
+    if getattr(image, "is_animated", False):
+        yield "animated", f"{image.n_frames} frames"
+    if 1 < image.getexif().get(ORIENTATION, 1) <= 8:
+        yield "turned", f"orientation {image.getexif()[ORIENTATION]}"
+    suffix = f".{name.rsplit('.')[-1].lower()}"
+    if FORMATS.get(suffix, image.format) != image.format:
+        yield "format", f"it is a {image.format} file"
 
 
 def _unread(split, source):
@@ -280,23 +248,20 @@ def _unread(split, source):
     for name in source.unknown_classes:
         yield Finding("unknown class", split, str(source.folder / name), "its files are not read")
     for path in sorted(source.folder.iterdir()):
-        if path.name.startswith("."):
-            yield Finding("hidden", split, str(path))
-        elif path.name not in classes:
-            yield Finding("loose file", split, str(path))
-    read = set(source.paths)
+        if path.name.startswith(".") or path.name not in classes:
+            yield Finding("hidden" if path.name[0] == "." else "loose file", split, str(path))
+    read, special = set(source.paths), set(source.special)
     for name in classes:
         for path in sorted((source.folder / name).iterdir()):
             if path in read or name in source.unknown_classes:
                 continue
             if path.name.startswith("."):
-                yield Finding("hidden", split, str(path))
-            elif path in source.special:
-                yield Finding("special", split, str(path))
-            elif path.is_dir():
-                yield Finding("nested folder", split, str(path))
+                kind = "hidden"
+            elif path in special:
+                kind = "special"
             else:
-                yield Finding("other file", split, str(path))
+                kind = "nested folder" if path.is_dir() else "other file"
+            yield Finding(kind, split, str(path))
 
 
 def _twins(same, sources):

@@ -9,9 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnets import freeze_backbone, unfreeze
-from training.data.bad_images import bad_images_named
-from training.data.batches import evaluation_batches, training_batches
-from training.data.normalization import normalization
+from training.data.augment import normalization
+from training.data.batches import bad_images_named, evaluation_batches, training_batches
 from training.data.source import Source
 from training.loop.evaluate import Scores, evaluate, make_score_function
 from training.loop.loop import MovingAverage, Progress, make_train_function

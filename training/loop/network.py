@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import keras_resnets
 from keras_resnets.weights.keras_weights import load_weights_file
-from training.data.normalization import resized_mean
+from training.data.augment import resized_mean
 from training.recipe.recipe import Recipe
 
 

@@ -1,4 +1,7 @@
-"""The recipes' optimizers."""
+"""The recipes' optimizers.
+
+They are rebuilt from the recipe, never saved as objects, so they have no `get_config`.
+"""
 
 import math
 
@@ -7,19 +10,17 @@ import keras
 from training.recipe.recipe import Recipe
 
 
-@keras.saving.register_keras_serializable(package="training")
 class AdamW(keras.optimizers.Optimizer):
-    """AdamW as PyTorch and timm have it.
+    """AdamW as in PyTorch and timm.
 
     [Loshchilov & Hutter, 2019](https://arxiv.org/abs/1711.05101), algorithm 2:
 
         m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²
         w ← w − η λ w,  w ← w − η · m̂ / (√v̂ + ε)
 
-    where m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) are m and v without their bias.
-    `keras.optimizers.AdamW` adds ε to √v instead, before the bias is taken away. In the first
-    step ε so counts for 1 / √(1 − β₂) = 32 times as much, and a gradient of 1e-8 moves a weight
-    by 0.03 η instead of 0.5 η.
+    where m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). `keras.optimizers.AdamW` adds ε to √v before
+    the bias is removed. In the first step, its ε counts 1 / √(1 − β₂) = 32 times as much, and a
+    gradient of 1e-8 moves a weight by 0.03 η instead of 0.5 η.
     """
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, **kwargs):
@@ -46,41 +47,27 @@ class AdamW(keras.optimizers.Optimizer):
         step = keras.ops.cast(self.iterations + 1, variable.dtype)
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
-
         self.assign_add(momentum, (1 - self.beta_1) * (gradient - momentum))
         self.assign_add(velocity, (1 - self.beta_2) * (gradient * gradient - velocity))
         unbiased_momentum = momentum / _one_minus_power(self.beta_1, step)
         unbiased_velocity = velocity / _one_minus_power(self.beta_2, step)
         return unbiased_momentum / (keras.ops.sqrt(unbiased_velocity) + self.epsilon)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-        }
 
-
-@keras.saving.register_keras_serializable(package="training")
 class LAMB(AdamW):
-    """Adam whose step in each layer is in proportion to the norm of the layer's weights.
+    """Adam whose step in each layer is proportional to the norm of the layer's weights.
 
     [You et al., 2020](https://arxiv.org/abs/1904.00962), algorithm 2, with φ(z) = z:
 
         m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²
         r = m̂ / (√v̂ + ε) + λ w,  w ← w − η · ‖w‖ / ‖r‖ · r
 
-    where m̂ and v̂ are m and v without their bias. The ratio is 1 where one of the norms is 0.
+    where m̂ and v̂ are m and v without their bias. The ratio is 1 if one of the norms is 0.
 
-    `keras.optimizers.Lamb` computes the same without decay (λ = 0). Its `weight_decay` shrinks the
-    weights beside the step, by η λ w, which is outside of the ratio; the decay of the paper, of
-    timm and of NVIDIA's LAMB is within.
-
-    timm's differs in three things. It limits the norm of the whole gradient to 1 by itself: a
-    recipe does so with `clip_norm`. It takes a ratio of 1 for every weight that does not decay:
-    so does this one for γ, β and biases with `adapt_norm_and_bias=False`, but not for the others
-    if λ is 0. Its newer versions have more options, all of them off by default.
+    `keras.optimizers.Lamb` computes the same for λ = 0. Its `weight_decay` is applied outside of
+    the ratio, that of the paper, timm and NVIDIA's LAMB inside. timm's LAMB also clips the whole
+    gradient to a norm of 1 (a recipe's `clip_norm`), and its ratio is 1 for every weight that does
+    not decay. Here it is 1 for γ, β and biases if `adapt_norm_and_bias` is `False`.
     """
 
     def __init__(
@@ -102,45 +89,35 @@ class LAMB(AdamW):
         update = self.moments_update(gradient, variable)
         if self.adapt_norm_and_bias or len(variable.shape) > 1:
             update = update + self.layer_decay * variable
-            update = update * _trust_ratio(_norm(variable), _norm(update))
+            weight_norm, update_norm = _norm(variable), _norm(update)
+            is_defined = (weight_norm > 0) & (update_norm > 0)
+            ratio = weight_norm / keras.ops.maximum(update_norm, 1e-38)
+            update = update * keras.ops.where(is_defined, ratio, 1.0)
         self.assign_sub(variable, learning_rate * update)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "layer_decay": self.layer_decay,
-            "adapt_norm_and_bias": self.adapt_norm_and_bias,
-        }
 
 
 def _one_minus_power(beta, step):
-    """Returns 1 − βᵗ; in float32, the difference itself is wrong by 5e-5 of 1 − 0.999."""
+    """Returns 1 − βᵗ. In float32, the difference has a relative error of 5e-5 for β = 0.999."""
     return -keras.ops.expm1(step * math.log(beta))
 
 
 def _norm(tensor):
-    """Returns the norm of all the numbers; `keras.ops.norm` takes no kernel of four dimensions."""
+    """Returns the norm of all values; `keras.ops.norm` does not support four dimensions."""
     return keras.ops.sqrt(keras.ops.sum(keras.ops.square(tensor)))
 
 
-def _trust_ratio(weight_norm, update_norm):
-    is_defined = (weight_norm > 0) & (update_norm > 0)
-    return keras.ops.where(is_defined, weight_norm / keras.ops.maximum(update_norm, 1e-38), 1.0)
-
-
-@keras.saving.register_keras_serializable(package="training")
 class CoupledSGD(keras.optimizers.SGD):
-    """SGD whose weight decay goes through the momentum, as the papers' and PyTorch's does.
+    """SGD whose weight decay goes through the momentum, as in the papers and in PyTorch.
 
     `coupled_decay` · w is added to the gradient of a weight w, after any clipping and after the
-    replicas' gradients have been added up. Keras's own `weight_decay` shrinks the weight beside
-    the step instead, by learning_rate · weight_decay · w: with momentum 0.9 it is about ten times
-    weaker at the same coefficient.
+    replicas' gradients have been added up. Keras's own `weight_decay` subtracts
+    learning_rate · weight_decay · w from the weight instead: with momentum 0.9, that is about ten
+    times weaker at the same coefficient.
 
-    The learning rate stands within the momentum, as in Caffe, with which He et al. worked:
-    v ← m v − η g, w ← w + v. In PyTorch it stands outside: w ← w − η v. The two are the same for
-    a constant rate; when it drops, the steps here stay large for some 1 / (1 − m) more steps
-    (Goyal et al., 2017, section 3, remark 2).
+    The learning rate is inside the momentum, as in Caffe, which He et al. used: v ← m v − η g,
+    w ← w + v. In PyTorch it is outside: w ← w − η v. Both are the same for a constant rate. After
+    a drop, the steps here stay large for about 1 / (1 − m) more steps (Goyal et al., 2017,
+    section 3, remark 2).
     """
 
     def __init__(self, learning_rate, coupled_decay=0.0, decay_norm_and_bias=True, **kwargs):
@@ -152,13 +129,6 @@ class CoupledSGD(keras.optimizers.SGD):
         if self.coupled_decay and (self.decay_norm_and_bias or not is_norm_or_bias(variable)):
             gradient = keras.ops.cast(gradient, variable.dtype) + self.coupled_decay * variable
         super().update_step(gradient, variable, learning_rate)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "coupled_decay": self.coupled_decay,
-            "decay_norm_and_bias": self.decay_norm_and_bias,
-        }
 
 
 def is_norm_or_bias(variable) -> bool:
@@ -173,25 +143,21 @@ def build_optimizer(
 ) -> keras.optimizers.Optimizer:
     """Returns the optimizer, built for every trainable weight of the model.
 
-    - `"sgd"`: `CoupledSGD`, or Keras's SGD where the decay is decoupled.
-    - `"adamw"`: `AdamW`, PyTorch's, which Keras's is not, with β 0.9 and 0.999 and ε 1e-8.
-    - `"lamb"`: `LAMB`, the paper's, which Keras's is not.
-
     Where the decay is decoupled, learning_rate · weight_decay · w is taken from a weight before
     the step, as in PyTorch's AdamW.
 
-    Build it under the strategy's scope, while everything that is ever to be trained is trainable.
-    To train fewer weights, apply gradients for these alone: `apply(gradients, variables)`.
+    Call it under the strategy's scope, while every weight to be trained at any time is trainable.
+    To train fewer weights, call `apply(gradients, variables)` with these.
 
-    The recipe's `clip_norm` and `accumulate` are the loop's part. Keras clips each replica's
-    gradient by itself before they are added up, which is not the whole batch's gradient.
+    The loop handles the recipe's `clip_norm` and `accumulate`: Keras would clip each replica's
+    gradient before they are added up, which is not the whole batch's gradient.
 
-    With precision `"mixed_float16"` the optimizer is wrapped in Keras's `LossScaleOptimizer`. The
-    loop must take the gradient of `optimizer.scale_loss(loss)`, and give `apply` the gradients
-    still scaled: it divides them by `dynamic_scale`, and where one is not finite leaves the step
-    out and halves the scale. A limit on the gradient's norm must be multiplied by `dynamic_scale`.
-    Gradients must be added up over the replicas beforehand (and divided by their number, for
-    `apply` adds them up once more), or some replicas may take the step and others not.
+    With precision `"mixed_float16"`, Keras's `LossScaleOptimizer` wraps the optimizer. The loop
+    must take the gradient of `optimizer.scale_loss(loss)` and pass scaled gradients to `apply`,
+    which divides them by `dynamic_scale`, skips a step with a gradient that is not finite, and then
+    halves the scale. A limit on the gradient's norm must be multiplied by `dynamic_scale`.
+    Gradients must be added up over the replicas beforehand and divided by their number, because
+    `apply` adds them up again; otherwise only some replicas may skip a step.
     """
     options = recipe.optimizer
     weights = model.trainable_variables

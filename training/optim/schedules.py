@@ -1,4 +1,7 @@
-"""Learning-rate schedules, of the step and of what is measured."""
+"""Learning-rate schedules: functions of the step, and of the measured accuracy.
+
+They are rebuilt from the recipe, never saved as objects, so they have no `get_config`.
+"""
 
 import itertools
 
@@ -9,48 +12,25 @@ from training.recipe.fields import to_steps
 from training.recipe.recipe import Recipe
 
 
-@keras.saving.register_keras_serializable(package="training")
 class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """Straight lines between points, and constant after the last one.
-
-    Example:
-
-    >>> schedule = PiecewiseLinear([0, 10, 30], [0.0, 1.0, 0.5])
-    >>> [float(schedule(step)) for step in (0, 5, 10, 20, 30, 99)]
-    [0.0, 0.5, 1.0, 0.75, 0.5, 0.5]
-    """
+    """Straight lines between points, and constant after the last one."""
 
     def __init__(self, steps, values):
-        if len(steps) != len(values) or not steps:
-            raise ValueError(
-                "`steps` and `values` must be of the same length, at least 1. "
-                f"Received: steps={steps}, values={values}"
-            )
-        if steps[0] != 0 or any(a >= b for a, b in itertools.pairwise(steps)):
-            raise ValueError(f"`steps` must grow, from 0. Received: steps={steps}")
-        self.steps = list(steps)
-        self.values = list(values)
+        self.points = list(zip(steps, values, strict=True))
 
     def __call__(self, step):
         step = keras.ops.cast(step, keras.config.floatx())
-        rate = keras.ops.cast(self.values[0], step.dtype)
-        points = list(zip(self.steps, self.values, strict=True))
-        for (begin, first), (end, last) in itertools.pairwise(points):
+        rate = keras.ops.cast(self.points[0][1], step.dtype)
+        for (begin, first), (end, last) in itertools.pairwise(self.points):
             part = keras.ops.minimum((step - begin) / (end - begin), 1.0)
             rate = keras.ops.where(step >= begin, first + part * (last - first), rate)
         return rate
 
-    def get_config(self):
-        return {"steps": self.steps, "values": self.values}
 
-
-@keras.saving.register_keras_serializable(package="training")
 class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
     """A straight rise, and then another schedule."""
 
     def __init__(self, after, steps, start, peak, restart=False):
-        if steps < 1:
-            raise ValueError(f"`steps` must be at least 1. Received: steps={steps}")
         self.after = after
         self.steps = steps
         self.start = start
@@ -63,57 +43,31 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         rise = self.start + part * (self.peak - self.start)
         return keras.ops.where(step < self.steps, rise, self.after(later))
 
-    def get_config(self):
-        return {
-            "after": keras.optimizers.schedules.serialize(self.after),
-            "steps": self.steps,
-            "start": self.start,
-            "peak": self.peak,
-            "restart": self.restart,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        after = keras.optimizers.schedules.deserialize(config["after"])
-        return cls(**{**config, "after": after})
-
 
 class WatchingSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule with a memory.
+    """A schedule that depends on the accuracy.
 
-    The training loop tells it what it sees, and keeps `variables` in its checkpoints: a run that
-    is resumed with them goes on as if nothing had happened.
-
-    Attributes:
-        variables: A list of scalar `keras.Variable`s, all that it remembers.
+    Its state is in `variables`, a list of scalar `keras.Variable`s, which checkpoints contain.
     """
 
     def observe_step(self, accuracy):
-        """Takes note of a step.
-
-        Call it after each step, in a `tf.function` or not, outside of the replicas.
-        """
+        """To be called after each step, also in a `tf.function`, outside of the replicas."""
         return  # AutoGraph cannot convert a docstring alone
 
     def observe_evaluation(self, accuracy):
-        """Takes note of an evaluation."""
+        """To be called after each evaluation."""
         return
 
 
-@keras.saving.register_keras_serializable(package="training")
 class Plateau(WatchingSchedule):
-    """Another schedule times a factor that falls whenever the accuracy has stopped rising.
+    """Another schedule times a scale that falls whenever the accuracy stops rising.
 
-    He et al., 2015, section 3.4: the rate "is divided by 10 when the error plateaus". When
-    `patience` evaluations in a row were no better than the best one before them, the factor is
-    multiplied by `factor`, and they are counted anew. Only strictly more is better.
+    He et al., 2015, section 3.4: the rate "is divided by 10 when the error plateaus". After
+    `patience` evaluations in a row without a new best accuracy, the scale is multiplied by
+    `factor`, and the count starts again.
     """
 
-    def __init__(self, before, factor=0.1, patience=5):
-        if not 0 < factor < 1:
-            raise ValueError(f"`factor` must be in (0, 1). Received: factor={factor}")
-        if patience < 1:
-            raise ValueError(f"`patience` must be at least 1. Received: patience={patience}")
+    def __init__(self, before, factor, patience):
         self.before = before
         self.factor = factor
         self.patience = patience
@@ -126,7 +80,7 @@ class Plateau(WatchingSchedule):
         return self.before(step) * self.scale
 
     def observe_evaluation(self, accuracy):
-        accuracy = np.float32(accuracy)  # as it is remembered: else it would exceed itself
+        accuracy = np.float32(accuracy)  # as stored: otherwise it could exceed itself
         if accuracy > self.best.numpy():
             self.best.assign(accuracy)
             self.waited.assign(0.0)
@@ -137,31 +91,16 @@ class Plateau(WatchingSchedule):
             waited = 0.0
         self.waited.assign(waited)
 
-    def get_config(self):
-        return {
-            "before": keras.optimizers.schedules.serialize(self.before),
-            "factor": self.factor,
-            "patience": self.patience,
-        }
 
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "before": keras.optimizers.schedules.deserialize(config["before"])})
-
-
-@keras.saving.register_keras_serializable(package="training")
 class WarmupUntilAccuracy(WatchingSchedule):
-    """A constant low rate until the training accuracy is high enough, and then another schedule.
+    """A constant low rate until the training accuracy exceeds `accuracy`, then another schedule.
 
     He et al., 2015, section 4.2, for depth 110: 0.01 "until the training error is below 80%", then
     0.1 and the other networks' schedule, whose steps count from the start of the run. The training
-    accuracy is an average over the steps with the weights 0.1 · 0.9ⁿ, from 0: over about the last
-    ten batches.
+    accuracy is a moving average over the steps, starting at 0, with the weights 0.1 · 0.9ⁿ.
     """
 
     def __init__(self, after, rate, accuracy):
-        if not 0 < accuracy < 1:
-            raise ValueError(f"`accuracy` must be in (0, 1). Received: accuracy={accuracy}")
         self.after = after
         self.rate = rate
         self.accuracy = accuracy
@@ -179,20 +118,9 @@ class WarmupUntilAccuracy(WatchingSchedule):
         is_over = keras.ops.cast(running > self.accuracy, self.is_over.dtype)
         self.is_over.assign(keras.ops.maximum(self.is_over, is_over))
 
-    def get_config(self):
-        return {
-            "after": keras.optimizers.schedules.serialize(self.after),
-            "rate": self.rate,
-            "accuracy": self.accuracy,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "after": keras.optimizers.schedules.deserialize(config["after"])})
-
 
 def _scalar(value, name):
-    # Every replica computes the same value, so the first one's is as good as any.
+    # Every replica computes the same value.
     return keras.Variable(
         value, dtype="float32", trainable=False, aggregation="only_first_replica", name=name
     )
@@ -201,15 +129,7 @@ def _scalar(value, name):
 def peak_learning_rate(recipe: Recipe) -> float:
     """Returns the schedule's greatest learning rate, scaled by the batch if the recipe says so.
 
-    Linear scaling: k times the batch takes k times the learning rate
-    ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 2.1).
-
-    Example:
-
-    >>> from training.recipe.recipe import Optimizer
-    >>> optimizer = Optimizer(learning_rate=0.1, reference_batch=256)
-    >>> peak_learning_rate(Recipe(batch=512, optimizer=optimizer))
-    0.2
+    Linear scaling ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 2.1).
     """
     optimizer = recipe.optimizer
     scale = recipe.batch / optimizer.reference_batch if optimizer.reference_batch else 1.0
@@ -221,22 +141,21 @@ def build_schedule(
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """Returns the learning rate as a function of the number of steps already taken.
 
-    So the first step has the rate at 0. With T steps in all, W of them warm-up, and the peak p,
-    the rate rises in a line from `warmup_from` · p at 0 to p at W. Then it is, at t:
+    With T steps in all, W of them warm-up, and the peak p, the rate rises linearly from
+    `warmup_from` · p at 0 to p at W. Then, at t, it is:
 
     - `"constant"`: p.
-    - `"step"`: p · factorⁿ, with n the number of boundaries b ≤ t. Boundaries count from the
-      start of the run, also with a warm-up.
+    - `"step"`: p · factorⁿ, with n the number of boundaries b ≤ t, counted from the start of the
+      run.
     - `"plateau"`: p · factorⁿ after n falls; see `Plateau`.
     - `"cosine"`: half a cosine from p at W to `final` · p at T.
     - `"polynomial"`: p · ((1 − `final`) · ((T − t) / (T − W))^power + `final`).
-    - `"onecycle"`: a line back to `warmup_from` · p at 2 W, and another to `final` · p at T, which
-      is the one-cycle policy of [Smith, 2018](https://arxiv.org/abs/1803.09820) (section 4), but
-      for its momentum, which stays as it is. PyTorch's `OneCycleLR` has its peak one step earlier,
-      at W − 1, and its end at T − 1. The later variant that falls only once, from W to T,
-      is `"polynomial"` or `"cosine"` with a warm-up.
+    - `"onecycle"`: a line back to `warmup_from` · p at 2 W, and another to `final` · p at T: the
+      one-cycle policy of [Smith, 2018](https://arxiv.org/abs/1803.09820) (section 4) with constant
+      momentum. PyTorch's `OneCycleLR` has its peak at W − 1 and its end at T − 1. The variant that
+      falls only once, from W to T, is `"polynomial"` or `"cosine"` with a warm-up.
 
-    Build it under the strategy's scope: some schedules have variables.
+    Call it under the strategy's scope: some schedules have variables.
     """
     schedule, peak = recipe.schedule, peak_learning_rate(recipe)
     total = to_steps(recipe.length, recipe.batch, examples)
@@ -244,9 +163,9 @@ def build_schedule(
     start, end = peak * schedule.warmup_from, peak * schedule.final
     lines = 2 if schedule.name == "onecycle" else 1
     if lines * warmup >= total:
-        what = "Twice `schedule.warmup`, the rise and the fall," if lines == 2 else "The warm-up"
+        what = "Twice `schedule.warmup`" if lines == 2 else "`schedule.warmup`"
         raise ValueError(
-            f"{what} must be over before the run is. Received: schedule.warmup="
+            f"{what} must be shorter than the run. Received: schedule.warmup="
             f"{schedule.warmup!r} ({warmup} steps), length={recipe.length!r} ({total} steps)"
         )
 
@@ -264,7 +183,9 @@ def build_schedule(
             )
             return LinearWarmup(fall, warmup, start, peak, restart=True) if warmup else fall
 
-    main = _steps(recipe, peak, examples, total) if schedule.name == "step" else constant(peak)
+    main = PiecewiseLinear([0], [peak])
+    if schedule.name == "step":
+        main = _steps(recipe, peak, examples, total)
     if warmup:
         main = LinearWarmup(main, warmup, start, peak)
     if schedule.name == "plateau":
@@ -274,18 +195,13 @@ def build_schedule(
     return main
 
 
-def constant(learning_rate: float) -> PiecewiseLinear:
-    """Returns a schedule that never changes."""
-    return PiecewiseLinear([0], [learning_rate])
-
-
 def _steps(recipe, peak, examples, total):
     texts = recipe.schedule.boundaries
     boundaries = [to_steps(text, recipe.batch, examples) for text in texts]
     grow = all(one < other for one, other in zip([0, *boundaries], boundaries, strict=False))
     if not grow or boundaries[-1] >= total:
         raise ValueError(
-            "`schedule.boundaries` must grow, and be over before the run is. Received: "
+            "`schedule.boundaries` must increase and lie within the run. Received: "
             f"schedule.boundaries={texts!r} ({boundaries} steps), length={recipe.length!r} "
             f"({total} steps)"
         )

@@ -13,8 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.data.bad_images import bad_images_named
-from training.data.batches import evaluation_batches
+from training.data.batches import bad_images_named, evaluation_batches
 from training.data.sources import open_source
 from training.loop.evaluate import Scores, evaluate, make_score_function
 from training.recipe.files import load_recipe

@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from keras_resnets.analysis import count_parameters
-from training.data.bad_images import bad_images_named
-from training.data.batches import indices_of_steps
+from training.data.batches import bad_images_named, indices_of_steps
 from training.data.sources import open_source
 from training.loop.evaluate import Scores
 from training.loop.learner import Learner, Observer

@@ -1,4 +1,4 @@
-"""Training batches: functions of (seed, step) and of nothing else."""
+"""Batches of training, functions of (seed, step) alone, and of evaluation: every example once."""
 
 import dataclasses
 
@@ -8,16 +8,16 @@ import tensorflow as tf
 
 from tests.training.data.counting import CountingSource
 from tests.training.data.pictures import array_source, write_folder
-from training.data.augment import augmented, is_batchwise
-from training.data.batches import training_batches
+from training.data.augment import augmented, is_batchwise, mean_image, normalization
+from training.data.batches import evaluation_batches, training_batches
+from training.data.decoding import central_view, ten_views, view_preprocessing
 from training.data.folder import FolderSource
-from training.data.normalization import mean_image, normalization
 from training.data.order import example_at, example_seed
-from training.recipe.recipe import Augmentation, Data, Recipe
+from training.recipe.recipe import Augmentation, Data, Evaluation, Recipe
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 WHOLE_BATCHES = Augmentation(crop="pad", padding=2, random_erasing=0.5)
-ONE_BY_ONE = dataclasses.replace(WHOLE_BATCHES, policy="trivialaugment")
+ONE_BY_ONE = dataclasses.replace(WHOLE_BATCHES, color_jitter=0.2)
 MIXED = dataclasses.replace(WHOLE_BATCHES, mixup=0.4, cutmix=1.0, repeats=2)
 
 
@@ -39,26 +39,25 @@ def assert_same(some, others):
             np.testing.assert_array_equal(one[key], other[key], err_msg=key)
 
 
-@pytest.fixture
-def files(tmp_path):
-    return FolderSource(write_folder(tmp_path, {"train": {"a": 7, "b": 6}}), "train")
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    counts = {"train": {"a": 7, "b": 6}}
+    return FolderSource(write_folder(tmp_path_factory.mktemp("pictures"), counts), "train")
 
 
 @pytest.fixture(scope="module", params=["whole batches", "one by one", "mixed", "files"])
-def case(request, tmp_path_factory):
+def case(request, files):
     """A source and a recipe for each way through the pipeline."""
     if request.param == "files":
-        folder = tmp_path_factory.mktemp("pictures")
-        source = FolderSource(write_folder(folder, {"train": {"a": 7, "b": 6}}), "train")
-        augmentation = Augmentation(crop="resized", color_jitter=0.2, pca_noise=0.1)
-        return source, recipe(augmentation, image_size=16)
+        augmentation = Augmentation(crop="resized", policy="trivialaugment", pca_noise=0.1)
+        return files, recipe(augmentation, image_size=16)
     augmentation = {"whole batches": WHOLE_BATCHES, "one by one": ONE_BY_ONE, "mixed": MIXED}
     return array_source(), recipe(augmentation[request.param])
 
 
 @pytest.fixture(scope="module")
 def dataset(case):
-    return training_batches(*case).take(6)
+    return training_batches(*case, replicas=4).take(4)
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +78,7 @@ def test_batches_cross_epochs_and_drop_nothing():
         np.testing.assert_array_equal(batch["target"], np.eye(3)[batch["label"]])
 
 
-def test_a_batch_larger_than_the_source_holds_examples_several_times():
-    (batch,) = first(1, array_source(size=5), recipe(batch=12))
-    assert sorted(np.bincount(batch["index"])) == [2, 2, 2, 3, 3]
-
-
-def test_the_same_bits_on_any_number_of_threads_and_from_any_step_on(case, dataset, batches):
+def test_the_same_bits_on_any_number_of_threads(case, dataset, batches):
     source, chosen = case
     size, classes = chosen.data.image_size, len(source.class_names)
     spec = dataset.element_spec
@@ -99,41 +93,31 @@ def test_the_same_bits_on_any_number_of_threads_and_from_any_step_on(case, datas
         options.threading.private_threadpool_size = threads
         options.threading.max_intra_op_parallelism = threads
         assert_same(list(dataset.with_options(options).as_numpy_iterator()), batches)
-    assert_same(first(2, source, chosen, start_step=4), batches[4:])
 
 
-def test_another_seed_gives_other_images_in_another_order():
-    one, other = (
-        first(1, array_source(), dataclasses.replace(recipe(), seed=seed))[0] for seed in (0, 1)
-    )
-    assert (one["index"] != other["index"]).any()
-    assert (one["image"] != other["image"]).mean() > 0.5
-
-
-def test_a_worker_gets_its_part_of_what_one_worker_gets(case, batches):
-    source, chosen = case
-    whole = first(2, source, chosen, start_step=2, replicas=4)
-    second = first(2, source, chosen, start_step=2, worker=1, workers=2, replicas=4)
-    assert_same(second, [{key: value[4:] for key, value in batch.items()} for batch in whole])
-    if chosen.augmentation.repeats == 1:  # then the order does not depend on the replicas
-        assert_same(whole, batches[2:4])
+def test_from_any_step_on_a_worker_gets_its_part_of_what_one_worker_gets(case, batches):
+    second = first(2, *case, start_step=2, worker=1, workers=2, replicas=4)
+    parts = [{key: value[4:] for key, value in batch.items()} for batch in batches[2:]]
+    assert_same(second, parts)
 
 
 def test_whole_batches_get_what_single_images_get():
     source, chosen = array_source(), recipe(Augmentation(crop="pad", padding=2))
     assert is_batchwise(source, chosen)
-    single = CountingSource(source)  # which is none that is held in memory
+    single = CountingSource(source)  # not in memory
     assert not is_batchwise(single, chosen)
     assert_same(first(3, single, chosen), first(3, source, chosen))
 
 
 def test_images_are_those_of_the_definition(files):
-    chosen = recipe(Augmentation(crop="resized", color_jitter=0.2), image_size=16)
+    augmentation = Augmentation(crop="resized", color_jitter=0.2, repeats=2)
+    chosen = dataclasses.replace(recipe(augmentation, image_size=16), seed=1)
     (batch,) = first(1, files, chosen, start_step=3)
-    index, epoch, repetition = example_at(tf.range(24, 32, dtype=tf.int64), files.size, 0)
+    positions = tf.range(24, 32, dtype=tf.int64)
+    index, epoch, repetition = example_at(positions, files.size, seed=1, repeats=2)
     np.testing.assert_array_equal(batch["index"], index)
     for number in range(8):
-        seed = example_seed(0, epoch[number], index[number], repetition[number])
+        seed = example_seed(1, epoch[number], index[number], repetition[number])
         image, label = files.load(index[number])
         pixels = augmented(image, seed, files, chosen).numpy()
         expected = (pixels / 255 - np.array(MEAN)) / np.array(STD)
@@ -151,13 +135,6 @@ def test_what_comes_before_the_first_step_is_not_read():
     assert len(counting.read) < 200  # some are read ahead
 
 
-def test_repeats_stand_side_by_side_and_differ():
-    chosen = recipe(dataclasses.replace(WHOLE_BATCHES, repeats=4))
-    (batch,) = first(1, array_source(), chosen)
-    assert (batch["index"].reshape(2, 4) == batch["index"][[0, 4], None]).all()
-    assert len({image.tobytes() for image in batch["image"][:4]}) > 1
-
-
 def test_replicas_part_the_repeats_of_an_image_and_mix_as_one_does():
     source = array_source(classes=20)
     one, several = (first(3, source, recipe(MIXED), replicas=count) for count in (1, 4))
@@ -173,7 +150,7 @@ def test_replicas_part_the_repeats_of_an_image_and_mix_as_one_does():
 def test_a_worker_reads_few_examples_that_it_only_mixes_with():
     # A part of 16 of 32, of 16 images twice: each worker has all 16, and so all partners.
     counting = CountingSource(array_source(size=1000))
-    chosen = recipe(dataclasses.replace(MIXED, policy="trivialaugment"), batch=32)
+    chosen = recipe(MIXED, batch=32)
     dataset = training_batches(counting, chosen, worker=1, workers=2)
     index = next(dataset.take(1).as_numpy_iterator())["index"]
     assert len(set(index)) == 16
@@ -209,11 +186,12 @@ def test_the_mean_image_is_subtracted_before_padding():
             assert min(np.abs(image - crop).max() for crop in crops) < 1e-5
 
 
-def test_a_known_mean_image_is_not_computed_again():
+def test_a_known_mean_image_is_not_computed_again(monkeypatch):
     source = array_source()
     chosen = recipe(WHOLE_BATCHES, per_pixel_mean=True, mean=Data().mean)
     known = normalization(source, chosen)
-    assert_same(first(1, source, chosen, mean_and_std=known), first(1, source, chosen))
+    monkeypatch.setattr("training.data.augment.mean_image", None)
+    training_batches(source, chosen, mean_and_std=known)
 
 
 @pytest.mark.parametrize(
@@ -224,8 +202,9 @@ def test_a_known_mean_image_is_not_computed_again():
     ],
 )
 def test_a_share_that_does_not_exist_is_an_error(options, words):
-    with pytest.raises(ValueError, match=words):
-        training_batches(array_source(), recipe(), **options)
+    for make, chosen in ((training_batches, recipe()), (evaluation_batches, evaluation_recipe(8))):
+        with pytest.raises(ValueError, match=words):
+            make(array_source(), chosen, **options)
 
 
 def test_a_batch_too_small_to_mix_is_an_error():
@@ -234,6 +213,74 @@ def test_a_batch_too_small_to_mix_is_an_error():
         training_batches(array_source(), chosen)
 
 
-def test_values_that_do_not_fit_the_channels_are_an_error():
-    with pytest.raises(ValueError, match="1 channels"):
-        training_batches(array_source(channels=1), recipe())
+VIEW = view_preprocessing(Evaluation(crop_ratio=0.8), 20)
+
+
+def evaluation_recipe(batch, image_size=8, per_pixel_mean=False, **evaluation):
+    chosen = recipe(
+        image_size=image_size,
+        per_pixel_mean=per_pixel_mean,
+        mean=Data().mean if per_pixel_mean else MEAN,
+    )
+    return dataclasses.replace(chosen, evaluation=Evaluation(batch=batch, **evaluation))
+
+
+def evaluated(*arguments, **options):
+    return list(evaluation_batches(*arguments, **options).as_numpy_iterator())
+
+
+def expected_image(view):
+    return (np.asarray(view) / 255 - np.array(MEAN)) / np.array(STD)
+
+
+@pytest.mark.parametrize(("size", "workers"), [(1, 2), (11, 1), (12, 3), (13, 3), (24, 2)])
+def test_every_example_comes_once(size, workers):
+    source, chosen = array_source(size), evaluation_recipe(12)
+    parts = [evaluated(source, chosen, worker, workers) for worker in range(workers)]
+    assert {len(part) for part in parts} == {-(-size // 12)}
+    batches = [batch for part in parts for batch in part]
+    assert {batch["image"].shape for batch in batches} == {(12 // workers, 8, 8, 3)}
+    index = np.concatenate([batch["index"] for batch in batches])
+    weight = np.concatenate([batch["weight"] for batch in batches])
+    assert sorted(index[weight == 1]) == list(range(size))
+    assert (index[weight == 0] == -1).all()
+    assert set(weight) <= {0.0, 1.0}
+
+
+def test_images_and_labels_are_the_sources(files):
+    in_memory = array_source(10)
+    for source, chosen, image_of in (
+        (in_memory, evaluation_recipe(4), in_memory.images.__getitem__),
+        (
+            files,
+            evaluation_recipe(5, image_size=20, crop_ratio=0.8),
+            lambda index: central_view(files.load(tf.constant(index))[0], files, VIEW),
+        ),
+    ):
+        batches = evaluated(source, chosen)
+        columns = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+        padding = -source.size % chosen.evaluation.batch
+        assert columns["index"].tolist() == [*range(source.size), *[-1] * padding]
+        for index in range(source.size):
+            assert columns["label"][index] == source.labels[index]
+            expected = expected_image(image_of(index))
+            np.testing.assert_allclose(columns["image"][index], expected, atol=3e-6)
+
+
+def test_ten_crops(files):
+    chosen = evaluation_recipe(4, image_size=20, crop_ratio=0.8, ten_crop=True)
+    batches = evaluated(files, chosen, ten_crop=True)
+    assert {batch["image"].shape for batch in batches} == {(4, 10, 20, 20, 3)}
+    views = ten_views(files.load(tf.constant(6, tf.int64))[0], files, VIEW)
+    np.testing.assert_allclose(batches[1]["image"][2], expected_image(views), atol=3e-6)
+
+
+def test_the_training_splits_mean_image_is_subtracted():
+    train, test = array_source(30), array_source(10)
+    chosen = evaluation_recipe(5, per_pixel_mean=True)
+    with pytest.raises(ValueError, match="Received: mean_and_std=None"):
+        evaluation_batches(test, chosen)
+    mean, std = normalization(train, chosen)
+    batches = evaluated(test, chosen, mean_and_std=(mean, std))
+    expected = (test.images[:5] / 255 - mean) / std
+    np.testing.assert_allclose(batches[0]["image"], expected, atol=3e-6)

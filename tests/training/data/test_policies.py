@@ -1,4 +1,4 @@
-"""RandAugment and TrivialAugment as wholes, and what is drawn for them."""
+"""RandAugment, TrivialAugment, colour jitter and their operations, against Pillow."""
 
 import dataclasses
 from collections import Counter
@@ -6,59 +6,160 @@ from collections import Counter
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageEnhance, ImageOps
 
-from tests.training.data.pictures import smooth_picture
+from tests.training.data.pictures import seeds, smooth_picture
 from training.data import policies
-from training.data.order import example_seed
-from training.data.policies import RAND_AUGMENT, TRIVIAL_AUGMENT, rand_augment, trivial_augment
+from training.data.order import uniform
+from training.data.policies import (
+    COLOUR_OPERATIONS,
+    EIGENVALUES,
+    EIGENVECTORS,
+    RAND_AUGMENT,
+    TRIVIAL_AUGMENT,
+    jittered,
+    rand_augment,
+    transformed,
+    trivial_augment,
+    warped,
+    with_pca_noise,
+)
 from training.recipe.recipe import Augmentation
 
 PICTURE = tf.constant(smooth_picture(24, 20))
 RAND = Augmentation(policy="randaugment", magnitude=7.0, magnitude_std=0.5)
 
 
-def seeds(count):
-    return example_seed(0, tf.constant(0, tf.int64), tf.range(count, dtype=tf.int64))
+def noise(channels=3):
+    generator = np.random.default_rng(3)
+    return generator.integers(20, 231, (23, 31, channels), dtype=np.uint8)
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """Replaces every operation by one that notes its name, strength and sign."""
-    notes = []
-
-    def noting(name):
-        def operation(image, strength, sign, fill):
-            tf.numpy_function(
-                lambda strength, sign: notes.append((name, float(strength), float(sign))),
-                [strength, sign],
-                [],
-            )
-            return image
-
-        return operation
-
-    for table in ("RAND_AUGMENT", "TRIVIAL_AUGMENT"):
-        named = {name: noting(name) for name in getattr(policies, table)}
-        monkeypatch.setattr(policies, table, named)
-    return notes
+PICTURES = {
+    "noise": noise(),
+    "smooth": smooth_picture(40, 30),
+    "grey": noise(1),
+    "flat": np.full((9, 12, 3), 77, np.uint8),
+    "two levels": np.where(noise() > 120, np.uint8(255), np.uint8(0)),
+}
+pictures = pytest.mark.parametrize("picture", PICTURES.values(), ids=PICTURES)
 
 
-@pytest.mark.parametrize("operations", [RAND_AUGMENT, TRIVIAL_AUGMENT], ids=["rand", "trivial"])
+def pillow(image):
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def levels_apart(found, expected):
+    expected = np.asarray(expected, int).reshape(found.shape)
+    return np.abs(np.asarray(found, int) - expected)
+
+
+@pictures
+@pytest.mark.parametrize(
+    ("name", "enhancer"),
+    [
+        ("brightness", ImageEnhance.Brightness),
+        ("contrast", ImageEnhance.Contrast),
+        ("saturation", ImageEnhance.Color),
+        ("sharpness", ImageEnhance.Sharpness),
+    ],
+)
+def test_enhancing(picture, name, enhancer):
+    for factor in (0.0, 0.1, 0.55, 1.0, 1.37, 1.9):
+        found = COLOUR_OPERATIONS[name](tf.constant(picture), factor)
+        assert found.dtype == tf.uint8
+        assert levels_apart(found, enhancer(pillow(picture)).enhance(factor)).max() <= 1
+
+
+def test_grey_is_pillows_luma():
+    colours = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(
+        policies.grey(tf.constant(colours))[..., 0], np.asarray(pillow(colours).convert("L"))
+    )
+
+
+@pictures
+@pytest.mark.parametrize(
+    ("name", "amounts", "expected"),
+    [
+        ("invert", (), ImageOps.invert),
+        ("autocontrast", (), ImageOps.autocontrast),
+        ("equalize", (), ImageOps.equalize),
+        ("posterize", (1, 3, 4, 7, 8), ImageOps.posterize),
+        ("solarize", (0, 1, 100, 255, 256), ImageOps.solarize),
+    ],
+)
+def test_levels_are_mapped_as_by_pillow(picture, name, amounts, expected):
+    for arguments in [(amount,) for amount in amounts] or [()]:
+        found = COLOUR_OPERATIONS[name](tf.constant(picture), *map(tf.constant, arguments))
+        assert levels_apart(found, expected(pillow(picture), *arguments)).max() == 0
+
+
+def test_without_bits_nothing_is_left():
+    # Pillow refuses it; timm's magnitude 10 asks for it.
+    assert not policies.posterize(tf.constant(noise()), tf.constant(0)).numpy().any()
+
+
+@pytest.mark.parametrize("amount", [0, 30, 110, 200])
+def test_solarize_add_is_timms(amount):
+    table = [min(255, level + amount) if level < 128 else level for level in range(256)]
+    found = policies.solarize_add(tf.constant(noise()), tf.constant(amount))
+    assert levels_apart(found, pillow(noise()).point(table * 3)).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "matrix"),
+    [
+        ("rotate", 20.0, None),
+        ("rotate", -135.0, None),
+        ("shear_x", 0.3, (1, 0.3, 0, 0, 1, 0)),
+        ("shear_y", -0.9, (1, 0, 0, -0.9, 1, 0)),
+        ("translate_x", 7.4, (1, 0, 7.4, 0, 1, 0)),
+        ("translate_y", -11.0, (1, 0, 0, 0, 1, -11)),
+    ],
+)
+def test_warping_is_pillows_inside_the_border(name, amount, matrix):
+    picture, colour = smooth_picture(60, 50), (10, 200, 90)
+    options = {"resample": Image.Resampling.BILINEAR, "fillcolor": colour}
+    if name == "rotate":
+        expected = pillow(picture).rotate(amount, **options)
+    else:
+        expected = pillow(picture).transform((50, 60), Image.Transform.AFFINE, matrix, **options)
+    found = warped(name, amount, tf.constant(picture), tf.constant(colour, tf.float32))
+    apart = levels_apart(found, expected).max(axis=-1)
+    # Pillow cuts the border off sharply; here it fades over a pixel.
+    assert np.mean(apart > 1) < 0.06
+    assert np.mean(apart) < 4
+
+
+@pytest.mark.parametrize("name", policies.WARPS)
+def test_warping_by_nothing_changes_nothing(name):
+    np.testing.assert_array_equal(warped(name, 0.0, tf.constant(noise()), tf.zeros(3)), noise())
+
+
+def test_what_comes_in_from_outside_has_the_fill_colour():
+    found = warped("translate_x", 31.0, tf.constant(noise()), tf.constant([10.0, 20.0, 30.0]))
+    assert (found.numpy() == (10, 20, 30)).all()
+
+
+def applied(amounts, name, image, strength, sign=1.0):
+    fill = tf.fill([image.shape[-1]], 0.0)
+    return transformed(amounts, name, image, tf.constant(strength), tf.constant(sign), fill)
+
+
+@pytest.mark.parametrize("amounts", [RAND_AUGMENT, TRIVIAL_AUGMENT], ids=["rand", "trivial"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_operation_works_at_every_strength(operations, channels):
+def test_every_operation_works_at_every_strength(amounts, channels):
     image = PICTURE[..., :channels]
-    fill = tf.fill([channels], 100.0)
-    for operation in operations.values():
+    for name in amounts:
         for strength in (0.0, 0.4, 1.0):
             for sign in (-1.0, 1.0):
-                found = operation(image, tf.constant(strength), tf.constant(sign), fill)
+                found = applied(amounts, name, image, strength, sign)
                 assert found.dtype == tf.uint8
                 assert found.shape == image.shape
 
 
 def test_the_tables_are_timms_and_torchvisions():
-    assert len(RAND_AUGMENT) == 15
-    assert len(TRIVIAL_AUGMENT) == 14
     both = {"autocontrast", "equalize", "rotate", "posterize", "solarize", "saturation"}
     both |= {"contrast", "brightness", "sharpness", "shear_x", "shear_y"}
     both |= {"translate_x", "translate_y"}
@@ -68,11 +169,10 @@ def test_the_tables_are_timms_and_torchvisions():
 
 @pytest.mark.parametrize("name", sorted(set(TRIVIAL_AUGMENT) - {"autocontrast", "equalize"}))
 def test_without_strength_trivial_operations_leave_the_image(name):
-    found = TRIVIAL_AUGMENT[name](PICTURE, tf.constant(0.0), tf.constant(1.0), tf.zeros(3))
     expected = PICTURE.numpy()
     if name == "solarize":  # torchvision's thresholds go from 255 to 0
         expected = np.where(expected == 255, 0, expected)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(applied(TRIVIAL_AUGMENT, name, PICTURE, 0.0), expected)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +181,10 @@ def test_without_strength_trivial_operations_leave_the_image(name):
 def test_trivial_augment_translates_by_whole_pixels(rng, level, pixels):
     # 32 · level / 30, cut: 1.07, 2.13, 7.47, 14.93, 16, 30.93 and 32.
     image = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    strength = tf.constant(level, tf.float32) / 30
+    strength = np.float32(level) / np.float32(30)
     for name, axis in (("translate_x", 1), ("translate_y", 0)):
         for sign in (1, -1):
-            found = TRIVIAL_AUGMENT[name](image, strength, tf.constant(float(sign)), tf.zeros(3))
+            found = applied(TRIVIAL_AUGMENT, name, image, strength, float(sign))
             moved = np.roll(image, -sign * pixels, axis)
             come_in = slice(-pixels, None) if sign == 1 else slice(0, pixels)
             moved[(slice(None),) * axis + (come_in,)] = 0
@@ -94,49 +194,61 @@ def test_trivial_augment_translates_by_whole_pixels(rng, level, pixels):
 def test_rand_augment_translates_by_parts_of_the_image(rng):
     # timm: 0.45 of the width at most; 0.5 · 0.45 · 40 = 9, and 0.1 · 0.45 · 40 = 1.8.
     image = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    whole, part = (
-        RAND_AUGMENT["translate_x"](image, tf.constant(strength), tf.constant(1.0), tf.zeros(3))
-        for strength in (0.5, 0.1)
-    )
+    whole, part = (applied(RAND_AUGMENT, "translate_x", image, strength) for strength in (0.5, 0.1))
     np.testing.assert_array_equal(whole[:, :31], image[:, 9:])
     between = 0.2 * image[:, 1:38] + 0.8 * image[:, 2:39]
     assert np.abs(part[:, :37].numpy() - between).max() <= 0.51
 
 
-def test_strengths_of_rand_augment_are_normal_around_the_magnitude(drawn):
-    augment = tf.function(lambda seed: rand_augment(PICTURE, seed, RAND, fill=[0.0]))
-    for seed in seeds(400):
+@pytest.fixture
+def drawn(monkeypatch):
+    """Notes the name, strength and sign of each operation instead of applying it."""
+    notes = []
+
+    def note(amounts, name, image, strength, sign, fill):
+        tf.numpy_function(
+            lambda strength, sign: notes.append((name, float(strength), float(sign))),
+            [strength, sign],
+            [],
+        )
+        return image
+
+    monkeypatch.setattr(policies, "transformed", note)
+    return notes
+
+
+def draw(count, augmentation=None):
+    """Applies a policy with many seeds."""
+    if augmentation is None:
+        augment = tf.function(lambda seed: trivial_augment(PICTURE, seed, fill=[0.0]))
+    else:
+        augment = tf.function(lambda seed: rand_augment(PICTURE, seed, augmentation, fill=[0.0]))
+    for seed in seeds(count):
         augment(seed)
+
+
+def test_strengths_of_rand_augment_are_normal_around_the_magnitude(drawn):
+    draw(400, RAND)
     assert len(drawn) == 800
     strengths = np.array([strength for _, strength, _ in drawn])
     assert abs(strengths.mean() - 0.7) < 0.01
     assert abs(strengths.std() - 0.05) < 0.01
-    assert min(Counter(name for name, _, _ in drawn).values()) > 25  # 53 are expected of each
-    assert len({name for name, _, _ in drawn}) == 15
+    counts = Counter(name for name, _, _ in drawn)
+    assert len(counts) == 15
+    assert min(counts.values()) > 25  # 53 are expected of each
     assert abs(np.mean([sign for _, _, sign in drawn])) < 0.15
 
 
-def test_strengths_are_cut_to_their_range(drawn):
-    wild = dataclasses.replace(RAND, magnitude=9.0, magnitude_std=8.0)
-    augment = tf.function(lambda seed: rand_augment(PICTURE, seed, wild, fill=[0.0]))
-    for seed in seeds(60):
-        augment(seed)
+def test_strengths_are_cut_and_operations_left_out_with_their_probability(drawn):
+    wild = {"magnitude": 9.0, "magnitude_std": 8.0, "policy_probability": 0.5, "operations": 4}
+    draw(100, dataclasses.replace(RAND, **wild))
+    assert 160 < len(drawn) < 240
     strengths = [strength for _, strength, _ in drawn]
     assert (min(strengths), max(strengths)) == (0.0, 1.0)
 
 
-def test_operations_are_left_out_with_the_complement_of_their_probability(drawn):
-    half = dataclasses.replace(RAND, policy_probability=0.5, operations=4)
-    augment = tf.function(lambda seed: rand_augment(PICTURE, seed, half, fill=[0.0]))
-    for seed in seeds(100):
-        augment(seed)
-    assert 160 < len(drawn) < 240
-
-
 def test_trivial_augment_draws_one_operation_and_one_of_31_strengths(drawn):
-    augment = tf.function(lambda seed: trivial_augment(PICTURE, seed, fill=[0.0]))
-    for seed in seeds(600):
-        augment(seed)
+    draw(600)
     assert len(drawn) == 600
     assert len({name for name, _, _ in drawn}) == 14
     levels = Counter(round(strength * 30, 3) for _, strength, _ in drawn)
@@ -144,10 +256,11 @@ def test_trivial_augment_draws_one_operation_and_one_of_31_strengths(drawn):
 
 
 @pytest.mark.parametrize("policy", ["rand", "trivial"])
-def test_a_seed_gives_the_same_image_each_time_and_another_another(policy):
+def test_a_seed_determines_the_image(policy):
     def augment(seed):
         if policy == "rand":
-            return rand_augment(PICTURE, seed, RAND, fill=[100.0])
+            one = dataclasses.replace(RAND, operations=1)
+            return rand_augment(PICTURE, seed, one, fill=[100.0])
         return trivial_augment(PICTURE, seed, fill=[0.0])
 
     graph = tf.function(augment)
@@ -155,3 +268,34 @@ def test_a_seed_gives_the_same_image_each_time_and_another_another(policy):
     for result, seed in zip(results, seeds(30), strict=True):
         np.testing.assert_array_equal(graph(seed), result)
     assert len({result.tobytes() for result in results}) > 20
+
+
+def test_jitter_is_pillows_brightness_contrast_and_saturation():
+    picture = smooth_picture(30, 40)
+    for seed in seeds(5):
+        factors = 1 + 0.4 * (2 * uniform(seed, "colour jitter", 3).numpy() - 1)
+        assert (np.abs(factors - 1) <= 0.4).all()
+        expected = Image.fromarray(picture)
+        enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+        for enhancer, factor in zip(enhancers, factors, strict=True):
+            expected = enhancer(expected).enhance(float(factor))
+        assert levels_apart(jittered(tf.constant(picture), seed, 0.4), expected).max() <= 2
+    grey = tf.constant(picture[..., :1])
+    assert jittered(grey, seeds(1)[0], 0.4).shape == (30, 40, 1)
+
+
+def test_pca_noise_shifts_a_whole_image_by_one_colour_of_the_right_covariance():
+    vectors = np.array(EIGENVECTORS)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=2e-3)
+    image = tf.fill([4, 5, 3], tf.constant(128, tf.uint8))
+    noisy = tf.function(
+        lambda seeds: tf.map_fn(
+            lambda seed: with_pca_noise(image, seed, 0.5), seeds, fn_output_signature=tf.uint8
+        )
+    )
+    shifts = noisy(seeds(1500)).numpy().astype(int) - 128
+    assert (shifts == shifts[:, :1, :1]).all()
+    shifts = shifts[:, 0, 0] / 255
+    scaled = vectors * np.array(EIGENVALUES) * 0.5
+    np.testing.assert_allclose(np.cov(shifts.T), scaled @ scaled.T, rtol=0.15, atol=2e-4)
+    np.testing.assert_allclose(np.mean(shifts, axis=0), 0, atol=6e-3)

@@ -13,10 +13,9 @@ from tests.training.data.pictures import encoded, smooth_picture
 pytest.importorskip("tensorflow_datasets")
 
 from tests.training.data.tfds_writing import NAMES, write_set
-from training.data import tfds_sets
+from training.data import sources
 from training.data.source import ArraySource
-from training.data.sources import open_source
-from training.data.tfds_sets import RecordSource, find_prepared, tfds_source
+from training.data.sources import RecordSource, find_prepared, open_source, tfds_source
 from training.recipe.recipe import Data
 
 SIZES = {"train": 23, "test": 7}
@@ -82,7 +81,7 @@ def assert_reads(source, expected):
 @pytest.mark.parametrize("reason", ["shapes differ", "too large for memory"])
 def test_other_sets_are_read_from_their_records_in_any_order(data_dir, monkeypatch, reason):
     name, kind, step = ("varied", "JPEG", 2) if reason == "shapes differ" else ("small", "PNG", 0)
-    monkeypatch.setattr(tfds_sets, "IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(sources, "IN_MEMORY_BYTES", 1000)
     source = open_source(Data(source=name), "train", data_dir)
     assert isinstance(source, RecordSource)
     assert source.encoded
@@ -120,9 +119,10 @@ def test_a_damaged_file_of_records_is_named(data_dir, tmp_path):
         source.load(tf.constant(15, tf.int64))
 
 
-def test_a_missing_set_is_an_error_at_once_that_says_two_ways_out(tmp_path):
+def test_a_missing_set_is_an_error_at_once_that_says_two_ways_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(ValueError, match="`--data-dir`") as error:
-        open_source(Data(source="cifar10"), "train", tmp_path)
+        open_source(Data(source="cifar10"), "train")
     for words in ("'cifar10'", str(tmp_path), "`--download`", "Received: source='cifar10'"):
         assert words in str(error.value)
 
@@ -134,12 +134,6 @@ def test_a_mistyped_name_is_told_by_the_nearest(tmp_path):
     for name, meant in {"cifar01": "cifar10", "flower": "flowers", "brids": "birds"}.items():
         with pytest.raises(ValueError, match=f"Did you mean '{meant}'.* source='{name}'"):
             open_source(Data(source=name), "train", tmp_path)
-
-
-def test_without_a_folder_tfdss_own_is_looked_in(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    with pytest.raises(ValueError, match=f"not prepared in '{tmp_path}'"):
-        open_source(Data(source="cifar10"), "train")
 
 
 def test_an_unknown_name_is_an_error_with_download_too(tmp_path):

@@ -1,18 +1,96 @@
-"""Class folders of files."""
+"""Bundled data sets, images in memory, and class folders of files."""
 
 import os
 import shutil
 
 import numpy as np
 import pytest
+import sklearn.datasets
+import sklearn.neighbors
 import tensorflow as tf
 
 from tests.training.data.pictures import encoded, smooth_picture, write_folder
 from training.data import folder
-from training.data.bad_images import BadImage, bad_images_named, skipping_bad, why_unreadable
+from training.data.batches import why_unreadable
 from training.data.folder import FolderSource
+from training.data.source import ArraySource, digits, synthetic
 from training.data.sources import open_source
 from training.recipe.recipe import Data
+
+
+def test_digits_are_all_there_once_with_their_labels():
+    train, test = digits("train"), digits("test")
+    assert (train.size, test.size) == (1437, 360)
+    assert train.class_names == tuple("0123456789")
+    assert train.channels == 1
+    images, labels = sklearn.datasets.load_digits(return_X_y=True)
+
+    def rows(images, labels):
+        return sorted(map(tuple, np.column_stack([images.reshape(len(labels), -1), labels])))
+
+    scaled = np.round(images * 255 / 16).astype(int)
+    both = np.concatenate([train.images, test.images]).astype(int)
+    assert rows(both, np.concatenate([train.labels, test.labels])) == rows(scaled, labels)
+    # A fifth of each class is for the test.
+    counts = np.bincount(test.labels)
+    np.testing.assert_allclose(counts / (counts + np.bincount(train.labels)), 0.2, atol=0.01)
+
+
+def test_synthetic_is_the_same_each_time_and_differs_between_splits():
+    one, again, other = synthetic("train", 16), synthetic("train", 16), synthetic("test", 16)
+    np.testing.assert_array_equal(one.images, again.images)
+    assert one.identifier == again.identifier != other.identifier
+    assert (one.images[: other.size] != other.images).mean() > 0.9
+    assert one.image_shape == (16, 16)
+
+
+def test_synthetic_can_be_learned():
+    train, test = synthetic("train", 12), synthetic("test", 12)
+    colours = [source.images.mean(axis=(1, 2)) for source in (train, test)]
+    model = sklearn.neighbors.NearestCentroid().fit(colours[0], train.labels)
+    assert model.score(colours[1], test.labels) > 0.9
+
+
+@pytest.mark.parametrize("name", ["digits", "synthetic"])
+def test_an_unknown_split_is_an_error(name):
+    with pytest.raises(ValueError, match="Received: split='validation'"):
+        open_source(Data(source=name, mean=(0.5,), std=(0.5,)), "validation")
+
+
+def test_an_array_source_is_read_one_by_one_or_many_at_once(rng):
+    images = rng.integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
+    source = ArraySource("six", images, np.array([0, 1, 1, 0, 1, 0]), ("a", "b"))
+    image, label = source.load(tf.constant(2, tf.int64))
+    np.testing.assert_array_equal(image, images[2])
+    assert int(label) == 1
+    many, labels = source.load(tf.constant([5, 1], tf.int64))
+    np.testing.assert_array_equal(many, images[[5, 1]])
+    assert labels.numpy().tolist() == [0, 1]
+    assert source.name_of(tf.constant(4)).numpy() == b"six, example 4"
+    assert (source.size, source.channels, source.image_shape) == (6, 3, (4, 5))
+
+
+def test_the_identifier_changes_with_pixels_labels_and_names(rng):
+    images = rng.integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
+    labels = np.array([0, 1, 1, 0, 1, 0])
+    changed = images.copy()
+    changed[3, 2, 1, 0] ^= 1
+    identifiers = {
+        ArraySource("six", images, labels, ("a", "b")).identifier,
+        ArraySource("six", changed, labels, ("a", "b")).identifier,
+        ArraySource("six", images, 1 - labels, ("a", "b")).identifier,
+        ArraySource("six", images, labels, ("a", "c")).identifier,
+        ArraySource("sex", images, labels, ("a", "b")).identifier,
+    }
+    assert len(identifiers) == 5
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [0, -1, 1]])
+def test_labels_that_are_not_classes_are_an_error(labels):
+    images = np.zeros((3, 4, 5, 3), np.uint8)
+    with pytest.raises(ValueError, match=f"labels from {min(labels)} to {max(labels)}"):
+        ArraySource("bad", images, np.array(labels, np.int64), ("a", "b"))
+
 
 COUNTS = {"train": {"cat": 3, "ant": 2, "bee": 1}, "val": {"bee": 2, "cat": 1}}
 
@@ -134,20 +212,3 @@ def test_what_is_missing_is_named(root):
 def test_symbolic_links_are_followed(root):
     os.symlink(root / "train" / "cat", root / "val" / "ant")
     np.testing.assert_array_equal(FolderSource(root, "test").labels, [0, 0, 0, 1, 1, 2])
-
-
-def test_training_passes_over_a_link_to_nothing_where_bad_images_are_skipped(root):
-    (root / "train" / "ant" / "000.jpg").unlink()
-    (root / "train" / "ant" / "000.jpg").symlink_to("nowhere.jpg")
-    source = FolderSource(root, "train")
-    places = tf.data.Dataset.range(2).map(lambda index: {"index": index})
-    read = skipping_bad(
-        places, source, lambda place: (source.load(place["index"])[0], place["skipped"])
-    )
-    assert [bool(skipped) for _, skipped in read] == [True, False]
-    plain = places.map(lambda place: source.load(place["index"])[0])
-    with (
-        pytest.raises(BadImage, match=r"000.jpg cannot be read: No such file or directory$"),
-        bad_images_named(source, lambda: range(2)),
-    ):
-        list(plain)
