@@ -20,7 +20,7 @@ from keras_resnets.preprocessing.model import (
     stem_convolution,
 )
 from keras_resnets.weights import to_torch_state_dict
-from keras_resnets.weights.keras_weights import FOREIGN_SUFFIXES
+from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES
 
 SUFFIXES = (".weights.h5", ".keras", ".safetensors")
 # What shows in no array's shape, and changes what a network computes of them.

@@ -16,7 +16,7 @@ from keras_resnets.cli import (
 )
 from keras_resnets.cli.tables import plain_where_needed
 from keras_resnets.command_start import raise_on_interrupt, without_chatter
-from keras_resnets.files.errors import printable
+from keras_resnets.files.elements import printable
 
 COMMANDS = {
     "list": list_command,

@@ -2,8 +2,6 @@
 
 import json
 import warnings
-from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,9 +9,8 @@ import tensorflow as tf
 
 import keras_resnets
 from keras_resnets.files import WeightsFileError
-from keras_resnets.files.hdf5 import read_hdf5
-from keras_resnets.files.keras_archive import WEIGHTS, member_size, unpack_member
-from keras_resnets.weights.keras_weights import HEAD, STEM, load_weights_file
+from keras_resnets.files.archive import open_keras_file
+from keras_resnets.weights.keras_files import HEAD, STEM, load_weights_file
 from training.data.normalization import resized_mean
 from training.recipe.recipe import Recipe
 
@@ -73,10 +70,7 @@ def describe_initial_weights(path: str, classes: int) -> str:
 def classes_in(path: str) -> int | None:
     """Returns the number of classes of a file's classifier; `None` if it has none."""
     try:
-        source: Any = path
-        if Path(path).suffix == ".keras":
-            source = unpack_member(path, WEIGHTS, most_bytes=member_size(path, WEIGHTS))
-        with read_hdf5(source, most_bytes=0) as root:
+        with open_keras_file(path) as file, file.weights(most_bytes=0) as root:
             return _outputs(root)
     except (OSError, KeyError, WeightsFileError):
         return None
@@ -86,7 +80,7 @@ def _outputs(root):
     """Returns the last axis of the classifier's kernel. Keras notes a layer's name beside it."""
     for layer in root.groups["layers"].groups.values():
         variables = layer.groups.get("vars")
-        is_classifier = variables is not None and variables.attributes.get("name") == HEAD
+        is_classifier = variables is not None and variables.name == HEAD
         if is_classifier and variables.arrays:
             return int(variables.arrays["0"].shape[-1])
     return None
