@@ -10,7 +10,7 @@ import keras_resnets
 from keras_resnets.cli import networks, serving
 from keras_resnets.cli.tables import plain_where_needed
 from keras_resnets.command_start import raise_on_interrupt, without_chatter
-from keras_resnets.files.errors import printable
+from keras_resnets.files.elements import printable
 
 # What each command does, and its arguments; the docstring is its help.
 COMMANDS = {

@@ -26,7 +26,7 @@ from keras_resnets.preprocessing.model import (
 )
 from keras_resnets.preprocessing.preprocessing import spatial_axes
 from keras_resnets.weights import PRESETS, to_torch_state_dict
-from keras_resnets.weights.keras_weights import FOREIGN_SUFFIXES
+from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES
 
 TERMINAL_WIDTH = 80
 SUFFIXES = (".weights.h5", ".keras", ".safetensors")

@@ -7,9 +7,8 @@ from keras_resnets.architecture.spec import VARIANTS
 from keras_resnets.models import create_model, list_models
 from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes
 from keras_resnets.weights import PRESETS, convert_weights
-from keras_resnets.weights.keras_configuration import OptionError
+from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES, OptionError, OtherClassesError
 from keras_resnets.weights.keras_model import load_keras_file
-from keras_resnets.weights.keras_weights import FOREIGN_SUFFIXES, OtherClassesError
 from keras_resnets.weights.load import open_weights
 from keras_resnets.weights.recognition import is_of_another_library
 

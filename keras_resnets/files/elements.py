@@ -1,81 +1,112 @@
-"""Types and shapes of the arrays in a file, and reading a run of numbers into an array."""
+"""What all readers share: their error, and the types, shapes and values of arrays."""
 
 import math
+import os
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
 
+import ml_dtypes  # noqa: F401  NumPy then knows "bfloat16"
 import numpy as np
 
-from keras_resnets.files.errors import WeightsFileError
-
+SHOWN_LETTERS = 80
 CHUNK = 2**20
 MOST_DIMENSIONS = 32
 MOST_ELEMENTS = 2**48
 
 
-class ElementType(NamedTuple):
-    """NumPy's name of a type; of bfloat16, which becomes float32, that of its bits' type."""
+class WeightsFileError(ValueError):
+    """A file that cannot, or must not, be read as weights.
 
-    stored: str
-    widened: bool = False
+    Args:
+        reason: What is wrong with the file, in whole sentences.
+        path: Path of the file; `None` until a reader that knows it adds it.
 
-    @property
-    def itemsize(self) -> int:
-        """The bytes of an element in the file."""
-        return np.dtype(self.stored).itemsize
+    Attributes:
+        reason: As given.
+        path: As given.
+    """
 
-    @property
-    def loaded(self) -> np.dtype:
-        """The type of an element in memory."""
-        return np.dtype("float32" if self.widened else self.stored)
+    def __init__(self, reason: str, path: str | os.PathLike | None = None):
+        super().__init__(reason)
+        self.reason = reason
+        self.path = path
+
+    def __str__(self) -> str:
+        if self.path is None:
+            return self.reason
+        return f"{self.reason} Received: path={os.fspath(self.path)!r}"
 
 
-BFLOAT16 = ElementType("uint16", widened=True)
+def require(holds: bool, reason: str) -> None:
+    """Raises the error of all readers unless a rule holds."""
+    if not holds:
+        raise WeightsFileError(reason)
+
+
+def shown(value: str) -> str:
+    """Quotes a text out of a file for a message: no control characters, and cut when long."""
+    if len(value) > SHOWN_LETTERS:
+        return f"{value[:SHOWN_LETTERS]!r}…"
+    return repr(value)
+
+
+def printable(text: str, most_letters: int = 300) -> str:
+    """Escapes and cuts a message that may repeat what is in a file, without quoting it."""
+    cut = text if len(text) <= most_letters else f"{text[:most_letters]}…"
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)
+
+
+def cause(error: object) -> str:
+    """Returns another library's error for the parentheses of ours: printable, without a period."""
+    return printable(str(error)).rstrip(".")
 
 
 def check_shape(shape: Sequence[int]) -> None:
-    """Raises if NumPy could make no array of this shape.
+    """Raises if NumPy cannot make an array of this shape.
 
     A size of 0 hides how large the others are from a check of bytes, but not from NumPy.
     """
-    if len(shape) > MOST_DIMENSIONS:
-        raise WeightsFileError(
-            f"A tensor must have at most {MOST_DIMENSIONS} dimensions; one has {len(shape)}."
-        )
-    if math.prod(size for size in shape if size) >= MOST_ELEMENTS:
-        raise WeightsFileError(
-            f"A tensor must have fewer than {MOST_ELEMENTS:,} elements; one has the shape "
-            f"{tuple(shape)}."
-        )
+    require(
+        len(shape) <= MOST_DIMENSIONS,
+        f"A tensor must have at most {MOST_DIMENSIONS} dimensions; one has {len(shape)}.",
+    )
+    require(
+        math.prod(size for size in shape if size) < MOST_ELEMENTS,
+        f"A tensor must have fewer than {MOST_ELEMENTS:,} elements; one has the shape {shape}.",
+    )
 
 
-def read_elements(
-    stream, element_type: ElementType, count: int, byte_order: str = "little"
-) -> np.ndarray:
+def loaded_type(stored: str) -> np.dtype:
+    """Returns the type in memory of elements that a file stores as this type."""
+    return np.dtype("float32" if stored == "bfloat16" else stored)
+
+
+def read_elements(stream, stored: str, count: int, byte_order: str = "little") -> np.ndarray:
     """Returns the next elements of a stream as a flat array, in this machine's byte order.
 
-    That the file is that long must have been checked: so much memory is allocated at once.
+    The caller checks that the file is that long: so much memory is allocated at once.
     """
-    stored = np.dtype(element_type.stored)
-    if byte_order != sys.byteorder:
-        stored = stored.newbyteorder()
-    # Chunks: `zipfile` copies what it reads, and bfloat16 is read into a buffer of its own.
-    elements = np.empty(count, np.uint32 if element_type.widened else stored)
+    elements = np.empty(count, loaded_type(stored))
+    chunk = np.empty(min(count, CHUNK), stored)
     for start in range(0, count, CHUNK):
-        chunk = elements[start : start + CHUNK]
-        halves = np.empty(len(chunk), stored) if element_type.widened else chunk
-        buffer = halves.view(np.uint8).data
-        done = 0
-        while done < len(buffer):
-            read = stream.readinto(buffer[done:])
-            if not read:
-                raise WeightsFileError("The file ends within a tensor.")
-            done += read
-        if element_type.widened:
-            np.left_shift(halves, 16, out=chunk, dtype=np.uint32)
-    if stored == np.bool_ and elements.view(np.uint8).max(initial=0) > 1:
-        raise WeightsFileError("A tensor of booleans must hold zeros and ones.")
-    if element_type.widened:
-        return elements.view(np.float32)
-    return elements.astype(element_type.loaded, copy=False)
+        part = chunk[: count - start]
+        fill(stream, part)
+        if byte_order != sys.byteorder:
+            part.byteswap(inplace=True)
+        elements[start : start + CHUNK] = part
+    return elements
+
+
+def fill(stream, array: np.ndarray) -> None:
+    """Reads the bytes of a flat array from a stream."""
+    content = array.view(np.uint8)
+    done = 0
+    while done < content.size:
+        read = stream.readinto(content.data[done:])
+        require(read > 0, "The file ends within a tensor.")
+        done += read
+    is_boolean = array.dtype == np.bool_
+    require(
+        not is_boolean or content.max(initial=0) <= 1,
+        "A tensor of booleans must hold zeros and ones.",
+    )

@@ -1,16 +1,25 @@
 """Reading the arrays of a file, whatever its format: its content decides which it has."""
 
+import math
 import os
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
-from keras_resnets.files.archive import open_archive
-from keras_resnets.files.errors import WeightsFileError
+from keras_resnets.files.archive import WEIGHTS, open_archive, open_keras_file
+from keras_resnets.files.elements import (
+    WeightsFileError,
+    cause,
+    check_shape,
+    read_elements,
+    require,
+    shown,
+)
 from keras_resnets.files.hdf5 import MAGIC as HDF5_MAGIC
-from keras_resnets.files.hdf5 import read_hdf5
-from keras_resnets.files.keras_archive import WEIGHTS, member_size, unpack_member
-from keras_resnets.files.safetensors_file import read_safetensors
+from keras_resnets.files.hdf5 import Hdf5Group
 from keras_resnets.files.torch_files import MAGIC as TORCH_MAGIC
 from keras_resnets.files.torch_files import read_torch_stream, read_torch_zip
 
@@ -63,21 +72,29 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     >>> sorted(arrays), arrays["slope"]
     (['offset', 'slope'], array([2.]))
     """
+    return read_file(path, flat_arrays)
+
+
+def read_file(
+    path: str | os.PathLike, flatten: Callable[[Hdf5Group], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Returns what `read_arrays` does; of a file of Keras, `flatten` names the arrays."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"`path` must be a path. Received: path={path!r}")
     path = Path(path)
     try:
-        if not path.is_file():
-            raise WeightsFileError(f"`path` must be that of an existing file.{_advice(path)}")
-        arrays = READERS[file_kind(path)](path)
-        if not arrays:
-            raise WeightsFileError("The file must hold at least one array.")
-        return arrays
+        require(path.is_file(), f"`path` must be that of an existing file.{_advice(path)}")
+        kind = file_kind(path)
+        arrays = _read_keras(path, flatten) if kind == "keras" else READERS[kind](path)
+        require(bool(arrays), "The file must hold at least one array.")
     except OSError as error:
-        raise WeightsFileError(f"The file cannot be read ({error}).", path) from error
+        raise WeightsFileError(f"The file cannot be read ({cause(error)}).", path) from error
     except WeightsFileError as error:
         error.path = path
         raise
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
 
 
 def _advice(path):
@@ -89,7 +106,7 @@ def _advice(path):
 
 
 def file_kind(path: Path) -> str:
-    """Returns a key of `READERS`, by a file's content; its name decides where that cannot."""
+    """Returns "keras" or a key of `READERS` by a file's content; by its name where that fails."""
     with open(path, "rb") as file:
         head = file.read(512)
     if head.startswith(b"PK"):
@@ -100,52 +117,97 @@ def file_kind(path: Path) -> str:
     if head.startswith(TORCH_MAGIC):
         return "torch_stream"
     if head.startswith(HDF5_MAGIC):
-        return "hdf5"
+        return "keras"
     # The format has no magic number: a length of 8 bytes, and a table in JSON.
     if path.suffix == ".safetensors" or (head[8:9] == b"{" and not any(head[5:8])):
         return "safetensors"
-    raise WeightsFileError(f"The file must hold weights; {_guess(head)}")
+    raise WeightsFileError(f"The file must hold weights; {_guess(head)}.")
 
 
 def _guess(head):
     """Says what a file that is refused may be."""
     if not head:
-        return "this one is empty."
+        return "this one is empty"
     if head[257:262] == b"ustar":
-        return "this one is a tar archive, as torch's first releases wrote, which is not supported."
+        return "this one is a tar archive, as torch's first releases wrote, which is not supported"
     for beginnings, guess in GUESSES.items():
         if head.lstrip().startswith(beginnings):
-            return f"this one is {guess}."
-    return "this one is of no known format."
+            return f"this one is {guess}"
+    return "this one is of no known format"
 
 
-def _read_hdf5_arrays(path):
-    """Returns the arrays of an `.h5` or `.weights.h5` file, each under all its groups' names."""
-    return _flat(path, os.path.getsize(path))
+def _read_keras(path, flatten):
+    with open_keras_file(path) as file, file.weights(file.size + MOST_EXTRA_BYTES) as root:
+        return flatten(root)
 
 
-def _read_keras_arrays(path):
-    """Returns the arrays of a `.keras` file's weights; its configuration is not read."""
-    size = member_size(path, WEIGHTS)
-    return _flat(unpack_member(path, WEIGHTS, size), size)
-
-
-def _flat(source, size):
+def flat_arrays(root: Hdf5Group) -> dict[str, np.ndarray]:
+    """Returns the arrays of a file of Keras, each under all its groups' names."""
     arrays: dict[str, np.ndarray] = {}
-    with read_hdf5(source, size + MOST_EXTRA_BYTES) as root:
-        pending = [("", root)]
-        while pending:
-            prefix, group = pending.pop()
-            arrays |= {f"{prefix}{name}": array.read() for name, array in group.arrays.items()}
-            pending += [(f"{prefix}{name}/", child) for name, child in group.groups.items()]
-    for array in arrays.values():
-        array.flags.writeable = False
+    pending = [("", root)]
+    while pending:
+        prefix, group = pending.pop()
+        arrays |= {f"{prefix}{name}": array.read() for name, array in group.arrays.items()}
+        pending += [(f"{prefix}{name}/", child) for name, child in group.groups.items()]
     return arrays
 
 
+# The table of a ResNet-1202 has under 1 MB. The package's own limit of 100 MB of names alone would
+# take a multiple of the file's size in memory.
+MOST_TABLE_BYTES = 2**23
+TYPES = {
+    **{"BF16": "bfloat16", "BOOL": "bool"},
+    **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
+    **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
+}
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of a safetensors file; bfloat16 as float32.
+
+    The `safetensors` package reads and checks the table: the tensors lie inside the file, one after
+    another, without gaps. The elements are read here, where bfloat16 is widened as it comes.
+    """
+    arrays = {}
+    with open(path, "rb") as file:
+        head = file.read(8)
+        require(len(head) == 8, "A safetensors file must begin with the length of its table.")
+        (table_bytes,) = struct.unpack("<Q", head)
+        require(
+            table_bytes <= MOST_TABLE_BYTES,
+            f"The table of a safetensors file must have at most {MOST_TABLE_BYTES:,} bytes; it has "
+            f"{table_bytes:,}.",
+        )
+        table = _read_table(path)
+        file.seek(8 + table_bytes)
+        for name, (stored, shape) in table.items():
+            arrays[name] = read_elements(file, stored, math.prod(shape)).reshape(shape)
+        require(not file.read(1), "A safetensors file must end with its last tensor.")
+    return arrays
+
+
+def _read_table(path):
+    """Returns {name: (type, shape)}, in the order of the tensors in the file."""
+    table = {}
+    try:
+        with safe_open(path, framework="numpy") as checked:
+            for name in checked.offset_keys():
+                tensor = checked.get_slice(name)
+                kind, shape = tensor.get_dtype(), tuple(tensor.get_shape())
+                require(
+                    kind in TYPES,
+                    f"A tensor must be of a type that NumPy has, or bfloat16; {shown(name)} is of "
+                    f"type {kind}.",
+                )
+                check_shape(shape)
+                table[name] = TYPES[kind], shape
+    except SafetensorError as error:
+        raise WeightsFileError(f"The safetensors file is broken ({cause(error)}).") from error
+    return table
+
+
 READERS = {
-    "hdf5": _read_hdf5_arrays,
-    "keras": _read_keras_arrays,
     "safetensors": read_safetensors,
     "torch_stream": read_torch_stream,
     "torch_zip": read_torch_zip,

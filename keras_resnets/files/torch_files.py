@@ -11,6 +11,7 @@ elements, little-endian.
 """
 
 import io
+import math
 import os
 import struct
 import zipfile
@@ -20,17 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnets.files.archive import open_archive
-from keras_resnets.files.elements import read_elements
-from keras_resnets.files.errors import WeightsFileError, shown
-from keras_resnets.files.torch_pickle import (
-    MOST_BYTES,
-    Entries,
-    Storage,
-    Tensor,
-    read_pickle,
-    read_torch_pickle,
+from keras_resnets.files.archive import archive_errors, open_archive
+from keras_resnets.files.elements import (
+    WeightsFileError,
+    loaded_type,
+    read_elements,
+    require,
+    shown,
 )
+from keras_resnets.files.torch_pickle import MOST_BYTES, Entries, Storage, Tensor, read_pickle
 
 # Where training scripts put the weights in a checkpoint, beside the epoch and the optimizer. If a
 # file has several, the first of these is read: the trained weights before their moving average.
@@ -48,100 +47,109 @@ PROTOCOL_VERSION = 1001
 
 def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
     """Returns the arrays of a state dict in PyTorch's zip format."""
-    with open_archive(path) as archive:
+    with open_archive(path) as archive, archive_errors():
         members = {member.filename: member for member in archive.infolist()}
         folder = _folder(members)
 
         def content(name, most_bytes):
-            member = members[f"{folder}/{name}"]
-            if member.file_size > most_bytes:
-                raise WeightsFileError(
-                    f"{shown(member.filename)} must have at most {most_bytes:,} bytes; it has "
-                    f"{member.file_size:,}."
-                )
-            return archive.read(member)
+            size = members[f"{folder}/{name}"].file_size
+            require(
+                size <= most_bytes,
+                f"Member {shown(name)} must have at most {most_bytes:,} bytes; it has {size:,}.",
+            )
+            return archive.read(f"{folder}/{name}")
 
-        saved, storages = read_torch_pickle(io.BytesIO(content("data.pkl", MOST_BYTES)))
+        saved, storages = read_pickle(io.BytesIO(content("data.pkl", MOST_BYTES)))
         tensors = find_state_dict(saved)
-        for storage in storages.values():
-            member = members.get(f"{folder}/data/{storage.key}")
+        for key, storage in storages.items():
+            member = members.get(f"{folder}/data/{key}")
             if member is None:
-                raise WeightsFileError(f"The archive has no storage {shown(storage.key)}.")
-            if member.file_size != storage.stored_bytes:
-                raise WeightsFileError(
-                    f"Storage {shown(storage.key)} must have {storage.stored_bytes} bytes, as its "
-                    f"tensors say; it has {member.file_size}."
-                )
+                raise WeightsFileError(f"The archive has no storage {shown(key)}.")
+            require(
+                member.file_size == _stored_bytes(storage),
+                f"Storage {shown(key)} must have {_stored_bytes(storage)} bytes, as its tensors "
+                f"say; it has {member.file_size}.",
+            )
         order = content("byteorder", 16) if f"{folder}/byteorder" in members else b"little"
-        if order not in (b"little", b"big"):
-            raise WeightsFileError("The byte order of a PyTorch archive must be little or big.")
+        require(
+            order in (b"little", b"big"),
+            "The byte order of a PyTorch archive must be little or big.",
+        )
 
         def load_storage(storage):
             with archive.open(f"{folder}/data/{storage.key}") as stream:
-                return read_elements(stream, storage.element_type, storage.elements, order.decode())
+                return read_elements(stream, storage.stored, storage.elements, order.decode())
 
         return load_tensors(tensors, load_storage, os.path.getsize(path))
+
+
+def _stored_bytes(storage):
+    return storage.elements * np.dtype(storage.stored).itemsize
 
 
 def _folder(members):
     """Returns the one folder of an archive that torch.save made."""
     folders = {name.partition("/")[0] for name in members}
-    if len(folders) != 1:
-        raise WeightsFileError("A PyTorch archive must have all its members in one folder.")
+    require(len(folders) == 1, "A PyTorch archive must have all its members in one folder.")
     folder = folders.pop()
-    if any(name.startswith((f"{folder}/constants.pkl", f"{folder}/code/")) for name in members):
-        raise WeightsFileError(
-            "The file must hold weights, not TorchScript, which goes with programs: save the "
-            "`state_dict()` of the model instead."
-        )
-    if f"{folder}/data.pkl" not in members:
-        raise WeightsFileError("A PyTorch archive must have a member data.pkl.")
+    require(
+        not any(
+            name.startswith((f"{folder}/constants.pkl", f"{folder}/code/")) for name in members
+        ),
+        "The file must hold weights, not TorchScript, which goes with programs: save the "
+        "`state_dict()` of the model instead.",
+    )
+    require(f"{folder}/data.pkl" in members, "A PyTorch archive must have a member data.pkl.")
     for name, member in members.items():
-        if (member.compress_type, member.compress_size) != (zipfile.ZIP_STORED, member.file_size):
-            raise WeightsFileError(
-                f"The members of a PyTorch archive must be stored as they are; {shown(name)} is "
-                "compressed."
-            )
+        require(
+            (member.compress_type, member.compress_size) == (zipfile.ZIP_STORED, member.file_size),
+            f"The members of a PyTorch archive must be stored as they are; {shown(name)} is "
+            "compressed.",
+        )
     return folder
 
 
 def read_torch_stream(path: Path) -> dict[str, np.ndarray]:
     """Returns the arrays of a state dict in PyTorch's older format."""
+    file_bytes = os.path.getsize(path)
     with open(path, "rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise WeightsFileError("A PyTorch file of the older format must begin with its number.")
-        version = read_pickle(file)
-        if type(version) is not int or version != PROTOCOL_VERSION:
-            raise WeightsFileError(f"The file's protocol version must be {PROTOCOL_VERSION}.")
-        machine = read_pickle(file)
-        if type(machine) is not Entries or machine.get("little_endian") is not True:
-            raise WeightsFileError("The file must have been written on a little-endian machine.")
-        saved, storages = read_torch_pickle(file)
+        file.seek(len(MAGIC))
+        version, _ = read_pickle(file)
+        require(
+            type(version) is int and version == PROTOCOL_VERSION,
+            f"The file's protocol version must be {PROTOCOL_VERSION}.",
+        )
+        machine, _ = read_pickle(file)
+        require(
+            type(machine) is Entries and machine.get("little_endian") is True,
+            "The file must have been written on a little-endian machine.",
+        )
+        saved, storages = read_pickle(file)
         tensors = find_state_dict(saved)
-        keys = _storage_keys(file, storages)
-        file_bytes = os.path.getsize(path)
+        keys, _ = read_pickle(file)
+        _check_keys(keys, storages)
         starts = _storage_starts(file, [storages[key] for key in keys], file_bytes)
 
         def load_storage(storage):
             file.seek(starts[storage.key])
-            return read_elements(file, storage.element_type, storage.elements)
+            return read_elements(file, storage.stored, storage.elements)
 
         return load_tensors(tensors, load_storage, file_bytes)
 
 
-def _storage_keys(file, storages):
-    keys = read_pickle(file)
-    if type(keys) is not list or any(type(key) is not str for key in keys):
-        raise WeightsFileError("The keys of the storages must be a list of texts.")
-    if len(set(keys)) != len(keys):
-        raise WeightsFileError("The keys of the storages must be different from each other.")
+def _check_keys(keys, storages):
+    require(
+        type(keys) is list and all(type(key) is str for key in keys),
+        "The keys of the storages must be a list of texts.",
+    )
+    is_unique = len(set(keys)) == len(keys)
+    require(is_unique, "The keys of the storages must be different from each other.")
     if set(keys) != set(storages):
         odd = min(set(keys) ^ set(storages))
         which = "listed" if odd in keys else "used"
         raise WeightsFileError(
             f"Each storage must be listed and used; {shown(odd)} is only {which}."
         )
-    return keys
 
 
 def _storage_starts(file, storages, file_bytes):
@@ -149,21 +157,18 @@ def _storage_starts(file, storages, file_bytes):
     starts = {}
     for storage in storages:
         size = file.read(8)
-        if len(size) != 8:
-            raise WeightsFileError("The file ends before its last storage.")
+        require(len(size) == 8, "The file ends before its last storage.")
         (count,) = struct.unpack("<q", size)
-        if count != storage.elements:
-            raise WeightsFileError(
-                f"Storage {shown(storage.key)} must have {storage.elements} elements, as its "
-                f"tensors say; it has {count}."
-            )
+        require(
+            count == storage.elements,
+            f"Storage {shown(storage.key)} must have {storage.elements} elements, as its tensors "
+            f"say; it has {count}.",
+        )
         starts[storage.key] = file.tell()
-        end = file.tell() + storage.stored_bytes
-        if end > file_bytes:
-            raise WeightsFileError(f"The file ends within storage {shown(storage.key)}.")
+        end = file.tell() + _stored_bytes(storage)
+        require(end <= file_bytes, f"The file ends within storage {shown(storage.key)}.")
         file.seek(end)
-    if file.tell() != file_bytes:
-        raise WeightsFileError("The file must end with its last storage.")
+    require(file.tell() == file_bytes, "The file must end with its last storage.")
     return starts
 
 
@@ -175,8 +180,9 @@ def find_state_dict(saved: Any) -> dict[str, Tensor]:
     tensors are left out, and so is all that stands beside it: epoch, accuracy, optimizer.
     """
     if type(saved) is not Entries:
-        kind = "dict" if type(saved) is dict else type(saved).__name__
-        raise WeightsFileError(f"The file must hold a dictionary of tensors, not a {kind}.")
+        raise WeightsFileError(
+            f"The file must hold a dictionary of tensors, not a {type(saved).__name__}."
+        )
     state_dict = _innermost(saved, MOST_LEVELS)
     if state_dict is None:
         keys = ", ".join(shown(str(key)) for key in list(saved)[:5]) or "nothing"
@@ -186,8 +192,8 @@ def find_state_dict(saved: Any) -> dict[str, Tensor]:
         )
     tensors = {name: value for name, value in state_dict.items() if type(value) is Tensor}
     for name in tensors:
-        if type(name) is not str:
-            raise WeightsFileError(f"A tensor must have a text for a name; one has {name}.")
+        is_text = type(name) is str
+        require(is_text, f"A tensor must have a text for a name; one has {name}.")
     return tensors
 
 
@@ -206,19 +212,20 @@ def _innermost(entries, levels):
 def load_tensors(
     tensors: dict[str, Tensor], load_storage: Callable[[Storage], np.ndarray], file_bytes: int
 ) -> dict[str, np.ndarray]:
-    """Returns the tensors as read-only arrays; those that share a storage share memory."""
-    if len(tensors) > MOST_TENSORS:
-        raise WeightsFileError(
-            f"A file must hold at most {MOST_TENSORS:,} tensors; this one holds {len(tensors):,}."
-        )
-    total = sum(
-        tensor.size * tensor.storage.element_type.loaded.itemsize for tensor in tensors.values()
+    """Returns the tensors as arrays; those that share a storage share memory."""
+    require(
+        len(tensors) <= MOST_TENSORS,
+        f"A file must hold at most {MOST_TENSORS:,} tensors; this one holds {len(tensors):,}.",
     )
-    if total > 2 * file_bytes + MOST_EXTRA_BYTES:
-        raise WeightsFileError(
-            f"The tensors must not be far larger than their file; they come to {total:,} bytes, "
-            f"the file has {file_bytes:,}."
-        )
+    total = sum(
+        math.prod(tensor.shape) * loaded_type(tensor.storage.stored).itemsize
+        for tensor in tensors.values()
+    )
+    require(
+        total <= 2 * file_bytes + MOST_EXTRA_BYTES,
+        f"The tensors must not be far larger than their file; they come to {total:,} bytes, the "
+        f"file has {file_bytes:,}.",
+    )
     loaded: dict[str, np.ndarray] = {}
     arrays = {}
     for name, tensor in tensors.items():
@@ -231,13 +238,10 @@ def load_tensors(
 
 def _window(tensor, elements):
     """Views a tensor's elements; NumPy checks once more that they lie inside the buffer."""
-    if not tensor.size:
-        array = np.empty(tensor.shape, elements.dtype)
-    else:
-        item = elements.itemsize
-        # Along a dimension of one element any stride is the same, and a huge one would overflow.
-        steps = zip(tensor.shape, tensor.strides, strict=True)
-        strides = tuple(item * step if size > 1 else 0 for size, step in steps)
-        array = np.ndarray(tensor.shape, elements.dtype, elements, item * tensor.offset, strides)
-    array.flags.writeable = False
-    return array
+    if 0 in tensor.shape:
+        return np.empty(tensor.shape, elements.dtype)
+    item = elements.itemsize
+    # Along a dimension of one element any stride is the same, and a huge one would overflow.
+    steps = zip(tensor.shape, tensor.strides, strict=True)
+    strides = tuple(item * step if size > 1 else 0 for size, step in steps)
+    return np.ndarray(tensor.shape, elements.dtype, elements, item * tensor.offset, strides)

@@ -1,4 +1,4 @@
-"""What a model eats, and what its answers mean."""
+"""Input preprocessing, and class names and scores of predictions."""
 
 from keras_resnets.preprocessing.classify import classify, preprocess_input
 from keras_resnets.preprocessing.model import model_preprocessing, set_preprocessing

@@ -37,8 +37,7 @@ PILLOW_MODES = {1: "L", 3: "RGB"}
 def decode_image(path, channels=3):
     """Reads an image file as RGB or grey; its first frame, if it has several.
 
-    The orientation that a camera noted is applied, what is transparent becomes white, 16 bits a
-    channel become 8, and grey, palette and CMYK images become RGB, or any of them grey.
+    The camera's orientation is applied, transparent pixels become white, and 16 bits 8.
     """
     check_choice("channels", channels, PILLOW_MODES)
     if os.path.isdir(path):
@@ -67,21 +66,16 @@ def decode_image(path, channels=3):
 
 def _of_8_bits(image, image_module):
     """Returns an opaque image of 8 bits a channel."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _from_more_bits(image, image_module)
+    if image.mode.startswith("I") or image.mode == "F":  # which Pillow's conversion would clip
+        levels = np.asarray(image)
+        if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
+            raise ValueError("its grey levels are not whole numbers of 8 or 16 bits")
+        return image_module.fromarray(np.round(levels / 257.0).astype("uint8"))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = image_module.new("RGBA", image.size, "white")
         return image_module.alpha_composite(white, image)
     return image
-
-
-def _from_more_bits(image, image_module):
-    """Returns a grey image of 16 bits in 8; Pillow's own conversion would clip it."""
-    levels = np.asarray(image)
-    if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
-        raise ValueError("its grey levels are not whole numbers of 8 or 16 bits")
-    return image_module.fromarray(np.round(levels / 257.0).astype("uint8"))
 
 
 def _pillow(name):
@@ -95,7 +89,7 @@ def _pillow(name):
         ) from error
 
 
-# As `keras.applications.imagenet_utils.preprocess_input` has them; sizes are not its business.
+# As `keras.applications.imagenet_utils.preprocess_input` has them, which leaves sizes as they are.
 MODES = {
     "caffe": Preprocessing.imagenet_caffe(resize=None, crop=None),
     "tf": Preprocessing(value_range=(-1.0, 1.0)),
@@ -106,15 +100,15 @@ MODES = {
 def preprocess_input(x, mode=None, data_format=None):
     """Maps RGB images of values 0 to 255 to what a model reads; sizes are left as they are.
 
-    Unlike its namesakes in `keras.applications`, it never writes into `x`, has no mode by default,
-    which could be another model's, and refuses values that were scaled or normalized before. Only
-    of a tensor in a graph, as within `tf.function` or `Dataset.map`, it cannot know the values.
+    Unlike its namesakes in `keras.applications`, it never writes into `x`, has no default mode, and
+    refuses values that are already scaled or normalized. It cannot check a tensor in a graph, as
+    within `tf.function` or `Dataset.map`.
 
     Args:
         x: Images of values 0 to 255: an array or tensor `(height, width, channels)` or
             `(batch, height, width, channels)`, of integers or floats; channels first if so asked.
-        mode: A model of the zoo, for the preprocessing that it carries, or for none if it scales
-            its images itself (see `model_preprocessing`); a `Preprocessing`; or
+        mode: A model of the zoo, for its preprocessing (see `model_preprocessing`); a
+            `Preprocessing`; or
             `"caffe"` (BGR, less ImageNet's mean colour), `"tf"` (-1 to 1) or `"torch"` (0 to 1,
             normalized by ImageNet's mean and standard deviation).
         data_format: `"channels_last"` or `"channels_first"`; `None` takes
@@ -124,8 +118,8 @@ def preprocess_input(x, mode=None, data_format=None):
         A new `float32` array, or a tensor if `x` is one.
 
     Raises:
-        ValueError: If `x` has another rank, holds values outside of 0 to 255 or only fractions
-            from 0 to 1; if there is no such mode, or the model notes no preprocessing.
+        ValueError: If `x` has another rank, or holds values outside of 0 to 255 or only fractions
+            from 0 to 1; if the mode is not known, or the model carries no preprocessing.
 
     Example:
 
@@ -162,7 +156,7 @@ def _preprocessing(mode):
 
 
 def classify(model, images, top=5, class_names=None, batch_size=32, scores=None):
-    """Says what is on images: decodes, preprocesses, predicts, and names the classes.
+    """Classifies images: decodes, preprocesses, predicts, and names the classes.
 
     Args:
         model: A model of the zoo with its top, that carries a preprocessing (see
@@ -171,25 +165,23 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
             such, of any sizes up to 100 times as long as wide; or a batch of images in one array.
             A model of one channel takes grey arrays, and files as grey.
         top: How many classes to return of each image, at most.
-        class_names: Name of each class; `None` for ImageNet's 1000. Of a model of one unit, which
-            gives the probability of the second of two classes, either both names, the negative
-            one first, or that of the second alone.
+        class_names: Name of each class; `None` for ImageNet's 1000. For a model of one unit, which
+            gives the probability of the second of two classes: both names, or the second's alone.
         batch_size: How many images to predict at once.
-        scores: What makes probabilities of a model's logits: `"softmax"`, for classes of which one
-            is right, or `"sigmoid"`, where several may be. By default softmax, and sigmoid for a
-            single unit. `"probabilities"` takes the outputs as they are, where the last layer does
-            not tell that they are such, as a `Lambda` or the average of two sigmoids.
+        scores: How logits become probabilities: `"softmax"`, where one class is right, or
+            `"sigmoid"`, where several may be; by default softmax, and sigmoid for a single unit.
+            `"probabilities"` takes the outputs as they are, where the last layer does not show
+            that they are probabilities, as a `Lambda`.
 
     Returns:
-        For each image a list of `top` times `Prediction(class_id, name, score)`, or of as many as
-        there are classes. The scores are probabilities. Whether the model gives them, or logits,
-        is known by its last layer; a linear one is taken for logits.
+        For each image a list of the `top` best `Prediction(class_id, name, score)`. The scores are
+        probabilities; the outputs of a linear last layer are taken for logits.
 
     Raises:
-        ValueError: If the model is no classifier or does not note how its images are prepared, its
-            outputs are neither probabilities nor logits, its classes have no names, a file is not
-            an image, or an array does not hold grey levels 0 to 255.
-        FileNotFoundError: If there is no such file.
+        ValueError: If the model is not a classifier or does not carry a preprocessing, its outputs
+            are neither probabilities nor logits, its classes have no names, a file is not an image,
+            or an array does not hold grey levels 0 to 255.
+        FileNotFoundError: If a file does not exist.
         TypeError: If an image is neither a path nor an array.
 
     Example:
@@ -228,13 +220,10 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
             prepared = _prepared(pixels, preprocessing)
         except ValueError as error:
             raise ValueError(f"{error} of image {index}") from error
-        if batch and batch[0].shape != prepared.shape:
+        if len(batch) == batch_size or (batch and batch[0].shape != prepared.shape):
             rows, batch = rows + _predict(model, batch, scores), []
         batch.append(prepared)
-        if len(batch) == batch_size:
-            rows, batch = rows + _predict(model, batch, scores), []
-    if batch:
-        rows = rows + _predict(model, batch, scores)
+    rows += _predict(model, batch, scores) if batch else []
     preds = np.reshape(rows, (len(images), classes))
     return decode_predictions(preds, top=top, class_names=class_names)
 

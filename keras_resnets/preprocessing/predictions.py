@@ -23,14 +23,18 @@ WAY_OUT = (
 )
 
 
+def check_built(model):
+    """Raises if a model has no inputs and outputs yet."""
+    if isinstance(model, keras.Model) and not model.built:
+        raise ValueError(
+            "`model` must be built: build the model first, by calling it on a batch of images, or "
+            f"begin it with `keras.Input`. Received: model={model.name!r}, which is not built"
+        )
+
+
 def number_of_classes(model):
-    """Returns the number of a classifier's outputs.
-
-    Example:
-
-    >>> number_of_classes(keras_resnets.ResNet20(classes=7))
-    7
-    """
+    """Returns the number of a classifier's outputs."""
+    check_built(model)
     # A subclass of `keras.Model` has no such attributes, or `None`.
     inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
     shapes = [tuple(output.shape) for output in outputs]
@@ -45,11 +49,11 @@ def number_of_classes(model):
 
 
 def check_no_dictionary(model):
-    """Raises if a functional model puts out a dictionary, if only of one tensor."""
+    """Raises if a functional model returns a dictionary, even of one tensor."""
     structure = (getattr(model, "_functional", None) or model).output
     if isinstance(structure, Mapping):
         raise ValueError(
-            "`model` must put out one tensor and no dictionary: build "
+            "`model` must return one tensor and no dictionary: build "
             f"`keras.Model(model.input, model.outputs[0])`. Received: {model.name!r} with the "
             f"outputs {list(structure)}"
         )
@@ -58,8 +62,7 @@ def check_no_dictionary(model):
 def score_function(model, scores=None):
     """Returns the name of the function from a model's outputs to probabilities.
 
-    `None` stands for outputs that are probabilities, as far as the last layer or the caller tells;
-    `check_outputs` holds them to it.
+    It is `None` if they are probabilities, by the last layer or by `scores`; see `check_outputs`.
     """
     if scores is not None:
         check_choice("scores", scores, SCORES)
@@ -94,9 +97,8 @@ def score_function(model, scores=None):
 def check_outputs(model, outputs, scores=None):
     """Raises if a classifier's outputs cannot be what they are taken for.
 
-    Of probabilities the range is looked at and, of what has no activation, such as an operation or
-    a `Lambda`, also whether each row's sum is 1, unless `scores` says what they are. Logits that
-    a softmax is to be taken of are no probabilities yet.
+    Probabilities must be in their range and, after an operation or a `Lambda`, sum to 1 in each
+    row, unless `scores` says what they are. Logits for a softmax must not be probabilities.
     """
     function = score_function(model, scores)
     if not outputs.size or function == "sigmoid":
@@ -129,10 +131,7 @@ def ends_in_probabilities(model):
 
 
 def _head(model):
-    """Returns what a model ends in, by name, and whether it is one of Keras's activations.
-
-    It is looked for within nested models, and before layers that change no value.
-    """
+    """Returns what a model ends in, by name, and whether it is one of Keras's activations."""
     layer = _last_layer(model)
     activation = getattr(layer, "activation", None)
     if activation is None:  # a layer or an operation, such as `Softmax`
@@ -143,6 +142,7 @@ def _head(model):
 
 
 def _last_layer(model):
+    """Looks within nested models, and before layers that change no value."""
     output = model.outputs[0]
     while True:
         layer, node, index = output._keras_history

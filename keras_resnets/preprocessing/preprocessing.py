@@ -24,6 +24,7 @@ def normalize(x, preprocessing, axis):
     """Maps 0 to 255 to the value range, orders the channels, and normalizes them."""
     channels = x.shape[axis]
     axis %= len(x.shape)
+    is_array = isinstance(x, np.ndarray)
     low, high = preprocessing.value_range
     x = x * ((high - low) / 255.0) + low
     if preprocessing.channel_order == "bgr":
@@ -31,16 +32,11 @@ def normalize(x, preprocessing, axis):
             raise ValueError(
                 f"`channel_order='bgr'` needs images of three channels. Received: {channels}"
             )
-        x = (
-            x[(slice(None),) * axis + (slice(None, None, -1),)]
-            if isinstance(x, np.ndarray)
-            else operations(x).flip(x, axis)
-        )
+        x = np.flip(x, axis) if is_array else operations(x).flip(x, axis)
     mean = _per_channel("mean", preprocessing.mean, channels, axis, len(x.shape))
     std = _per_channel("std", preprocessing.std, channels, axis, len(x.shape))
-    if not isinstance(x, np.ndarray):  # a torch tensor takes no NumPy array beside it
-        convert = operations(x).convert_to_tensor
-        mean, std = convert(mean), convert(std)
+    if not is_array:  # a torch tensor takes no NumPy array beside it
+        mean, std = map(operations(x).convert_to_tensor, (mean, std))
     return (x - mean) / std
 
 
@@ -84,11 +80,7 @@ def operations(x):
 
 
 def check_grey_levels(name, x):
-    """Raises if `x` does not hold grey levels 0 to 255.
-
-    A tensor is looked into as well, on any backend, unless it belongs to a graph that has not run
-    and so has no values yet.
-    """
+    """Raises if `x` does not hold grey levels 0 to 255, as far as it has values yet."""
     x = _values(x)
     if x is None or not x.size or x.dtype == np.uint8:
         return
@@ -97,12 +89,12 @@ def check_grey_levels(name, x):
     low, high = x.min(), x.max()
     if not (low >= 0 and high <= 255):  # so that NaN is refused too
         raise ValueError(
-            f"`{name}` must hold grey levels 0 to 255; these values were normalized before. "
+            f"`{name}` must hold grey levels 0 to 255; these values are already normalized. "
             f"Received: values from {low} to {high}"
         )
     if x.dtype.kind == "f" and 0 < high <= 1 and np.any(x % 1):
         raise ValueError(
-            f"`{name}` must hold grey levels 0 to 255; these values were scaled to 0 to 1 before. "
+            f"`{name}` must hold grey levels 0 to 255; these values are already scaled to 0 to 1. "
             f"Received: values from {low} to {high}"
         )
 
@@ -178,20 +170,16 @@ def _resize(x, preprocessing, data_format):
 
 
 def _resize_in_graph(x, size, preprocessing, data_format):
-    """Resizes with TensorFlow's kernel, which Keras's operation calls too.
+    """Resizes with TensorFlow's kernel to a size that only the running graph knows.
 
-    It refuses a size that only the running graph knows, and a graph of another backend's.
+    Keras's operation calls it too, but refuses such a size, and another backend's graph.
     """
     import tensorflow as tf
 
     if data_format == "channels_first":
         x = tf.transpose(x, (0, 2, 3, 1))
-    x = tf.image.resize(
-        x,
-        tf.stack(size),
-        method=preprocessing.interpolation,
-        antialias=preprocessing.antialias,
-    )
+    method, antialias = preprocessing.interpolation, preprocessing.antialias
+    x = tf.image.resize(x, tf.stack(size), method=method, antialias=antialias)
     return tf.transpose(x, (0, 3, 1, 2)) if data_format == "channels_first" else x
 
 
@@ -243,28 +231,23 @@ def _require(holds, rule, x):
         raise ValueError(f"{rule} Received: shape={tuple(x.shape)}")
 
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
-CHANNEL_ORDERS = ("rgb", "bgr")
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preprocessing:
     """What is done to an image before a model sees it.
 
-    In this order: the image is resized, its centre is cut out, its values 0 to 255 are mapped to
-    `value_range`, its channels are put in order, and each channel has its mean subtracted and is
-    divided by its standard deviation. An instance is immutable and compares by value;
-    `dataclasses.replace` varies it.
+    In this order: the image is resized, its centre is cropped, its values 0 to 255 are mapped to
+    `value_range`, its channels are put in order, and each channel is normalized. An instance is
+    immutable and compares by value.
 
     Args:
-        resize: What the image is resized to, in pixels: an integer for its shorter side, where the
-            longer one follows, rounded down; a pair for (height, width); `None` to leave it.
-        crop: What is then cut out of the centre, in pixels: an integer or a pair; `None` for all.
+        resize: Size in pixels: an integer for the shorter side, where the longer one follows,
+            rounded down; a pair for (height, width); `None` for no resizing.
+        crop: Size of the central crop in pixels: an integer or a pair; `None` for no crop.
         interpolation: How to resize: `"nearest"`, `"bilinear"` or `"bicubic"`.
         antialias: Whether the filter widens where the image shrinks, as Pillow's always does.
         value_range: What 0 and 255 become, before the normalization.
-        mean: Mean of each channel, in the units of `value_range` and in `channel_order`; none
-            or a single number holds for every channel.
+        mean: Mean of each channel, in the units of `value_range` and in `channel_order`; a single
+            number holds for every channel.
         std: Standard deviation of each channel, as `mean`.
         channel_order: `"rgb"`, or `"bgr"` where the model's first channel is blue.
 
@@ -289,14 +272,15 @@ class Preprocessing:
     channel_order: Literal["rgb", "bgr"] = "rgb"
 
     def __post_init__(self):
-        self._set("resize", _size("resize", self.resize))
-        self._set("crop", _size("crop", self.crop))
-        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        for check, names in (
+            (_size, ("resize", "crop")),
+            (_numbers, ("value_range", "mean", "std")),
+        ):
+            for name in names:
+                object.__setattr__(self, name, check(name, getattr(self, name)))
+        check_choice("interpolation", self.interpolation, ("nearest", "bilinear", "bicubic"))
         check_bool("antialias", self.antialias)
-        self._set("value_range", _numbers("value_range", self.value_range))
-        self._set("mean", _numbers("mean", self.mean))
-        self._set("std", _numbers("std", self.std))
-        check_choice("channel_order", self.channel_order, CHANNEL_ORDERS)
+        check_choice("channel_order", self.channel_order, ("rgb", "bgr"))
         low, *high = self.value_range
         if len(high) != 1 or low >= high[0]:
             raise ValueError(
@@ -312,9 +296,8 @@ class Preprocessing:
             )
         if self.resize is not None and self.crop is not None:
             cropped = check_pair("crop", self.crop)
-            # Of an integer both sides are at least as long.
-            present = check_pair("resize", self.resize)
-            if present[0] < cropped[0] or present[1] < cropped[1]:
+            resized = check_pair("resize", self.resize)  # of an integer, the least
+            if resized[0] < cropped[0] or resized[1] < cropped[1]:
                 raise ValueError(
                     "`crop` must fit into what `resize` leaves. "
                     f"Received: resize={self.resize}, crop={self.crop}"
@@ -367,22 +350,17 @@ class Preprocessing:
         }
 
     def as_layer(self, data_format=None, name=None):
-        """Returns a Keras layer that does all this to images 0 to 255, on any backend.
+        """Returns a Keras layer that preprocesses images 0 to 255, on any backend.
 
-        It takes `uint8` or float batches `(batch, height, width, channels)` of any size and puts
-        out floats, so that a model with it in front eats what a decoder puts out.
+        It takes `uint8` or float batches `(batch, height, width, channels)` of any size and
+        returns floats, so that a model with it in front takes decoded images.
 
         Args:
             data_format: `"channels_last"` or `"channels_first"`; `None` takes
                 `keras.config.image_data_format()`.
             name: Name of the layer.
         """
-        from keras_resnets.preprocessing.preprocessing import ImagePreprocessing
-
         return ImagePreprocessing(self.to_dict(), data_format=data_format, name=name)
-
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
 
 
 def _size(name, value):
@@ -395,22 +373,24 @@ def _size(name, value):
 
 def _numbers(name, value):
     values = (value,) if isinstance(value, numbers.Real) else value
-    if not isinstance(values, (tuple, list)) or not values:
+    is_sequence = isinstance(values, (tuple, list)) and values
+    if not is_sequence or not all(map(_is_number, values)):
         raise TypeError(f"`{name}` must be numbers, in a tuple. Received: {name}={value!r}")
-    for number in values:
-        if isinstance(number, bool) or not isinstance(number, numbers.Real):
-            raise TypeError(f"`{name}` must be numbers, in a tuple. Received: {name}={value!r}")
-        if not math.isfinite(number):
-            raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
-    return tuple(float(number) for number in values)
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
+    return tuple(map(float, values))
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
 class ImagePreprocessing(keras.layers.Layer):
-    """Does to images in the graph what a `Preprocessing` says.
+    """Preprocesses images in the graph as a `Preprocessing` says.
 
-    After resizing, values are rounded to whole grey levels and kept in 0 to 255, as in an image
-    that Pillow has resized: that is what the published networks were trained on.
+    After resizing, values are rounded to whole grey levels and clipped to 0 to 255, as in an image
+    that Pillow has resized: the published networks were trained on those.
 
     Input shape:
         `(batch, height, width, channels)`, or `(batch, channels, height, width)`: values 0 to
@@ -441,10 +421,9 @@ class ImagePreprocessing(keras.layers.Layer):
         self.autocast = False
 
     def __call__(self, images, *args, **kwargs):
-        # Keras would try to make a tensor of the backend's of it.
-        return (
-            self.call(images) if is_foreign(images) else super().__call__(images, *args, **kwargs)
-        )
+        if is_foreign(images):  # Keras would try to make a tensor of the backend's of it
+            return self.call(images)
+        return super().__call__(images, *args, **kwargs)
 
     def call(self, images):
         check_grey_levels("images", images)

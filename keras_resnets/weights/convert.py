@@ -2,40 +2,38 @@
 
 import dataclasses
 import inspect
-import os
 import sys
 import types
 import warnings
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import keras
+import numpy as np
 
 from keras_resnets.architecture.network import build_network
 from keras_resnets.architecture.plan import make_plan
-from keras_resnets.architecture.spec import STEMS
+from keras_resnets.architecture.reading import model_spec
+from keras_resnets.architecture.spec import STEMS, ResNetSpec
 from keras_resnets.arguments import check_choice
-from keras_resnets.preprocessing import Preprocessing, set_preprocessing
-from keras_resnets.preprocessing.model import fit_preprocessing, without_scaling
-from keras_resnets.weights.families import HUGGING_FACE
-from keras_resnets.weights.matching import STEM, check_model, match
-from keras_resnets.weights.recognition import Checkpoint, follow_config, recognize, source_arrays
+from keras_resnets.files.elements import shown
+from keras_resnets.layers import BatchNormalization
+from keras_resnets.preprocessing.model import fit_preprocessing, set_preprocessing, without_scaling
+from keras_resnets.preprocessing.preprocessing import Preprocessing
+from keras_resnets.weights.families import Family
+from keras_resnets.weights.keras_files import adapt_channels, is_finite, note_new_head
+from keras_resnets.weights.recognition import Checkpoint, read_checkpoint
+
+STEM_KERNEL = "stem_conv/conv/kernel"
+HEAD_VARIABLES = ("predictions/kernel", "predictions/bias")
 
 
 def warn_user(message):
-    """Warns at the user's line, however many functions of this package are between.
-
-    A factory comes to its weights by more of them than `convert_weights`.
-    """
-    warnings.warn(message, stacklevel=_levels_in_package() + 1)
-
-
-def _levels_in_package():
-    """Returns how many callers, from this function's on, are this package's own."""
-    levels = 0
+    """Warns at the user's line, however many functions of this package are between."""
+    levels = 2
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith("keras_resnets"):
         levels, frame = levels + 1, frame.f_back
-    return levels
+    warnings.warn(message, stacklevel=levels)
 
 
 def convert_weights(
@@ -52,33 +50,32 @@ def convert_weights(
     """Returns the Keras model of a checkpoint of torchvision, timm, Hugging Face and others.
 
     The family is recognized by the arrays' names, and the network by their shapes. Every array is
-    used exactly once; only torch's `num_batches_tracked` is left out. What no array tells is the
-    bottleneck's stride: 3×3 ("v1.5") for the families that come from torch, as torchvision, timm
-    and Hugging Face have it by default; 1×1 for `keras.applications`. The `config.json` beside a
-    file of Hugging Face tells it, and more; it is followed, or refused. Where there is none, and of
-    a mapping, a Hugging Face network is taken to have transformers' defaults, without a warning: of
-    one with `downsample_in_bottleneck=True`, pass `stride_on="1x1"`. Nor does an array tell of
-    another activation than ReLU, of `downsample_in_first_stage=True`, or of blurred or averaged
-    strides (timm's `resnetblur18`, `resnetaa50`): such a network is taken for its plain namesake,
-    and answers wrongly.
+    used exactly once; only torch's `num_batches_tracked` is left out.
+
+    Some options show in no array. The bottleneck's stride is on the 3×3 convolution ("v1.5") by
+    default, and on the first 1×1 for `keras.applications`. The `config.json` beside a Hugging Face
+    file is followed; without one, pass `stride_on="1x1"` for a network with
+    `downsample_in_bottleneck=True`. A network with another activation than ReLU, with
+    `downsample_in_first_stage=True`, or with blurred or averaged strides (timm's `resnetblur18`,
+    `resnetaa50`) cannot be told from its plain namesake, and gives wrong answers.
 
     Args:
         source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a
             model of `keras.applications`.
-        model: A model of the zoo to load; by default, one is built. The other arguments but
-            `preprocessing` are then the model's own, and must be left out.
+        model: A model of the zoo to load; by default, one is built. All other arguments except
+            `preprocessing` must then be left out.
         classes: Number of classes; by default, the source's. With another number the classifier
-            begins anew, with a warning. If the source has no classifier, neither has the model,
+            begins anew, with a warning. If the source has no classifier, the model has none
             unless this is given.
         input_shape: The image's shape without the batch, as in `build_model`. With another number
             of channels the stem's kernel is summed or repeated, with a warning.
         stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride.
         classifier_activation: Activation of the classifier; `None` for logits.
-        preprocessing: The `Preprocessing` that the model is to carry; by default, that of the
+        preprocessing: The `Preprocessing` that the model carries; by default, that of the
             family's published networks: torchvision's, or ImageNet's mean and deviation at 32×32
             for akamaster's CIFAR networks, or BGR less the mean colour for `keras.applications`.
-            Of another network under the same names it is not known: none is noted, with a
-            warning. None is noted either where the number of channels was changed.
+            The model carries none, with a warning, if its network is not a published one, and
+            none if the number of channels was changed.
         name: Name of the model; by default, `resnet` and its depth.
 
     Returns:
@@ -120,25 +117,8 @@ def convert_weights(
                     f"`{argument}` belongs to model=None: a given model has its own. "
                     f"Received: {argument}={value!r}"
                 )
-    _load(model, checkpoint, preprocessing)
+    load_checkpoint(model, checkpoint, preprocessing)
     return model
-
-
-def load_foreign_weights(model, source, usual_preprocessing=None, new_head=True):
-    """Loads a checkpoint of another library into a model: for a factory's `weights`.
-
-    The model then carries the usual preprocessing, fitted to the size of its images.
-    """
-    checkpoint = source if isinstance(source, Checkpoint) else read_checkpoint(source)
-    _load(model, checkpoint, None, usual_preprocessing, new_head)
-
-
-def read_checkpoint(source):
-    """Returns the `Checkpoint` of a source, with what a configuration beside its file says."""
-    checkpoint = recognize(source_arrays(source))
-    if checkpoint.family is HUGGING_FACE and isinstance(source, (str, os.PathLike)):
-        return follow_config(checkpoint, Path(source).parent)
-    return checkpoint
 
 
 def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, name):
@@ -168,8 +148,7 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
 
 
 def _source_classes(checkpoint):
-    family = checkpoint.family
-    name = family.names(checkpoint.spec, include_top=True)["predictions/bias"]
+    name = checkpoint.names["predictions/bias"]
     bias = checkpoint.arrays.get(name)
     if bias is None or bias.ndim != 1:
         raise ValueError(
@@ -180,20 +159,25 @@ def _source_classes(checkpoint):
 
 
 def _source_channels(checkpoint):
-    family = checkpoint.family
-    name = family.names(checkpoint.spec, include_top=False)[STEM]
-    return checkpoint.arrays[name].shape[1 if family.torch_layout else 2]
+    kernel = checkpoint.arrays[checkpoint.names[STEM_KERNEL]]
+    return _our_layout(kernel, STEM_KERNEL, checkpoint.family).shape[2]
 
 
-def _load(model, checkpoint, preprocessing, usual_preprocessing=None, new_head=True):
-    """Loads all or nothing, and warns of what could not be taken over."""
+def load_checkpoint(model, checkpoint, preprocessing=None, usual=None, new_head=True):
+    """Loads all of a checkpoint or nothing, and warns of what could not be taken over.
+
+    The model then carries `preprocessing`; without one, the `usual` one, or the family's, at the
+    size of its images.
+    """
     spec = check_model(model, checkpoint.family)
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes, new_head)
     if preprocessing is None:
-        preprocessing, more = usual_preprocessing_for(model, checkpoint, usual_preprocessing)
-        notes += more
+        usual = usual or _usual_preprocessing(checkpoint, notes)
+        # Of images of another number of channels it says nothing.
+        if usual is not None and len(usual.mean) == shapes[STEM_KERNEL][2]:
+            preprocessing = without_scaling(fit_preprocessing(usual, model), model)
     set_preprocessing(model, preprocessing)  # raises before anything is loaded
     for path, value in values:
         variables[path].assign(value)
@@ -201,32 +185,200 @@ def _load(model, checkpoint, preprocessing, usual_preprocessing=None, new_head=T
         warn_user(f"{model.name}: {note}.")
 
 
-def usual_preprocessing_for(
-    model, checkpoint: Checkpoint, usual: Preprocessing | None = None
-) -> tuple[Preprocessing | None, list[str]]:
-    """Returns what was done to the images of a checkpoint, fitted to the size of a model's."""
-    if usual is None:
-        notes = _differences(checkpoint)
-        if notes:
-            return None, notes
-        usual = checkpoint.family.preprocessing
-    [kernel] = [weight for weight in model.weights if weight.path == STEM]
-    if kernel.shape[2] != len(usual.mean):  # of another number of channels it says nothing
-        return None, []
-    return without_scaling(fit_preprocessing(usual, model), model), []
-
-
-def _differences(checkpoint):
-    """Says by what a network is none of its family's published ones, if it is not."""
+def _usual_preprocessing(checkpoint, notes):
+    """Returns the family's preprocessing; `None` and a note for what is none of its networks."""
     family = checkpoint.family
     present = dict(vars(checkpoint.spec))
-    top = family.names(checkpoint.spec, include_top=True)
-    bias = checkpoint.arrays.get(top["predictions/bias"])
+    bias = checkpoint.arrays.get(checkpoint.names["predictions/bias"])
     if bias is not None:
         present["classes"] = bias.size
-    return [
-        f"no preprocessing is noted, for {family.name}'s networks have {field}={value!r}, this one "
-        f"{present[field]!r}; `set_preprocessing` notes what it was trained on"
-        for field, value in family.published.items()
-        if present.get(field, value) != value
-    ][:1]
+    for field, value in family.published.items():
+        if present.get(field, value) != value:
+            notes.append(
+                f"no preprocessing is noted, for {family.name}'s networks have {field}={value!r}, "
+                f"this one {present[field]!r}; `set_preprocessing` notes what it was trained on"
+            )
+            return None
+    return family.preprocessing
+
+
+def check_model(model, family: Family) -> ResNetSpec:
+    """Returns the spec of a model of the zoo whose weights the family has names for."""
+    spec = model_spec(model)
+    family.check_spec(spec)
+    present = {weight.path for weight in model.weights}
+    known = family.names(spec, include_top="predictions/kernel" in present)
+    differing = sorted(present ^ known.keys())
+    if differing:
+        raise ValueError(
+            "`model` must have the layers of a model of this package and no others with "
+            f"weights. Received: {model.name!r}, which differs in {differing[0]!r}"
+        )
+    return spec
+
+
+def match(
+    checkpoint: Checkpoint,
+    spec: ResNetSpec,
+    shapes: Mapping[str, tuple[int, ...]],
+    new_head: bool = True,
+) -> tuple[Iterator[tuple[str, np.ndarray]], list[str]]:
+    """Returns the values for the variables of a model, and what could not be taken over.
+
+    Everything is checked before this returns. The values are made one at a time, as they are asked
+    for: all of them at once would take as much memory as the checkpoint and the model again.
+    """
+    names = checkpoint.family.names(spec, include_top="predictions/kernel" in shapes)
+    notes: list[str] = []
+    if _head_begins_anew(checkpoint, names, shapes):
+        names = {path: name for path, name in names.items() if path not in HEAD_VARIABLES}
+        classes = shapes["predictions/bias"][0]
+        notes.append(note_new_head(classes, _classes(checkpoint), "source", new_head))
+    biases = _bias_names(checkpoint.family, spec)
+    problems = _Problems(checkpoint)
+    for path, name in names.items():
+        problems.check(name, path, _wanted(checkpoint, name, path, shapes, notes))
+    for path, name in biases.items():
+        problems.check(name, path, shapes[path], use="folded into our")
+    problems.surplus = _left_over(checkpoint, spec)
+    problems.raise_if_any()
+    # What the family's ε has more than ours goes to the variance: their sum is what counts.
+    more = checkpoint.family.epsilon - BatchNormalization().epsilon
+    values = (
+        (path, _value(checkpoint, name, biases.get(path), more, path, shapes[path]))
+        for path, name in names.items()
+    )
+    return values, notes
+
+
+def _wanted(checkpoint, name, path, shapes, notes):
+    """Returns the shape that the array for a variable must have, in the file's order of axes."""
+    wanted = shapes[path]
+    array = checkpoint.arrays.get(name)
+    if path == STEM_KERNEL and array is not None and array.ndim == 4:
+        channels = _our_layout(array, path, checkpoint.family).shape[2]
+        if channels not in (0, wanted[2]):
+            notes.append(f"the stem's kernel was adapted from {channels} to {wanted[2]} channels")
+            wanted = (*wanted[:2], channels, wanted[3])
+    return _their_shape(wanted, path, checkpoint.family)
+
+
+def _value(checkpoint, name, bias_name, more_epsilon, path, shape):
+    """Returns the value for a variable, computed in double precision where it is not copied."""
+    array = _our_layout(checkpoint.arrays[name], path, checkpoint.family)
+    if path == STEM_KERNEL and array.shape != shape:
+        array = adapt_channels(array.astype("float64"), shape[2])
+    if bias_name is not None:  # BN(x + b) with the mean m is BN(x) with m - b
+        array = array.astype("float64") - checkpoint.arrays[bias_name].astype("float64")
+    if more_epsilon and path.endswith("/moving_variance"):
+        array = array.astype("float64") + more_epsilon
+    return array.astype("float32")
+
+
+def _left_over(checkpoint, spec):
+    """Returns the names that stand for nothing; a classifier may be left off with the top."""
+    family = checkpoint.family
+    known = {
+        *family.names(spec, include_top=True).values(),
+        *_bias_names(family, spec).values(),
+        *_names_left_out(family, spec),
+    }
+    return [shown(given) for name, given in checkpoint.given_names.items() if name not in known]
+
+
+def _our_layout(array, path, family):
+    """Returns an array of the family in our order of axes."""
+    if not family.torch_layout or not path.endswith("/kernel"):
+        return array
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+
+
+def _their_shape(shape, path, family):
+    """Returns the shape of a variable of ours in the family's order of axes."""
+    if not family.torch_layout or not path.endswith("/kernel"):
+        return shape
+    return (*shape[:1:-1], *shape[:2]) if len(shape) == 4 else shape[::-1]
+
+
+def _bias_names(family, spec):
+    """Returns for each moving mean the bias of the convolution before it, where there are any."""
+    if family.conv_bias is None:
+        return {}
+    return {
+        f"{ours.removesuffix('conv')}norm/moving_mean": (
+            f"{theirs}{family.separator}{family.conv_bias}"
+        )
+        for ours, theirs in family.layer_names(spec, include_top=False).items()
+        if ours.endswith("/conv")
+    }
+
+
+def _names_left_out(family, spec):
+    for ours, theirs in family.layer_names(spec, include_top=False).items():
+        if ours.endswith("/norm"):
+            for variable in family.left_out:
+                yield f"{theirs}{family.separator}{variable}"
+
+
+def _head_begins_anew(checkpoint, names, shapes):
+    """Whether the source has no classifier, or a whole one for another number of classes."""
+    if "predictions/kernel" not in names:
+        return False
+    if not checkpoint.has_top:
+        return True
+    kernel, bias = (checkpoint.arrays.get(names[path]) for path in HEAD_VARIABLES)
+    if kernel is None or bias is None or kernel.ndim != 2 or bias.ndim != 1:
+        return False
+    features, classes = shapes["predictions/kernel"]
+    kernel = _our_layout(kernel, "predictions/kernel", checkpoint.family)
+    return kernel.shape == (features, len(bias)) and len(bias) != classes
+
+
+def _classes(checkpoint):
+    if not checkpoint.has_top:
+        return "none"
+    bias = checkpoint.family.layers["predictions"] + checkpoint.family.separator + "bias"
+    return f"{len(checkpoint.arrays[bias])}"
+
+
+class _Problems:
+    """Lists what is missing, left over, misshapen or unsound, and raises if anything is."""
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.checkpoint = checkpoint
+        self.missing: list[str] = []
+        self.surplus: list[str] = []
+        self.misshapen: list[str] = []
+        self.unsound: list[str] = []
+
+    def check(self, name, path, wanted, use="our"):
+        """Notes what is wrong with the array for a variable."""
+        array = self.checkpoint.arrays.get(name)
+        if array is None:
+            self.missing.append(f"{name!r}, {use} {path!r}")
+            return
+        given = self.checkpoint.given_names[name]
+        is_float = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+        if array.shape != wanted or not is_float:
+            # Both shapes in the file's order of axes, or they could not be compared.
+            self.misshapen.append(
+                f"{shown(given)} is {array.dtype} {array.shape}, must be float {wanted}, "
+                f"{use} {path!r}"
+            )
+        elif not is_finite(array):
+            self.unsound.append(f"{shown(given)} holds NaN or infinity, {use} {path!r}")
+        elif path.endswith("/moving_variance") and array.min(initial=0) < 0:
+            self.unsound.append(f"{shown(given)} holds a negative variance, {use} {path!r}")
+
+    def raise_if_any(self):
+        """Raises one `ValueError` that lists everything."""
+        lines = [
+            f"\n  {kind}: {entry}"
+            for kind in ("missing", "surplus", "misshapen", "unsound")
+            for entry in getattr(self, kind)
+        ]
+        if lines:
+            raise ValueError(
+                "`source` must hold exactly the arrays of the model, under the names of "
+                f"{self.checkpoint.family.name}, as finite numbers. Received:{''.join(lines)}"
+            )

@@ -3,14 +3,12 @@
 import copy
 import math
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import keras
 
-from keras_resnets.files.errors import WeightsFileError, printable, shown
-from keras_resnets.files.keras_archive import WEIGHTS, member_size, read_configuration
-from keras_resnets.weights.keras_configuration import OWN
-from keras_resnets.weights.keras_weights import load_weights_file
+from keras_resnets.files.archive import WEIGHTS, open_keras_file
+from keras_resnets.files.elements import WeightsFileError, printable, require, shown
+from keras_resnets.weights.keras_files import OWN, load_weights
 
 LEAST_BYTES_OF_A_WEIGHT = 2
 # HDF5 keeps its kernel and four arrays of its normalization, with a header each, in four groups.
@@ -46,9 +44,9 @@ KERAS_CLASSES = {
 def load_keras_file(path):
     """Builds the model that a `.keras` file describes, and loads its weights.
 
-    `keras.models.load_model` believes the file's configuration, which can name functions to call
-    and files to read. Here every class that it names must be one of this package's layers or on a
-    list of Keras's own harmless ones, before anything is built. What concerns training is left out.
+    `keras.models.load_model` trusts the file's configuration, which can name functions to call and
+    files to read. Here every class that it names must be one of this package's layers or on a list
+    of Keras's own harmless ones, before anything is built. What concerns training is left out.
 
     Example:
 
@@ -58,63 +56,67 @@ def load_keras_file(path):
     >>> load_keras_file(path).output_shape
     (None, 10)
     """
-    config = _read_config(path)
-    config.pop("compile_config", None)
-    _check_content(config, path)
-    _check_size(config, path)
-    model = _build(config, path)
-    load_weights_file(model, path)
-    return model
-
-
-def _read_config(path):
     try:
-        config = read_configuration(path)
+        with open_keras_file(path) as file:
+            config = file.configuration()
+            if config is None:
+                raise WeightsFileError("It has no configuration.")
+            config.pop("compile_config", None)
+            _check_content(config)
+            _check_size(config, file.size)
+            model = _build(config)
+            load_weights(model, file)
+            return model
     except WeightsFileError as error:
-        raise _refusal(path, error.reason) from error
-    if config is None:
-        raise _refusal(path, "it has no configuration")
-    return config
+        raise WeightsFileError(
+            "A model must be a .keras file of a network of this package, or of one built upon it. "
+            f"{error.reason} Received: {str(path)!r}"
+        ) from error
 
 
-def _check_content(config, path):
+def _check_content(config):
     """Raises unless all classes that a configuration names are allowed, and all names are plain."""
     for value in _objects(config):
         if "class_name" in value and not _is_allowed(value):
             named = shown(f"{value.get('module')}.{value['class_name']}")
-            raise _refusal(path, f"it names {named}, which is not on the list of what it may")
+            raise WeightsFileError(
+                f"It names {named}, which is not on the list of allowed classes."
+            )
         name = value.get("name")
-        if isinstance(name, str) and not (
-            name.isprintable() and len(name) <= MOST_LETTERS_OF_A_NAME
-        ):
-            raise _refusal(path, f"it has a name that is long or not printable, {shown(name)}")
+        if isinstance(name, str):
+            is_plain = name.isprintable() and len(name) <= MOST_LETTERS_OF_A_NAME
+            require(is_plain, f"It has a name that is long or not printable, {shown(name)}.")
 
 
-def _check_size(config, path):
+def _is_allowed(config):
+    module, name = config.get("module"), config["class_name"]
+    registered = config.get("registered_name")
+    if not isinstance(name, str) or not isinstance(module, str | None):
+        return False
+    if registered == f"{OWN}{name}":
+        # Registered by this package itself, so that the module is not looked into.
+        return keras.saving.get_registered_object(registered) is not None
+    return registered in (None, name) and name in KERAS_CLASSES.get(module, ())
+
+
+def _check_size(config, size):
     """Raises if a configuration asks for more than the file has bytes for; builds no array."""
-    # The limit is that of what the loading of the weights unpacks.
-    try:
-        size = member_size(path, WEIGHTS)
-    except WeightsFileError as error:
-        raise _refusal(path, error.reason) from error
     # A number alone makes these; counting them one by one would take its time.
     depths = (value.get("depth") for value in _objects(config))
     convolutions = sum(depth for depth in depths if isinstance(depth, int) and depth > 0)
-    _check_room(path, "convolutions", convolutions, size // LEAST_BYTES_OF_A_CONVOLUTION)
-    weights = _count_weights(config, path)
-    _check_room(path, "weights", weights, size // LEAST_BYTES_OF_A_WEIGHT)
+    _check_room("convolutions", convolutions, size // LEAST_BYTES_OF_A_CONVOLUTION)
+    _check_room("weights", _count_weights(config), size // LEAST_BYTES_OF_A_WEIGHT)
 
 
-def _check_room(path, things, count, most):
-    if count > most:
-        raise _refusal(
-            path,
-            f"its configuration asks for {count:,} {things}, of which its {WEIGHTS!r} has room "
-            f"for {most:,} at most",
-        )
+def _check_room(things, count, most):
+    require(
+        count <= most,
+        f"Its configuration asks for {count:,} {things}, of which its {WEIGHTS!r} has room for "
+        f"{most:,} at most.",
+    )
 
 
-def _count_weights(config, path):
+def _count_weights(config):
     """Returns how many weights a model would have, without values for any."""
     config = copy.deepcopy(config)  # Keras takes it apart
     for value in _objects(config):
@@ -126,10 +128,10 @@ def _count_weights(config, path):
 
     def count():
         with keras.StatelessScope(initialize_variables=False):
-            return sum(math.prod(weight.shape) for weight in _build(config, path).weights)
+            return sum(math.prod(weight.shape) for weight in _build(config).weights)
 
-    # Keras lists, thread by thread, variables that are yet to get their values. These never shall:
-    # their list ends with a thread of its own.
+    # Keras keeps a list of variables without values in each thread. These never get any, so their
+    # list ends with a thread of its own.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(count).result()
 
@@ -146,31 +148,12 @@ def _objects(config):
             pending += value
 
 
-def _build(config, path):
+def _build(config):
     try:
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     except Exception as error:  # what Keras raises of a wrong configuration has no common base
         # Its errors repeat the configuration around each layer; the innermost says what is wrong.
         reason = printable(str(error).rpartition("Exception encountered: ")[2])
-        raise _refusal(path, f"Keras cannot build its model ({reason})") from error
-    if not isinstance(model, keras.Model):
-        raise _refusal(path, "it describes no model")
+        raise WeightsFileError(f"Keras cannot build its model ({reason}).") from error
+    require(isinstance(model, keras.Model), "It describes no model.")
     return model
-
-
-def _is_allowed(config):
-    module, name = config.get("module"), config["class_name"]
-    registered = config.get("registered_name")
-    if not isinstance(name, str) or not isinstance(module, str | None):
-        return False
-    if registered == f"{OWN}{name}":
-        # Registered by this package itself, so that the module is not looked into.
-        return keras.saving.get_registered_object(registered) is not None
-    return registered in (None, name) and name in KERAS_CLASSES.get(module, ())
-
-
-def _refusal(path, reason):
-    return WeightsFileError(
-        "A model must be a .keras file of a network of this package, or of one built upon it: "
-        f"{reason}. Received: {str(Path(path))!r}"
-    )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import mmap
 import os
 import re
 import reprlib
@@ -13,15 +14,21 @@ import keras
 import numpy as np
 
 from keras_resnets.architecture.spec import ResNetSpec
-from keras_resnets.files.errors import WeightsFileError, shown
-from keras_resnets.files.hdf5 import read_hdf5
-from keras_resnets.files.keras_archive import WEIGHTS, unpack_member
-from keras_resnets.files.read_arrays import file_kind
-from keras_resnets.weights.families import FAMILIES, KERAS_APPLICATIONS, Family, count_from_one
+from keras_resnets.files.archive import layer_entries, open_keras_file
+from keras_resnets.files.elements import WeightsFileError, require, shown
+from keras_resnets.files.read_arrays import flat_arrays, read_file
+from keras_resnets.weights.families import (
+    FAMILIES,
+    HUGGING_FACE,
+    KERAS_APPLICATIONS,
+    Family,
+    count_from_one,
+)
 
-LAYERS = "layers/"
 FIRST_LAYER = KERAS_APPLICATIONS.layers["stem_conv/conv"]
-# What Keras only numbers in a file, in its order, by the class of the layer as its key has it.
+# The group of a whole model's arrays in an old .h5 file, beside the optimizer's.
+WHOLE_MODEL = "model_weights/"
+# What Keras 3 only numbers in a file, in its order, by the class of the layer as its key has it.
 VARIABLES = {
     "conv2d": ("kernel", "bias"),
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
@@ -29,70 +36,26 @@ VARIABLES = {
 }
 
 
-def named_by_layers(arrays, path):
-    """Returns the arrays of a model's layers as the model itself names them.
-
-    Keras 3 files the kernel of a convolution `conv1_conv` as `layers/conv2d/vars/0`, numbered by
-    class in the order in which layers were made, and keeps the layer's name as an attribute. Here
-    it is `conv1_conv/kernel`. What lies beside the layers, such as an optimizer's state, is left
-    out; what lies deeper, in layers made of layers, keeps its key.
-    """
-    names = _layer_names(Path(path))
-    named = {}
-    for key, array in arrays.items():
-        if not key.startswith(LAYERS):
-            continue
-        name = _name(key, names)
-        if name in named:
-            raise WeightsFileError(
-                f"The file must hold each array once, not {shown(name)} twice.", path
-            )
-        named[name] = array
-    return named
-
-
 def is_of_another_library(path):
-    """Whether a file of Keras holds a network of `keras.applications`, by its layers' names.
+    """Whether a file of Keras holds a network of `keras.applications`, by its first layer's name.
 
-    What cannot be read is not: whoever reads it as ours says what is wrong.
+    A file that cannot be read does not: whoever reads it as ours says what is wrong.
     """
     try:
-        return FIRST_LAYER in _layer_names(Path(path)).values()
+        with open_keras_file(path) as file:
+            configuration = file.configuration()
     except WeightsFileError:
         return False
-
-
-def _name(key, names):
-    found = re.fullmatch(r"layers/(([^/]+?)(?:_\d+)?)/vars/(\d)", key)
-    if not found:
-        return key
-    layer, of_class, number = found.groups()
-    variables = VARIABLES.get(of_class, ())
-    variable = variables[int(number)] if int(number) < len(variables) else number
-    return f"{names[layer]}/{variable}"
-
-
-def _layer_names(path):
-    """Returns `{key: name}` of the layers with variables; no array is read for that."""
-    source = path
-    if file_kind(path) == "keras":
-        # `read_arrays` has read it whole, so its size is no matter any more.
-        source = unpack_member(path, WEIGHTS, most_bytes=2 * os.path.getsize(path) + 2**26)
-    with read_hdf5(source, most_bytes=0) as root:
-        layers = root.groups["layers"].groups if "layers" in root.groups else {}
-        groups = {
-            key: group.groups["vars"] for key, group in layers.items() if "vars" in group.groups
-        }
-        if not all("name" in group.attributes for group in groups.values() if group.arrays):
-            raise WeightsFileError(
-                "The file must name its layers, which older versions of Keras did not: load it "
-                "with the library that it comes from, and give the model.",
-                path,
-            )
-        return {key: group.attributes.get("name") for key, group in groups.items()}
-
-
-WHOLE_MODEL = "model_weights/"
+    if configuration is not None:
+        return any(
+            layer["config"].get("name") == FIRST_LAYER for layer in layer_entries(configuration)
+        )
+    # HDF5 stores names as they are.
+    with open(path, "rb") as file:
+        if not os.path.getsize(path):
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(FIRST_LAYER.encode()) >= 0
 
 
 def source_arrays(source):
@@ -100,13 +63,44 @@ def source_arrays(source):
     if isinstance(source, keras.Model):
         return _model_arrays(source)
     if isinstance(source, (str, os.PathLike)):
-        return _file_arrays(source)
+        return read_file(source, _named_arrays)
     if not isinstance(source, Mapping):
         raise TypeError(
             "`source` must be a path, a mapping from names to arrays, or a Keras model. "
             f"Received: source={type(source).__name__}"
         )
     return {name: _array(name, value) for name, value in source.items()}
+
+
+def _named_arrays(root):
+    """Returns the arrays of a model's layers in a file of Keras as the model itself names them.
+
+    Keras 3 files the kernel of a convolution `conv1_conv` as `layers/conv2d/vars/0`, numbered by
+    class in the order in which layers were made, and keeps the layer's name as an attribute. Here
+    it is `conv1_conv/kernel`. What lies beside the layers, such as an optimizer's state, is left
+    out; what lies deeper, in layers made of layers, keeps its key.
+    """
+    if "layers" not in root.groups:
+        arrays = flat_arrays(root)
+        whole = {name: array for name, array in arrays.items() if name.startswith(WHOLE_MODEL)}
+        return {name.removeprefix(WHOLE_MODEL): array for name, array in (whole or arrays).items()}
+    named = {}
+    for key, array in flat_arrays(root.groups["layers"]).items():
+        name = key
+        if found := re.fullmatch(r"(([^/]+?)(?:_\d+)?)/vars/(\d)", key):
+            layer, of_class, number = found.groups()
+            layer_name = root.groups["layers"].groups[layer].groups["vars"].name
+            require(
+                layer_name is not None,
+                "The file must name its layers, which older versions of Keras did not: load it "
+                "with the library that it comes from, and give the model.",
+            )
+            variables = VARIABLES.get(of_class, ())
+            variable = variables[int(number)] if int(number) < len(variables) else number
+            name = f"{layer_name}/{variable}"
+        require(name not in named, f"The file must hold each array once, not {shown(name)} twice.")
+        named[name] = array
+    return named
 
 
 def _model_arrays(model):
@@ -124,8 +118,11 @@ def _model_arrays(model):
 def _array(name, value):
     if not isinstance(name, str):
         raise TypeError(f"The names in `source` must be strings. Received: {name!r}")
+    if hasattr(value, "detach"):  # torch's: NumPy takes none with a gradient, nor bfloat16
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
     try:
-        array = np.asarray(_without_torch(value))
+        array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):  # torch's, of a tensor without plain numbers
         array = np.asarray(None)
     if array.dtype.kind in "OSU":
@@ -133,30 +130,6 @@ def _array(name, value):
             f"`source` must map names to arrays. Received: {name!r}: {type(value).__name__}"
         )
     return array
-
-
-def _without_torch(value):
-    """Returns what NumPy can take of a torch tensor: on the CPU, without gradient or bfloat16."""
-    if not hasattr(value, "detach"):
-        return value
-    tensor = value.detach().cpu()
-    # NumPy knows no bfloat16; torch's type is told by its name, for torch need not be here.
-    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
-
-
-def _file_arrays(path):
-    from keras_resnets.files.read_arrays import read_arrays
-
-    arrays = read_arrays(path)
-    if any(name.startswith(LAYERS) for name in arrays):
-        return named_by_layers(arrays, path)
-    # The .h5 file of a whole model has them in a group, beside the optimizer's.
-    within = {
-        name.removeprefix(WHOLE_MODEL): array
-        for name, array in arrays.items()
-        if name.startswith(WHOLE_MODEL)
-    }
-    return within or arrays
 
 
 # ResNet-1202, the deepest that was published, has 600. Keras builds a model by a call within a call
@@ -181,6 +154,19 @@ class Checkpoint:
     arrays: Mapping[str, np.ndarray]
     given_names: Mapping[str, str]
     has_top: bool
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The family's names of all our variables, the classifier's included."""
+        return self.family.names(self.spec, include_top=True)
+
+
+def read_checkpoint(source) -> Checkpoint:
+    """Returns the checkpoint of a source, with what a configuration beside its file says."""
+    checkpoint = recognize(source_arrays(source))
+    if checkpoint.family is HUGGING_FACE and isinstance(source, (str, os.PathLike)):
+        return _follow_config(checkpoint, Path(source).parent)
+    return checkpoint
 
 
 def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
@@ -207,7 +193,7 @@ def _check_stem(checkpoint):
     if filters != width:
         raise ValueError(
             "`source` must hold a network whose stem has as many filters as the blocks of its "
-            "first stage are wide: there is no other here. "
+            "first stage are wide. "
             f"Received: a stem of {filters}, blocks of {width}"
         )
 
@@ -295,11 +281,11 @@ MOST_BYTES_OF_CONFIG = 2**20  # names for 1000 classes take 60 kB
 FIXED_CONFIG = {"downsample_in_first_stage": False, "hidden_act": "relu"}
 
 
-def follow_config(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
+def _follow_config(checkpoint, folder):
     """Returns a checkpoint with the stride that the `config.json` in its folder names.
 
-    The file is read as JSON, and of it only the options that change what a network of the same
-    arrays computes. Where there is none, or one of another library, the checkpoint stays as it is.
+    Only the options that change what a network of the same arrays computes are read. Where there is
+    no file, or one of another library, the checkpoint stays as it is.
     """
     config = _read_config(folder)
     if config.get("model_type") != "resnet":
@@ -307,8 +293,8 @@ def follow_config(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
     for option, value in FIXED_CONFIG.items():
         if config.get(option, value) != value:
             raise ValueError(
-                f"`source` must have {option}={value!r} in its {CONFIG}: there is no other network "
-                f"here. Received: {option}={reprlib.repr(config[option])}"
+                f"`source` must have {option}={value!r} in its {CONFIG}; nothing else is "
+                f"supported. Received: {option}={reprlib.repr(config[option])}"
             )
     if checkpoint.spec.block != "bottleneck":
         return checkpoint

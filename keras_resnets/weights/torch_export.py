@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from keras_resnets.arguments import check_choice
+from keras_resnets.weights.convert import check_model
 from keras_resnets.weights.families import FAMILIES
-from keras_resnets.weights.matching import check_model
 
 
 def to_torch_state_dict(model, path=None, family="torchvision"):

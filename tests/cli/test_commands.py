@@ -201,7 +201,7 @@ def test_convert_notes_another_preprocessing_and_another_head(checkpoint, tmp_pa
         (["resnet20", "a.keras", "--crop", "40"], r"32×32 for 'resnet20'.*makes them 40×40"),
         (["grey.keras", "a.keras", "--crop", "40"], "three channels.*Received: {'crop': 40}"),
         (["resnet20", "a.safetensors"], "torchvision networks have shortcut='B'"),
-        (["there.keras", "a.keras"], "no sound archive"),
+        (["there.keras", "a.keras"], "must be a zip archive"),
         (["small.weights.h5", "a.keras"], "does not say of which network"),
         (["CHECKPOINT", "a.keras", "--classes", "many"], "invalid int value: 'many'.*--help"),
     ],

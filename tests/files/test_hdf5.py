@@ -1,6 +1,5 @@
 """Reading HDF5: sound files give their arrays back, hostile and broken ones are refused."""
 
-import io
 import itertools
 import os
 import re
@@ -52,17 +51,12 @@ class TestSound:
             assert list(root.groups) == ["a"]
             assert list(root.arrays) == ["z"]
             a = root.groups["a"]
-            assert a.attributes == {"name": "first"}
+            assert a.name == "first"
             assert a.groups["b"].arrays["x"].shape == (2, 3)
             assert a.groups["b"].arrays["x"].dtype == np.float64
             np.testing.assert_array_equal(a.groups["b"].arrays["x"].read(), [[0, 1, 2], [3, 4, 5]])
             assert a.arrays["y"].shape == ()
             assert a.arrays["y"].read() == 0.5
-            np.testing.assert_array_equal(root.arrays["z"].read(), [0, 1, 2])
-
-    def test_a_file_in_memory(self, path):
-        write_sound(path)
-        with read_hdf5(io.BytesIO(path.read_bytes()), ROOM) as root:
             np.testing.assert_array_equal(root.arrays["z"].read(), [0, 1, 2])
 
     @pytest.mark.parametrize(
@@ -120,8 +114,8 @@ class TestSound:
             for place, name in enumerate([["a", "b"], 3, file["x"].ref, h5py.Empty("S1")]):
                 file.create_group(f"{place}").attrs["name"] = name
         with read_hdf5(path, ROOM) as root:
-            assert root.attributes == {}
-            assert [group.attributes for group in root.groups.values()] == [{}] * 4
+            assert root.name is None
+            assert [group.name for group in root.groups.values()] == [None] * 4
 
     @pytest.mark.parametrize("name", ["", "conv", "größe", np.bytes_("conv"), "x" * 1024])
     def test_names(self, path, name):
@@ -132,9 +126,9 @@ class TestSound:
                 file.create_group(f"{place}").attrs["name"] = f"{name[:40]}{place}"
         with read_hdf5(path, ROOM) as root:
             expected = name.decode() if isinstance(name, bytes) else name
-            assert root.attributes == {"name": expected}
+            assert root.name == expected
             for place, group in root.groups.items():
-                assert group.attributes == {"name": f"{name[:40]}{place}"}
+                assert group.name == f"{name[:40]}{place}"
 
     def test_what_is_not_read_does_not_count(self, path):
         with h5py.File(path, "w") as file:
@@ -190,7 +184,7 @@ class TestSize:
                 "x", shape=(2**16,), dtype="float32", chunks=(2**16,), compression="gzip"
             )
             array.id.write_direct_chunk((0,), zlib.compress(bytes(2**28)))
-        refuse(path, "no sound HDF5 file", most_bytes=2**18)
+        refuse(path, "no valid HDF5 file", most_bytes=2**18)
 
     def test_too_many_groups(self, path, monkeypatch):
         monkeypatch.setattr("keras_resnets.files.hdf5.MOST_OBJECTS", 10)
@@ -325,7 +319,7 @@ class TestNewerLayouts:
             groups = root.groups["a"].groups
             assert len(groups) == 20
             for key, group in groups.items():
-                assert group.attributes == {"name": f"layer{key}"}
+                assert group.name == f"layer{key}"
                 np.testing.assert_array_equal(group.arrays["x"].read(), [float(key)])
 
     @pytest.mark.parametrize(
@@ -420,7 +414,7 @@ class TestForgedTables:
         monkeypatch.setattr("keras_resnets.files.hdf5.SECONDS", 1)
         for place in places[b"TREE"]:
             patched(path, place + 8, "<QQ", place, place)
-        refuse(path, "crashed, or took too much time")
+        refuse(path, "crashed, took too much time")
 
     def test_time_that_passes_is_limited_where_the_processor_s_is_not(
         self, path, places, monkeypatch
@@ -428,19 +422,19 @@ class TestForgedTables:
         monkeypatch.setattr("keras_resnets.files.hdf5.SECONDS_OF_WAITING", 2)
         for place in places[b"TREE"]:
             patched(path, place + 8, "<QQ", place, place)
-        refuse(path, "crashed, or took too much time|did not start")
+        refuse(path, "crashed, took too much time")
 
     def test_free_places_among_names_that_lead_back(self, path, places):
         """libhdf5 lists them until the memory that it may take is full."""
         for place in places[b"HEAP"]:
             free, data = struct.unpack_from("<QQ", path.read_bytes(), place + 16)
             patched(path, data + free, "<Q", free)
-        refuse(path, "no sound HDF5 file")
+        refuse(path, "no valid HDF5 file")
 
     def test_a_tree_that_is_its_own_branch(self, path, places):
         for place in places[b"TREE"]:
             patched(path, place + 32, "<Q", place)
-        refuse(path, "no sound HDF5 file")
+        refuse(path, "no valid HDF5 file")
 
     def test_a_tree_whose_branches_are_the_same_ones(self, path, places):
         """Twenty levels of nodes, each with the next one twice: 2^20 leaves."""
@@ -464,7 +458,7 @@ class TestForgedTables:
                 *2 * [2**64 - 1],
                 *(0, child, 0, child),
             )
-        refuse(path, "no sound HDF5 file")
+        refuse(path, "no valid HDF5 file")
 
     def test_leaves_that_are_the_same_one(self, path, places):
         for place in places[b"TREE"]:
@@ -483,15 +477,15 @@ class TestForgedTables:
         while struct.unpack_from("<H", content, place) != (0x10,):
             place += 8 + struct.unpack_from("<H", content, place + 2)[0]
         patched(path, place + 8, "<QQ", place, 24)
-        refuse(path, "no sound HDF5 file")
+        refuse(path, "no valid HDF5 file")
         patched(path, header + 2, "<H", 2**16 - 1)
-        refuse(path, "no sound HDF5 file")
+        refuse(path, "no valid HDF5 file")
 
     def test_a_collection_without_an_end(self, path, places):
         for place in places[b"GCOL"]:
             patched(path, place + 8, "<Q", 2**63)
             patched(path, place + 16, "<H6xQ", 7, 2**64 - 16)  # one step back
-        refuse(path, "no sound HDF5 file")
+        refuse(path, "no valid HDF5 file")
 
     def test_a_long_name(self, path):
         with h5py.File(path, "w") as file:
@@ -530,16 +524,17 @@ class TestBroken:
     @pytest.mark.parametrize("content", [b"", b"junk", b"\x89HDF\r\n\x1a\n", bytes(10_000)])
     def test_no_such_file_format(self, path, content):
         path.write_bytes(content)
-        refuse(path, "no sound HDF5 file")
+        refuse(path, "no valid HDF5 file")
 
     def test_no_file(self, path):
-        refuse(path, "no sound HDF5 file")
+        refuse(path, "no valid HDF5 file")
 
     def test_cut_anywhere(self, path):
         write_sound(path)
         content = path.read_bytes()
         for length in [*range(8, 96, 24), *range(96, len(content), 1500), len(content) - 1]:
-            refuse(io.BytesIO(content[:length]), "no sound HDF5 file")
+            path.write_bytes(content[:length])
+            refuse(path, "no valid HDF5 file")
 
 
 def test_memory_stays_within_bounds(path):

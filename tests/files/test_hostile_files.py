@@ -35,7 +35,7 @@ TENSORS = {
     "at a text": (tensor(None, text("0")), "integers"),
     "of no shape": (tensor(None, 0, b"N", (1,)), "tuples"),
     "of a list": (tensor(None, 0, b"]", b"]"), "tuples"),
-    "with too few strides": (tensor(None, 0, (2, 3), (1,)), "as many strides"),
+    "with too few strides": (tensor(None, 0, (2, 3), (1,)), "tuples of one length"),
     "of 33 dimensions": (tensor(None, 0, (1,) * 33, (1,) * 33), "at most 32 dimensions"),
     "expanded to 4 TB": (tensor(None, 0, (2**20, 2**20), (0, 0)), "far larger than their file"),
     "on nothing": (tensor(b"N"), "on a storage"),
@@ -44,7 +44,7 @@ TENSORS = {
     "on a type": (tensor(name("torch", "FloatStorage")), "on a storage"),
     "with too few arguments": (
         call(name("torch._utils", "_rebuild_tensor_v2"), storage()),
-        "_rebuild_tensor_v2 with 1 arguments",
+        "missing 3 required positional arguments",
     ),
     "with hooks": (
         call(
@@ -225,12 +225,12 @@ ARCHIVES = {
     "in several parts": (end_of(ZIP, 4, b"\x01\x00"), "in one part"),
     "of fewer members than it says": (end_of(ZIP, 8, b"\x09\x00\x09\x00"), "as many members"),
     "of more members than it says": (end_of(ZIP, 8, b"\x01\x00\x01\x00"), "as many members"),
-    "with a directory elsewhere": (end_of(ZIP, 16, bytes(4)), "stand at its end"),
-    "with something before it": (b"PK" + bytes(98) + ZIP, "stand at its end"),
+    "with a directory elsewhere": (end_of(ZIP, 16, bytes(4)), "directory at its end"),
+    "with something before it": (b"PK" + bytes(98) + ZIP, "directory at its end"),
     "with something after it": (ZIP + bytes(10), "cut off, or something follows"),
     "with a comment": (end_of(ZIP, 20, b"\x03\x00") + b"abc", "something follows"),
-    "with another end in 64 bits": (writing.with_wide_end(ZIP, start=0), "ends must agree"),
-    "with another count in 64 bits": (writing.with_wide_end(ZIP, count=2), "ends must agree"),
+    "with another end in 64 bits": (writing.with_wide_end(ZIP, start=0), "directory at its end"),
+    "with another count in 64 bits": (writing.with_wide_end(ZIP, count=2), "directory at its end"),
     "of a million members": (
         end_of(writing.with_wide_end(ZIP, count=10**6), 8, b"\xff\xff\xff\xff"),
         "as many members as it says",

@@ -11,9 +11,8 @@ import pytest
 import keras_resnets
 from keras_resnets import Preprocessing, ResNetSpec, build_model, model_preprocessing
 from keras_resnets.files import WeightsFileError
-from keras_resnets.files.keras_archive import MOST_CONFIGURATION_BYTES
-from keras_resnets.weights.keras_configuration import OptionError
-from keras_resnets.weights.keras_weights import load_weights_file
+from keras_resnets.files.archive import MOST_CONFIGURATION_BYTES
+from keras_resnets.weights.keras_files import OptionError, load_weights_file
 
 BASIC = ResNetSpec(block="basic", repeats=(1, 1), widths=(4, 8), stem="cifar", shortcut="A")
 BOTTLENECK = ResNetSpec(block="bottleneck", repeats=(1, 1), widths=(4, 8), stem="cifar")

@@ -346,10 +346,9 @@ class TestArchives:
         self.write(folder / "other.keras", content, zipfile.ZIP_LZMA)
         self.refuse(folder / "other.keras", "compressed in a way that Keras does not use")
 
-    def test_too_large(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("keras_resnets.weights.keras_weights.SLACK", 0)
-        self.write(tmp_path / "net.keras", bytes(10**6), zipfile.ZIP_DEFLATED)
-        self.refuse(tmp_path / "net.keras", r"unpacks to 1,000,000 bytes, \d+,\d+ are allowed")
+    def test_too_large(self, tmp_path):
+        self.write(tmp_path / "net.keras", bytes(10**7), zipfile.ZIP_DEFLATED)
+        self.refuse(tmp_path / "net.keras", r"unpacks to 10,000,000 bytes, 1,\d+,\d+ are allowed")
 
     def test_a_packed_size_that_is_a_lie(self, tmp_path):
         """Of 100 million zeros in 100 kB the directory says that they take 90 MB."""
@@ -360,7 +359,7 @@ class TestArchives:
         content[entry + 20 : entry + 24] = (9 * 10**7).to_bytes(4, "little")
         path.write_bytes(content)
         tracemalloc.start()
-        self.refuse(path, "no sound archive .The archive's members must not overlap")
+        self.refuse(path, "The archive's members must not overlap")
         assert tracemalloc.get_traced_memory()[1] < 10**7
         tracemalloc.stop()
 
@@ -380,7 +379,7 @@ class TestArchives:
         assert content.count(size) == 2
         path.write_bytes(content.replace(size, (1000).to_bytes(4, "little")))
         tracemalloc.start()
-        self.refuse(path, "archive is broken|no sound HDF5 file")
+        self.refuse(path, "archive is broken|no valid HDF5 file")
         assert tracemalloc.get_traced_memory()[1] < 5 * 10**7
         tracemalloc.stop()
 
@@ -422,7 +421,7 @@ def test_a_file_of_another_kind(saved, damage):
 
 
 def test_a_refused_file_leaves_no_weight_changed(saved, tmp_path):
-    from keras_resnets.weights.keras_weights import load_weights_file
+    from keras_resnets.weights.keras_files import load_weights_file
 
     model, _ = saved
     before = model.get_weights()

@@ -143,7 +143,7 @@ def test_a_grey_model_takes_files_as_grey(files):
         (np.zeros((4, 4)), TypeError, r"Received: ndarray of shape \(4, 4\)"),
         ([np.zeros((4, 4, 3)), np.zeros((4, 4, 1))], ValueError, "image 1 of shape"),
         ([np.full((4, 4, 3), -1.0)], ValueError, r"`images\[0\]` must hold grey levels 0 to 255"),
-        (np.full((4, 4, 3), 0.5), ValueError, "these values were scaled to 0 to 1 before"),
+        (np.full((4, 4, 3), 0.5), ValueError, "these values are already scaled"),
         (
             [np.zeros((20, 20, 3)), np.zeros((1, 101, 3))],
             ValueError,

@@ -167,7 +167,7 @@ def test_a_graph_refuses_them_when_it_runs(preprocessing, shape, message):
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [(0.5, "scaled to 0 to 1 before"), (-0.5, "normalized before")]
+    ("value", "message"), [(0.5, "already scaled to 0 to 1"), (-0.5, "already normalized")]
 )
 def test_images_that_were_preprocessed_before_are_refused(value, message):
     images = np.full((1, 8, 8, 3), value, "float32")

@@ -78,10 +78,10 @@ def test_a_model_that_preprocesses_itself_is_not_fed_twice(images):
     ("x", "message"),
     [
         (np.zeros((4, 4)), "rank 3 or 4"),
-        (np.full((4, 4, 3), -0.5), "normalized before"),
+        (np.full((4, 4, 3), -0.5), "already normalized"),
         (np.full((4, 4, 3), 256), "grey levels 0 to 255"),
         (np.full((4, 4, 3), np.nan), "grey levels 0 to 255"),
-        (np.full((4, 4, 3), 0.5), "scaled to 0 to 1 before"),
+        (np.full((4, 4, 3), 0.5), "already scaled to 0 to 1"),
         (np.full((4, 4, 3), "a"), "must hold numbers"),
         (np.zeros((4, 4, 1)), "three channels"),
     ],
@@ -93,7 +93,7 @@ def test_what_was_preprocessed_before_is_refused(x, message):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_tensors_that_were_preprocessed_before_are_refused(dtype):
-    for value, message in [(0.5, "scaled to 0 to 1 before"), (-0.5, "normalized before")]:
+    for value, message in [(0.5, "already scaled to 0 to 1"), (-0.5, "already normalized")]:
         tensor = keras.ops.full((4, 4, 3), value, dtype=dtype)
         with pytest.raises(ValueError, match=message):
             preprocess_input(tensor, "caffe")

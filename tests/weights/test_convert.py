@@ -9,7 +9,8 @@ import pytest
 
 import keras_resnets
 from keras_resnets import convert_weights, model_preprocessing, model_spec
-from keras_resnets.weights.convert import load_foreign_weights
+from keras_resnets.weights.convert import load_checkpoint
+from keras_resnets.weights.recognition import read_checkpoint, recognize
 from tests.weights.states import random_state, torchvision_entries
 
 ENTRIES = torchvision_entries("basic", (1, 2), widths=(4, 6), classes=5)
@@ -42,8 +43,6 @@ def weight(model, path):
     [("basic", (2, 2, 2, 2)), ("basic", (3, 4, 6, 3)), ("bottleneck", (3, 4, 6, 3))],
 )
 def test_the_names_and_shapes_of_torchvision_are_recognized(block, repeats):
-    from keras_resnets.weights.recognition import recognize
-
     entries = torchvision_entries(block, repeats)
     checkpoint = recognize({name: np.broadcast_to(0.0, shape) for name, shape in entries.items()})
     assert checkpoint.family.name == "torchvision"
@@ -350,7 +349,7 @@ def test_a_factory_s_weights_come_the_same_way(state):
     spec = model_spec(convert_weights(state, **SIZE))
     model = keras_resnets.build_model(spec, classes=3, **SIZE)
     with pytest.warns(UserWarning, match="classifier of 3 classes begins anew") as caught:
-        load_foreign_weights(model, state)
+        load_checkpoint(model, read_checkpoint(state))
     assert [warning.filename for warning in caught] == [__file__]
     np.testing.assert_array_equal(weight(model, "stem_conv/norm/gamma"), state["bn1.weight"])
     assert model_preprocessing(model).mean == (0.485, 0.456, 0.406)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from keras_resnets.weights.matching import match
+from keras_resnets.weights.convert import match
 from keras_resnets.weights.recognition import recognize
 from tests.subprocesses import ROOT
 from tests.weights.states import torchvision_entries

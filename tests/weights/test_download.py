@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from keras_resnets.weights.download import DownloadError, download
+from keras_resnets.weights.presets import DownloadError, download
 from tests.weights.file_server import FileServer
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 1_000_000, "uint8").tobytes()
@@ -130,7 +130,7 @@ def test_only_http_is_asked(path, url):
 
 
 def test_a_silent_server_is_not_waited_for(server, path, monkeypatch):
-    monkeypatch.setattr("keras_resnets.weights.download.TIMEOUT", 0.2)
+    monkeypatch.setattr("keras_resnets.weights.presets.TIMEOUT", 0.2)
     entered, leave = threading.Event(), threading.Event()
 
     class Silent(FileServer):

@@ -55,7 +55,7 @@ def test_a_basic_block_has_no_stride_to_place(saved):
     ("options", "message"),
     [
         ({"downsample_in_first_stage": True}, r"stage=False in .*downsample_in_first_stage=True"),
-        ({"hidden_act": "gelu"}, "hidden_act='relu' in its config.json: .* hidden_act='gelu'"),
+        ({"hidden_act": "gelu"}, "hidden_act='relu' in its config.json; .* hidden_act='gelu'"),
         ({"hidden_act": ["relu"]}, r"hidden_act=\['relu'\]"),
     ],
 )

@@ -176,8 +176,8 @@ def test_a_configuration_that_names_anything_else_builds_nothing(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda config: "x", "its configuration is no object"),
-        (lambda config: [], "its configuration is no object"),
+        (lambda config: "x", "configuration is no object"),
+        (lambda config: [], "configuration is no object"),
         (lambda config: {}, "describes no model"),
         (lambda config: named("keras", "DTypePolicy", {"name": "float32"}), "describes no model"),
         (lambda config: config | {"config": {}}, "Keras cannot build"),
@@ -193,7 +193,7 @@ def test_a_wrong_configuration_is_an_error_of_the_file(path, members, change, me
 @pytest.mark.parametrize("content", [b"", b"This is no archive. " * 100])
 def test_what_is_no_archive_is_refused(path, content):
     path.write_bytes(content)
-    with pytest.raises(WeightsFileError, match="no sound archive"):
+    with pytest.raises(WeightsFileError, match="must be a zip archive"):
         load_keras_file(path)
     with pytest.raises(FileNotFoundError):
         load_keras_file(path.with_name("nowhere.keras"))

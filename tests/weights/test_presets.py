@@ -12,8 +12,7 @@ from safetensors.numpy import save
 import keras_resnets
 from keras_resnets import PRESETS, VARIANTS, Preprocessing, ResNetSpec
 from keras_resnets.weights import presets
-from keras_resnets.weights.download import DownloadError
-from keras_resnets.weights.presets import Preset, find_preset
+from keras_resnets.weights.presets import DownloadError, Preset, find_preset
 from tests.weights.file_server import FileServer
 from tests.weights.peers import import_timm, import_torchvision
 from tests.weights.states import random_state, torchvision_entries
@@ -118,11 +117,9 @@ def test_another_number_of_classes_or_none(published):
 
 
 def test_keras_s_own_folder_holds_the_cache(monkeypatch, tmp_path):
-    from keras_resnets.weights.download import cache_folder
-
     monkeypatch.delenv("KERAS_RESNETS_CACHE", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "keras_resnets"
+    assert presets.cache_folder() == tmp_path / "keras_resnets"
 
 
 @pytest.mark.parametrize(

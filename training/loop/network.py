@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_resnets
-from keras_resnets.weights.keras_weights import load_weights_file
+from keras_resnets.weights.keras_files import load_weights_file
 from training.data.augment import resized_mean
 from training.recipe.recipe import Recipe
 

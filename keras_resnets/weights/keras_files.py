@@ -1,0 +1,389 @@
+"""The weights in a file of Keras, loaded into a model that is there."""
+
+import contextlib
+import json
+import math
+import os
+import re
+import reprlib
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_resnets.architecture.spec import OPTIONS
+from keras_resnets.files.archive import layer_entries, open_keras_file
+from keras_resnets.files.elements import WeightsFileError, printable, require, shown
+from keras_resnets.layers.composite import automatic_stem, is_automatic
+
+SUFFIXES = (".weights.h5", ".keras")
+# Of other libraries; see `keras_resnets.convert_weights`.
+FOREIGN_SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
+HEAD, STEM = "predictions", "stem_conv/conv"
+OWN = "keras_resnets>"
+
+
+class OtherClassesError(ValueError):
+    """A source's classifier has other classes than the model's, which must not begin anew."""
+
+    def __init__(self, classes, in_source):
+        self.classes, self.in_source = classes, in_source
+        super().__init__(
+            f"The classifier must be of the source's classes. Received: {classes}, not {in_source}"
+        )
+
+
+class OptionError(WeightsFileError):
+    """A file's network has another option than the model, even if every array would fit.
+
+    Attributes:
+        contradiction: What differs, in short, for whoever gives other advice.
+    """
+
+    def __init__(self, model, path, option, in_file, in_model, opener):
+        present, wanted = reprlib.repr(in_file), reprlib.repr(in_model)
+        self.contradiction = f"the file's network has {option}={present}, not {option}={wanted}"
+        is_plain = option == "shortcut" and in_model is None  # whose factories have no shortcuts
+        is_argument = option in OPTIONS and not is_plain
+        advice = f"pass {option}={present}, or " if is_argument else ""
+        super().__init__(
+            f"`weights` must be of a network with the options of {model!r}, and the file's has "
+            f"{option}={present}: {advice}open the file with `{opener}`. "
+            f"Received: weights={str(path)!r}, {option}={wanted}"
+        )
+
+
+def check_weights_path(path):
+    """Returns the path of a weights file, or raises if there is none of the right kind there."""
+    if not isinstance(path, (str, os.PathLike)):
+        received = " ".join(reprlib.repr(path).split())  # of arrays, it has many lines
+        advice = "; `keras_resnets.convert_weights` takes arrays" if isinstance(path, dict) else ""
+        raise TypeError(f"`weights` must be None or a path{advice}. Received: weights={received}")
+    if not Path(path).name.endswith(SUFFIXES + FOREIGN_SUFFIXES):
+        raise ValueError(
+            "`weights` must be None, or the path of a file that ends in "
+            f"{', '.join(SUFFIXES + FOREIGN_SUFFIXES)}. Received: weights={str(path)!r}"
+        )
+    if not Path(path).is_file():
+        raise ValueError(f"`weights` must be an existing file. Received: weights={str(path)!r}")
+    return Path(path)
+
+
+@contextlib.contextmanager
+def errors_of_weights(name, path):
+    """Adds to what is wrong with a file the model that it is for, and its path."""
+    try:
+        yield
+    except (OtherClassesError, OptionError):
+        raise
+    except ValueError as error:
+        reason = error.reason if isinstance(error, WeightsFileError) else str(error)
+        rule, _, received = reason.partition(" Received:")
+        raise WeightsFileError(
+            f"`weights` must hold the weights of {name!r}. {rule} "
+            f"Received: weights={str(path)!r}{received and f',{received}'}"
+        ) from error
+
+
+def load_weights_file(model, path, adapts=False, new_head=True):
+    """Loads a `.weights.h5` or `.keras` file after checking that it fits the model.
+
+    Returns what `adapts` changed, in sentences by layers.
+    """
+    path = check_weights_path(path)
+    with errors_of_weights(model.name, path), open_keras_file(path) as file:
+        return load_weights(model, file, adapts, new_head)
+
+
+def load_weights(model, file, adapts=False, new_head=True):
+    """Loads the weights of a `KerasFile`: either every one, or none.
+
+    Only the arrays are read, not an optimizer's state. Nothing is built from the configuration in a
+    `.keras` file; it is compared with the model, for not every option shows in the arrays.
+    """
+    number_of_values = sum(math.prod(weight.shape) for weight in model.weights)
+    with file.weights(8 * number_of_values) as root:  # room for double precision
+        require("layers" in root.groups, "The file holds no layers.")
+        pairs = list(_pairs(model, root.groups["layers"]))
+        notes = _check_same(pairs, adapts, new_head)
+        values = [
+            (path, layer, {key: array.read() for key, array in arrays.items()})
+            for path, layer, arrays in pairs
+            if arrays and not (path == HEAD and (path in notes or layer is None))
+        ]
+    _check_numbers(values)
+    _check_configuration(model, file)
+    for path, layer, arrays in values:
+        if path == STEM and path in notes:
+            channels = layer.kernel.shape[2]
+            arrays["0"] = adapt_channels(arrays["0"].astype("float64"), channels)
+        layer.load_own_variables(arrays)
+    return notes
+
+
+def note_new_head(classes, in_source, source, allowed):
+    """Returns the note that a classifier begins anew, or raises where that is not allowed."""
+    if not allowed:
+        raise OtherClassesError(classes, in_source)
+    return f"the classifier of {classes} classes begins anew, for the {source} has {in_source}"
+
+
+def adapt_channels(kernel, channels):
+    """Returns a stem's kernel for another number of input channels.
+
+    One channel takes the sum over all of them, so that a grey image gives what it would as RGB
+    with three equal channels. Several are filled by repeating the kernel's channels in turn
+    (red, green, blue, red, …), scaled so that the response to an even image stays as strong.
+    """
+    present = kernel.shape[2]
+    if channels == 1:
+        return kernel.sum(axis=2, keepdims=True)
+    repeated = np.take(kernel, np.arange(channels) % present, axis=2)
+    return repeated * (present / channels)
+
+
+def _pairs(parent, group, prefix=""):
+    """Yields the path of each layer with variables, the layer, and the arrays filed for it.
+
+    Keras files a layer under `layers/<key>`, its sublayers below that, and the variables of each
+    under `vars`, with the layer's name as an attribute. The key only counts the layers of a class.
+    So layers are matched by their names; where Keras made up the name, whose number depends on
+    what was built before, by their order among those of their class.
+    """
+    layers, filed = _sublayers(parent), _filed_layers(group)
+    pairs = [(layer, _find(layer, parent, layers, filed)) for layer in layers]
+    taken = {id(child) for _, child in pairs}
+    pairs += [(None, child) for child in filed if id(child) not in taken]
+    for layer, child in pairs:
+        path = prefix + (child.groups["vars"].name if layer is None else layer.name)
+        yield path, layer, None if child is None else child.groups["vars"].arrays
+        yield from _pairs(layer, child, f"{path}/")
+
+
+def _sublayers(parent):
+    """Returns the layers with weights right below a layer, in the order in which they are filed."""
+    if parent is None:
+        return []
+    if isinstance(parent, keras.Model):
+        sublayers = parent.layers
+    else:
+        sublayers = parent._flatten_layers(include_self=False, recursive=False)
+    return [layer for layer in sublayers if layer.weights]
+
+
+def _filed_layers(group):
+    """Returns the groups of layers with weights right below a group, in the order of their keys."""
+    filed = []
+    for key in sorted({} if group is None else group.groups, key=_numbers_last):
+        child = group.groups[key]
+        if key == "vars" or not _has_arrays(child):
+            continue
+        if "vars" in child.groups:
+            require(child.groups["vars"].name is not None, f"The layer {shown(key)} has no name.")
+            filed.append(child)
+        else:  # a list of layers that the parent keeps, such as `layers`
+            filed += _filed_layers(child)
+    return filed
+
+
+def _numbers_last(key):
+    """Sorts `dense`, `dense_1`, `dense_2`, `dense_10`."""
+    stem, _, number = key.rpartition("_")
+    return (stem, int(number)) if re.fullmatch(r"\d{1,9}", number) else (key, 0)
+
+
+def _has_arrays(group):
+    return bool(group.arrays) or any(map(_has_arrays, group.groups.values()))
+
+
+def _find(layer, parent, layers, filed):
+    """Returns the group of a layer, or `None`."""
+    stem = automatic_stem(layer)
+    if not is_automatic(layer.name, stem):
+        found = [child for child in filed if child.groups["vars"].name == layer.name]
+        require(len(found) < 2, f"The file holds {len(found)} layers named {layer.name!r}.")
+        return found[0] if found else None
+
+    alike = [
+        other
+        for other in layers
+        if automatic_stem(other) == stem and is_automatic(other.name, stem)
+    ]
+    if len(alike) > 1 and not isinstance(parent, keras.Model):
+        # Keras files them by the names of attributes, which say nothing of their order.
+        raise WeightsFileError(
+            f"The sublayers {', '.join(repr(other.name) for other in alike)} of {parent.name!r} "
+            "cannot be told apart: give each a `name`."
+        )
+    found = [child for child in filed if is_automatic(child.groups["vars"].name, stem)]
+    return dict(zip(map(id, alike), found, strict=False)).get(id(layer))
+
+
+def _check_same(pairs, adapts, new_head):
+    """Returns what may differ, in sentences by layers, and raises if anything else does."""
+    differing, notes = [], {}
+    for path, layer, arrays in pairs:
+        stored = _stored(layer)
+        expected = {key: (tuple(each.shape), _kind(each.dtype)) for key, each in stored.items()}
+        present = {
+            key: (each.shape, _kind(each.dtype.name)) for key, each in (arrays or {}).items()
+        }
+        if expected == present:
+            continue
+        wanted, found = ([shape for shape, _ in each.values()] for each in (expected, present))
+        is_alike = _kinds(expected) == _kinds(present)
+        if (
+            adapts
+            and path == HEAD
+            and (not expected or not present or (is_alike and _is_other_head(wanted, found)))
+        ):
+            if layer is not None:
+                classes = found[1][0] if found else "none"
+                notes[path] = note_new_head(wanted[1][0], classes, "file", new_head)
+        elif adapts and path == STEM and is_alike and _is_other_stem(wanted, found):
+            notes[path] = (
+                f"the stem's kernel was adapted from {found[0][2]} to {wanted[0][2]} channels"
+            )
+        else:
+            differing.append((path, expected, present))
+    if differing:
+        path, expected, present = differing[0]
+        raise WeightsFileError(
+            f"It does not fit: the first layer that differs is {shown(path)}: the model has "
+            f"{_describe(expected)}, the file {printable(_describe(present))}; in all, {len(differing)} differ."
+        )
+    return notes
+
+
+def _stored(layer):
+    """Returns the variables that a layer stores by their keys."""
+    store: dict = {}
+    if layer is not None:
+        layer.save_own_variables(store)
+    return store
+
+
+def _kind(dtype):
+    return "floats" if "float" in dtype else "integers"
+
+
+def _kinds(variables):
+    return {key: kind for key, (_, kind) in variables.items()}
+
+
+def _is_other_head(wanted, found):
+    """Whether two classifiers' shapes differ in nothing but the classes."""
+    return len(found) == 2 and len(found[1]) == 1 and found[0] == (wanted[0][0], *found[1])
+
+
+def _is_other_stem(wanted, found):
+    """Whether two kernels' shapes differ in nothing but the channels that they read."""
+    [(height, width, _, filters)] = wanted
+    return len(found[0]) == 4 and found == [(height, width, found[0][2] or None, filters)]
+
+
+def _describe(variables):
+    if not variables:
+        return "no such layer"
+    return "variables of shape " + ", ".join(
+        str(shape) if kind == "floats" else f"{shape} of {kind}"
+        for shape, kind in variables.values()
+    )
+
+
+def _check_numbers(values):
+    """Raises unless all numbers are finite in float32, and no variance is negative."""
+    unsound = []
+    for path, layer, arrays in values:
+        stored = _stored(layer)
+        for key, array in arrays.items():
+            if not is_finite(array):
+                unsound.append(f"{shown(path)} holds NaN or infinity")
+            is_variance = getattr(stored[key], "name", "") == "moving_variance"
+            if is_variance and array.min(initial=0) < 0:
+                unsound.append(f"{shown(path)} holds a negative variance")
+    if unsound:
+        raise WeightsFileError(
+            f"All numbers must be sound, and the layer {unsound[0]}; in all, {len(unsound)} "
+            f"array{'s are' if len(unsound) > 1 else ' is'} not."
+        )
+
+
+def is_finite(array):
+    """Whether all numbers of an array are finite in float32."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(array.astype("float32", copy=False)).all())
+
+
+# What says how training begins or goes on, or is no part of what a layer computes of its weights.
+FREE = {
+    *("name", "trainable", "dtype", "frozen", "data_format", "preprocessing"),
+    *("gamma_initializer", "zero_init_residual", "gate_bias", "drop_path_rate"),
+}
+STRIDES = ("strides", "dilation", "first_dilation")
+
+
+def _check_configuration(model, file):
+    """Raises if a file's network, by its configuration, computes something else than a model.
+
+    Shapes do not show where a shortcut's zeros or a bottleneck's stride are, nor which activation
+    there is; the layers of this package, matched by their names, note it. Dilation is asked for
+    to compute the same in more positions, so that a model may have it where the file's has none.
+    """
+    in_file, in_model = own_layers(file.configuration() or {}), _model_layers(model)
+    is_dilated = any(
+        config.get("dilation") not in (1, [1, 1], None) for config in in_model.values()
+    )
+    opener = "keras.models.load_model"
+    for name, wanted in in_model.items():
+        present = in_file.get(name, {})
+        for option, value in wanted.items():
+            if option in FREE or present.get(option, value) == value:
+                continue
+            if option not in STRIDES:
+                raise OptionError(model.name, file.path, option, present[option], value, opener)
+            if not is_dilated:
+                present, value = _output_stride(in_file), _output_stride(in_model)
+                raise OptionError(model.name, file.path, "output_stride", present, value, opener)
+
+
+def own_layers(configuration):
+    """Returns the layers of this package in a configuration: names to their own configurations.
+
+    A layer within a model has that model's name and a slash before its own. The class is an option
+    among the others.
+    """
+    layers = {}
+    pending = [("", configuration)]
+    while pending:
+        prefix, parent = pending.pop()
+        for layer in layer_entries(parent):
+            name = f"{prefix}{layer['config'].get('name')}"
+            registered = str(layer.get("registered_name"))
+            if registered.startswith(OWN):
+                layers[name] = {"class": registered.removeprefix(OWN), **layer["config"]}
+            else:
+                pending.append((f"{name}/", layer))
+    return layers
+
+
+def _model_layers(model, prefix=""):
+    """Returns what `own_layers` returns for the file of a model."""
+    layers = {}
+    for layer in model.layers:
+        registered = keras.saving.get_registered_name(type(layer))
+        if registered.startswith(OWN):
+            options = {key: value for key, value in layer.get_config().items() if key not in FREE}
+            # As JSON has them: lists for tuples.
+            options = json.loads(json.dumps(options))
+            layers[prefix + layer.name] = {"class": registered.removeprefix(OWN), **options}
+        elif isinstance(layer, keras.Model):
+            layers |= _model_layers(layer, f"{prefix}{layer.name}/")
+    return layers
+
+
+def _output_stride(layers):
+    """Returns the product of the layers' strides, which is the spec's: they are in a row."""
+    strides = [config.get("strides", 1) for config in layers.values()]
+    firsts = [stride[0] if isinstance(stride, list) and stride else stride for stride in strides]
+    return math.prod(stride for stride in firsts if isinstance(stride, int))
