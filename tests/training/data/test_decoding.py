@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_resnets.export.image_files import decode_image_file
 from PIL import Image
 
+from keras_resnets.export.served_model import decode_image_file
 from tests.training.data.pictures import array_source, encoded, seeds, smooth_picture, write_folder
 from training.data.batches import evaluation_batches
 from training.data.decoding import (
