@@ -18,14 +18,8 @@ MIXED_POLICIES = {"mixed_bfloat16": 40 * 2**-8, "mixed_float16": 40 * 2**-11}
 def check_layer(make, input_shape, output_shape, parameters, statistics, folder):
     """Checks a layer's shapes, weights, configuration, reloading, gradients and data types.
 
-    Args:
-        make: Returns a new layer, always the same; takes keyword arguments of
-            `keras.layers.Layer`. The layer must be deterministic.
-        input_shape: Shape of a batch of inputs.
-        output_shape: Shape of its outputs.
-        parameters: The exact number of trainable parameters.
-        statistics: The exact number of non-trainable ones.
-        folder: Where files may be written.
+    `make` returns a new, deterministic layer; it takes keyword arguments of `keras.layers.Layer`.
+    `parameters` and `statistics` are the exact numbers of trainable and other weights.
     """
     x = np.random.default_rng(0).standard_normal(input_shape).astype("float32")
     layer = make()

@@ -320,42 +320,27 @@ def ResNet20():
 
 @resnet
 def ResNet32():
-    """ResNet-32 for CIFAR-10 (section 4.2): three stages of 5 basic blocks.
-
-    464,154 trainable parameters and 68.86·10⁶ multiply-adds.
-    """
+    """ResNet-32 for CIFAR-10 (section 4.2): 464,154 parameters and 68.86·10⁶ multiply-adds."""
 
 
 @resnet
 def ResNet44():
-    """ResNet-44 for CIFAR-10 (section 4.2): three stages of 7 basic blocks.
-
-    658,586 trainable parameters and 97.17·10⁶ multiply-adds.
-    """
+    """ResNet-44 for CIFAR-10 (section 4.2): 658,586 parameters and 97.17·10⁶ multiply-adds."""
 
 
 @resnet
 def ResNet56():
-    """ResNet-56 for CIFAR-10 (section 4.2): three stages of 9 basic blocks.
-
-    853,018 trainable parameters and 125.49·10⁶ multiply-adds.
-    """
+    """ResNet-56 for CIFAR-10 (section 4.2): 853,018 parameters and 125.49·10⁶ multiply-adds."""
 
 
 @resnet
 def ResNet110():
-    """ResNet-110 for CIFAR-10 (section 4.2): three stages of 18 basic blocks.
-
-    1,727,962 trainable parameters and 252.89·10⁶ multiply-adds.
-    """
+    """ResNet-110 for CIFAR-10 (section 4.2): 1,727,962 parameters and 252.89·10⁶ multiply-adds."""
 
 
 @resnet
 def ResNet1202():
-    """ResNet-1202 for CIFAR-10 (section 4.2): three stages of 200 basic blocks.
-
-    19,421,274 trainable parameters and 2829.24·10⁶ multiply-adds.
-    """
+    """ResNet-1202 for CIFAR-10 (section 4.2): 19,421,274 parameters, 2829.24·10⁶ multiply-adds."""
 
 
 @plainnet

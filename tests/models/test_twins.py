@@ -206,17 +206,15 @@ class TestErrors:
         with pytest.raises(error, match=r"`name` must .*Received: name="):
             plain_twin(build_model(BASIC, input_shape=SHAPE, classes=2), name=name)
 
-    def test_no_model(self):
-        for value in ("resnet18", None, keras_resnets.layers.BasicBlock(4)):
-            with pytest.raises(TypeError, match=r"`model_or_spec`.*Received: model_or_spec="):
-                plain_twin(value)
+    @pytest.mark.parametrize("value", ["resnet18", None, keras_resnets.layers.BasicBlock(4)])
+    def test_no_model(self, value):
+        with pytest.raises(TypeError, match=r"`model_or_spec`.*Received: model_or_spec="):
+            plain_twin(value)
 
-    def test_no_blocks(self):
+    def test_no_blocks_and_a_spec_with_a_name(self):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="mlp")
         with pytest.raises(ValueError, match=r"`model_or_spec`.*residual blocks.*'mlp'"):
             plain_twin(model)
-
-    def test_a_spec_has_no_name(self):
         with pytest.raises(ValueError, match="name='twin'"):
             plain_twin(BASIC, name="twin")
 
@@ -226,7 +224,6 @@ GATE_COSTS = {  # by hand, for blocks of 4, 8 and 8 channels at 6×6, 3×3 and 3
     "dropout": (0, 0),
     "scalar": (3, 0),
     "channel": (4 + 8 + 8, 0),
-    "shortcut_only": (4 * 5 + 2 * 8 * 9, 36 * 16 + 2 * 9 * 64),
     "exclusive": (4 * 5 + 2 * 8 * 9, 36 * 16 + 2 * 9 * 64),
 }
 

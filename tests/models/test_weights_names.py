@@ -1,5 +1,6 @@
 """Weights files are told apart by architecture, not by where a model was built or what it eats."""
 
+import contextlib
 import json
 import tracemalloc
 import zipfile
@@ -37,23 +38,14 @@ def assert_same(model, other):
         np.testing.assert_array_equal(numpy(weight), numpy(expected), err_msg=weight.path)
 
 
-def test_the_model_s_name_does_not_matter(saved):
+@pytest.mark.parametrize("changes", [{"name": "student"}, {"input_shape": (None, None, 3)}])
+@pytest.mark.parametrize("scope", [None, "student"])
+def test_names_and_the_size_of_the_images_do_not_matter(saved, changes, scope):
     model, folder = saved
-    named = build(name="student", weights=folder / "net.keras")
-    assert_same(named, model)
-
-
-def test_nor_the_size_of_its_images(saved):
-    model, folder = saved
-    larger = build(input_shape=(None, None, 3), weights=folder / "net.weights.h5")
-    assert_same(larger, model)
-
-
-def test_nor_a_name_scope(saved):
-    model, folder = saved
-    with keras.name_scope("student"):
-        scoped = build(weights=folder / "net.weights.h5")
-    assert_same(scoped, model)
+    for name in ("net.keras", "net.weights.h5"):
+        with keras.name_scope(scope) if scope else contextlib.nullcontext():
+            other = build(weights=folder / name, **changes)
+        assert_same(other, model)
 
 
 def test_nor_how_keras_counts_the_layers_before_it(tmp_path):
@@ -407,7 +399,7 @@ def _instead_of_a_group(path):
     "damage",
     [
         lambda file: file.move("layers", "other"),
-        *map(_instead_of_a_group, ("layers", "layers/conv_norm", "layers/dense/vars")),
+        *map(_instead_of_a_group, ("layers", "layers/conv_norm", "layers/conv_norm/conv/vars")),
         _no_names,
         _a_gap,
     ],
