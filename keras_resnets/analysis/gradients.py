@@ -31,22 +31,23 @@ def trainable_paths(model):
 def gradient_function(model, loss):
     """Returns a function from a labelled batch to the gradients of the loss.
 
-    The model runs as in training, and what that leaves behind (moving statistics, the states of
-    random generators) is taken back, so that looking does not change the model.
+    The model runs as in training. Moving statistics and the states of random generators are
+    restored, so that measuring does not change the model.
     """
 
     def loss_of(images, labels):
         outputs = model(images, training=True)
         return keras.ops.mean(loss(labels, outputs))
 
-    # A subclassed model does not say of what type its input is.
+    # A subclassed model does not declare its input's type.
     inputs = getattr(model, "inputs", None)
     dtype = inputs[0].dtype if inputs else keras.config.floatx()
     create = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
     compute = create(loss_of, model)
 
     def gradients(images, labels):
-        states = [(variable, _copy(variable)) for variable in model.non_trainable_variables]
+        others = model.non_trainable_variables
+        states = [(variable, keras.ops.copy(variable.value)) for variable in others]
         try:
             return compute(
                 keras.ops.convert_to_tensor(images, dtype=dtype),
@@ -57,10 +58,6 @@ def gradient_function(model, loss):
                 variable.assign(value)
 
     return gradients
-
-
-def _copy(variable):
-    return keras.ops.copy(variable.value)
 
 
 def _tensorflow(loss_of, model):
@@ -117,14 +114,14 @@ def gradient_norms(model, data, loss):
     [He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.1, argue that vanishing
     gradients are not what makes deep plain networks hard to train; this is the measurement.
 
-    The model runs as in training, with the statistics of the batch and with drop path, and is left
-    as it was. The loss is the mean over a batch, without regularization; only a `keras.losses.Loss`
-    that reduces in another way, such as `reduction="sum"`, is taken as it is.
+    The model runs as in training, with the statistics of the batch and with drop path, and is not
+    changed. The loss is the mean over a batch, without regularization, unless it is a
+    `keras.losses.Loss` with another reduction, such as `reduction="sum"`.
 
     Args:
         model: A built `keras.Model`, with any of Keras's backends.
         data: Images and labels: a pair of arrays, which is cut into batches of 128, or an iterable
-            of pairs.
+            of such pairs.
         loss: A loss as `compile` takes it: a name, a function, or a `keras.losses.Loss`.
 
     Returns:
@@ -132,9 +129,9 @@ def gradient_norms(model, data, loss):
         `"stage1_block1/conv1/conv/kernel"`, and the norm is the mean of the batches' norms.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or `data` no images.
-        ValueError: If `loss` is not known, the model is not built, has nothing to train or several
-            weights of one path, or labels or images are missing or of another shape.
+        TypeError: If `model` is not a Keras model, or `data` not images.
+        ValueError: If `loss` is unknown; if the model is not built, has no trainable weights or
+            several weights of one path; if labels or images are missing or of another shape.
 
     Example:
 
@@ -210,12 +207,12 @@ def snapshot(model):
 def update_ratios(before, after):
     """Compares two snapshots: ‖after − before‖ / ‖before‖ for each weight.
 
-    It answers whether the layers that a shortcut passes by are trained. Between two steps it is
-    the size of one update; over an epoch, the distance travelled.
+    It answers whether the layers that a shortcut skips are trained. Between two steps it is the
+    size of one update; over an epoch, the distance travelled.
 
     Args:
-        before: What `snapshot` gave.
-        after: What it gave for the same model later.
+        before: A result of `snapshot`.
+        after: A later one of the same model.
 
     Returns:
         `{path: ratio}` from the input on; `None` for a weight that was all zeros, as β is at first.
@@ -242,7 +239,7 @@ def update_ratios(before, after):
 
 
 def _check_snapshot(name, snapshot):
-    form = f"`{name}` must be what `snapshot` gave: a dictionary of NumPy arrays of numbers."
+    form = f"`{name}` must be a result of `snapshot`: a dictionary of NumPy arrays of numbers."
     if not isinstance(snapshot, dict):
         raise TypeError(f"{form} Received: {name}={snapshot!r}")
     for path, value in snapshot.items():

@@ -65,7 +65,7 @@ def plot_layer_responses(responses):
     """Draws figure 7 of the paper: responses in the order of the layers, and sorted.
 
     Args:
-        responses: `{label: what layer_responses gave}`, a line each.
+        responses: `{label: result of layer_responses}`, a line each.
 
     Returns:
         A `matplotlib.figure.Figure`; `figure.savefig("responses.png")` writes it.
@@ -102,7 +102,7 @@ def plot_shortcut_balance(balances):
     """Draws ‖F(x)‖ / ‖s(x)‖ and the cosine between the two, block by block.
 
     Args:
-        balances: `{label: what shortcut_balance gave}`, a line each.
+        balances: `{label: result of shortcut_balance}`, a line each.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -137,8 +137,7 @@ def plot_gradient_norms(norms):
     """Draws the norms of the kernels' gradients, layer by layer, on a logarithmic scale.
 
     Args:
-        norms: `{label: what gradient_norms gave}`, a line each. The kernels are drawn; γ, β and
-            biases are left out.
+        norms: `{label: result of gradient_norms}`, a line each. Only the kernels are drawn.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -160,7 +159,7 @@ def plot_update_ratios(ratios):
     """Draws how far each kernel moved, layer by layer, on a logarithmic scale.
 
     Args:
-        ratios: `{label: what update_ratios gave}`, a line each. The kernels are drawn.
+        ratios: `{label: result of update_ratios}`, a line each. Only the kernels are drawn.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -179,7 +178,7 @@ def plot_update_ratios(ratios):
 
 
 def plot_lesions(errors):
-    """Draws a model's error without each of its blocks, as `remove_blocks` allows to measure it.
+    """Draws a model's error without each of its blocks, as measured with `remove_blocks`.
 
     Args:
         errors: `{label: {block: error}}`, a line each, with errors in [0, 1] and blocks from the
@@ -240,14 +239,10 @@ def _or_gap(value):
 
 
 def _check_lines(name, lines, is_value):
-    form = (
-        f"`{name}` must map each line's label to what the diagnostic gave, as in "
-        '{"ResNet-20": …}.'
-    )
-    if not isinstance(lines, dict):
-        raise TypeError(f"{form} Received: {name}={lines!r}")
-    if not lines:
-        raise ValueError(f"{form} Received: {name}={lines!r}")
+    form = f"`{name}` must map each line's label to the diagnostic's result: {{\"ResNet-20\": …}}."
+    if not isinstance(lines, dict) or not lines:
+        kind = ValueError if isinstance(lines, dict) else TypeError
+        raise kind(f"{form} Received: {name}={lines!r}")
     for label, line in lines.items():
         if not isinstance(line, dict):
             raise TypeError(f"{form} Received: {label!r} with {line!r}")
@@ -267,7 +262,7 @@ def _is_number_or_none(value):
 
 
 def _is_balance(value):
+    measures = ("branch_to_shortcut", "cosine")
     return isinstance(value, dict) and all(
-        measure in value and _is_number_or_none(value[measure])
-        for measure in ("branch_to_shortcut", "cosine")
+        measure in value and _is_number_or_none(value[measure]) for measure in measures
     )

@@ -21,32 +21,29 @@ DIAGNOSTICS = ("layer_responses", "shortcut_balance", "gradient_norms", "update_
 class RecordDiagnostics(keras.callbacks.Callback):
     """A callback that records diagnostics before the first epoch and after each.
 
-    `records` is a list with a dictionary for each time: `"epoch"`, the number of epochs done, and
-    each diagnostic under its name. `"update_ratios"` compare with the time before, and so are
-    missing from the first. All of it is plain numbers, lists and strings, ready for JSON.
+    `records` is a list of dictionaries: `"epoch"`, the number of epochs done, and each diagnostic
+    under its name. `"update_ratios"` compare with the record before, and are missing from the
+    first. All values are plain numbers, lists and strings, ready for JSON.
 
-    A second `fit` of the same model that goes on where the first ended, with `initial_epoch`, goes
-    on with the records. Any other begins anew, for which `path` must be another.
+    A second `fit` of the same model that resumes where the first ended, with `initial_epoch`,
+    continues the records. Any other starts new ones, which needs another `path`.
 
     Args:
-        data: A few images and labels, always the same, as the diagnostics take them: a pair of
-            arrays or an iterable of batches that can be gone through again. May be images alone
-            where the gradients are not asked for.
+        data: A few images and labels, as the diagnostics take them: a pair of arrays or an iterable
+            of batches that can be iterated again. Images alone suffice without the gradients.
         diagnostics: Names among `"layer_responses"`, `"shortcut_balance"` (not for plain
             networks), `"gradient_norms"` and `"update_ratios"`, each once.
-        loss: Loss for the gradients; `None` takes the one that the model is compiled with.
+        loss: Loss for the gradients; `None` takes the model's compiled loss.
         every: Number of epochs between two records; a multiple of it is an epoch to record.
-        path: A JSON file that is written anew at each record, or `None`. It must not be there yet,
-            and its folder must.
+        path: A JSON file that is written at each record, or `None`. It must not exist yet, and its
+            folder must.
 
     Raises:
-        ValueError: If a name is not known or comes twice, there is none, `every` is not positive,
-            `loss` is not known or has no effect, or `data` has no images or no labels where they
-            are needed.
-        TypeError: If `diagnostics` is no list, `every` no integer, `path` no path, or `data` is of
-            another type or can be gone through once only.
-        FileExistsError: If `path` is there already, also when a `fit` begins anew.
-        FileNotFoundError: If the folder of `path` is not there.
+        ValueError: If a name is unknown or repeated, there is none, `every` is not positive, `loss`
+            is unknown or has no effect, or `data` lacks images or the labels it needs.
+        TypeError: If an argument is of another type, or `data` can be iterated only once.
+        FileExistsError: If `path` exists, also when a later `fit` starts new records.
+        FileNotFoundError: If the folder of `path` does not exist.
 
     Example:
 
@@ -108,10 +105,9 @@ class RecordDiagnostics(keras.callbacks.Callback):
 
     def _record(self, epoch):
         record = {"epoch": epoch}
-        if "layer_responses" in self.diagnostics:
-            record["layer_responses"] = layer_responses(self.model, self.data)
-        if "shortcut_balance" in self.diagnostics:
-            record["shortcut_balance"] = shortcut_balance(self.model, self.data)
+        for diagnostic in (layer_responses, shortcut_balance):
+            if diagnostic.__name__ in self.diagnostics:
+                record[diagnostic.__name__] = diagnostic(self.model, self.data)
         if "gradient_norms" in self.diagnostics:
             loss = self.model.loss if self.loss is None else self.loss
             record["gradient_norms"] = gradient_norms(self.model, self.data, loss)
@@ -140,7 +136,7 @@ def _check_diagnostics(names):
 def _check_data(data, needs_labels):
     if hasattr(data, "__next__"):
         raise TypeError(
-            "`data` must be something that can be gone through again, such as a pair of arrays or "
+            "`data` must be something that can be iterated again, such as a pair of arrays or "
             f"a list of batches. Received: data={data!r}"
         )
     # One batch shows whether there are images, and labels with them.
@@ -154,8 +150,8 @@ def _check_path(path):
     path = Path(path)
     if path.exists():
         raise FileExistsError(
-            f"`path` must not be there yet, so that no record is lost. Received: path={str(path)!r}"
+            f"`path` must not exist yet, so that no record is lost. Received: path={str(path)!r}"
         )
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"The folder of `path` must be there. Received: path={str(path)!r}")
+        raise FileNotFoundError(f"The folder of `path` must exist. Received: path={str(path)!r}")
     return path

@@ -14,14 +14,7 @@ from keras_resnets.arguments import check_name, nearest
 
 
 def edited_copy(model, edit, name=None):
-    """Returns a copy of a model whose blocks, or those of a model within it, `edit` has changed.
-
-    Example:
-
-    >>> from keras_resnets.analysis.remove_blocks import edited_copy
-    >>> edited_copy(keras_resnets.ResNet20(), keras.models.clone_model, name="copy").name
-    'copy'
-    """
+    """Returns a copy of a model whose blocks, or those of a model within it, `edit` has changed."""
     model = as_functional(model)
     inner = model_with_blocks(model)
     if inner is None:
@@ -41,7 +34,7 @@ def edited_copy(model, edit, name=None):
 
 
 def copy_state(layer, copy):
-    """Copies the weights of a layer, and what it has learnt about the images, to its clone."""
+    """Copies the weights of a layer, and the statistics of a normalization, to its clone."""
     copy.set_weights(layer.get_weights())
     copy_statistics(layer, copy)
 
@@ -49,10 +42,9 @@ def copy_state(layer, copy):
 def remove_blocks(model, names, name=None):
     """Returns the network without the branches of some blocks.
 
-    A residual block gives way to its shortcut and what follows the sum: y = g(s(x)), as if F(x)
-    were 0. A plain block has nothing beside its branch: its input passes on unchanged, which only
-    works where input and output have the same shape
-    ([Veit et al., 2016](https://arxiv.org/abs/1605.06431), do this to ResNet-110 and to VGG).
+    Of a residual block remains its shortcut and what follows the sum: y = g(s(x)), as if F(x) were
+    0. A plain block's input passes on unchanged, which needs an output of the same shape. [Veit et
+    al., 2016](https://arxiv.org/abs/1605.06431), do this to ResNet-110 and to VGG.
 
     Args:
         model: A functional model of this package, or one that holds it.

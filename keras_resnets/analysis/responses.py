@@ -154,11 +154,7 @@ def model_with_blocks(model):
 
 
 def input_probe(model, layers):
-    """Returns a model that puts out what goes into each of the given layers, by its name.
-
-    The layers are those of `block_model(model)`, and must be called once in it. They may be called
-    in other models too, which is why `layer.input` would not do.
-    """
+    """Returns a model that outputs what goes into each of the given layers of `block_model`."""
     model = as_functional(model)
     inner = model_with_blocks(model)
     if inner is None:
@@ -169,7 +165,8 @@ def input_probe(model, layers):
 
 
 def input_of(layer, model):
-    """Returns the tensor that a layer of a functional model is called with."""
+    """Returns the tensor that a functional model calls a layer with."""
+    # Not `layer.input`: the layer may be called in other models too.
     of_model = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
     calls = [node for node in layer._inbound_nodes if id(node) in of_model]
     if len(calls) != 1:
@@ -188,15 +185,15 @@ def layer_responses(model, data):
     """Measures the standard deviation of the output of each 3×3 layer.
 
     This is figure 7 of [He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.2: the
-    output is taken after batch normalization, and before the activation or the addition. It is
-    taken in inference, with the moving statistics, and one standard deviation covers all images,
-    positions and channels. A 3×3 convolution that no normalization follows (the last one of a
-    block with full pre-activation) is measured at its own output.
+    output is taken after batch normalization, and before the activation or the addition, in
+    inference. One standard deviation covers all images, positions and channels. A 3×3 convolution
+    without a normalization after it (the last of a block with full pre-activation) is measured at
+    its own output.
 
     Args:
         model: A functional model of this package, residual or plain, or one that holds it.
-        data: Images as the model takes them: an array, a pair `(images, labels)`, or an iterable
-            of batches of either.
+        data: The model's input images: an array, a pair `(images, labels)`, or an iterable of
+            batches of either.
 
     Returns:
         `{name: standard deviation}` from the input on, where a name is a path in the model that has
@@ -204,10 +201,10 @@ def layer_responses(model, data):
         `sorted(…, reverse=True)` of the values.
 
     Raises:
-        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, or `data` no
+        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, or `data` not
             images.
         ValueError: If the model has no blocks of this package, or has them in several places; if
-            there are no images, or they are of another shape than the model takes.
+            there are no images, or their shape does not fit the model.
 
     Example:
 
@@ -263,14 +260,14 @@ class _Moments:
 def shortcut_balance(model, data):
     """Compares the two terms of every block's sum: F(x), and the shortcut s(x).
 
-    Does a block learn to put out zero, a small correction, or something of its own? Each number
-    is computed for each image, over all positions and channels, and averaged over the images;
-    in inference. Where a gate weighs the terms, they are taken as they are added.
+    It shows whether a block learns to output zero, a small correction, or something of its own.
+    Each number is computed in inference for each image, over all positions and channels, and
+    averaged over the images. Where a gate weighs the terms, they are taken as they are added.
 
     Args:
         model: A functional model of this package with shortcuts, or one that holds it.
-        data: Images as the model takes them: an array, a pair `(images, labels)`, or an iterable
-            of batches of either.
+        data: The model's input images: an array, a pair `(images, labels)`, or an iterable of
+            batches of either.
 
     Returns:
         `{block: {measure: number}}` from the input on, with the measures
@@ -283,11 +280,7 @@ def shortcut_balance(model, data):
         A number is `None` if it is not defined for any image, because a norm is 0.
 
     Raises:
-        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, or `data` no
-            images.
-        ValueError: If the model has no blocks of this package, or plain ones, or has them in
-            several places; if there are no images, or they are of another shape than the model
-            takes.
+        TypeError, ValueError: As `layer_responses`; also if the model has plain blocks.
 
     Example:
 

@@ -24,6 +24,8 @@ from keras_resnets.export.parity import (
 )
 from keras_resnets.export.served_model import SIGNATURES, ServedModel, check_resizing, has_blocks
 
+# Converters say what is wrong at the beginning or, behind pages of paths, at the end.
+LONGEST_REASON = 500
 DESCRIPTIONS = {
     "serving_default": (
         "`image_bytes`: JPEG or PNG files, `string (batch,)`",
@@ -161,10 +163,6 @@ def _terminated_by_an_exception():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-# Converters say what is wrong at the beginning or, behind pages of paths, at the end.
-LONGEST_REASON = 500
-
-
 def export_model(
     model,
     path,
@@ -179,13 +177,13 @@ def export_model(
 ):
     """Writes a model as files that serve without this package, and checks each of them.
 
-    Every file is loaded again and compared with the model at batches of 1, 2, 3, 7 and 32; one that
-    differs by more than 1e-5 (relative to the largest output, where that exceeds 1; 1e-2 for models
-    that compute in float16, 8e-2 in bfloat16) is removed, and so is what a converter fails at. The
-    other formats are kept, and the error at the end says which failed, and why.
-    `docs/serving.md` says how to call them, and which to choose.
+    Every file is loaded again and compared with the model at batches of 1, 2, 3, 7 and 32. A format
+    that cannot be written is left out, and so is one that differs by more than 1e-5 (relative to
+    the largest output, where that exceeds 1; 1e-2 for models that compute in float16, 8e-2 in
+    bfloat16). The other formats are kept, and the error names those that failed.
+    `docs/serving.md` says how to call the files, and which to choose.
 
-    All of an export lies in one numbered folder, `<path>/1`, which appears whole: the SavedModel
+    An export is one numbered folder, `<path>/1`, which appears whole: the SavedModel
     (`saved_model.pb` and its variables), `model.onnx`, `model.tflite`, `model_int8.tflite`,
     `model.xml` and `model.bin`, as asked for, with `labels.txt`, `preprocessing.json` and a
     `README.md`. The next export is `<path>/2`.
@@ -193,42 +191,38 @@ def export_model(
     Args:
         model: A model of the zoo, or one built upon it, with one input and one output.
         path: A folder; it need not exist.
-        formats: `"saved_model"`, `"onnx"`, `"litert"`, `"litert_int8"` (8 bits, ranges taken from
-            `images`) and `"openvino"`, any of them; the first alone for a model that computes in
-            16 or 64 bits.
+        formats: Any of `"saved_model"`, `"onnx"`, `"litert"`, `"litert_int8"` (8 bits, with ranges
+            taken from `images`) and `"openvino"`. A model that computes in 16 or 64 bits only has
+            `"saved_model"`.
         signatures: Ways to call the SavedModel. `"serving_default"` takes JPEG and PNG files and
-            `"image"` a batch of `uint8` images of any size; both answer with scores and the names
-            of the best classes. `"tensor"` takes what the model reads and gives what it puts out,
-            `"features"` the feature maps of the stages. `None` for all four, without `"features"`
-            where the blocks are not the model's own layers but within a network that is one of
-            them. The other formats have `"tensor"` alone.
+            `"image"` a batch of `uint8` images of any size; both return scores and the names of the
+            best classes. `"tensor"` takes the model's inputs and returns its outputs, `"features"`
+            the feature maps of the stages. `None` takes all four, without `"features"` if the
+            blocks are not the model's own layers. The other formats only have `"tensor"`.
         class_names: Name of each class; `None` for ImageNet's, where there are 1000. Of a model of
             one unit, one name or two, as `classify` takes them.
         top: How many classes the SavedModel names, at most.
-        images: What to compare on: paths of JPEG or PNG files, `uint8` arrays, or one float array
-            as the model reads it. By default images of random discs, that a trained model knows
-            as little as noise: give some that it was trained for, to compare what it was made to
-            tell apart. For `"litert_int8"` some hundred real ones, of all kinds that it will meet.
-        version: Number of the folder; `None` for the one after the last, also where several
-            exports into one folder run at once.
+        images: Images to compare on: paths of JPEG or PNG files, `uint8` arrays, or one float array
+            of the model's inputs. `None` draws random discs, which a trained model knows as little
+            as noise: pass some of its own kind. `"litert_int8"` needs a few hundred real ones.
+        version: Number of the folder; `None` for the one after the last.
         fuse: Whether to fold the normalizations into the convolutions first (`fuse_batch_norm`).
-        scores: What makes probabilities of logits in the SavedModel: `"softmax"` or `"sigmoid"`;
+        scores: How the SavedModel turns logits into probabilities: `"softmax"` or `"sigmoid"`;
             `None` for softmax, and sigmoid for a single unit. `"probabilities"` takes the outputs
-            as they are, where the last layer does not tell that they are such.
+            as they are, for a last layer that does not show that they are probabilities.
 
     Returns:
-        An `ExportReport`: the folder, and for each format the file, its size, and how far it
-        differs.
+        An `ExportReport`: the folder, and each format's file, size and difference.
 
     Raises:
-        keras_resnets.export.ExportError: If a format cannot be written. The others are there: they
-            are in its `report`, which is `None` if there are none.
-        keras_resnets.export.ParityError: The same, if a file does not answer as the model does.
+        keras_resnets.export.ExportError: If a format cannot be written. Its `report` has the other
+            formats, or is `None`.
+        keras_resnets.export.ParityError: Likewise, if a file's outputs differ from the model's.
         ValueError: If an argument is not allowed, the model lacks what a signature needs or does
-            what a format has no operation for, its outputs are neither probabilities nor logits,
-            or the backend is not TensorFlow.
+            what a format does not support, its outputs are neither probabilities nor logits, or the
+            backend is not TensorFlow.
         TypeError: If an argument is of another type.
-        FileExistsError: If there is this version already, or was when the work was done.
+        FileExistsError: If the version exists.
         ModuleNotFoundError: If a format needs a package that is not installed.
 
     Example:

@@ -1,4 +1,4 @@
-"""Whether an exported file answers as the model does."""
+"""Whether the outputs of an exported file are the model's."""
 
 import os
 from pathlib import Path
@@ -13,6 +13,18 @@ from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.model import resizes_itself
 from keras_resnets.preprocessing.predictions import check_outputs, ends_in_probabilities
 from keras_resnets.preprocessing.preprocessing import spatial_axes
+
+BATCHES = (1, 2, 3, 7, 32)
+COUNT = 32
+# Of the random images, and of axes that a model leaves open.
+SIZE = (96, 112)
+# Of an axis left open before those of an image, such as that of a video's frames.
+FRAMES = 2
+DISCS = 100
+SMALLEST_DISC = 0.01
+# By what the model computes in. Of 16 bits, about ten steps of the type at 1, which are 2⁻¹⁰ and
+# 2⁻⁷: folding rounds each kernel anew.
+TOLERANCES = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-2, "bfloat16": 8e-2}
 
 
 class ExportedFile(NamedTuple):
@@ -59,7 +71,7 @@ class ExportReport(NamedTuple):
 
 
 class ExportError(Exception):
-    """Formats of an export could not be written, or do not answer as the model does.
+    """Formats of an export could not be written, or their outputs differ from the model's.
 
     Args:
         message: What went wrong.
@@ -76,22 +88,20 @@ class ExportError(Exception):
         self.report = report
 
 
-DISCS = 100
-SMALLEST = 0.01
+class ParityError(ExportError):
+    """The outputs of an exported file differ from the model's; the file has been removed."""
 
 
 def random_images(count, height, width, channels):
-    """Returns images of overlapping discs of all sizes, the same ones every time.
-
-    Discs that hide each other have the statistics of photographs in several ways (Lee, Mumford and
-    Huang, 2001, "Occlusion Models for Natural Images"). A ResNet-20 trained on CIFAR-10 names five
-    of its ten classes on thirty-two such images, and two on as many of uniform noise.
-    """
+    """Returns images of overlapping discs of all sizes, the same ones every time."""
+    # Discs that hide each other have the statistics of photographs in several ways (Lee, Mumford
+    # and Huang, 2001, "Occlusion Models for Natural Images"). A ResNet-20 trained on CIFAR-10 names
+    # five of its ten classes on thirty-two such images, and two on as many of uniform noise.
     rng = np.random.default_rng(0)
     images = np.full((count, height, width, channels), 128, "uint8")
     for image in images:
         for _ in range(DISCS):
-            radius = 0.5 * max(height, width) * max(SMALLEST, rng.random() ** 2)
+            radius = 0.5 * max(height, width) * max(SMALLEST_DISC, rng.random() ** 2)
             colour = rng.uniform(40, 215) + rng.uniform(-40, 40, channels)
             _draw_disc(image, rng.uniform(0, height), rng.uniform(0, width), radius, colour)
     return images
@@ -106,19 +116,8 @@ def _draw_disc(image, y, x, radius, colour):
     image[top : top + len(rows), left : left + len(columns)][within] = np.round(colour)
 
 
-COUNT = 32
-# Of the random images, and of axes that a model leaves open.
-SIZE = (96, 112)
-# Of an axis left open before those of an image, such as that of a video's frames.
-FRAMES = 2
-
-
 class Samples:
-    """Thirty-two inputs of each signature of a `ServedModel`.
-
-    Attributes:
-        tensors: All images, prepared as the model reads them.
-    """
+    """Thirty-two inputs of each signature of a `ServedModel`; `tensors` are the model's own."""
 
     def __init__(self, served, images=None):
         self._served = served
@@ -244,16 +243,6 @@ def _image_size(served):
 def _known_size(model):
     """Returns the height and width of a model's inputs; `None` for what is open."""
     return [model.input_shape[axis] for axis in spatial_axes(keras.config.image_data_format())]
-
-
-BATCHES = (1, 2, 3, 7, 32)
-# By what the model computes in. Of 16 bits, about ten steps of the type at 1, which are 2⁻¹⁰ and
-# 2⁻⁷: folding rounds each kernel anew.
-TOLERANCES = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-2, "bfloat16": 8e-2}
-
-
-class ParityError(ExportError):
-    """An exported file does not answer as the model does, and has been removed."""
 
 
 class Parity:

@@ -14,6 +14,11 @@ from keras_resnets.arguments import check_positive_int
 from keras_resnets.export.export_model import export_model
 from keras_resnets.export.formats import FORMATS
 
+# From a batch of images, (batch, height, width, channels), to what runs the model on it.
+Runner = Callable[[np.ndarray], Callable[[], Any]]
+# Some runtimes' threads spin for a while when there is no more to do, and would slow the next.
+PAUSE_SECONDS = 0.02
+
 
 def has_torchvision_peer(name):
     """Whether torchvision has a network of this name, and all that it takes to run it is here."""
@@ -51,13 +56,6 @@ def torchvision_runner(name, size, folder):
         return lambda: session.run(["outputs"], {"inputs": inputs})
 
     return bind
-
-
-# From a batch of images, (batch, height, width, channels), to what runs the model on it.
-Runner = Callable[[np.ndarray], Callable[[], Any]]
-
-# Some runtimes' threads spin for a while when there is no more to do, and would slow the next.
-PAUSE_SECONDS = 0.02
 
 
 class Timing(NamedTuple):

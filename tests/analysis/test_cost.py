@@ -1,11 +1,33 @@
-"""Costs against hand computation and the published figures."""
+"""Costs against hand computation and the published figures; of chains, graphs, and by stage."""
+
+import dataclasses
 
 import keras
 import pytest
 
 import keras_resnets
-from keras_resnets.analysis import assert_same_cost, count_macs, count_parameters, layer_costs
+from keras_resnets import ResNetSpec, build_model
+from keras_resnets.analysis import (
+    assert_same_cost,
+    count_macs,
+    count_parameters,
+    layer_costs,
+    summarize,
+)
 from tests.models.once import once
+
+SPEC = ResNetSpec(block="bottleneck", repeats=(1, 2), widths=(4, 6), shortcut="B")
+# 7×7 convolution of 3 channels at 16×24 with 4 filters
+STEM = 16 * 24 * 7 * 7 * 3 * 4
+# At 8×12: 1×1 from 4 to 4 channels, 3×3, 1×1 to 16, and the projection to 16
+STAGE1 = 8 * 12 * (4 * 4 + 9 * 4 * 4 + 4 * 16 + 4 * 16)
+# 1×1 from 16 to 6 at 8×12; at 4×6 the rest, a projection from 16 to 24, and a second block
+STAGE2 = 8 * 12 * 16 * 6 + 4 * 6 * (9 * 6 * 6 + 6 * 24 + 16 * 24) + 4 * 6 * (24 * 6 + 324 + 6 * 24)
+HEAD = 24 * 5
+
+
+def network(**arguments):
+    return build_model(SPEC, **{"input_shape": (32, 48, 3), "classes": 5, **arguments})
 
 
 def small_net():
@@ -53,40 +75,6 @@ def test_the_paper_s_figure_for_keras_applications_resnet50():
 
 
 @once
-def test_freezing_changes_no_count():
-    model = keras_resnets.ResNet20()
-    before = count_parameters(model), count_macs(model)
-    model.trainable = False
-    assert (count_parameters(model), count_macs(model)) == before
-
-
-@once
-def test_an_open_size_must_be_given():
-    model = keras_resnets.ResNet20(input_shape=(None, None, 3))
-    with pytest.raises(ValueError, match=r"`input_shape` must be given.*Received"):
-        count_macs(model)
-    assert count_macs(model, input_shape=(32, 32, 3)) == count_macs(keras_resnets.ResNet20())
-
-
-@once
-@pytest.mark.parametrize("shape", [(32, 32), (32, 32, 1), (None, 32, 3), (32, 32, 3, 1)])
-def test_a_size_that_does_not_fit_is_refused(shape):
-    model = keras_resnets.ResNet20(input_shape=(None, None, 3))
-    with pytest.raises(ValueError, match="`input_shape` must fit"):
-        count_macs(model, input_shape=shape)
-
-
-@once
-def test_a_model_within_a_model_counts():
-    backbone = keras_resnets.ResNet20(include_top=False, pooling="avg")
-    model = keras.Sequential([keras.Input((32, 32, 3)), backbone, keras.layers.Dense(7)])
-    macs = count_macs(keras_resnets.ResNet20())
-    assert count_macs(model) == macs - 64 * 10 + 64 * 7
-    assert count_parameters(model).trainable == 269_722 - 650 + 64 * 7 + 7
-    assert layer_costs(model)[0].name == "resnet20/stem_conv/conv"
-
-
-@once
 def test_an_unknown_layer_with_weights_is_named():
     inputs = keras.Input((8, 4))
     model = keras.Model(inputs, keras.layers.LSTM(3, name="memory")(inputs))
@@ -101,17 +89,138 @@ def test_what_is_no_model_is_refused(function):
         function("resnet20")
 
 
-@once
-def test_twins_under_option_a_cost_the_same():
-    model = keras_resnets.ResNet20()
-    assert assert_same_cost(model, keras_resnets.PlainNet20()) is None
-    assert assert_same_cost(model, keras_resnets.plain_twin(model)) is None
+def test_a_network_by_hand():
+    model = network()
+    assert count_macs(model) == STEM + STAGE1 + STAGE2 + HEAD
+    assert [(row.name, row.macs) for row in summarize(model).rows] == [
+        ("stem", STEM),
+        ("stage1", STAGE1),
+        ("stage2", STAGE2),
+        ("head", HEAD),
+    ]
+    kernels = 147 * 4 + 16 + 144 + 64 + 64 + 96 + 324 + 144 + 384 + 144 + 324 + 144
+    channels = 4 + (4 + 4 + 16 + 16) + (6 + 6 + 24 + 24) + (6 + 6 + 24)
+    trainable = kernels + 2 * channels + 24 * 5 + 5
+    assert count_parameters(model) == (trainable, trainable + 2 * channels)
 
 
 @once
-@pytest.mark.parametrize("factory", [keras_resnets.ResNet18, keras_resnets.ResNet34])
-def test_under_option_b_the_three_projections_are_the_difference(factory):
-    model = factory()
+def test_dilation_costs_multiply_adds():
+    """The last stage works at 8×12 instead of 4×6."""
+    spec = dataclasses.replace(SPEC, output_stride=4)
+    model = build_model(spec, input_shape=(32, 48, 3), classes=5)
+    stage2 = 8 * 12 * (16 * 6 + 324 + 6 * 24 + 16 * 24 + 24 * 6 + 324 + 6 * 24)
+    assert count_macs(model) == STEM + STAGE1 + stage2 + HEAD
+
+
+@once
+def test_channels_first():
+    keras.config.set_image_data_format("channels_first")
+    assert count_macs(network(input_shape=(3, 32, 48))) == STEM + STAGE1 + STAGE2 + HEAD
+    model = network(input_shape=(3, None, None))
+    assert count_macs(model, (3, 32, 48)) == STEM + STAGE1 + STAGE2 + HEAD
+
+
+@once
+def test_images_that_are_prepared_first():
+    inputs = keras.Input((32, 48, 1))
+    x = keras.layers.Conv2D(3, 1, name="colours")(keras.layers.Rescaling(1 / 255)(inputs))
+    model = network(input_tensor=x, input_shape=None)
+    assert count_macs(model) == 32 * 48 * 3 + STEM + STAGE1 + STAGE2 + HEAD
+    rows = summarize(model).rows
+    assert [row.name for row in rows][1:] == ["stem", "stage1", "stage2", "head"]
+    assert rows[0].macs == 32 * 48 * 3
+    assert rows[-1].macs == HEAD
+    assert rows[-1].output_shape == (5,)
+
+
+@once
+def test_a_network_within_a_network():
+    backbone = network(input_shape=(None, None, 3), include_top=False, classes=None)
+    inputs = keras.Input((32, 48, 3))
+    x = keras.layers.GlobalMaxPooling2D()(backbone(inputs))
+    inner = keras.Model(inputs, keras.layers.Dense(5)(x), name="inner")
+    outer = keras.Sequential([keras.Input((32, 48, 3)), inner, keras.layers.Dense(2)])
+    assert count_macs(inner) == STEM + STAGE1 + STAGE2 + HEAD
+    assert count_macs(outer) == count_macs(inner) + 5 * 2
+    assert layer_costs(inner)[0].name == f"{backbone.name}/stem_conv/conv"
+    open_size = keras.Sequential([keras.Input((None, None, 3)), backbone])
+    assert count_macs(open_size, (32, 48, 3)) == STEM + STAGE1 + STAGE2
+    table = summarize(outer)
+    assert sum(row.macs for row in table.rows) == count_macs(outer)
+    assert sum(row.share for row in table.rows) == pytest.approx(1.0)
+
+
+def test_a_layer_used_twice_works_twice():
+    """Its parameters are there once, its multiply-adds are done twice."""
+    inputs = keras.Input((6,))
+    dense = keras.layers.Dense(6)
+    model = keras.Model(inputs, dense(dense(inputs)))
+    assert count_parameters(model).trainable == 42
+    assert count_macs(model) == 2 * 36
+
+
+@once
+def test_a_layer_used_at_two_sizes():
+    """As a detector's head that all levels share."""
+    inputs = keras.Input((8, 8, 2))
+    shared = keras.layers.Conv2D(2, 3, padding="same")
+    small = shared(keras.layers.AveragePooling2D(2)(inputs))
+    model = keras.Model(inputs, [shared(inputs), small])
+    assert count_macs(model) == (64 + 16) * 36
+
+
+@once
+def test_a_layer_with_two_inputs_is_named():
+    inputs = keras.Input((8, 4))
+    x = keras.layers.MultiHeadAttention(2, 4, name="attention")(inputs, inputs)
+    with pytest.raises(TypeError, match=r"'attention', a MultiHeadAttention"):
+        count_macs(keras.Model(inputs, x))
+
+
+@once
+def test_a_model_without_multiply_adds_has_a_table():
+    model = keras.Sequential([keras.Input((6,)), keras.layers.BatchNormalization()])
+    assert [row.macs for row in summarize(model).rows] == [0]
+
+
+@once
+def test_the_layers_and_the_parts_add_up_to_the_whole():
+    model = network()
+    for parts in (layer_costs(model), summarize(model).rows):
+        assert sum(part.parameters for part in parts) == count_parameters(model).trainable
+        assert sum(part.macs for part in parts) == count_macs(model)
+        assert len({part.name for part in parts}) == len(parts)
+    assert sum(row.share for row in summarize(model).rows) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("shape", [(32, 48, 3), [32, 48, 3]])
+def test_an_open_size_must_be_given(shape):
+    model = network(input_shape=(None, None, 3))
+    with pytest.raises(ValueError, match=r"`input_shape` must be given.*Received"):
+        count_macs(model)
+    assert count_macs(model, shape) == STEM + STAGE1 + STAGE2 + HEAD
+    assert count_macs(network(input_shape=(None, 48, 3)), shape) == count_macs(model, shape)
+    assert model.input_shape == (None, None, None, 3)
+    assert summarize(model, shape).rows[-2].output_shape == (4, 6, 24)
+
+
+@once
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *(32, "32", (32.0, 48, 3), (0, 48, 3), (-32, 48, 3)),
+        *((32, 32), (32, 32, 1), (None, 32, 3), (32, 32, 3, 1)),
+    ],
+)
+def test_a_size_that_does_not_fit_is_refused(shape):
+    with pytest.raises((TypeError, ValueError), match=r"`input_shape`.*input_shape="):
+        count_macs(network(input_shape=(None, None, 3)), shape)
+
+
+@once
+def test_under_option_b_the_three_projections_are_the_difference():
+    model = keras_resnets.ResNet18()
     with pytest.raises(AssertionError) as raised:
         assert_same_cost(model, keras_resnets.plain_twin(model))
     message = str(raised.value)
@@ -125,14 +234,41 @@ def test_under_option_b_the_three_projections_are_the_difference(factory):
 
 @once
 def test_equal_parameters_at_another_stride_are_not_the_same_cost():
-    v1, v15 = keras_resnets.ResNet50(stride_on="1x1"), keras_resnets.ResNet50()
+    v1 = build_model(dataclasses.replace(SPEC, stride_on="1x1"), input_shape=(32, 48, 3), classes=5)
     with pytest.raises(AssertionError, match="multiply-adds") as raised:
-        assert_same_cost(v15, v1)
+        assert_same_cost(network(), v1)
     assert "parameters:" not in str(raised.value)
     assert "stage2_block1/conv1/conv" in str(raised.value)
 
 
 @once
 def test_many_differences_are_cut_short():
+    deeper = dataclasses.replace(SPEC, repeats=(1, 4))
     with pytest.raises(AssertionError, match=r"and \d+ layers more"):
-        assert_same_cost(keras_resnets.ResNet20(), keras_resnets.ResNet32())
+        assert_same_cost(network(), build_model(deeper, input_shape=(32, 48, 3), classes=5))
+
+
+@once
+def test_assert_same_cost_checks_its_arguments():
+    model = network()
+    with pytest.raises(TypeError, match=r"`a` must be a keras\.Model.*a='net'"):
+        assert_same_cost("net", model)
+    with pytest.raises(TypeError, match=r"`b` must be a keras\.Model.*b=None"):
+        assert_same_cost(model, None)
+
+
+@once
+def test_the_table_of_resnet34_has_the_paper_s_sizes():
+    table = summarize(keras_resnets.ResNet34())
+    assert [(row.name, row.output_shape) for row in table.rows] == [
+        ("stem", (56, 56, 64)),
+        ("stage1", (56, 56, 64)),
+        ("stage2", (28, 28, 128)),
+        ("stage3", (14, 14, 256)),
+        ("stage4", (7, 7, 512)),
+        ("head", (1000,)),
+    ]
+    lines = str(table).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert lines[0].split() == ["output", "parameters", "multiply-adds", "share"]
+    assert lines[-1].split() == ["total", "21,797,672", "3,663,761,408", "100.0%"]

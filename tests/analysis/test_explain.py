@@ -4,10 +4,14 @@ import keras
 import pytest
 
 import keras_resnets
+from keras_resnets import fuse_batch_norm, plain_twin, with_blocks
 from keras_resnets.analysis import explain
+from keras_resnets.layers import BasicBlock, GatedBlock, OrderedBlock, StackedBlock
+from keras_resnets.layers.blocks import ORDERS
 from tests.models.once import once
 
 pytestmark = once
+FIRST, LAST = {"first": {"position": "first"}}, {"last": {"position": "last"}}
 
 # From the paper: sections 3.3 and 4.1 (table 2: option A for 18 and 34 layers; 50 and more:
 # option B, strides on the first 1×1). The CIFAR networks are the paper's by default (section 4.2).
@@ -30,10 +34,10 @@ def test_the_paper_s_configuration_does_not_deviate(name):
     assert str(explain(model)) == f"{name} is a network of He et al., 2015."
 
 
-@pytest.mark.parametrize("option", ["A", "B", "C"])
-def test_the_paper_compares_the_options_on_34_layers_only(option):
-    assert points(keras_resnets.ResNet34(shortcut=option)) == []
-    assert points(keras_resnets.ResNet20(shortcut=option)) == ["shortcut"] * (option != "A")
+def test_the_paper_compares_the_options_on_34_layers_only():
+    model = keras_resnets.ResNet34(shortcut="C")
+    assert points(model) == points(with_blocks(model, StackedBlock)) == []
+    assert points(keras_resnets.ResNet20(shortcut="C")) == ["shortcut"]
 
 
 @pytest.mark.parametrize(
@@ -91,16 +95,164 @@ def test_a_reloaded_model_is_explained_alike(tmp_path):
     assert explain(keras.saving.load_model(tmp_path / "model.keras")) == explain(model)
 
 
-def test_the_text_names_model_point_and_consequence():
-    lines = str(explain(keras_resnets.ResNet20(zero_init_residual=True))).splitlines()
-    assert lines[0] == "resnet20 departs from He et al., 2015 in:"
-    assert len(lines) == 2
-    assert lines[1].startswith("- first γ of a branch's last normalization: 0; in the paper, 1. ")
-
-
 def test_other_models_are_refused():
     with pytest.raises(TypeError, match="Received: model=3"):
         explain(3)
     x = keras.Input((4, 4, 3))
     with pytest.raises(ValueError, match="blocks of this package"):
         explain(keras.Model(x, keras.layers.Flatten()(x)))
+
+
+def resnet20(block, **options):
+    return with_blocks(keras_resnets.ResNet20(), block, **options)
+
+
+@pytest.mark.parametrize(
+    ("block", "options"),
+    [
+        (StackedBlock, {"depth": 2}),
+        (GatedBlock, {}),
+        (OrderedBlock, {"order": "original"}),
+        (type("OfOnesOwn", (BasicBlock,), {}), {}),
+    ],
+)
+def test_the_paper_s_block_under_another_name_is_the_paper_s(block, options):
+    assert explain(resnet20(block, **options)).deviations == ()
+
+
+@pytest.mark.parametrize(
+    ("depth", "here", "consequence"),
+    [
+        (1, "1 convolution (3×3)", "a single convolution and its activation"),
+        (3, "3 convolutions (3×3, 3×3, 3×3)", "fewer shortcuts"),
+    ],
+)
+def test_another_number_of_layers(depth, here, consequence):
+    (deviation,) = explain(resnet20(StackedBlock, depth=depth)).deviations
+    assert (deviation.what, deviation.here) == ("layers of a branch", here)
+    assert consequence in deviation.consequence
+
+
+def test_a_plain_network_is_a_chain_wherever_its_blocks_begin():
+    """18 layers of 3×3 in blocks of one are plain-20, of table 6; in blocks of three as well."""
+    for depth, repeats in ((1, 6), (3, 2)):
+        spec = keras_resnets.ResNetSpec(
+            block="basic",
+            repeats=(repeats,) * 3,
+            widths=(16, 32, 64),
+            stem="cifar",
+            shortcut=None,
+        )
+        model = with_blocks(keras_resnets.build_model(spec), StackedBlock, depth=depth)
+        assert explain(model).deviations == ()
+    assert points(with_blocks(keras_resnets.PlainNet20(), StackedBlock, depth=3)) == [
+        "depth and width"
+    ]
+
+
+# He et al., 2016, table 1, in %.
+@pytest.mark.parametrize(
+    ("options", "here", "consequence"),
+    [
+        ({"gate": "constant"}, "s / 2 and F / 2", "12.35 %"),
+        ({"gate": "shortcut_only"}, "(1 − g) s, b beginning at 0", "12.86 %"),
+        ({"gate": "shortcut_only", "gate_bias": -6.0}, "(1 − g) s, b beginning at -6", "6.91 %"),
+        ({"gate": "exclusive", "gate_bias": -6}, "(1 − g) s and g F, b beginning at -6", "8.70 %"),
+        ({"gate": "exclusive"}, "(1 − g) s and g F, b beginning at 0", "hinders"),
+        ({"gate": "scalar"}, "λ s with a learned number λ", "product of all λ"),
+        ({"gate": "channel"}, "λ s with a learned number λ for each channel", "product of all λ"),
+        ({"gate": "dropout"}, "in training, half the values of s", "good solution"),
+    ],
+)
+def test_each_gate(options, here, consequence):
+    (deviation,) = explain(resnet20(GatedBlock, **options)).deviations
+    assert deviation.what == "weight on the shortcut"
+    assert deviation.here.startswith(here)
+    assert consequence in deviation.consequence
+    assert ("6.61 %" in deviation.consequence) == ("%" in consequence)
+
+
+# Figure 4 and table 2 of He et al., 2016.
+@pytest.mark.parametrize(
+    ("order", "steps", "errors"),
+    [
+        ("norm_after_addition", "conv, norm, act, conv, sum, norm, act", "8.17 and 6.50 %"),
+        ("activation_before_addition", "conv, norm, act, conv, norm, act, sum", "7.84 and 6.14 %"),
+        (
+            "activation_only_pre_activation",
+            "act, conv, norm, act, conv, norm, sum",
+            "6.71 and 5.91 %",
+        ),
+        ("full_pre_activation", "norm, act, conv, norm, act, conv, sum", "6.37 and 5.46 %"),
+    ],
+)
+def test_each_order(order, steps, errors):
+    (deviation,) = explain(resnet20(OrderedBlock, order=order, **FIRST, **LAST)).deviations
+    assert deviation.paper == "conv, norm, act, conv, norm, sum, act"
+    assert deviation.here == steps
+    assert errors in deviation.consequence
+    assert "unchanged;" not in deviation.consequence
+
+
+@pytest.mark.parametrize("order", ["full_pre_activation", "activation_only_pre_activation"])
+def test_pre_activation_without_an_end_is_noticed(order):
+    (deviation,) = explain(resnet20(OrderedBlock, order=order)).deviations
+    assert deviation.consequence.endswith('with position="last".')
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_without_sums_the_orders_are_one(order):
+    twin = plain_twin(resnet20(OrderedBlock, order=order, **FIRST, **LAST))
+    assert explain(twin).deviations == ()
+
+
+def test_without_sums_and_without_an_end_they_are_not():
+    (deviation,) = explain(
+        plain_twin(resnet20(OrderedBlock, order="full_pre_activation"))
+    ).deviations
+    assert deviation.what == "order in a block"
+    assert "at the ends of the network only" in deviation.consequence
+
+
+def test_a_fused_network_answers_alike():
+    (deviation,) = explain(
+        fuse_batch_norm(keras_resnets.ResNet20(zero_init_residual=True))
+    ).deviations
+    assert deviation.here.startswith("folded into the convolutions")
+    assert deviation.consequence.startswith("The outputs in inference are the same;")
+    assert "shortcut" not in deviation.consequence
+    one_layer = fuse_batch_norm(resnet20(StackedBlock, depth=1))
+    assert "A shortcut beside a single" in explain(one_layer).deviations[-1].consequence
+
+
+def test_a_block_that_calls_its_own_way_is_not_judged_by_its_layers():
+    @keras.saving.register_keras_serializable("tests")
+    class Doubled(BasicBlock):
+        def branch(self, inputs, training=None):
+            return 2 * super().branch(inputs, training)
+
+    explanation = explain(resnet20(Doubled))
+    (deviation,) = explanation.deviations
+    assert deviation.here == "Doubled with its own `branch`"
+    heading, line = str(explanation).splitlines()
+    assert heading == "resnet20 departs from He et al., 2015 in:"
+    assert line.startswith(f"- block: {deviation.here}; in the paper, y = g(F(x) + s(x)). Its lay")
+
+
+@pytest.mark.parametrize(
+    ("activation", "consequence"), [(None, "a linear map"), ("sigmoid", "for ReLU")]
+)
+def test_another_activation(activation, consequence):
+    (deviation,) = explain(resnet20(BasicBlock, activation=activation)).deviations
+    assert deviation.what == "activation"
+    assert consequence in deviation.consequence
+
+
+@pytest.mark.parametrize(
+    ("shape", "sentences"), [((32, 32, 1), 1), ((28, 32, 3), 1), ((28, 28, 1), 2)]
+)
+def test_size_and_colours_are_told_apart(shape, sentences):
+    (deviation,) = explain(keras_resnets.ResNet20(input_shape=shape)).deviations
+    assert ("RGB" in deviation.consequence) == (shape[-1] == 1)
+    assert ("area" in deviation.consequence) == (shape[0] == 28)
+    assert deviation.consequence.count(".") == sentences

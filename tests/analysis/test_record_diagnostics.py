@@ -131,7 +131,7 @@ def test_without_a_file_a_second_fit_begins_anew():
         ({"path": "nowhere/records.json"}, FileNotFoundError, "folder of `path`.*nowhere"),
         ({"path": "."}, FileExistsError, "path='.'"),
         ({"data": None}, TypeError, "data=None"),
-        ({"data": iter([images()])}, TypeError, "gone through again"),
+        ({"data": iter([images()])}, TypeError, "iterated again"),
         ({"data": images(0)}, ValueError, "at least one image"),
         ({"diagnostics": ["gradient_norms"]}, ValueError, "must have labels"),
     ],

@@ -26,10 +26,9 @@ class Figures(NamedTuple):
         cpu_seconds: Median of the processor's seconds, over all threads.
         rate: Images, or operations, a second.
         cpu_rate: Images, or operations, a second of one processor core.
-        to_ours: Median over the rounds of the time over ours in the same round; `None` where ours
-            was not measured.
-        cpu_to_ours: The same of the processor's time. It says more where other programs keep the
-            processor busy, and nothing of work that an accelerator does.
+        to_ours: Median over the rounds of the time over ours in the same round, or `None`.
+        cpu_to_ours: The same of the processor's time. It says more on a busy machine, and nothing
+            of work that an accelerator does.
         operations: Operations a second, on a CPU a second of one core; 0 where none are counted.
     """
 
@@ -133,7 +132,7 @@ def check_results(results: Any, name: str) -> None:
     """Raises unless results are complete."""
     if not isinstance(results, dict) or results.get("schema") != SCHEMA:
         raise ValueError(
-            f"A benchmark's results must be of version {SCHEMA}. Received: {name}, which is not"
+            f"A benchmark's results must have the version {SCHEMA}. Received: {name} with another"
         )
     missing = [part for part in _PARTS if part not in results]
     for row in results.get("rows", []):

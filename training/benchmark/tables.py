@@ -72,10 +72,7 @@ def step_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[st
     """Returns the cells of the table of training steps, under `STEP_HEAD`."""
     rates = product_rates(results)
     rows = []
-    for row in results["rows"]:
-        if row["kind"] != "step":
-            continue
-        of = figures(row, ours_beside(row, results))
+    for row, of in _measured(results, "step"):
         rows.append(
             (
                 row[label],
@@ -98,12 +95,16 @@ def step_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[st
 def input_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[str, ...]]:
     """Returns the cells of the table of input pipelines, under `INPUT_HEAD`."""
     rows: list[tuple[str, ...]] = []
-    for row in results["rows"]:
-        if row["kind"] == "input":
-            of = figures(row, ours_beside(row, results))
-            cells = (row[label], _number(of.rate), _milliseconds(of), _ratio(of.to_ours))
-            rows.append((*cells, _number(of.cpu_rate), _ratio(of.cpu_to_ours)))
+    for row, of in _measured(results, "input"):
+        cells = (row[label], _number(of.rate), _milliseconds(of), _ratio(of.to_ours))
+        rows.append((*cells, _number(of.cpu_rate), _ratio(of.cpu_to_ours)))
     return rows
+
+
+def _measured(results, kind):
+    """Returns each row of a kind with its figures."""
+    rows = [row for row in results["rows"] if row["kind"] == kind]
+    return [(row, figures(row, ours_beside(row, results))) for row in rows]
 
 
 def rate_texts(results: Mapping[str, Any]) -> list[str]:
