@@ -101,13 +101,6 @@ def test_a_damaged_one_is_refused_by_name_and_the_one_before_is_used(tmp_path, d
     assert "step-00000002" in message
 
 
-def test_if_all_are_damaged_the_run_does_not_silently_begin_anew(tmp_path):
-    path = save_checkpoint(tmp_path, 1, variables(), {})
-    (path / checkpoints.ARRAYS).write_bytes(b"")
-    with pytest.raises(DamagedCheckpoint, match="No checkpoint is left whole"):
-        latest_checkpoint(tmp_path)
-
-
 def test_a_half_written_one_is_not_seen(tmp_path):
     save_checkpoint(tmp_path, 1, variables(), {})
     (tmp_path / "step-00000002.writing").mkdir()
@@ -140,12 +133,16 @@ def test_a_step_that_is_saved_again_is_there_at_any_moment(tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000003"]
 
 
-def test_damaged_ones_that_a_run_went_back_from_are_no_reserve(tmp_path):
+def test_damaged_ones_are_no_reserve_and_if_all_are_the_run_does_not_begin_anew(tmp_path):
     for step in (10, 20):
         path = save_checkpoint(tmp_path, step, variables(), {})
     (path / checkpoints.ARRAYS).write_bytes(b"")
     save_checkpoint(tmp_path, 15, variables(), {})  # stopped before 20
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000010", "step-00000015"]
+    for path in tmp_path.iterdir():
+        (path / checkpoints.ARRAYS).write_bytes(b"")
+    with pytest.raises(DamagedCheckpoint, match="No checkpoint is left whole"):
+        latest_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("has_one_before", [True, False])
@@ -294,19 +291,8 @@ def test_a_change_to_any_byte_is_refused_or_changes_nothing(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "text",
     [
-        *(
-            "",
-            "null",
-            "[]",
-            "20",
-            '"step"',
-            "[" * 100_000,
-            '{"a":' * 100_000,
-            "\ufffe",
-            "1" * 10_000,
-        ),
-        '{"step": 20, "sha256": null, "facts": {}}',
-        '{"step": 20, "sha256": [], "facts": NaN}',
+        *("", "null", "[]", "20", '"step"', "[" * 100_000, '{"a":' * 100_000, "\ufffe"),
+        *("1" * 10_000, '{"step": 20, "sha256": [], "facts": NaN}'),
     ],
 )
 def test_a_description_of_any_other_form_is_damaged(tmp_path, text):

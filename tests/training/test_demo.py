@@ -59,6 +59,10 @@ def test_the_saved_model_answers_as_the_file_for_keras(short_demo):
     np.testing.assert_allclose(model.predict(images, verbose=0), served, atol=1e-5)
 
 
+def test_the_network_has_14_layers():
+    assert keras_resnets.model_spec(demo.small_resnet()).depth == 14
+
+
 @pytest.mark.soak
 def test_the_whole_demo_reads_digits(tmp_path):
     run = subprocess.run(

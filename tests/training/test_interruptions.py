@@ -72,12 +72,17 @@ def outcome(folder):
     return metrics, result, state, found.facts["data"], arrays, names
 
 
+def resumed(folder):
+    """Does what is left of a run, and returns all that it leaves."""
+    assert train(folder) == 0
+    return outcome(folder)
+
+
 @pytest.fixture
 def whole(tmp_path):
     """The outcome of an uninterrupted run, which is the same for every test."""
     if not WHOLE:
-        assert train(tmp_path / "whole") == 0
-        WHOLE.append(outcome(tmp_path / "whole"))
+        WHOLE.append(resumed(tmp_path / "whole"))
     return WHOLE[0]
 
 
@@ -133,8 +138,7 @@ def test_killed_at_any_change_of_the_file_system(whole, tmp_path, monkeypatch, b
                 is_complete = True
             except Killed:
                 pass
-        assert train(folder) == 0
-        assert outcome(folder) == whole, moment
+        assert resumed(folder) == whole, moment
     assert moment > (80 if before else 30)  # or they were not counted
 
 
@@ -176,8 +180,7 @@ def test_asked_to_stop_at_any_moment(whole, tmp_path, number):
             if what != "start":
                 assert latest_checkpoint(folder / "checkpoints")[0].step == step
             assert not (folder / "result.json").exists()
-        assert train(folder) == 0
-        assert outcome(folder) == whole, moment
+        assert resumed(folder) == whole, moment
     # At the start, in a step, and in an evaluation of two batches; in the second one of the last
     # evaluation, with all done, it comes too late.
     assert moment == 1 + 7 + 3 * 2
@@ -215,8 +218,7 @@ def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, change, momen
     else:
         assert not folder.exists()
     if change is moved:
-        assert train(tmp_path / "moved") == 0
-        assert outcome(tmp_path / "moved") == whole
+        assert resumed(tmp_path / "moved") == whole
 
 
 @pytest.mark.parametrize("change", [shutil.rmtree, moved, replaced_by_another_run])
@@ -267,8 +269,7 @@ def test_a_path_is_printed_as_it_is(tmp_path, name):
 def test_a_run_with_checkpoints_of_an_older_version_is_resumed(whole, stopped):
     for path in (stopped / "checkpoints").iterdir():
         as_once_written(path)
-    assert train(stopped) == 0
-    assert outcome(stopped) == whole
+    assert resumed(stopped) == whole
 
 
 @pytest.mark.parametrize(
@@ -328,8 +329,7 @@ def test_outputs_that_are_not_finite_are_a_divergence_and_get_into_no_file(
             assert all(json.loads(line)["step"] < step for line in lines)
             assert latest_checkpoint(folder / "checkpoints")[0].step == saved
             assert not (folder / "model.keras").exists()
-    assert train(folder) == 0
-    assert outcome(folder) == whole
+    assert resumed(folder) == whole
 
 
 def test_what_is_observed_must_be_finite_before_it_is_written(tmp_path):
@@ -400,8 +400,7 @@ def test_asked_to_stop_during_a_save(whole, tmp_path, monkeypatch):
         patch.setattr(np, "savez", interrupted)
         assert train(tmp_path / "run") == 143
     assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 2
-    assert train(tmp_path / "run") == 0
-    assert outcome(tmp_path / "run") == whole
+    assert resumed(tmp_path / "run") == whole
 
 
 def test_only_a_run_without_checkpoints_begins_with_the_recipes_weights(tmp_path):
@@ -513,8 +512,7 @@ def test_a_write_that_the_system_refuses_is_named(whole, tmp_path, size, name):
         train(folder)
     assert e.value.errno == errno.EFBIG
     assert not list(folder.glob("**/*writing*"))
-    assert train(folder) == 0
-    assert outcome(folder) == whole
+    assert resumed(folder) == whole
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "model.keras", "curves.png", "result.json"])
@@ -538,8 +536,7 @@ def test_a_full_disk_is_named_and_the_last_checkpoint_stays(whole, tmp_path, mon
     assert not (folder / "result.json").exists()
     last = latest_checkpoint(folder / "checkpoints")[0]
     assert last.step == (3 if name == "metrics.jsonl" else 7)
-    assert train(folder) == 0
-    assert outcome(folder) == whole
+    assert resumed(folder) == whole
 
 
 @pytest.mark.parametrize("error", [OSError, Killed])
@@ -559,8 +556,7 @@ def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, step, er
                 train(folder)
     assert latest_checkpoint(folder / "checkpoints")[0].step == step
     assert [now for what, now in seen if what == "train"] == [*range(1, step + 1)]  # once each
-    assert train(folder) == 0
-    assert outcome(folder) == whole
+    assert resumed(folder) == whole
 
 
 @pytest.mark.parametrize(
@@ -569,8 +565,7 @@ def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, step, er
 def test_what_a_killed_run_wrote_after_its_checkpoint_is_taken_out(whole, stopped, rest):
     with open(stopped / "metrics.jsonl", "a") as file:
         file.write(rest)
-    assert train(stopped) == 0
-    assert outcome(stopped) == whole
+    assert resumed(stopped) == whole
 
 
 def test_a_line_of_the_metrics_that_no_run_writes_is_refused_when_the_run_is_resumed(stopped):

@@ -148,11 +148,6 @@ def test_the_recipe_comes_first():
         named_recipe(["--run-dir", "runs/a", "digits"])
 
 
-def test_a_value_out_of_range_is_named(parse):
-    with pytest.raises(ValueError, match=r"`batch` must be in \[1, inf\). Received: batch=0"):
-        parse(STEP, ["--batch", "0"])
-
-
 def test_help_lists_every_field_with_its_value_in_this_recipe(parse, capsys):
     with pytest.raises(SystemExit) as stop:
         parse(STEP, ["--help"])

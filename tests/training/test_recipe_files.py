@@ -35,14 +35,11 @@ def test_toml_gives_the_same_recipe_back(recipe):
     text = recipe_to_toml(recipe)
     assert recipe_from_toml(text) == recipe
     assert recipe_to_toml(recipe_from_toml(text)) == text
-
-
-def test_toml_has_every_field():
-    text = recipe_to_toml(Recipe())
-    for group in (Recipe, *(field.type for field in dataclasses.fields(Recipe))):
-        if dataclasses.is_dataclass(group):
-            for field in dataclasses.fields(group):
-                assert f"{field.name} = " in text or f"[{field.name}]" in text
+    written = tomllib.loads(text)
+    assert {*written} == {field.name for field in dataclasses.fields(Recipe)}
+    for name, values in written.items():
+        if isinstance(values, dict):
+            assert {*values} == {field.name for field in dataclasses.fields(getattr(recipe, name))}
 
 
 def test_what_toml_leaves_out_has_its_default():
@@ -94,21 +91,6 @@ def test_differences_are_named_with_dots():
     ]
 
 
-def test_the_recipes_of_the_trainer():
-    assert list_recipes() == [
-        "cifar10_fast",
-        "cifar10_paper",
-        "digits",
-        "finetune",
-        "imagenet_a2",
-        "imagenet_a3",
-        "imagenet_goyal",
-        "imagenet_paper",
-        "imagenet_torchvision_v1",
-        "imagenet_torchvision_v2",
-    ]
-
-
 @pytest.mark.parametrize("name", list_recipes())
 def test_a_recipe_of_the_trainer_is_valid_and_says_what_to_expect(name, monkeypatch):
     recipe = load_recipe(name)
@@ -119,10 +101,7 @@ def test_a_recipe_of_the_trainer_is_valid_and_says_what_to_expect(name, monkeypa
     assert command[:6] == ["python", "-m", "training", "train", name, "--run-dir"]
     # The flags of the command, if there are any, are fields of the recipe.
     assert isinstance(parsed_recipe(name, command[7:], monkeypatch), Recipe)
-
-
-@pytest.mark.parametrize("name", list_recipes())
-def test_a_recipe_of_the_trainer_states_no_default(name):
+    # It states no default.
     stated = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     default = tomllib.loads(recipe_to_toml(Recipe()))
     for key, value in stated.items():
@@ -134,11 +113,7 @@ def test_a_recipe_of_the_trainer_states_no_default(name):
 
 @pytest.mark.parametrize("part", ["Source", "Command", "Cost", "Expected"])
 def test_a_header_without_a_part_is_an_error(tmp_path, part):
-    lines = [
-        "# Title.",
-        "#",
-        *(f"# {name}: x" for name in ("Source", "Command", "Cost", "Expected")),
-    ]
+    lines = ["# Title.", "#", "# Source: x", "# Command: x", "# Cost: x", "# Expected: x"]
     path = tmp_path / "mine.toml"
     path.write_text("\n".join(line for line in lines if part not in line), encoding="utf-8")
     with pytest.raises(ValueError, match=f"Received: .* without {part.lower()}"):

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -146,54 +145,6 @@ def test_sigterm_saves_and_the_run_goes_on_to_the_same_bits(whole, tmp_path):
     assert "Resuming at step" in output
     assert "warning" not in output
     assert outcome(run_dir) == outcome(whole[0])
-
-
-@pytest.mark.soak
-def test_what_diverges_stops_with_step_and_examples(tmp_path):
-    run_dir = tmp_path / "run"
-    flags = ["--optimizer.learning-rate", "1e38", "--checkpoint-every", "1 steps"]
-    flags += ["--optimizer.accumulate", "5"]
-    status, output = finish(run_dir, *flags)
-    assert status == 1
-    assert re.search(r"error: Step \d of 40: .* is not a finite number.*examples \[\d+, ", output)
-    assert "Traceback" not in output
-    assert not (run_dir / "model.keras").exists()
-    last, messages = latest_checkpoint(run_dir / "checkpoints")
-    assert messages == []
-    for array in last.arrays.values() if last else ():
-        assert np.all(np.isfinite(array))
-
-
-@pytest.mark.soak
-def test_on_a_disk_that_is_full_the_checkpoint_stays_and_with_space_it_goes_on(whole, tmp_path):
-    """A file system of its own, in a name space of its own, for one and a half checkpoints."""
-    namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    disk, out = tmp_path / "disk", tmp_path / "out"
-    disk.mkdir()
-    latest = max((whole[0] / "checkpoints").iterdir())
-    size = sum(path.stat().st_size for path in latest.iterdir()) * 3 // 2
-    mount = f"mount -t tmpfs -o size={size} tmpfs {disk}"
-    try:
-        subprocess.run([*namespace, mount], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no name space with a file system of its own")
-    line = " ".join(
-        [sys.executable, "-m tests.training.small_training train digits --run-dir", f"{disk}/run"]
-    )
-    line += " " + " ".join(f"'{flag}'" for flag in FLAGS)
-    script = (
-        f"{mount}; {line} 2>&1; echo status=$?; ls {disk}/run/checkpoints; "
-        f"mount -o remount,size=50m {disk}; {line} 2>&1; echo status=$?; cp -r {disk}/run {out}"
-    )
-    run = subprocess.run([*namespace, script], cwd=ROOT, capture_output=True, text=True, check=True)
-    full, _, rest = run.stdout.partition("status=")
-    assert "The checkpoint of step 8 could not be written: No space left on device" in full
-    assert "Traceback" not in full
-    status, listed, *others = rest.splitlines()
-    assert (status, listed) == ("1", "step-00000004")
-    assert any(line.startswith("Resuming at step 4 of 40") for line in others)
-    assert others[-1] == "status=0"
-    assert outcome(out) == outcome(whole[0])
 
 
 @pytest.mark.soak

@@ -165,7 +165,6 @@ class Augmentation(Group, prefix="augmentation."):
         color_jitter: Strength of random brightness, contrast and saturation, in [0, 1).
         pca_noise: Standard deviation of the noise along the colours' principal components
             (Krizhevsky et al., 2012); 0 for none.
-        policy: `"none"`, `"randaugment"` or `"trivialaugment"`.
         magnitude: Strength of RandAugment, 0 to 10.
         magnitude_std: Standard deviation, around `magnitude`, of the strength that each operation
             draws for itself.
@@ -208,7 +207,6 @@ class Optimizer(Group, prefix="optimizer."):
     """How gradients change weights.
 
     Args:
-        name: `"sgd"`, `"adamw"` or `"lamb"`.
         learning_rate: The schedule's peak, for batches of `reference_batch`.
         reference_batch: The learning rate is multiplied by batch / reference_batch (linear
             scaling, Goyal et al., 2017); 0 leaves it as it is.
@@ -252,7 +250,6 @@ class Schedule(Group, prefix="schedule."):
     """How the learning rate changes.
 
     Args:
-        name: `"constant"`, `"step"`, `"plateau"`, `"cosine"`, `"onecycle"` or `"polynomial"`.
         warmup: Duration of the linear rise to the peak. `"onecycle"` falls for as long again.
         warmup_from: Learning rate at the start of the rise, as a part of the peak.
         warmup_until_accuracy: If positive, the rise is replaced by a constant `warmup_from` · peak

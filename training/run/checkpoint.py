@@ -30,33 +30,22 @@ class State:
     """What changes during a run, and goes into its checkpoints beside the variables.
 
     Attributes:
-        step: Number of steps done.
-        evaluated: Number of steps done when the test split was last measured.
         seconds: Time that training took, from asking for a batch to the outcome of the step.
             Building the graph, once a start, is in it; evaluations, checkpoints and the start are
             not.
-        steady_seconds: That of the calls which did not build the graph.
-        steps_of_steady_seconds: Number of steps that these took.
-        best_accuracy: Best test accuracy so far, in [0, 1].
-        best_step: Where it was reached.
-        loss_sum: Training loss, summed over the examples since the last evaluation.
-        correct: Number of them whose likeliest class was right.
-        examples: Number of them.
-        skipped: Number of times, over the whole run, that another image replaced one that could
-            not be read.
     """
 
     step: int = 0
-    evaluated: int = 0
+    evaluated: int = 0  # the step when the test split was last measured
     seconds: float = 0.0
-    steady_seconds: float = 0.0
+    steady_seconds: float = 0.0  # of the calls that did not build the graph
     steps_of_steady_seconds: int = 0
     best_accuracy: float = 0.0
     best_step: int = 0
-    loss_sum: float = 0.0
+    loss_sum: float = 0.0  # over the examples since the last evaluation
     correct: int = 0
     examples: int = 0
-    skipped: int = 0
+    skipped: int = 0  # images, over the whole run, that replaced one that could not be read
 
     @classmethod
     def from_values(cls, values: Any) -> "State":

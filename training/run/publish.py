@@ -108,7 +108,9 @@ def model_card(
         f"| {entry['test_loss']:.4f} | {entry['test_accuracy']:.2%} |"
         for entry in metrics[::-every][::-1]
     )
-    replicas = environment["replicas"]
+    replicas, changes = environment["replicas"], "; ".join(result["environment_changes"])
+    if changes:
+        changes = f" It was stopped and resumed with changes: {changes}"
     return f"""# {name}
 
 {result["model"]} with {result["parameters"]:,} trainable parameters.
@@ -168,7 +170,7 @@ and with the recipe's loss. The test loss is the cross-entropy.
 
 TensorFlow {versions["tensorflow"]}, Keras {versions["keras"]}, Python {versions["python"]},
 {replicas} replica{"s" if replicas > 1 else ""} on {", ".join(environment["devices"])} with
-{environment["cores"]} cores ({environment["processor"]}).{_changes(result)}
+{environment["cores"]} cores ({environment["processor"]}).{changes}
 
 ## Recipe
 
@@ -228,12 +230,6 @@ def _how_it_was_chosen(recipe):
         text += "Nothing was chosen by that. "
     what = "the moving average of the weights" if recipe.ema else "the weights"
     return text + f"The model has {what} at the end of the run."
-
-
-def _changes(result):
-    """Returns how the environment changed during the run."""
-    changes = result["environment_changes"]
-    return " It was stopped and resumed with changes: " + "; ".join(changes) if changes else ""
 
 
 def _check_export(model, path):

@@ -97,10 +97,9 @@ class Session:
         self.options, self.observer = options or Options(), observer
         self.console = console or Console()
         self.signals = StopSignals()
-        self.state = State()
+        self.state, self._saved = State(), State()  # at step 0 there is nothing to save
         self.environment_changes: list[str] = []
         self.events: EventLog | None = None
-        self._saved = State()  # at step 0 there is nothing to save
         self._built: bool | None = None  # the graph of the last call: whether of the head alone
         self._scores: Scores | None = None  # of the last evaluation in this process
 
@@ -150,7 +149,7 @@ class Session:
         return is_complete
 
     def _build(self):
-        """Makes the learner, and settles after how many steps something is due."""
+        """Makes the learner, and converts the durations to steps."""
         recipe = self.recipe
         tf.config.experimental.enable_op_determinism()
         keras.config.set_dtype_policy(recipe.precision)
@@ -191,8 +190,8 @@ class Session:
             folder.open_metrics(self.state.evaluated)
             if self.options.tensorboard:
                 self.events = EventLog(folder.events, folder.metrics)
-        title, step, batch = self.recipe.model.name, self.state.step, self.recipe.batch
-        self._bar = StepProgress(title, step, self.total, batch, self.console)
+        name, step = self.recipe.model.name, self.state.step
+        self._bar = StepProgress(name, step, self.total, self.recipe.batch, self.console)
 
     def _restore(self, checkpoint: Checkpoint):
         """Takes over a checkpoint, and prints how the environment has changed since."""
