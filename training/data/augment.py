@@ -206,8 +206,8 @@ ERASED_ASPECT = (0.3, 3.3)
 def erased(images: tf.Tensor, seeds: tf.Tensor, probability: float) -> tf.Tensor:
     """Sets a rectangle of some images to zero, which after normalization is the mean colour.
 
-    Area and aspect ratio are drawn as by `area_window`; where none of ten drawn rectangles fits,
-    the image stays whole.
+    Area and aspect ratio are drawn as in `area_window`. If none of ten rectangles fits, the image
+    stays whole.
     """
     height, width = images.shape[1:3]
     area = between(uniform(seeds, "erasing area", ERASING_ATTEMPTS), *ERASED_AREA)
@@ -240,7 +240,7 @@ def mixes(augmentation: Augmentation) -> bool:
 
 
 def with_partners(places: np.ndarray, batch: int, distance: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the places of a batch to read for a part of it, and where each partner is in them.
+    """Returns the places of a batch to read for a part of it, and the partners' indices in them.
 
     An example is mixed with the one `distance` places before it, around the end of the batch.
     """

@@ -41,7 +41,7 @@ def training_batches(
     mean_and_std: MeanAndStd | None = None,
     replicas: int = 1,
 ) -> tf.data.Dataset:
-    """Makes the batches of a run, from a step on, without end.
+    """Returns the endless batches of a run, from a step on.
 
     Batch k holds the positions k·batch to (k + 1)·batch − 1 of the run, across the borders of
     epochs, so that no example is dropped. Nothing before `start_step` is read or drawn.
@@ -112,7 +112,7 @@ def evaluation_batches(
     ten_crop: bool = False,
     mean_and_std: MeanAndStd | None = None,
 ) -> tf.data.Dataset:
-    """Makes the batches of an evaluation: every example once, in the source's order.
+    """Returns the batches of an evaluation: every example once, in the source's order.
 
     An image that cannot be read is always an error here.
     """
@@ -228,7 +228,7 @@ def why_unreadable(source: Source, index: int) -> str | None:
 def skipping_bad(
     places: tf.data.Dataset, source: Source, read: Callable[..., object]
 ) -> tf.data.Dataset:
-    """Reads images in order, and in place of one that cannot be read the next one that can."""
+    """Reads images in order, and replaces one that cannot be read by the next one that can."""
 
     def first_good(place):
         def attempt(further):
@@ -239,8 +239,8 @@ def skipping_bad(
         failure = _mapped(tf.data.Dataset.range(1), attempt)
         return attempts.ignore_errors().concatenate(failure).take(1)
 
-    # In a `map`, a nested dataset would make the pipeline sequential where
-    # `tf.config.experimental.enable_op_determinism` is on.
+    # In a `map`, a nested dataset would make the pipeline sequential under
+    # `tf.config.experimental.enable_op_determinism`.
     return places.interleave(
         tf.autograph.experimental.do_not_convert(first_good),
         cycle_length=CYCLE,

@@ -172,7 +172,7 @@ ASPECT = (3 / 4, 4 / 3)
 
 
 def area_window(shape: tf.Tensor, seed: tf.Tensor, area: tuple[float, float]) -> tf.Tensor:
-    """Draws a window of random area and aspect ratio (Szegedy et al., 2015, as torchvision does).
+    """Draws a window of random area and aspect ratio (Szegedy et al., 2015), as in torchvision.
 
     The area is uniform, and so is the logarithm of the aspect ratio. The first of ten shapes that
     fits into the image is taken, at a uniform place. If none fits, it is the largest central window

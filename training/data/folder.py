@@ -12,7 +12,7 @@ from training.data.source import Source
 SUFFIXES = (".jpg", ".jpeg", ".png")
 TEST_FOLDERS = ("test", "val", "validation")
 END_BYTES = 4096  # of a file, at its beginning and at its end
-MOST_OPENED = 10_000  # files, at even distances: 0.4 s where they are cached
+MOST_OPENED = 10_000  # files, at even distances: 0.4 s if they are cached
 
 
 class FolderSource(Source):
@@ -103,9 +103,9 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def _image_files(folder):
-    """Returns what is named like an image in a folder, sorted: files, and what is not one.
+    """Returns the image files in a folder, and pipes, devices and sockets named like images.
 
-    A link to nothing is among the files: an image that cannot be read.
+    A broken link counts as a file that cannot be read.
     """
     files, special = [], []
     if folder.is_dir():
@@ -134,7 +134,7 @@ def _identifier(class_names, folder, paths):
         digest.update(os.fsencode(path.relative_to(folder)) + b"\0")
         try:
             digest.update(_ends(path) if number % every == 0 else b"%d" % path.stat().st_size)
-        except OSError:  # for instance a link to nothing
+        except OSError:  # for example a broken link
             digest.update(b"unreadable")
         digest.update(b"\n")
     return digest.hexdigest()

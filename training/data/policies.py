@@ -1,4 +1,4 @@
-"""Changes of colour and geometry; RandAugment and TrivialAugment, which draw among them.
+"""Operations of colour and geometry, and the policies RandAugment and TrivialAugment.
 
 Images are uint8 of shape `(height, width, channels)`. The operations are Pillow's.
 """
@@ -20,7 +20,7 @@ def brightness(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
 
 def contrast(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
     """Blends an image with its mean grey."""
-    mean = tf.reduce_mean(tf.cast(grey(image), tf.float64))  # whose sum float32 cannot hold
+    mean = tf.reduce_mean(tf.cast(grey(image), tf.float64))  # float32 cannot hold the sum
     return _blended(tf.cast(tf.floor(mean + 0.5), tf.float32), image, factor)
 
 
@@ -35,7 +35,7 @@ def sharpness(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
     rows = pixels[:-2] + pixels[1:-1] + pixels[2:]
     sums = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * pixels[1:-1, 1:-1]
     smooth = tf.floor(sums / 13 + 0.5)
-    # The border, which lacks neighbours, stays.
+    # The border has too few neighbours and stays.
     framed = tf.pad(smooth - pixels[1:-1, 1:-1], [[1, 1], [1, 1], [0, 0]]) + pixels
     return _blended(framed, image, factor)
 
@@ -45,14 +45,14 @@ def grey(image: tf.Tensor) -> tf.Tensor:
     values = tf.cast(image, tf.float32)
     if image.shape[-1] == 1:
         return values
-    # Whole numbers below 2²⁴, on which float32 makes no error.
+    # Whole numbers below 2²⁴, which float32 represents exactly.
     weights = tf.constant([[19595.0], [38470.0], [7471.0]])
     return tf.floor((tf.tensordot(values, weights, 1) + 0x8000) / 0x10000)
 
 
 def _blended(degenerate, image, factor):
     mixed = degenerate + factor * (tf.cast(image, tf.float32) - degenerate)
-    return tf.cast(tf.clip_by_value(mixed, 0.0, 255.0), tf.uint8)  # cut off, as Pillow does
+    return tf.cast(tf.clip_by_value(mixed, 0.0, 255.0), tf.uint8)  # truncated, as in Pillow
 
 
 def posterize(image: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
@@ -271,7 +271,7 @@ def _signs(seed, count):
     return tf.where(uniform(seed, "policy sign", count) < 0.5, -1.0, 1.0)
 
 
-# Of the colours of ImageNet's training images, with values in [0, 1]; from fb.resnet.torch.
+# Principal components of ImageNet's colours, with values in [0, 1]; from fb.resnet.torch.
 EIGENVALUES = (0.2175, 0.0188, 0.0045)
 EIGENVECTORS = (
     (-0.5675, 0.7192, 0.4009),

@@ -99,7 +99,7 @@ class RecordSource(Source):
         with concurrent.futures.ThreadPoolExecutor(8) as threads:
             indices = list(threads.map(_index, shards))
         digest = hashlib.sha256(repr((name, class_names)).encode())
-        rows = []  # one an example: its file, its number there, where it begins, its length
+        rows = []  # per example: its file, its number in it, where it begins, its length
         for file, (shard, index) in enumerate(zip(shards, indices, strict=True)):
             digest.update(f"{Path(shard.filename).name} {shard.skip}".encode())
             digest.update(index.tobytes())
@@ -113,7 +113,7 @@ class RecordSource(Source):
             self._rows = tf.constant(np.concatenate(rows).astype(np.int64))
 
     def load(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # Declared free of state, or the map it stands in would be sequential under
+        # A stateful function would make the map sequential under
         # `tf.config.experimental.enable_op_determinism`.
         record = tf.numpy_function(self._read, [self._rows[index]], tf.string, stateful=False)
         features = {
@@ -145,7 +145,7 @@ def _index(shard):
     with open(shard.filename, "rb", buffering=0) as file:
         descriptor = file.fileno()
         size = os.fstat(descriptor).st_size
-        if hasattr(os, "posix_fadvise"):  # or the whole file is read ahead
+        if hasattr(os, "posix_fadvise"):  # otherwise the whole file is read ahead
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         while begin + HEADER.size <= size:
             length, _ = HEADER.unpack(os.pread(descriptor, HEADER.size, begin))
@@ -254,7 +254,7 @@ def _decoded(builder, split, size, image_key, label_key):
     images = np.empty((size, *shape), np.uint8)
     labels = np.empty(size, np.int64)
     filled = 0
-    # Without TFDS's decoding, which uses the fast and inexact transform for JPEG files.
+    # TFDS would decode JPEG files with the fast and inexact transform.
     encoded = builder.as_dataset(split=split, decoders={image_key: tfds.decode.SkipDecoding()})
     examples = encoded.map(
         lambda example: (decoded_file(example[image_key], shape[-1]), example[label_key]),
