@@ -250,7 +250,8 @@ def _check_same(pairs, adapts, new_head):
         path, expected, present = differing[0]
         raise WeightsFileError(
             f"It does not fit: the first layer that differs is {shown(path)}: the model has "
-            f"{_describe(expected)}, the file {printable(_describe(present))}; in all, {len(differing)} differ."
+            f"{_describe(expected)}, the file {printable(_describe(present))}; in all, "
+            f"{len(differing)} differ."
         )
     return notes
 
