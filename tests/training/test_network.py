@@ -113,7 +113,7 @@ def test_a_file_that_is_none_is_an_error(tmp_path, suffix):
     with pytest.raises(ValueError, match="existing file"):
         network(path)
     path.write_bytes(b"no weights")
-    with pytest.raises(ValueError, match="must be a zip archive|no valid HDF5"):
+    with pytest.raises(ValueError, match=r"must be a zip archive|no valid HDF5"):
         network(path)
 
 
