@@ -183,17 +183,7 @@ def _unknown_scaling(model, scaling, noted):
 
 
 def fit_preprocessing(preprocessing, model):
-    """Returns a preprocessing that ends in the size of a model's images.
-
-    One that ends in another size is scaled: `resize` stays in proportion to the crop.
-
-    Example:
-
-    >>> model = keras_resnets.ResNet18(input_shape=(112, 112, 3))
-    >>> fitted = fit_preprocessing(keras_resnets.Preprocessing.imagenet(256, 224), model)
-    >>> fitted.resize, fitted.crop
-    (128, (112, 112))
-    """
+    """Returns a preprocessing that ends in a model's size; `resize` stays in proportion to it."""
     if _fits(preprocessing, model):
         return preprocessing
     prepared, wanted = _fixed_size(preprocessing), image_size(model)

@@ -235,13 +235,14 @@ def match(
         classes = shapes["predictions/bias"][0]
         notes.append(note_new_head(classes, _classes(checkpoint), "source", new_head))
     biases = _bias_names(checkpoint.family, spec)
-    problems = _Problems(checkpoint)
-    for path, name in names.items():
-        problems.check(name, path, _wanted(checkpoint, name, path, shapes, notes))
-    for path, name in biases.items():
-        problems.check(name, path, shapes[path], use="folded into our")
-    problems.surplus = _left_over(checkpoint, spec)
-    problems.raise_if_any()
+    wanted = [
+        (name, _wanted(checkpoint, name, path, shapes, notes), path, f"our {path!r}")
+        for path, name in names.items()
+    ]
+    wanted += [
+        (name, shapes[path], "", f"folded into our {path!r}") for path, name in biases.items()
+    ]
+    _check_arrays(checkpoint, wanted, _left_over(checkpoint, spec))
     # What the family's ε has more than ours goes to the variance: their sum is what counts.
     more = checkpoint.family.epsilon - BatchNormalization().epsilon
     values = (
@@ -341,44 +342,31 @@ def _classes(checkpoint):
     return f"{len(checkpoint.arrays[bias])}"
 
 
-class _Problems:
-    """Lists what is missing, left over, misshapen or unsound, and raises if anything is."""
-
-    def __init__(self, checkpoint: Checkpoint):
-        self.checkpoint = checkpoint
-        self.missing: list[str] = []
-        self.surplus: list[str] = []
-        self.misshapen: list[str] = []
-        self.unsound: list[str] = []
-
-    def check(self, name, path, wanted, use="our"):
-        """Notes what is wrong with the array for a variable."""
-        array = self.checkpoint.arrays.get(name)
+def _check_arrays(checkpoint, wanted, surplus):
+    """Raises one error that lists all that is missing, left over, misshapen or unsound."""
+    problems = {"missing": [], "surplus": surplus, "misshapen": [], "unsound": []}
+    for name, shape, path, use in wanted:
+        array = checkpoint.arrays.get(name)
         if array is None:
-            self.missing.append(f"{name!r}, {use} {path!r}")
-            return
-        given = self.checkpoint.given_names[name]
-        is_float = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
-        if array.shape != wanted or not is_float:
-            # Both shapes in the file's order of axes, or they could not be compared.
-            self.misshapen.append(
-                f"{shown(given)} is {array.dtype} {array.shape}, must be float {wanted}, "
-                f"{use} {path!r}"
-            )
-        elif not is_finite(array):
-            self.unsound.append(f"{shown(given)} holds NaN or infinity, {use} {path!r}")
-        elif path.endswith("/moving_variance") and array.min(initial=0) < 0:
-            self.unsound.append(f"{shown(given)} holds a negative variance, {use} {path!r}")
+            problems["missing"].append(f"{name!r}, {use}")
+        elif found := _problem(array, shape, path):
+            kind, text = found
+            problems[kind].append(f"{shown(checkpoint.given_names[name])} {text}, {use}")
+    if any(problems.values()):
+        lines = [f"\n  {kind}: {entry}" for kind in problems for entry in problems[kind]]
+        raise ValueError(
+            "`source` must hold exactly the arrays of the model, under the names of "
+            f"{checkpoint.family.name}, as finite numbers. Received:{''.join(lines)}"
+        )
 
-    def raise_if_any(self):
-        """Raises one `ValueError` that lists everything."""
-        lines = [
-            f"\n  {kind}: {entry}"
-            for kind in ("missing", "surplus", "misshapen", "unsound")
-            for entry in getattr(self, kind)
-        ]
-        if lines:
-            raise ValueError(
-                "`source` must hold exactly the arrays of the model, under the names of "
-                f"{self.checkpoint.family.name}, as finite numbers. Received:{''.join(lines)}"
-            )
+
+def _problem(array, wanted, path):
+    """Returns what is wrong with an array, its kind and in words; `None` if nothing is."""
+    is_float = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+    if array.shape != wanted or not is_float:
+        return "misshapen", f"is {array.dtype} {array.shape}, must be float {wanted}"
+    if not is_finite(array):
+        return "unsound", "holds NaN or infinity"
+    if path.endswith("/moving_variance") and array.min(initial=0) < 0:
+        return "unsound", "holds a negative variance"
+    return None

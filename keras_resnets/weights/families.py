@@ -9,6 +9,23 @@ from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.preprocessing import Preprocessing
 
+# What torch calls the variables of its layers, in every family that comes from it.
+VARIABLES = {
+    "conv": {"kernel": "weight"},
+    "norm": {
+        "gamma": "weight",
+        "beta": "bias",
+        "moving_mean": "running_mean",
+        "moving_variance": "running_var",
+    },
+    "predictions": {"kernel": "weight", "bias": "bias"},
+}
+# `DataParallel` and `torch.compile` put these in front of every name.
+WRAPPERS = ((r"^(module\.|_orig_mod\.)+", ""),)
+
+
+IMAGENET = Preprocessing.imagenet()
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Family:
@@ -17,39 +34,33 @@ class Family:
     A name is made of a layer's and a variable's. The layers' are templates: in them, `{stage}`,
     `{block}` and `{conv}` count from 1, `{stage0}`, `{block0}` and `{conv0}` from 0, and
     `{paper_stage}` from 2, for the paper's conv2_x is the first stage.
-
-    Args:
-        name: The family's name, for arguments and messages.
-        layers: Our layer's path to theirs, both as templates.
-        variables: For the layers that end in `conv`, in `norm` and in `predictions`: our
-            variable's name to theirs.
-        separator: What stands between a layer's and a variable's name.
-        torch_layout: Whether kernels are (out, in, height, width), and a classifier's (out, in).
-        renames: Pairs of a regular expression and its replacement, applied to a file's names
-            before anything else: wrappers' prefixes and the like.
-        left_out: Variables of normalizations that a file may hold and that we do not need.
-        conv_bias: Name of the convolutions' biases, or `None` where they have none. A bias is
-            folded into the moving mean.
-        epsilon: The normalizations' ε. What it differs from ours goes to the moving variance.
-        shortcuts: The options that the family's networks have. `"A"` pads on both sides.
-        strides_on: Where its bottlenecks may carry the stride; the first unless one says else.
-        preprocessing: What its published networks eat, unless the checkpoint's source says else.
-        published: The fields of a spec, and the number of classes, that tell the published networks
-            from others under the same names, whose preprocessing is not known.
     """
 
     name: str
+    # Our layers' paths to theirs, as templates.
     layers: Mapping[str, str]
-    variables: Mapping[str, Mapping[str, str]]
-    separator: str
-    torch_layout: bool
-    renames: tuple[tuple[str, str], ...] = ()
-    left_out: tuple[str, ...] = ()
+    # By the end of our layer's path: our variables' names to theirs, and what stands before them.
+    variables: Mapping[str, Mapping[str, str]] = dataclasses.field(
+        default_factory=lambda: VARIABLES
+    )
+    separator: str = "."
+    # Whether kernels are (out, in, height, width), and a classifier's (out, in).
+    torch_layout: bool = True
+    # Regular expressions and replacements for a file's names: wrappers' prefixes and the like.
+    renames: tuple[tuple[str, str], ...] = WRAPPERS
+    # Variables of normalizations that a file may hold and that we do not need.
+    left_out: tuple[str, ...] = ("num_batches_tracked",)
+    # Name of the convolutions' biases, if any, which are folded into the moving means.
     conv_bias: str | None = None
+    # The normalizations' ε. What it differs from ours goes to the moving variance.
     epsilon: float = 1e-5
+    # The options that the family's networks have; the first unless a file tells. "A" pads on both
+    # sides.
     shortcuts: tuple[Literal["A", "B"], ...] = ("B",)
     strides_on: tuple[Literal["3x3", "1x1"], ...] = ("3x3", "1x1")
-    preprocessing: Preprocessing
+    # The published networks' preprocessing, and the fields of a spec, and the number of classes,
+    # that tell them from others under the same names.
+    preprocessing: Preprocessing = IMAGENET
     published: Mapping[str, Any]
 
     def canonical(self, name: str) -> str:
@@ -77,15 +88,12 @@ class Family:
 
     def check_spec(self, spec: ResNetSpec) -> None:
         """Raises if the family has no such network, so that its weights would compute another."""
-        rules: list[tuple[str, tuple]] = [
-            ("shortcut", self.shortcuts),
-            ("activation", ("relu",)),
-        ]
+        rules: dict[str, tuple] = {"shortcut": self.shortcuts, "activation": ("relu",)}
         if spec.shortcut == "A":
-            rules.append(("zero_pad", ("both",)))
+            rules["zero_pad"] = ("both",)
         if spec.block == "bottleneck":
-            rules.append(("stride_on", self.strides_on))
-        for field, allowed in rules:
+            rules["stride_on"] = self.strides_on
+        for field, allowed in rules.items():
             if getattr(spec, field) not in allowed:
                 raise ValueError(
                     f"The {self.name} networks have {field}="
@@ -95,33 +103,9 @@ class Family:
 
 
 def count_from_one(**counts: int) -> dict[str, int]:
-    """Returns what fills in a family's template: the given counts and their other spellings.
-
-    `stage0`, `block0` and `conv0` count from 0; `paper_stage` from 2, as conv2_x is the first.
-    """
-    filled = dict(counts)
-    for name, count in counts.items():
-        filled[f"{name}0"] = count - 1
-    if "stage" in counts:
-        filled["paper_stage"] = counts["stage"] + 1
-    return filled
-
-
-# What torch calls the variables of its layers, in every family that comes from it.
-VARIABLES = {
-    "conv": {"kernel": "weight"},
-    "norm": {
-        "gamma": "weight",
-        "beta": "bias",
-        "moving_mean": "running_mean",
-        "moving_variance": "running_var",
-    },
-    "predictions": {"kernel": "weight", "bias": "bias"},
-}
-# A count of training batches, which only a momentum of None reads.
-LEFT_OUT = ("num_batches_tracked",)
-# `DataParallel` and `torch.compile` put these in front of every name.
-WRAPPERS = ((r"^(module\.|_orig_mod\.)+", ""),)
+    """Returns what fills in a family's template: the given counts and their other spellings."""
+    from_zero = {f"{name}0": count - 1 for name, count in counts.items()}
+    return counts | from_zero | {"paper_stage": counts.get("stage", 0) + 1}
 
 
 # The names of torchvision and of timm, for ResNet-18 to ResNet-152.
@@ -140,12 +124,6 @@ TORCHVISION = Family(
         "stage{stage}_block{block}/projection/conv_norm/norm": "layer{stage}.{block0}.downsample.1",
         "predictions": "fc",
     },
-    variables=VARIABLES,
-    separator=".",
-    torch_layout=True,
-    renames=WRAPPERS,
-    left_out=LEFT_OUT,
-    preprocessing=Preprocessing.imagenet(),
     published={"stem": "imagenet"},
 )
 
@@ -166,13 +144,8 @@ HUGGING_FACE = Family(
         "stage{stage}_block{block}/projection/conv_norm/norm": f"{_STAGE}.shortcut.normalization",
         "predictions": "classifier.1",
     },
-    variables=VARIABLES,
-    separator=".",
-    torch_layout=True,
     # A `ResNetModel`, which has no classifier, has no prefix either.
     renames=(*WRAPPERS, (r"^(embedder|encoder)\.", r"resnet.\1.")),
-    left_out=LEFT_OUT,
-    preprocessing=Preprocessing.imagenet(),
     published={"stem": "imagenet"},
 )
 
@@ -190,11 +163,6 @@ AKAMASTER = Family(
         "stage{stage}_block{block}/projection/conv_norm/norm": "layer{stage}.{block0}.shortcut.1",
         "predictions": "linear",
     },
-    variables=VARIABLES,
-    separator=".",
-    torch_layout=True,
-    renames=WRAPPERS,
-    left_out=LEFT_OUT,
     shortcuts=("A", "B"),
     strides_on=("3x3",),
     # It normalizes CIFAR with ImageNet's statistics. Its namesakes, such as kuangliu's ResNet-18 of
@@ -234,6 +202,7 @@ KERAS_APPLICATIONS = Family(
     torch_layout=False,
     # In an old .h5 file a layer's group holds datasets that repeat its name and end in ":0".
     renames=((r":0$", ""), (r"^(?:.*/)?([^/]+/[^/]+)$", r"\1")),
+    left_out=(),
     conv_bias="bias",
     epsilon=1.001e-5,
     strides_on=("1x1",),

@@ -47,14 +47,6 @@ def load_keras_file(path):
     `keras.models.load_model` trusts the file's configuration, which can name functions to call and
     files to read. Here every class that it names must be one of this package's layers or on a list
     of Keras's own harmless ones, before anything is built. What concerns training is left out.
-
-    Example:
-
-    >>> import tempfile, pathlib
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.keras"
-    >>> keras_resnets.ResNet20().save(path)
-    >>> load_keras_file(path).output_shape
-    (None, 10)
     """
     try:
         with open_keras_file(path) as file:

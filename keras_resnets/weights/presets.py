@@ -53,14 +53,22 @@ class Preset:
         return VARIANTS[self.model]
 
 
+def _preset(publisher, version, depth, digits, **fields):
+    millions = {18: 11.7, 34: 21.8, 50: 25.6, 101: 44.7, 152: 60.4}[depth]
+    return Preset(
+        name=f"{publisher}/resnet{depth}-{version}",
+        model=f"resnet{depth}",
+        sha256=digits,
+        most_bytes=int(millions * 1e6 * 4 * 1.1),  # a tenth more than the float32 weights take
+        **fields,
+    )
+
+
 def _torchvision(version, depth, digits, top1, top5):
     """A row of torchvision's table of weights, as of torchvision 0.29."""
-    return Preset(
-        name=f"torchvision/resnet{depth}-{version}",
-        model=f"resnet{depth}",
+    return _preset(
+        *("torchvision", version, depth, digits),
         url=f"{TORCHVISION}resnet{depth}-{digits}.pth",
-        sha256=digits,
-        most_bytes=_most_bytes(depth),
         license="BSD-3-Clause",
         preprocessing=Preprocessing.imagenet(resize=256 if version == "v1" else 232),
         top1=top1,
@@ -74,24 +82,15 @@ def _timm(version, depth, digits, top1):
 
     The images are tested at 224 pixels with a crop of 0.95: a shorter side of 235.
     """
-    return Preset(
-        name=f"timm/resnet{depth}-{version}",
-        model=f"resnet{depth}",
+    return _preset(
+        *("timm", version, depth, digits),
         url=f"{TIMM}resnet{depth}_{version}_0-{digits}.pth",
-        sha256=digits,
-        most_bytes=_most_bytes(depth),
         license="Apache-2.0",
         preprocessing=Preprocessing.imagenet(resize=235, interpolation="bicubic"),
         top1=top1,
         top5=None,
         source="Wightman et al., 2021: one central crop of 224 pixels, 0.95 of the shorter side",
     )
-
-
-def _most_bytes(depth):
-    """Returns what bounds a file of float32 weights: a tenth more than the weights take."""
-    millions = {18: 11.7, 34: 21.8, 50: 25.6, 101: 44.7, 152: 60.4}[depth]
-    return int(millions * 1e6 * 4 * 1.1)
 
 
 _ROWS = (
@@ -125,13 +124,7 @@ FREE_FIELDS = [
 
 
 def find_preset(name, spec):
-    """Returns the preset of a name for the network of a spec.
-
-    Example:
-
-    >>> find_preset("imagenet", keras_resnets.VARIANTS["resnet50"]).name
-    'torchvision/resnet50-v2'
-    """
+    """Returns the preset of a name for the network of a spec; `"imagenet"` is the best one."""
     fitting = [preset for preset in PRESETS.values() if _essence(preset.spec) == _essence(spec)]
     names = [preset.name for preset in fitting]
     if name == BEST and fitting:
@@ -165,16 +158,12 @@ class DownloadError(OSError):
 
 
 def cached_file(preset) -> Path:
-    """Returns the path of a preset's file, which is downloaded if it is not there yet.
-
-    The file is verified each time. One with another sha256 is replaced, once the download has
-    succeeded.
-    """
+    """Returns the path of a preset's file, which is downloaded unless it is there and verified."""
     path = cache_folder() / preset.url.rpartition("/")[2]
     is_there = path.is_file()
     if is_there and has_sha256(path, preset.sha256):
         return path
-    if is_offline():
+    if os.environ.get(OFFLINE, "0") not in ("", "0"):
         found = f"has another sha256 than {preset.sha256}… in" if is_there else "is not in"
         raise DownloadError(
             f"{preset.name!r} {found} the cache, and {OFFLINE} forbids to download it: unset the "
@@ -185,20 +174,11 @@ def cached_file(preset) -> Path:
 
 
 def cache_folder() -> Path:
-    """Returns the folder of downloaded weights.
-
-    It is `$KERAS_RESNETS_CACHE`, or else `keras_resnets` in Keras's own folder: `$KERAS_HOME`, or
-    `~/.keras`.
-    """
+    """Returns the folder of downloaded weights: the environment's, or one in Keras's own."""
     own = os.environ.get(FOLDER)
     if own:
         return Path(own)
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras_resnets"
-
-
-def is_offline() -> bool:
-    """Whether the environment forbids downloads: `KERAS_RESNETS_OFFLINE` is set, and not to 0."""
-    return os.environ.get(OFFLINE, "0") not in ("", "0")
 
 
 def download(url, path, sha256, most_bytes):

@@ -118,11 +118,8 @@ def _model_arrays(model):
 def _array(name, value):
     if not isinstance(name, str):
         raise TypeError(f"The names in `source` must be strings. Received: {name!r}")
-    if hasattr(value, "detach"):  # torch's: NumPy takes none with a gradient, nor bfloat16
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
     try:
-        array = np.asarray(value)
+        array = np.asarray(_without_torch(value))
     except (TypeError, ValueError, RuntimeError):  # torch's, of a tensor without plain numbers
         array = np.asarray(None)
     if array.dtype.kind in "OSU":
@@ -132,6 +129,15 @@ def _array(name, value):
     return array
 
 
+def _without_torch(value):
+    """Returns what NumPy can take of a torch tensor: on the CPU, without gradient or bfloat16."""
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().cpu()
+    # NumPy knows no bfloat16; torch's type is told by its name, for torch need not be here.
+    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+
+
 # ResNet-1202, the deepest that was published, has 600. Keras builds a model by a call within a call
 # for each, of which Python allows 1000.
 MOST_BLOCKS = 700
@@ -139,20 +145,12 @@ MOST_BLOCKS = 700
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """Arrays, and what they were recognized as.
-
-    Args:
-        family: The family whose names fit.
-        spec: The network, with the family's default for what no array tells.
-        arrays: The arrays under the family's names, without wrappers' prefixes.
-        given_names: For these names, those in the source.
-        has_top: Whether a classifier is among them.
-    """
+    """Arrays under their family's names, and the network that they were recognized as."""
 
     family: Family
-    spec: ResNetSpec
+    spec: ResNetSpec  # with the family's default for what no array tells
     arrays: Mapping[str, np.ndarray]
-    given_names: Mapping[str, str]
+    given_names: Mapping[str, str]  # for these names, those in the source
     has_top: bool
 
     @property

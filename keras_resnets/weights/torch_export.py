@@ -15,8 +15,7 @@ from keras_resnets.weights.families import FAMILIES
 def to_torch_state_dict(model, path=None, family="torchvision"):
     """Returns a model's weights as torch modules name and order them, and writes them to a file.
 
-    torchvision's and timm's ResNets of the same depth load them with `strict=True`. A model
-    without its top gives no classifier.
+    torchvision's and timm's ResNets of the same depth load them with `strict=True`.
 
     Args:
         model: A model of the zoo.
@@ -28,9 +27,8 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
         A dictionary of NumPy arrays.
 
     Raises:
-        ValueError: If the family has no such network, so that its module would not load the
-            weights or compute something else; if the model has other layers with weights; or if
-            the path is not of a `.safetensors` file.
+        ValueError: If the family has no such network, the model has other layers with weights, or
+            the path does not end in `.safetensors`.
         TypeError: If an argument is of another type.
         OSError: If the file cannot be written.
 
@@ -75,11 +73,8 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
 
 
 def _in_torch_layout(array):
-    if array.ndim == 4:
-        array = array.transpose(3, 2, 0, 1)
-    elif array.ndim == 2:
-        array = array.T
-    return np.ascontiguousarray(array)
+    axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(array.ndim)
+    return np.ascontiguousarray(array.transpose(axes) if axes else array)
 
 
 def _check_path(path):

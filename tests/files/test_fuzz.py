@@ -85,7 +85,7 @@ SECONDS = 5  # for a file of some kilobytes, on a machine that does other things
 SECONDS_OF_HDF5 = 120  # its process has 2 of its own, but may wait for others
 ALLOWANCE = 2**18  # of bytes, beside twice the file, for the tables of the reader itself
 COUNT, SOAK_COUNT = 500, 5_000
-COUNT_OF_HDF5, SOAK_COUNT_OF_HDF5 = 60, 200  # each file takes a process
+COUNT_OF_HDF5, SOAK_COUNT_OF_HDF5 = 30, 200  # each file takes a process
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """Reading HDF5: sound files give their arrays back, hostile and broken ones are refused."""
 
 import itertools
-import os
 import re
 import struct
 import tracemalloc
@@ -59,25 +58,24 @@ class TestSound:
             assert a.arrays["y"].read() == 0.5
             np.testing.assert_array_equal(root.arrays["z"].read(), [0, 1, 2])
 
-    @pytest.mark.parametrize(
-        "dtype", ["float16", "float32", ">f4", "float64", "int8", "uint16", "int64", "bool"]
-    )
-    def test_types(self, path, dtype):
-        values = np.array([[0, 1], [1, 0]]).astype(dtype)
+    def test_types(self, path):
+        kinds = ["float16", "float32", ">f4", "float64", "int8", "uint16", "int64", "bool"]
+        values = {kind: np.array([[0, 1], [1, 0]]).astype(kind) for kind in kinds}
+        bfloat16 = np.array([1.5, -2.0], ml_dtypes.bfloat16)
         with h5py.File(path, "w") as file:
-            file["x"] = values
+            for kind, array in values.items():
+                file[kind] = array
+            # As Keras marks it.
+            file.create_dataset("bfloat16", data=bfloat16).attrs["dtype"] = "bfloat16"
+            file["empty"] = np.zeros((0, 3), "float32")
         with read_hdf5(path, ROOM) as root:
-            read = root.arrays["x"].read()
-        assert read.dtype == values.dtype.newbyteorder("=")
-        np.testing.assert_array_equal(read, values)
-
-    def test_bfloat16_as_keras_marks_it(self, path):
-        values = np.array([1.5, -2.0], ml_dtypes.bfloat16)
-        with h5py.File(path, "w") as file:
-            file.create_dataset("x", data=values).attrs["dtype"] = "bfloat16"
-        with read_hdf5(path, ROOM) as root:
-            assert root.arrays["x"].dtype == ml_dtypes.bfloat16
-            np.testing.assert_array_equal(root.arrays["x"].read(), values)
+            read = {kind: array.read() for kind, array in root.arrays.items()}
+        for kind, array in values.items():
+            assert read[kind].dtype == array.dtype.newbyteorder("=")
+            np.testing.assert_array_equal(read[kind], array)
+        assert read["bfloat16"].dtype == ml_dtypes.bfloat16
+        np.testing.assert_array_equal(read["bfloat16"], bfloat16)
+        assert read["empty"].shape == (0, 3)
 
     def test_many_groups(self, path):
         """So many that they are filed in a tree of two levels."""
@@ -98,12 +96,6 @@ class TestSound:
             dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.array([1, 2, 3], "float32"))
         with read_hdf5(path, ROOM) as root:
             np.testing.assert_array_equal(root.arrays["x"].read(), [1, 2, 3])
-
-    def test_an_array_without_values(self, path):
-        with h5py.File(path, "w") as file:
-            file["x"] = np.zeros((0, 3), "float32")
-        with read_hdf5(path, ROOM) as root:
-            assert root.arrays["x"].read().shape == (0, 3)
 
     def test_attributes_of_other_kinds_are_left_out(self, path):
         with h5py.File(path, "w") as file:
@@ -146,162 +138,161 @@ class TestSound:
             root.arrays["z"].read()
 
 
-class TestSize:
-    def test_one_array(self, path):
-        with h5py.File(path, "w") as file:
-            file["x"] = np.zeros(101, "float32")
-        refuse(path, "'/x' declares 404 bytes, 403 are allowed", most_bytes=403)
-
-    def test_several_together(self, path):
-        with h5py.File(path, "w") as file:
-            file["x"] = file["y"] = np.zeros(10, "float32")
-        refuse(path, "'/y' declares 40 bytes, 39 are allowed", most_bytes=79)
-
-    @pytest.mark.parametrize("shape", [(10**6,), (2**60,), (2**40, 2**20)])
-    def test_a_huge_shape_in_a_tiny_file(self, path, shape):
-        with h5py.File(path, "w") as file:
-            file.create_dataset("x", shape=shape, dtype="float32")
-        assert path.stat().st_size < 10_000
-        refuse(path, r"'/x' declares the shape \([\d, ]+\) without its data")
-
-    @pytest.mark.parametrize("missing", [0, 1])
-    def test_a_compressed_array_of_10_gb(self, path, missing):
-        """Of 160 chunks with the same few bytes; and without the last one, which would be zeros."""
-        chunk = zlib.compress(bytes(2**26))
-        with h5py.File(path, "w") as file:
-            array = file.create_dataset(
-                "x", shape=(160, 2**24), dtype="float32", chunks=(1, 2**24), compression="gzip"
-            )
-            for number in range(160 - missing):
-                array.id.write_direct_chunk((number, 0), chunk)
-        match = "without its data" if missing else "'/x' declares 10,737,418,240 bytes"
-        refuse(path, match, most_bytes=10**9)
-
-    def test_a_chunk_that_unpacks_to_more_than_it_says(self, path):
-        """libhdf5 makes room for whatever comes, here 256 MB; its process may not take so much."""
-        with h5py.File(path, "w") as file:
-            array = file.create_dataset(
-                "x", shape=(2**16,), dtype="float32", chunks=(2**16,), compression="gzip"
-            )
-            array.id.write_direct_chunk((0,), zlib.compress(bytes(2**28)))
-        refuse(path, "no valid HDF5 file", most_bytes=2**18)
-
-    def test_too_many_groups(self, path, monkeypatch):
-        monkeypatch.setattr("keras_resnets.files.hdf5.MOST_OBJECTS", 10)
-        with h5py.File(path, "w") as file:
-            for outer in range(3):
-                for inner in range(3):
-                    file.create_group(f"{outer}/{inner}")
-        refuse(path, "more than 10 groups and arrays")
-
-    def test_too_deep(self, path):
-        with h5py.File(path, "w") as file:
-            file.create_group("/".join("g" * 33))
-        refuse(path, "more than 32 groups deep")
-
-    def test_long_names_together(self, path):
-        """Each array keeps its whole name."""
-        with h5py.File(path, "w") as file:
-            file["/".join(["x" * 255] * 2)] = [1.0]
-        refuse(path, "is longer than 500 letters")
+def sparse(shape):
+    return lambda file: file.create_dataset("x", shape=shape, dtype="float32")
 
 
-class TestElsewhere:
-    @pytest.fixture
-    def secret(self, tmp_path):
-        with h5py.File(tmp_path / "secret.h5", "w") as file:
-            file["x"] = [42.0]
-        return tmp_path / "secret.h5"
-
-    def test_an_external_link(self, path, secret):
-        with h5py.File(path, "w") as file:
-            file["x"] = h5py.ExternalLink(secret, "/x")
-        refuse(path, "'/x' is a link to elsewhere")
-
-    def test_an_external_link_to_a_group(self, path, secret):
-        with h5py.File(path, "w") as file:
-            file["a/b"] = h5py.ExternalLink(secret, "/")
-        refuse(path, "'/a/b' is a link to elsewhere")
-
-    @pytest.mark.parametrize("target", ["/y", "/missing", "/"])
-    def test_a_soft_link(self, path, target):
-        with h5py.File(path, "w") as file:
-            file["y"] = [1.0]
-            file["a"] = h5py.SoftLink(target)
-        refuse(path, "'/a' is a link to elsewhere")
-
-    def test_external_storage(self, path, tmp_path):
-        (tmp_path / "raw").write_bytes(bytes(16))
-        with h5py.File(path, "w") as file:
-            file.create_dataset(
-                "x", shape=(4,), dtype="float32", external=[(str(tmp_path / "raw"), 0, 16)]
-            )
-        refuse(path, "'/x' is stored in another file")
-
-    def test_a_virtual_dataset(self, path, secret):
-        layout = h5py.VirtualLayout(shape=(1,), dtype="float64")
-        layout[:] = h5py.VirtualSource(secret, "x", shape=(1,))
-        with h5py.File(path, "w") as file:
-            file.create_virtual_dataset("x", layout)
-        refuse(path, "'/x' is a virtual array")
+def compressed(file, missing=0):
+    """10 GB in 160 chunks of the same few bytes; a chunk that is missing would be zeros."""
+    options = {"shape": (160, 2**24), "chunks": (1, 2**24), "compression": "gzip"}
+    array = file.create_dataset("x", dtype="float32", **options)
+    chunk = zlib.compress(bytes(2**26))
+    for number in range(160 - missing):
+        array.id.write_direct_chunk((number, 0), chunk)
 
 
-class TestOtherContent:
-    def test_references(self, path):
-        with h5py.File(path, "w") as file:
-            file.create_dataset("x", shape=(1,), dtype=h5py.ref_dtype)[0] = file.ref
-        refuse(path, "'/x' does not hold numbers")
+def bomb(file):
+    """A chunk of 256 MB that says 256 kB: libhdf5 makes room for whatever comes."""
+    options = {"shape": (2**16,), "chunks": (2**16,), "compression": "gzip"}
+    array = file.create_dataset("x", dtype="float32", **options)
+    array.id.write_direct_chunk((0,), zlib.compress(bytes(2**28)))
 
-    @pytest.mark.parametrize(
-        "values",
-        [
-            np.array([b"text"]),
-            np.zeros(2, [("a", "f4"), ("b", "i4")]),
-            np.zeros(2, "V2"),
-            np.zeros(2, "complex64"),
-        ],
-        ids=["text", "structure", "opaque", "complex"],
-    )
-    def test_what_is_no_number(self, path, values):
-        with h5py.File(path, "w") as file:
-            file["x"] = values
-        refuse(path, "'/x' does not hold numbers")
 
-    @pytest.mark.parametrize("marked", ["float16", "float32", "bfloat17"])
-    def test_two_bytes_that_are_marked_as_other_numbers(self, path, marked):
-        with h5py.File(path, "w") as file:
-            file.create_dataset("x", data=np.zeros(2, "V2")).attrs["dtype"] = marked
-        refuse(path, "'/x' does not hold numbers")
+def external(file):
+    storage = [(f"{file.filename}.raw", 0, 16)]
+    file.create_dataset("x", shape=(4,), dtype="float32", external=storage)
 
-    def test_names_of_numbers(self, path):
-        with h5py.File(path, "w") as file:
-            file.create_dataset("x", (2,), dtype=h5py.enum_dtype({"a": 0, "b": 1}, basetype="i1"))
-        refuse(path, "'/x' does not hold numbers")
 
-    def test_texts_of_any_length(self, path):
-        with h5py.File(path, "w") as file:
-            file["x"] = ["a", "bcd"]
-        refuse(path, "'/x' does not hold numbers")
+def virtual(file):
+    layout = h5py.VirtualLayout(shape=(1,), dtype="float64")
+    layout[:] = h5py.VirtualSource("secret.h5", "x", shape=(1,))
+    file.create_virtual_dataset("x", layout)
 
-    def test_lists_of_any_length(self, path):
-        with h5py.File(path, "w") as file:
-            file.create_dataset("x", (2,), dtype=h5py.vlen_dtype(np.dtype("float32")))[0] = [1.0]
-        refuse(path, "'/x' does not hold numbers")
 
-    def test_arrays_of_arrays(self, path):
-        with h5py.File(path, "w") as file:
-            file.create_dataset("x", (2,), dtype=np.dtype(("f4", (3,))))[...] = np.ones((2, 3))
-        refuse(path, "'/x' does not hold numbers")
+def plugin(file):
+    """libhdf5 would look for a program of that number in a folder, and run it."""
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk((4,))
+    creation.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, ())
+    space = h5py.h5s.create_simple((4,))
+    array = h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F32LE, space, creation)
+    array.write_direct_chunk((0,), bytes(16))
 
-    def test_no_shape(self, path):
-        with h5py.File(path, "w") as file:
-            file["x"] = h5py.Empty("f4")
-        refuse(path, "'/x' has no shape")
 
-    def test_a_named_type(self, path):
-        with h5py.File(path, "w") as file:
-            file["x"] = np.dtype("f4")
-        refuse(path, "'/x' is neither a group nor an array")
+def marked(name):
+    return lambda file: file.create_dataset("x", data=np.zeros(2, "V2")).attrs.update(dtype=name)
+
+
+def linked(target):
+    def write(file):
+        file.create_group("a/b")
+        file["a/b/again"] = file[target]
+
+    return write
+
+
+def two_names(file):
+    file["x"] = [1.0]
+    file["y"] = file["x"]
+
+
+def doubling(file):
+    """2^64 paths through 64 groups."""
+    group = file
+    for _ in range(64):
+        group = group.create_group("left")
+        group.parent["right"] = group
+
+
+def holding(content, key="x"):
+    return lambda file: file.__setitem__(key, content)
+
+
+def named(name):
+    return lambda file: file.create_group("a").attrs.update(name=name)
+
+
+NO_NUMBERS = "'/x' does not hold numbers"
+REFUSED = {
+    "a huge shape": (sparse((10**6,)), r"'/x' declares the shape \(1000000,\) without its data"),
+    "a vast shape": (sparse((2**60,)), "without its data"),
+    "a shape whose product overflows": (sparse((2**40, 2**20)), "without its data"),
+    "compressed 10 GB": (compressed, "'/x' declares 10,737,418,240 bytes"),
+    "a missing chunk": (lambda file: compressed(file, missing=1), "without its data"),
+    "too deep": (lambda file: file.create_group("/".join("g" * 33)), "more than 32 groups deep"),
+    "long names": (holding([1.0], "/".join(["x" * 255] * 2)), "is longer than 500 letters"),
+    "a long name": (named("x" * 1025), "'/a@name' is longer than 1,024 bytes"),
+    "a long name of fixed length": (named(np.bytes_("x" * 1025)), "is longer than 1,024 bytes"),
+    "external link": (holding(h5py.ExternalLink("secret.h5", "/x")), "'/x' is a link to elsewhere"),
+    "external group": (
+        holding(h5py.ExternalLink("secret.h5", "/"), "a/b"),
+        "'/a/b' is a link to elsewhere",
+    ),
+    "soft link": (holding(h5py.SoftLink("/missing")), "'/x' is a link to elsewhere"),
+    "soft link to the root": (holding(h5py.SoftLink("/")), "'/x' is a link to elsewhere"),
+    "external storage": (external, "'/x' is stored in another file"),
+    "a virtual array": (virtual, "'/x' is a virtual array"),
+    "a filter that is a plugin": (plugin, "'/x' is compressed in a way that is not supported"),
+    "references": (
+        lambda file: file.create_dataset("x", data=[file.ref], dtype=h5py.ref_dtype),
+        NO_NUMBERS,
+    ),
+    "text": (holding(np.array([b"text"])), NO_NUMBERS),
+    "texts of any length": (holding(["a", "bcd"]), NO_NUMBERS),
+    "structures": (holding(np.zeros(2, [("a", "f4"), ("b", "i4")])), NO_NUMBERS),
+    "two bytes": (holding(np.zeros(2, "V2")), NO_NUMBERS),
+    "two bytes marked float16": (marked("float16"), NO_NUMBERS),
+    "two bytes marked bfloat17": (marked("bfloat17"), NO_NUMBERS),
+    "complex numbers": (holding(np.zeros(2, "complex64")), NO_NUMBERS),
+    "names of numbers": (
+        lambda file: file.create_dataset("x", (2,), h5py.enum_dtype({"a": 0, "b": 1}, "i1")),
+        NO_NUMBERS,
+    ),
+    "lists of any length": (
+        lambda file: file.create_dataset("x", (2,), h5py.vlen_dtype(np.dtype("float32"))),
+        NO_NUMBERS,
+    ),
+    "arrays of arrays": (
+        lambda file: file.create_dataset("x", (2,), np.dtype(("f4", (3,)))),
+        NO_NUMBERS,
+    ),
+    "no shape": (holding(h5py.Empty("f4")), "'/x' has no shape"),
+    "a named type": (holding(np.dtype("f4")), "'/x' is neither a group nor an array"),
+    "a group within itself": (linked("/a/b"), "'/a/b/again' can be reached by two ways"),
+    "the root within itself": (linked("/"), "'/a/b/again' can be reached by two ways"),
+    "one array under two names": (two_names, "'/y' can be reached by two ways"),
+    "doubling at each level": (doubling, "two ways|groups deep"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_not_plain_numbers_in_this_file_is_refused(path, case):
+    write, match = REFUSED[case]
+    with h5py.File(path, "w") as file:
+        write(file)
+    refuse(path, match, most_bytes=10**9)
+
+
+def test_the_sizes_of_arrays_add_up(path):
+    with h5py.File(path, "w") as file:
+        file["x"] = file["y"] = np.zeros(10, "float32")
+    refuse(path, "'/x' declares 40 bytes, 39 are allowed", most_bytes=39)
+    refuse(path, "'/y' declares 40 bytes, 39 are allowed", most_bytes=79)
+
+
+def test_a_chunk_that_unpacks_to_more_than_it_says(path):
+    """Its process may not take so much memory."""
+    with h5py.File(path, "w") as file:
+        bomb(file)
+    refuse(path, "no valid HDF5 file", most_bytes=2**18)
+
+
+def test_too_many_groups(path, monkeypatch):
+    monkeypatch.setattr("keras_resnets.files.hdf5.MOST_OBJECTS", 10)
+    with h5py.File(path, "w") as file:
+        for outer, inner in itertools.product("abc", "abc"):
+            file.create_group(f"{outer}/{inner}")
+    refuse(path, "more than 10 groups and arrays")
 
 
 class TestNewerLayouts:
@@ -342,17 +333,6 @@ class TestNewerLayouts:
             np.testing.assert_array_equal(root.arrays["x"].read(), values)
         refuse(path, "'/x' declares 28,000 bytes, 27,999 are allowed", values.nbytes - 1)
 
-    def test_a_filter_that_is_a_plugin(self, path):
-        """libhdf5 would look for a program of that number in a folder, and run it."""
-        with h5py.File(path, "w") as file:
-            space = h5py.h5s.create_simple((4,))
-            creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            creation.set_chunk((4,))
-            creation.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, ())
-            array = h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F32LE, space, creation)
-            array.write_direct_chunk((0,), bytes(16))
-        refuse(path, "'/x' is compressed in a way that is not supported")
-
     def test_a_type_that_others_share(self, path):
         with h5py.File(path, "w") as file:
             file["t"] = np.dtype("f4")
@@ -360,30 +340,6 @@ class TestNewerLayouts:
             del file["t"]
         with read_hdf5(path, ROOM) as root:
             np.testing.assert_array_equal(root.arrays["y"].read(), [1, 1, 1])
-
-
-class TestCycles:
-    @pytest.mark.parametrize("target", ["/", "/a", "/a/b"])
-    def test_a_group_within_itself(self, path, target):
-        with h5py.File(path, "w") as file:
-            file.create_group("a/b")
-            file["a/b/again"] = file[target]
-        refuse(path, "'/a/b/again' can be reached by two ways")
-
-    def test_one_array_under_two_names(self, path):
-        with h5py.File(path, "w") as file:
-            file["x"] = [1.0]
-            file["y"] = file["x"]
-        refuse(path, "'/y' can be reached by two ways")
-
-    def test_doubling_at_each_level(self, path):
-        """2^64 paths through 64 groups."""
-        with h5py.File(path, "w") as file:
-            group = file
-            for _ in range(64):
-                group = group.create_group("left")
-                group.parent["right"] = group
-        refuse(path, "two ways|groups deep")
 
 
 def patched(path, place, layout, *values):
@@ -487,16 +443,6 @@ class TestForgedTables:
             patched(path, place + 16, "<H6xQ", 7, 2**64 - 16)  # one step back
         refuse(path, "no valid HDF5 file")
 
-    def test_a_long_name(self, path):
-        with h5py.File(path, "w") as file:
-            file.create_group("a").attrs["name"] = "x" * 1025
-        refuse(path, "'/a@name' is longer than 1,024 bytes")
-
-    def test_a_long_name_in_the_header(self, path):
-        with h5py.File(path, "w") as file:
-            file.create_group("a").attrs["name"] = np.bytes_("x" * 1025)
-        refuse(path, "'/a@name' is longer than 1,024 bytes")
-
     def test_many_attributes_of_one_long_text(self, path):
         """As a library reads them, 300 texts of 8 MB."""
         with h5py.File(path, "w") as file:
@@ -520,33 +466,19 @@ class TestForgedTables:
         tracemalloc.stop()
 
 
-class TestBroken:
-    @pytest.mark.parametrize("content", [b"", b"junk", b"\x89HDF\r\n\x1a\n", bytes(10_000)])
-    def test_no_such_file_format(self, path, content):
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x89HDF\r\n\x1a\n", bytes(10_000), None])
+def test_no_such_file_format_or_no_file(path, content):
+    if content is not None:
         path.write_bytes(content)
+    refuse(path, "no valid HDF5 file")
+
+
+def test_cut_anywhere(path):
+    write_sound(path)
+    content = path.read_bytes()
+    for length in [8, 60, *range(96, len(content), 2500), len(content) - 1]:
+        path.write_bytes(content[:length])
         refuse(path, "no valid HDF5 file")
-
-    def test_no_file(self, path):
-        refuse(path, "no valid HDF5 file")
-
-    def test_cut_anywhere(self, path):
-        write_sound(path)
-        content = path.read_bytes()
-        for length in [*range(8, 96, 24), *range(96, len(content), 1500), len(content) - 1]:
-            path.write_bytes(content[:length])
-            refuse(path, "no valid HDF5 file")
-
-
-def test_memory_stays_within_bounds(path):
-    """A tiny file cannot make the reader claim memory."""
-    with h5py.File(path, "w") as file:
-        for number in range(50):
-            file.create_dataset(f"x{number}", shape=(2**30,), dtype="float64")
-    tracemalloc.start()
-    refuse(path, "without its data", most_bytes=2**40)
-    assert tracemalloc.get_traced_memory()[1] < 2**22
-    tracemalloc.stop()
-    assert os.path.getsize(path) < 50_000
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])

@@ -14,65 +14,56 @@ from keras_resnets.files.torch_pickle import Storage, Tensor
 from tests.files import writing
 from tests.files.writing import call, integer, mapping, name, sequence, storage, tensor, text
 
+
+def dotted(path):
+    return name(*path.rsplit(".", 1))
+
+
+def calling(path, argument="touch {}", *more):
+    """A call of a function, and how the message names it."""
+    return lambda c: call(dotted(path), text(argument.format(c)), *more), f"'{path}'"
+
+
+OS = call(dotted("importlib.import_module"), text("os"))
+COMMAND = "open({!r}, 'w').close()"
 # Each would create the canary, at the path `c`, were it read by Python's own pickle.
 RUNS = {
-    "os.system": (lambda c: call(name("os", "system"), text(f"touch {c}")), "'os.system'"),
-    "posix": (lambda c: call(name("posix", "system"), text(f"touch {c}")), "'posix.system'"),
-    "eval": (
-        lambda c: call(name("builtins", "eval"), text(f"open({c!r}, 'w').close()")),
-        "'builtins.eval'",
-    ),
-    "exec": (
-        lambda c: call(name("builtins", "exec"), text(f"open({c!r}, 'w')")),
-        "'builtins.exec'",
-    ),
-    "the name of Python 2": (
-        lambda c: call(name("__builtin__", "eval"), text(f"open({c!r}, 'w').close()")),
-        "'__builtin__.eval'",
-    ),
+    "os.system": calling("os.system"),
+    "posix": calling("posix.system"),
+    "eval": calling("builtins.eval", COMMAND),
+    "exec": calling("builtins.exec", COMMAND),
+    "the name of Python 2": calling("__builtin__.eval", COMMAND),
+    "open": calling("io.open", "{}", text("w")),
     "subprocess": (
-        lambda c: call(name("subprocess", "call"), sequence(text("touch"), text(c))),
+        lambda c: call(dotted("subprocess.call"), sequence(text("touch"), text(c))),
         "'subprocess.call'",
     ),
-    "open": (lambda c: call(name("io", "open"), text(c), text("w")), "'io.open'"),
     "getattr": (
-        lambda c: call(
-            call(
-                name("builtins", "getattr"),
-                call(name("importlib", "import_module"), text("os")),
-                text("system"),
-            ),
-            text(f"touch {c}"),
-        ),
-        "'builtins.getattr'",
+        lambda c: call(call(dotted("builtins.getattr"), OS, text("system")), text(f"touch {c}")),
+        "'builtins.getattr'|'importlib.import_module'",
     ),
     "functools.partial": (
         lambda c: call(
-            call(name("functools", "partial"), name("os", "system")), text(f"touch {c}")
+            call(dotted("functools.partial"), dotted("os.system")), text(f"touch {c}")
         ),
         "'functools.partial'",
     ),
     "operator.methodcaller": (
         lambda c: call(
-            call(name("operator", "methodcaller"), text("system"), text(f"touch {c}")),
-            call(name("importlib", "import_module"), text("os")),
+            call(dotted("operator.methodcaller"), text("system"), text(f"touch {c}")), OS
         ),
         "'operator.methodcaller'",
     ),
     "pickle in a pickle": (
+        # Protocol 2 writes bytes as a call that encodes a text.
         lambda c: call(
-            name("pickle", "loads"),
-            # Protocol 2 writes bytes as a call that encodes a text.
-            call(
-                name("_codecs", "encode"),
-                text(f"cos\nsystem\n(Vtouch {c}\ntR."),
-                text("latin1"),
-            ),
+            dotted("pickle.loads"),
+            call(dotted("_codecs.encode"), text(f"cos\nsystem\n(Vtouch {c}\ntR."), text("latin1")),
         ),
         "'pickle.loads'",
     ),
     "INST": (lambda c: b"(" + text(f"touch {c}") + b"ios\nsystem\n", "INST"),
-    "OBJ": (lambda c: b"(" + name("os", "system") + text(f"touch {c}") + b"o", "'os.system'"),
+    "OBJ": (lambda c: b"(" + dotted("os.system") + text(f"touch {c}") + b"o", "'os.system'"),
     "STACK_GLOBAL": (
         lambda c: call(text("os") + text("system") + b"\x93", text(f"touch {c}")),
         "STACK_GLOBAL",
@@ -84,21 +75,20 @@ RUNS = {
     ),
     "in the attributes of a dictionary": (
         lambda c: (
-            mapping(w=integer(1)) + b"}" + text("x")
-            + call(name("os", "system"), text(f"touch {c}")) + b"sb"
+            mapping(w=integer(1)) + b"}" + text("x") + calling("os.system")[0](c) + b"sb"
         ),
         "'os.system'",
     ),
-    "in the arguments of a tensor": (
+    "in the arguments of a dictionary": (
         lambda c: call(
-            name("collections", "OrderedDict"),
-            sequence(sequence(text("a"), call(name("os", "system"), text(f"touch {c}")))),
+            dotted("collections.OrderedDict"),
+            sequence(sequence(text("a"), calling("os.system")[0](c))),
         ),
         "'os.system'",
     ),
     "after an exchange in the memo": (
         lambda c: (
-            name("collections", "OrderedDict") + b"q\x000" + name("os", "system") + b"q\x000"
+            dotted("collections.OrderedDict") + b"q\x000" + dotted("os.system") + b"q\x000"
             + b"h\x00" + sequence(text(f"touch {c}")) + b"R"
         ),
         "POP",
@@ -295,18 +285,25 @@ def test_a_pickle_with_a_million_instructions_is_refused(read_watched):
 
 
 def test_the_largest_pickle_stays_within_the_memory_that_is_promised(read_watched):
-    """One letter beyond 16 bits makes each of a text's letters take four bytes."""
+    """12 MB of text and 400,000 kept dictionaries: the peak of an eighth of these counts eightfold.
+
+    One letter beyond 16 bits makes each of a text's letters take four bytes.
+    """
     letters = text("a" * (12 * 2**20) + "😀")
-    kept = b"".join(b"}r" + struct.pack("<I", index) for index in range(400_000))
-    data = writing.torch_zip(letters + kept)
-    tracemalloc.start()
-    try:
-        with pytest.raises(WeightsFileError, match="holds nothing"):
-            read_watched(data)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 2 * len(data) + 200 * 10**6
+    kept = b"".join(b"}r" + struct.pack("<I", index) for index in range(50_000))
+
+    def peak_of(body):
+        data = writing.torch_zip(body)
+        tracemalloc.start()
+        try:
+            with pytest.raises(WeightsFileError, match=r"holds nothing|not a str"):
+                read_watched(data)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    size = len(letters) + 8 * len(kept)
+    assert peak_of(letters) + 8 * peak_of(kept) < 2 * size + 200 * 10**6
 
 
 def test_a_huge_index_of_the_memo_is_refused(read_watched):

@@ -65,16 +65,6 @@ def test_paths_and_arrays_alone_in_lists_and_in_batches(model, files):
     assert classify(model, [], class_names=NAMES, top=3) == []
 
 
-def test_it_is_preprocess_input_and_predict(model, rng):
-    images = rng.integers(0, 256, size=(2, 16, 16, 3), dtype="uint8")
-    set_preprocessing(model, Preprocessing.imagenet(None, None))
-    scores = model.predict(preprocess_input(images, model), verbose=0)
-    answers = classify(model, images, top=3, class_names=NAMES)
-    for answer, row in zip(answers, scores, strict=True):
-        found = {name: score for _, name, score in answer}
-        np.testing.assert_allclose([found[name] for name in NAMES], row, rtol=1e-5)
-
-
 def test_logits_become_probabilities(files):
     model = colour_model(activation=None)
     set_preprocessing(model, Preprocessing(resize=20, crop=16))
@@ -114,14 +104,6 @@ def test_changed_logits_are_refused(files):
     probable = keras.Model(model.input, keras.ops.softmax(model.output / 2.0))
     [[best]] = classify(probable, files[:1], top=1, class_names=NAMES)
     assert best.score == pytest.approx(np.exp(5) / (np.exp(5) + 2), rel=1e-3)
-
-
-def test_a_model_with_a_preprocessing_layer_gets_the_pixels(files):
-    pixels = keras.Input((None, None, 3))
-    layer = Preprocessing(resize=20, crop=16).as_layer()
-    model = colour_model(input_tensor=layer(pixels))
-    answers = classify(model, files, top=1, class_names=NAMES)
-    assert [answer.name for [answer] in answers] == NAMES
 
 
 def test_a_grey_model_takes_files_as_grey(files):
@@ -178,6 +160,14 @@ def test_a_dictionary_of_one_output_and_videos_are_refused(model):
     clips = keras.Model(video, keras.layers.GlobalAveragePooling1D()(frames), name="clips")
     with pytest.raises(ValueError, match=r"'clips', which takes \(None, 2, 16, 16, 3\)"):
         classify(clips, image, class_names=NAMES, scores="probabilities")
+
+
+def test_a_model_that_is_not_built_is_told_so(model):
+    for wrapped in (keras.Sequential([model]), keras.Sequential([keras.layers.Flatten()])):
+        with pytest.raises(ValueError, match="build the model first"):
+            classify(wrapped, np.zeros((16, 16, 3), "uint8"), class_names=NAMES)
+    with pytest.raises(ValueError, match="build the model first"):
+        preprocess_input(np.zeros((16, 16, 3), "uint8"), keras.Sequential([model]))
 
 
 def test_a_model_that_says_nothing_or_classes_without_names_are_refused(model):

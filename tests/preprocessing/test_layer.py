@@ -81,18 +81,6 @@ def test_photographs_are_within_a_grey_level_of_pillow_s():
     assert np.max(differences) < 2
 
 
-@requires_tensorflow
-@pytest.mark.parametrize("resize", [32, (32, 30)])
-def test_in_a_graph_any_size_gives_what_it_gives_outside(resize, rng):
-    import tensorflow as tf
-
-    layer = Preprocessing.imagenet(resize, 28).as_layer()
-    graph = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
-    for shape in [(40, 50), (51, 33), (32, 32)]:
-        image = rng.integers(0, 256, size=(2, *shape, 3), dtype="uint8")
-        np.testing.assert_allclose(graph(image), layer(image), atol=1e-5)
-
-
 def test_in_front_of_a_model_it_is_saved_with_it(tmp_path, rng):
     inputs = keras.Input((None, None, 3), dtype="uint8")
     images = Preprocessing.imagenet_caffe(40, (32, 36)).as_layer(name="eats")(inputs)
@@ -164,21 +152,6 @@ def test_a_graph_refuses_them_when_it_runs(preprocessing, shape, message):
     graph = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"(?s){message}"):
         graph(np.zeros(shape, "uint8"))
-
-
-@pytest.mark.parametrize(
-    ("value", "message"), [(0.5, "already scaled to 0 to 1"), (-0.5, "already normalized")]
-)
-def test_images_that_were_preprocessed_before_are_refused(value, message):
-    images = np.full((1, 8, 8, 3), value, "float32")
-    for given in (images, keras.ops.convert_to_tensor(images)):
-        with pytest.raises(ValueError, match=message):
-            Preprocessing().as_layer()(given)
-
-
-def test_what_is_no_preprocessing_is_refused():
-    with pytest.raises(TypeError, match="must be a Preprocessing"):
-        ImagePreprocessing("torch")
 
 
 @pytest.mark.parametrize(

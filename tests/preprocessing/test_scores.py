@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets import Preprocessing, classify, decode_predictions, set_preprocessing
+from keras_resnets import Preprocessing, classify, set_preprocessing
 
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(3, 16, 16, 3), dtype="uint8")
 
@@ -150,25 +150,9 @@ def test_a_softmax_of_probabilities_is_refused():
         classify(model, IMAGES, class_names="abc", scores="softmax")
 
 
-def test_top_is_at_most():
-    model = classifier(3)
-    assert [len(answer) for answer in classify(model, IMAGES, class_names="abc")] == [3, 3, 3]
-    assert len(classify(model, IMAGES[0], class_names="abc", top=2)[0]) == 2
-    assert [each.name for each in decode_predictions([[0.3, 0.7]], class_names="ab")[0]] == [
-        "b",
-        "a",
-    ]
-    assert len(decode_predictions(np.zeros((1, 2)), top=3, class_names="ab")[0]) == 2
-
-
 def test_too_few_names_are_an_error_about_names():
     model = classifier(5)
     with pytest.raises(ValueError, match=r"must hold a name for each of the 5 .* 2 names"):
         classify(model, IMAGES, class_names=["a", "b"])
     with pytest.raises(ValueError, match=r"one name for one unit, or two.* Received: 3 names"):
         classify(classifier(1), IMAGES, class_names=["a", "b", "c"])
-
-
-def test_one_score_and_two_names():
-    [[first, second]] = decode_predictions([[0.25]], class_names=["cat", "dog"])
-    assert (first, second) == (("0", "cat", 0.75), ("1", "dog", 0.25))

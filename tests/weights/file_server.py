@@ -14,13 +14,10 @@ class FileServer:
 
     def __init__(self, content):
         self.content = content
-        self.knows_ranges = True
         self.says_length = True
         self.breaks_after = []  # for each of the next answers: after how many bytes it breaks
-        self.halts_at = None  # after how many bytes an answer waits for `goes_on`
-        self.goes_on = threading.Event()
         self.redirects = {}  # from a path to an address
-        self.asked = []  # the path and the range of each request
+        self.asked = []  # the path of each request
 
     @contextlib.contextmanager
     def running(self):
@@ -40,8 +37,7 @@ class FileServer:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                wanted = self.headers["Range"]
-                serving.asked.append((self.path, wanted))
+                serving.asked.append(self.path)
                 if self.path in serving.redirects:
                     self.send_response(302)
                     self.send_header("Location", serving.redirects[self.path])
@@ -54,28 +50,17 @@ class FileServer:
                     self.send_response_only(404, "\x1b[31m" + "x" * 10_000)
                     self.end_headers()
                     return
-                self._send_file(wanted if serving.knows_ranges else None)
+                self._send_file()
 
-            def _send_file(self, wanted):
-                start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+            def _send_file(self):
                 total = len(serving.content)
-                if start >= total:
-                    self.send_error(416)
-                    return
-                self.send_response(206 if wanted else 200)
-                if wanted:
-                    self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+                self.send_response(200)
                 if serving.says_length:
-                    self.send_header("Content-Length", str(total - start))
+                    self.send_header("Content-Length", str(total))
                 self.end_headers()
                 count = serving.breaks_after.pop(0) if serving.breaks_after else total
-                end = min(start + count, total)
-                if serving.halts_at is not None:
-                    self.wfile.write(serving.content[start : serving.halts_at])
-                    start = serving.halts_at
-                    serving.goes_on.wait(60)
-                with contextlib.suppress(ConnectionError):  # the client was killed
-                    self.wfile.write(serving.content[start:end])
+                with contextlib.suppress(ConnectionError):  # the client has enough
+                    self.wfile.write(serving.content[:count])
                 self.close_connection = True
 
             def log_message(self, *arguments):

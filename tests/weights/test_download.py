@@ -36,13 +36,7 @@ def test_a_file_comes_whole_and_alone(server, path):
     fetch(server, path)
     assert path.read_bytes() == CONTENT
     assert not part_of(path).exists()
-    assert server.asked == [("/weights.pth", None)]
-
-
-def test_what_is_there_is_not_asked_for_again(server, path):
-    fetch(server, path)
-    fetch(server, path)
-    assert len(server.asked) == 1
+    assert server.asked == ["/weights.pth"]
 
 
 def test_what_a_server_says_is_one_line_that_no_terminal_obeys(server, path):
@@ -59,7 +53,7 @@ def files_beside(path):
 
 
 def test_a_failure_leaves_nothing_behind(server, path):
-    with pytest.raises(DownloadError, match="404"):
+    with pytest.raises(DownloadError, match=r"/missing could not .*404.* Not Found"):
         fetch(server, path, "/missing")
     assert files_beside(path) == []
     server.breaks_after = [400_000]
@@ -76,11 +70,6 @@ def test_a_folder_in_its_place_is_named(server, path, place):
     with pytest.raises(DownloadError, match=r"Is a directory: '.*/weights.pth(.part)?'\)"):
         fetch(server, path)
     assert server.asked == []
-
-
-def test_an_address_with_control_characters_is_no_matter_of_the_network(path):
-    with pytest.raises(ValueError, match="`url` must begin with"):
-        download("http://127.0.0.1/a\nb", path, DIGITS, 1)
 
 
 def test_a_wrong_hash_leaves_nothing(server, path):
@@ -107,23 +96,14 @@ def test_a_redirect_to_another_scheme_is_refused(server, path, target):
     assert not path.exists()
 
 
-def test_redirects_in_a_circle_end(server, path):
-    server.redirects["/weights.pth"] = f"{server.address}/weights.pth"
-    with pytest.raises(DownloadError, match="could not be downloaded"):
-        fetch(server, path)
-
-
-def test_a_missing_file_is_an_error_with_its_address(server, path):
-    with pytest.raises(DownloadError, match=r"/missing could not .*404.* Not Found"):
-        fetch(server, path, "/missing")
-
-
 def test_without_a_server_the_error_says_what_to_do(path):
     with pytest.raises(DownloadError, match=r"Connection refused.*Without a network, put the file"):
         download("http://127.0.0.1:9/weights.pth", path, DIGITS, 2_000_000)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/a", "weights.pth"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/hostname", "ftp://127.0.0.1/a", "weights.pth", "http://127.0.0.1/a\nb"]
+)
 def test_only_http_is_asked(path, url):
     with pytest.raises(ValueError, match=r"must begin with http:// or https://"):
         download(url, path, DIGITS, 2_000_000)

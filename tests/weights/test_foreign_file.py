@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -111,21 +110,6 @@ def test_only_what_the_family_fixes_is_compared(tmp_path):
     save_file(random_state(entries), tmp_path / "net.safetensors")
     spec = ResNetSpec(block="bottleneck", repeats=(1, 1), widths=(4, 6), stride_on="1x1")
     assert build(spec, weights=tmp_path / "net.safetensors").count_params() > 0
-
-
-@pytest.fixture(scope="module")
-def keras_applications(tmp_path_factory):
-    """A file of its ResNet-50 without the top."""
-    path = tmp_path_factory.mktemp("applications") / "resnet50.h5"
-    keras.applications.ResNet50(weights=None, include_top=False).save(path)
-    return path
-
-
-def test_keras_applications_has_the_stride_on_the_first_convolution(keras_applications):
-    with pytest.warns(UserWarning, match=r"resnet50: stride_on is the file's, '1x1', not '3x3'\."):
-        model = keras_resnets.ResNet50(include_top=False, weights=keras_applications)
-    assert model_spec(model).stride_on == "1x1"
-    assert model_preprocessing(model) == keras_resnets.Preprocessing.imagenet_caffe()
 
 
 def test_arrays_that_do_not_fit_are_listed_beside_the_path(akamaster, tmp_path):

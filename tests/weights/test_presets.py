@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import warnings
 
 import keras
 import numpy as np
@@ -107,15 +106,6 @@ def test_a_file_with_another_sha256_is_called_that_and_kept_until_it_is_replaced
     assert path.read_bytes() == server.content
 
 
-def test_another_number_of_classes_or_none(published):
-    with pytest.warns(UserWarning, match="the classifier of 3 classes begins anew"):
-        build(classes=3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        backbone = keras_resnets.build_model(TINY, False, "somewhere/tiny-v1", pooling="avg")
-    assert backbone.output_shape == (None, 16)
-
-
 def test_keras_s_own_folder_holds_the_cache(monkeypatch, tmp_path):
     monkeypatch.delenv("KERAS_RESNETS_CACHE", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
@@ -150,6 +140,7 @@ def test_what_does_not_change_the_answers_may_differ():
         ({"weights": "torchvision/resnet34-v3"}, "Did you mean 'torchvision/resnet34-v1'"),
         ({"weights": "imagenet", "shortcut": "A"}, "of which this network has none"),
         ({"weights": "imagenet", "activation": "gelu"}, "of which this network has none"),
+        ({"weights": "imagenet", "shortcut": "C"}, "of which this network has none"),
         ({"weights": "imagenet", "stem": "cifar"}, "of which this network has none"),
     ],
 )
@@ -157,11 +148,6 @@ def test_a_wrong_name_lists_those_of_the_network(arguments, message):
     with pytest.raises(ValueError, match=message) as raised:
         keras_resnets.ResNet34(**arguments)
     assert f"Received: weights={arguments['weights']!r}" in str(raised.value)
-
-
-def test_weights_of_a_stride_on_the_3x3_are_refused_on_the_1x1():
-    with pytest.raises(ValueError, match="of which this network has none"):
-        keras_resnets.ResNet50(weights="torchvision/resnet50-v1", stride_on="1x1")
 
 
 @pytest.mark.peers
