@@ -93,3 +93,11 @@ def test_the_snippets_of_a_page_print_what_stands_below_them(page, tmp_path, mon
             assert printed.rstrip() == body.rstrip()
             printed = None
     assert ran >= 4
+
+
+def test_the_files_that_the_architecture_page_names_are_there():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    files = [path.as_posix() for path in ROOT.rglob("*.py")]
+    names = set(re.findall(r"`([\w/]+\.py)`", text))
+    assert len(names) > 10
+    assert not {name for name in names if not any(file.endswith(f"/{name}") for file in files)}
