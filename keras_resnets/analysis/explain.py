@@ -283,8 +283,7 @@ def _of_options(stages, blocks):
             "Each block begins as its shortcut. Goyal et al., 2017, found that it helps with large "
             "batches; the study of lesions shows its effect on the first steps.",
         )
-    rate = max(block.drop_path_rate for block in blocks)
-    if rate:
+    if rate := max(block.drop_path_rate for block in blocks):
         yield (
             "drop path",
             "none",
