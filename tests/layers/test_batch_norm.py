@@ -111,6 +111,38 @@ def test_float64_is_not_rounded(training, rng):
     assert_same(ours, kerass, x, training, tolerance=1e-12)
 
 
+def test_far_from_zero(rng):
+    x = 100.0 + rng.standard_normal((8, 4, 4, 3)).astype("float32")
+    layer = BatchNormalization(momentum=0.0)
+    y = numpy(layer(x, training=True))
+    exact = x.astype("float64")
+    mean, variance = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
+    # JAX and torch take the variance as E[x²] - E[x]², which costs them digits.
+    tolerance = 1e-4 if BACKEND == "tensorflow" else 1e-2
+    np.testing.assert_allclose(y, (exact - mean) / np.sqrt(variance + 1e-5), atol=tolerance)
+    np.testing.assert_allclose(numpy(layer.moving_mean), mean, rtol=1e-5)
+    np.testing.assert_allclose(numpy(layer.moving_variance), variance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_small_variables(dtype, rng):
+    x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
+    ours, kerass = ours_and_keras(x.shape, dtype=dtype)
+    y, expected = (numpy(layer(x, training=True)) for layer in (ours, kerass))
+    np.testing.assert_allclose(y, expected, atol=0.05)
+    for one, other in zip(ours.weights, kerass.weights, strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_allclose(numpy(one), numpy(other), atol=0.02)
+
+
+def test_integers_match_keras(rng):
+    x = rng.integers(0, 255, (4, 5, 7, 3)).astype("uint8")
+    ours, kerass = ours_and_keras(x.shape)
+    for training in (True, False):
+        y, expected = (numpy(layer(x, training=training)) for layer in (ours, kerass))
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_mask(rng):
     """Masked positions count for nothing: what stands there does not matter."""
     x = rng.standard_normal((4, 5, 7, 3)).astype("float32")

@@ -81,6 +81,11 @@ def test_identity_of_other_channels_than_built_for():
         layer(np.ones((1, 8, 8, 6), "float32"))
 
 
+def test_identity_of_an_empty_batch():
+    y = IdentityShortcut(6, strides=2)(np.ones((0, 5, 6, 3), "float32"))
+    assert tuple(y.shape) == (0, 3, 3, 6)
+
+
 def test_projection_layer(tmp_path):
     make = functools.partial(ProjectionShortcut, 4, strides=2)
     check_layer(make, (2, 5, 6, 3), (2, 3, 3, 4), 3 * 4 + 2 * 4, 2 * 4, tmp_path)

@@ -181,6 +181,17 @@ def test_what_lora_has_added_is_folded(depth):
     assert not any("lora" in weight.path for weight in fused.weights)
 
 
+@once
+def test_a_classifier_in_8_bits_stays_as_it_is():
+    model = built(BASIC, classes=3, classifier_activation=None)
+    model.get_layer("predictions").quantize("int8")
+    fused = fuse_batch_norm(model)
+    features = images(4, 8)
+    of_model, of_fused = (numpy(each.get_layer("predictions")(features)) for each in (model, fused))
+    np.testing.assert_array_equal(of_fused, of_model)
+    assert fused.get_layer("predictions")._kernel.dtype == "int8"
+
+
 class Scaled(keras.layers.Wrapper):
     """A wrapper of one's own, with an argument of its own."""
 

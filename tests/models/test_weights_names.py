@@ -312,6 +312,16 @@ def test_sublayers_that_nothing_tells_apart(tmp_path):
         build(weights=tmp_path / "net.weights.h5")
 
 
+def test_integers_are_no_floats(saved):
+    _, folder = saved
+    path = folder / "net.weights.h5"
+    with h5py.File(path, "a") as file:
+        del file["layers/dense/vars/1"]
+        file["layers/dense/vars/1"] = np.zeros(2, "int32")
+    with pytest.raises(ValueError, match=r"'predictions': .* \(2,\) of integers"):
+        build_model(SPEC, input_shape=SHAPE, classes=2, weights=path)
+
+
 def test_a_link_to_another_file_is_refused(saved):
     _, folder = saved
     path = folder / "evil.weights.h5"
