@@ -150,7 +150,7 @@ def test_sigterm_saves_and_the_run_goes_on_to_the_same_bits(whole, tmp_path):
 @pytest.mark.soak
 def test_twenty_kills_at_random_moments(tmp_path):
     """Six of them while it starts, seven during a save, seven between saves."""
-    flags = ["--length", "100 steps", "--evaluation.every", "35 steps"]
+    flags = ["--length", "200 steps", "--evaluation.every", "70 steps"]
     flags += ["--checkpoint-every", "2 steps"]
     generator = np.random.default_rng(int(os.environ.get("SOAK_SEED", "0")))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
