@@ -92,7 +92,7 @@ def test_the_snippets_of_a_page_print_what_stands_below_them(page, tmp_path, mon
         elif printed is not None and not text[end : block.start()].strip():
             assert printed.rstrip() == body.rstrip()
             printed = None
-    assert ran >= 4
+    assert ran >= 2
 
 
 def test_the_files_that_the_architecture_page_names_are_there():
