@@ -316,7 +316,7 @@ def is_finite(array):
         return bool(np.isfinite(array.astype("float32", copy=False)).all())
 
 
-# What determines how training starts or continues, or is not part of what a layer computes of its weights.
+# What only matters in training, or is not part of what a layer computes from its weights.
 FREE = {
     *("name", "trainable", "dtype", "frozen", "data_format", "preprocessing"),
     *("gamma_initializer", "zero_init_residual", "gate_bias", "drop_path_rate"),
