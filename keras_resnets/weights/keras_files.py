@@ -178,6 +178,7 @@ def _filed_layers(group):
         child = group.groups[key]
         if key == "vars" or not _has_arrays(child):
             continue
+        require(not child.arrays, f"The layer {shown(key)} has arrays where Keras files none.")
         if "vars" in child.groups:
             require(child.groups["vars"].name is not None, f"The layer {shown(key)} has no name.")
             filed.append(child)

@@ -410,6 +410,7 @@ def _instead_of_a_group(path):
     [
         lambda file: file.move("layers", "other"),
         *map(_instead_of_a_group, ("layers", "layers/conv_norm", "layers/conv_norm/conv/vars")),
+        _instead_of_a_group("layers/dense/vars"),  # else it would seem a file without a classifier
         _no_names,
         _a_gap,
     ],
