@@ -601,6 +601,12 @@ def test_a_line_of_the_metrics_is_refused_by_its_number(tmp_path, line):
             RunFolder(tmp_path).open_metrics(3)
 
 
+def test_metrics_that_are_a_pipe_are_refused_before_they_are_read(tmp_path):
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(ValueError, match=r"metrics.jsonl must be a regular file. Received: "):
+        RunFolder(tmp_path).open_metrics(3)
+
+
 def test_metrics_without_an_evaluation_that_was_made_are_refused(stopped):
     (stopped / "metrics.jsonl").unlink()
     with pytest.raises(

@@ -220,6 +220,8 @@ def read_metrics(path: Path, evaluated: float = math.inf) -> list[dict[str, Any]
 
     An unfinished last line, as a kill leaves it, is left out.
     """
+    if not path.is_file():  # reading a pipe may never end
+        raise ValueError(f"{path.name} must be a regular file. Received: {str(path)!r}")
     entries: list[dict[str, Any]] = []
     *lines, rest = path.read_text(encoding="utf-8", errors="replace").split("\n")
     if _value(rest) is not None:
