@@ -145,7 +145,7 @@ def publish_command(run_dir: tyro.conf.Positional[Path], name: str, note: str) -
 
 
 def index() -> int:
-    """Makes `saved_models/README.md` from the folders beside it."""
+    """Writes `saved_models/README.md`, the index of the published models."""
     if not SAVED_MODELS.is_dir():
         raise ValueError(
             f"There must be a folder {str(SAVED_MODELS)!r} in the current one. "

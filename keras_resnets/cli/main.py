@@ -87,7 +87,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser():
     parser = _Parser(
         prog="keras-resnets",
-        description="Residual networks for Keras: what there is, what it costs, what it sees.",
+        description="Lists, describes, converts, runs and exports residual networks.",
     )
     parser.add_argument("--version", action="version", version=keras_resnets.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

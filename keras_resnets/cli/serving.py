@@ -95,7 +95,7 @@ BENCHMARK_ARGUMENTS = (
 
 
 def predict_command(arguments):
-    """Says what is on images, with the best classes of each as bars, or as JSON."""
+    """Classifies images: the best classes of each, as bars or as JSON."""
     if arguments.model is None:
         raise ValueError(
             "`--model` is required: `--model resnet20.keras`, or, downloaded "

@@ -62,7 +62,7 @@ class Options:
         data_dir: Folder with prepared TFDS data sets.
         download: Allow the download of a data set that is missing.
         strategy: Where to compute.
-        cluster: Where several workers learn of each other.
+        cluster: How several workers find each other.
         steps_per_call: Steps between looks at signals; 0 for 1 on a CPU and 20 on a GPU.
         tensorboard: Write event files for TensorBoard too, to the run's folder.
     """
