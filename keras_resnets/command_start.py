@@ -11,20 +11,30 @@ from collections.abc import Iterator
 def imports_of_the_command() -> Iterator[None]:
     """Holds chatter back, as `without_chatter`, while Ctrl-C ends the command's process at once.
 
-    Before a module of the command can run, its package imports Keras; so the package calls this.
     Until `raise_on_interrupt`, Python's own handler could raise in a library's import, or in a
     callback of the garbage collector, where the exception is printed and lost. Other processes are
-    not changed, nor is a Ctrl-C that is ignored.
+    not changed, nor is a Ctrl-C that is ignored. A backend that is missing is named.
     """
-    if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with without_chatter():
-        yield
+    try:
+        with without_chatter():
+            yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("tensorflow", "jax", "jaxlib", "torch", "openvino"):
+            raise
+        raise ModuleNotFoundError(
+            "keras_resnets needs a backend for Keras, and the one it would use, "
+            f"{error.name!r}, is not installed. Install TensorFlow with `pip install "
+            "tensorflow-cpu` or `pip install 'tensorflow[and-cuda]'`; or install JAX or PyTorch "
+            "and set the environment variable KERAS_BACKEND to 'jax' or 'torch'.",
+            name=error.name,
+        ) from error
 
 
 def raise_on_interrupt() -> None:
     """Makes Ctrl-C raise `KeyboardInterrupt` in the command's process again."""
-    if _is_command() and signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+    if is_command() and signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -35,7 +45,7 @@ def without_chatter() -> Iterator[None]:
     TensorFlow 2.21 announces oneDNN while it is imported, whatever `TF_CPP_MIN_LOG_LEVEL` says.
     Other processes are not changed. If an exception passes, what was held back is shown.
     """
-    if not _is_command():
+    if not is_command():
         yield
         return
     import tempfile
@@ -59,7 +69,7 @@ def without_chatter() -> Iterator[None]:
             os.dup2(descriptor, 2)
 
 
-def _is_command():
+def is_command() -> bool:
     """Whether this process was started as `keras-resnets` or `python -m keras_resnets`."""
     started = (getattr(sys, "argv", None) or [""])[0]
     if started == "-m":  # until Python knows the file that it runs

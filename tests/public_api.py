@@ -17,6 +17,7 @@ FILE = Path(__file__).with_name("public_api.json")
 MODULES = ("", ".analysis", ".export", ".files", ".layers", ".models", ".preprocessing", ".weights")
 # What these layers cannot do without.
 ARGUMENTS = {
+    "Classifier": {"units": 3},
     "ConvNorm": {"filters": 4, "kernel_size": 3},
     "GatedBlock": {"filters": 4, "gate": "exclusive"},
     "IdentityShortcut": {"filters": 4},

@@ -92,7 +92,7 @@ def test_when_a_command_begins_only_an_ignored_ctrl_c_does_not_raise(
 ):
     from keras_resnets import command_start
 
-    monkeypatch.setattr(command_start, "_is_command", lambda: True)
+    monkeypatch.setattr(command_start, "is_command", lambda: True)
     interrupts(handler)
     command_start.raise_on_interrupt()
     assert signal.getsignal(signal.SIGINT) == expected

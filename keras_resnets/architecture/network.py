@@ -14,7 +14,7 @@ from keras_resnets.arguments import (
     check_name,
     check_positive_int,
 )
-from keras_resnets.layers import ConvNorm, SymmetricMaxPooling2D
+from keras_resnets.layers import Classifier, ConvNorm, SymmetricMaxPooling2D
 from keras_resnets.layers.feature_map import channel_axis, in_order
 
 NETWORK_NAMES = r"stem_(conv|activation|pool)|stage\d+_block\d+|(avg|max)_pool|predictions"
@@ -78,7 +78,7 @@ def _head(x, include_top, pooling, classes, classifier_activation):
         x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
     if include_top:
         is_half = keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16")
-        x = keras.layers.Dense(
+        x = Classifier(
             classes,
             activation=classifier_activation,
             dtype="float32" if is_half else None,

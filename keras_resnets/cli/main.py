@@ -1,30 +1,207 @@
-"""The command line: which command there is, and how it fails."""
+"""The command line: its commands and their arguments, and how it fails."""
 
 import argparse
-import inspect
+import importlib
 import os
 import sys
 import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras_resnets
-from keras_resnets.cli import networks, serving
 from keras_resnets.cli.tables import plain_where_needed
-from keras_resnets.command_start import raise_on_interrupt, without_chatter
-from keras_resnets.files.elements import printable
+from keras_resnets.command_start import imports_of_the_command, raise_on_interrupt, without_chatter
 
-# What each command does, and its arguments; the docstring is its help.
-COMMANDS = {
-    "list": (networks.list_command, networks.LIST_ARGUMENTS),
-    "describe": (networks.describe_command, networks.DESCRIBE_ARGUMENTS),
-    "convert": (networks.convert_command, networks.CONVERT_ARGUMENTS),
-    "predict": (serving.predict_command, serving.PREDICT_ARGUMENTS),
-    "export": (serving.export_command, serving.EXPORT_ARGUMENTS),
-    "benchmark": (serving.benchmark_command, serving.BENCHMARK_ARGUMENTS),
-}
+FORMATS = ("saved_model", "onnx", "litert", "litert_int8", "openvino")
+# A model's or its weights' files.
+SUFFIXES = (".keras", ".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
 # A list of arrays that do not fit may be long, and a name in a file endless.
 MOST_LETTERS = 100_000
 # What wrong arguments, files and networks raise, and a package that is not installed.
 EXPECTED = (ValueError, TypeError, OSError, ImportError)
+
+
+def argument(*names, **options):
+    """Declares an argument of a command, as `argparse` takes it."""
+    return names, options
+
+
+def file(path):
+    """Returns a path, or raises if there is nothing there; before a backend is imported."""
+    if not os.path.exists(path):
+        raise argparse.ArgumentTypeError(f"No such file: {path!r}")
+    return path
+
+
+def model_or_file(source):
+    """Returns a name or a path, or raises if it is the path of a file that is not there."""
+    return file(source) if source.endswith(SUFFIXES) else source
+
+
+def names_or_file(source):
+    """Returns which class names are meant, or raises if they are in a file that is not there."""
+    return source if source in ("imagenet", "cifar10") else file(source)
+
+
+HELP = "a network's or preset's name, a run's folder, or a file (.keras, .safetensors, .pth …)"
+MODEL = argument("model", metavar="MODEL", type=model_or_file, help=HELP)
+WEIGHTS = argument(
+    "--weights", type=model_or_file, help="for a network's name: a file, or a preset's name"
+)
+CLASS_NAMES = argument(
+    "--class-names",
+    metavar="NAMES",
+    type=names_or_file,
+    help="what the classes are called: imagenet, cifar10, or a text file with a name a line",
+)
+
+
+class Command(NamedTuple):
+    """A command: the module with its function `<name>_command`, its help and its arguments."""
+
+    module: str
+    description: str
+    arguments: tuple[Any, ...]
+
+
+# The modules are imported only when their command runs: with a backend, that takes seconds.
+COMMANDS = {
+    "list": Command(
+        "networks",
+        "Lists the networks, with parameters and multiply-adds, and their published weights.",
+        (argument("pattern", nargs="?", default="*", help="a pattern of names, as 'resnet5*'"),),
+    ),
+    "describe": Command(
+        "networks",
+        """Describes a network: layers and cost, preprocessing, and how it departs from the paper.
+
+For a file, or for a network by its name, whose weights are then new ones.""",
+        (
+            MODEL,
+            WEIGHTS,
+            argument("--size", type=int, help="image height and width, for a model of any size"),
+            argument(
+                "--layers",
+                action="store_true",
+                help="list every layer with weights, not only the stages",
+            ),
+        ),
+    ),
+    "convert": Command(
+        "networks",
+        """Converts a checkpoint to a file of Keras, or a model to a file for torch.
+
+The suffix of DEST says which: .keras for a whole model, .weights.h5 for its weights alone, and
+.safetensors for torch: under torchvision's names, which are timm's too, or another family's.""",
+        (
+            argument("source", metavar="SOURCE", type=model_or_file, help=HELP),
+            argument(
+                "dest",
+                metavar="DEST",
+                type=Path,
+                nargs="?",
+                help="the file to write (default: SOURCE's name with .keras, in this folder)",
+            ),
+            argument("--overwrite", action="store_true", help="replace DEST if it exists"),
+            WEIGHTS,
+            argument("--classes", type=int, help="a new classifier of so many classes"),
+            argument(
+                "--stride-on",
+                choices=("3x3", "1x1"),
+                help="which of a bottleneck's convolutions has the stride; no checkpoint says it",
+            ),
+            argument(
+                "--resize",
+                type=int,
+                help="preprocessing to note: the shorter side; ImageNet's mean and deviation where "
+                "the source notes no preprocessing and does not scale its images itself",
+            ),
+            argument("--crop", type=int, help="preprocessing to note: the central crop"),
+            argument(
+                "--interpolation",
+                choices=("nearest", "bilinear", "bicubic"),
+                help="preprocessing to note: the interpolation",
+            ),
+            CLASS_NAMES,
+            argument(
+                "--family",
+                choices=("torchvision", "hugging_face", "akamaster"),
+                help="for .safetensors: whose names (default: torchvision)",
+            ),
+        ),
+    ),
+    "predict": Command(
+        "serving",
+        "Classifies images: the best classes of each, as bars or as JSON.",
+        (
+            argument("images", metavar="IMAGE", nargs="+", type=file, help="an image file"),
+            argument("--model", type=model_or_file, help=f"required: {HELP}"),
+            WEIGHTS,
+            argument("--top", type=int, default=5, help="how many classes, at most (default: 5)"),
+            CLASS_NAMES,
+            argument("--json", action="store_true", help="print JSON instead"),
+        ),
+    ),
+    "export": Command(
+        "serving",
+        """Exports a model to be served: as a SavedModel, and in other formats.
+
+Each file is loaded again and compared with the model. A format that cannot be written, or whose
+outputs differ, is left out; the exit status is then 1.""",
+        (
+            MODEL,
+            argument("path", metavar="PATH", help="the folder to write the numbered version into"),
+            WEIGHTS,
+            argument(
+                "--formats",
+                nargs="+",
+                default=["saved_model"],
+                choices=FORMATS,
+                metavar="FORMAT",
+                help=f"some of {', '.join(FORMATS)} (default: saved_model)",
+            ),
+            CLASS_NAMES,
+            argument(
+                "--images",
+                nargs="+",
+                type=file,
+                metavar="IMAGE",
+                help="image files to compare on (default: images of random discs, which a trained "
+                "model knows as little as noise); litert_int8 needs them, to take its ranges from",
+            ),
+        ),
+    ),
+    "benchmark": Command(
+        "serving",
+        """Times a model in each format that it can be exported in, in turns.
+
+Compare only the ratios within one table: times depend on the machine, and on what else it does.
+They are to the fastest way that gives the model's own outputs, which 8 bits do not.
+
+Beside a network that torchvision has too, torchvision's is timed in ONNX Runtime, if torch,
+torchvision and onnx are installed.""",
+        (
+            argument("models", metavar="MODEL", nargs="+", type=model_or_file, help=HELP),
+            argument(
+                "--formats",
+                nargs="+",
+                choices=FORMATS,
+                metavar="FORMAT",
+                help=f"some of {', '.join(FORMATS)} (default: all that are installed)",
+            ),
+            argument(
+                "--batches",
+                nargs="+",
+                type=int,
+                default=[1, 16],
+                metavar="N",
+                help="how many images at once (default: 1 16)",
+            ),
+            argument("--rounds", type=int, default=10, help="turns of each (default: 10)"),
+            argument("--json", metavar="FILE", help="write the figures to a file, too"),
+        ),
+    ),
+}
 
 
 def main(arguments=None) -> int:
@@ -50,17 +227,17 @@ def main(arguments=None) -> int:
             parsed = parser.parse_args(arguments)
         except SystemExit as stop:  # argparse has written the line, or the help
             return int(stop.code or 0)
-        with without_chatter():
-            return _run(parsed)
+        return _run(parsed)
 
 
 def _run(parsed):
     try:
-        with warnings.catch_warnings():
+        with imports_of_the_command():
+            module = importlib.import_module(f"keras_resnets.cli.{COMMANDS[parsed.command].module}")
+        with without_chatter(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             raise_on_interrupt()
-            run, _ = COMMANDS[parsed.command]
-            failure = run(parsed)
+            failure = getattr(module, f"{parsed.command}_command")(parsed)
             sys.stdout.flush()
         if failure is not None:
             _print_error(failure)
@@ -91,8 +268,7 @@ def _parser():
     )
     parser.add_argument("--version", action="version", version=keras_resnets.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (run, arguments) in COMMANDS.items():
-        description = inspect.getdoc(run) or ""
+    for name, (_, description, arguments) in COMMANDS.items():
         command = commands.add_parser(
             name,
             help=description.partition("\n")[0],
@@ -113,5 +289,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
 
 
 def _one_line(message):
+    from keras_resnets.files.elements import printable
+
     text = " ".join(str(message).split()) or type(message).__name__
     return printable(text, most_letters=MOST_LETTERS)

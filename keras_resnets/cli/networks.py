@@ -14,10 +14,15 @@ from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.reading import stem_name
 from keras_resnets.architecture.spec import OPTIONS, STEMS
 from keras_resnets.arguments import check_positive_int
-from keras_resnets.cli.open_model import HELP, WEIGHTS, argument, open_model
+from keras_resnets.cli.open_model import open_model, read_class_names
 from keras_resnets.cli.tables import format_table
 from keras_resnets.models import VARIANTS, list_models, model_spec
-from keras_resnets.preprocessing import Preprocessing, model_preprocessing, set_preprocessing
+from keras_resnets.preprocessing import (
+    Preprocessing,
+    model_preprocessing,
+    set_class_names,
+    set_preprocessing,
+)
 from keras_resnets.preprocessing.model import (
     image_size,
     required_preprocessing,
@@ -32,53 +37,6 @@ TERMINAL_WIDTH = 80
 SUFFIXES = (".weights.h5", ".keras", ".safetensors")
 # What shows in no array's shape, and changes what a network computes of them.
 SILENT_OPTIONS = [name for name, option in OPTIONS.items() if option.changes == "answers"]
-
-LIST_ARGUMENTS = (
-    argument("pattern", nargs="?", default="*", help="a pattern of names, such as 'resnet5*'"),
-)
-DESCRIBE_ARGUMENTS = (
-    argument("model", help=HELP),
-    WEIGHTS,
-    argument("--size", type=int, help="the image's height and width, for a model that takes any"),
-    argument(
-        "--layers", action="store_true", help="list every layer with weights, not only the stages"
-    ),
-)
-CONVERT_ARGUMENTS = (
-    argument("source", metavar="SOURCE", help=HELP),
-    argument(
-        "dest",
-        metavar="DEST",
-        type=Path,
-        nargs="?",
-        help="the file to write (default: SOURCE's name with .keras, in the current folder)",
-    ),
-    argument("--overwrite", action="store_true", help="replace DEST if it exists"),
-    WEIGHTS,
-    argument("--classes", type=int, help="a new classifier of so many classes"),
-    argument(
-        "--stride-on",
-        choices=("3x3", "1x1"),
-        help="which of a bottleneck's convolutions has the stride; checkpoints do not record it",
-    ),
-    argument(
-        "--resize",
-        type=int,
-        help="preprocessing to note: the shorter side; ImageNet's mean and deviation where the "
-        "source notes no preprocessing and does not scale its images itself",
-    ),
-    argument("--crop", type=int, help="preprocessing to note: the central crop"),
-    argument(
-        "--interpolation",
-        choices=("nearest", "bilinear", "bicubic"),
-        help="preprocessing to note: the interpolation",
-    ),
-    argument(
-        "--family",
-        choices=("torchvision", "hugging_face", "akamaster"),
-        help="for .safetensors: whose names (default: torchvision)",
-    ),
-)
 
 
 def list_command(arguments):
@@ -120,10 +78,7 @@ def _preset_row(preset):
 
 
 def describe_command(arguments):
-    """Describes a network: layers and cost, preprocessing, and how it departs from the paper.
-
-    For a file, or for a network by its name, whose weights are then new ones.
-    """
+    """Describes a network: layers and cost, preprocessing, and how it departs from the paper."""
     if arguments.size is not None:
         check_positive_int("--size", arguments.size)
     model = open_model(arguments.model, arguments.weights)
@@ -202,11 +157,7 @@ def _filled(line):
 
 
 def convert_command(arguments):
-    """Converts a checkpoint to a file of Keras, or a model to a file for torch.
-
-    The suffix of DEST says which: .keras for a whole model, .weights.h5 for its weights alone, and
-    .safetensors for torch: under torchvision's names, which are timm's too, or another family's.
-    """
+    """Converts a checkpoint to a file of Keras, or a model to a file for torch."""
     dest = arguments.dest or _default_dest(arguments.source)
     _check_dest(dest, arguments.overwrite, arguments.family)
     model = open_model(
@@ -216,6 +167,9 @@ def convert_command(arguments):
         stride_on=arguments.stride_on,
     )
     notes = _note_preprocessing(model, arguments)
+    names = read_class_names(arguments.class_names, model)
+    if names is not None:
+        set_class_names(model, names)
     if arguments.weights is None and arguments.source.lower() in list_models():
         notes.append("the weights are new ones, untrained; --weights takes a file or a preset")
     if dest.name.endswith(".safetensors"):

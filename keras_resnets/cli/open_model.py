@@ -4,10 +4,17 @@ from pathlib import Path
 
 from keras_resnets.architecture.network import build_network
 from keras_resnets.architecture.spec import VARIANTS
+from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.models import create_model, list_models
-from keras_resnets.preprocessing.predictions import check_class_names, imagenet_classes
+from keras_resnets.preprocessing import model_class_names, set_class_names
+from keras_resnets.preprocessing.predictions import imagenet_classes, number_of_classes
 from keras_resnets.weights import PRESETS, convert_weights
-from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES, OptionError, OtherClassesError
+from keras_resnets.weights.keras_files import (
+    FOREIGN_SUFFIXES,
+    OptionError,
+    OtherClassesError,
+    model_file,
+)
 from keras_resnets.weights.keras_model import load_keras_file
 from keras_resnets.weights.load import open_weights
 from keras_resnets.weights.recognition import is_of_another_library
@@ -17,36 +24,13 @@ CIFAR10 = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
-HELP = "a network's name, a preset's name, or a file (.keras, .safetensors, .pth, .th, .h5 …)"
 
 
-def argument(*names, **options):
-    """Declares an argument of a command, as `argparse` takes it."""
-    return names, options
-
-
-WEIGHTS = argument("--weights", help="for a network's name: a file, or a preset's name")
-CLASS_NAMES = argument(
-    "--class-names",
-    metavar="NAMES",
-    help="what the classes are called: imagenet, cifar10, or a text file with a name a line",
-)
-
-
-def read_class_names(source, classes):
-    """Returns a name for each class of a model.
-
-    No model says what its classes are called. By default, one with 1000 is taken for ImageNet's,
-    and the classes of any other have their numbers as names. A single unit has two: it gives the
-    probability of class 1.
-
-    Example:
-
-    >>> read_class_names(None, 3)
-    ['class 0', 'class 1', 'class 2']
-    """
+def read_class_names(source, model):
+    """Returns what `--class-names` means for a model, as `classify` takes it."""
     if source is None:
-        return None if classes == 1000 else [f"class {number}" for number in range(max(2, classes))]
+        return None
+    classes = number_of_classes(model)
     if source == "imagenet":
         names = [name for _, name in imagenet_classes()]
     elif source == "cifar10":
@@ -63,7 +47,11 @@ def read_class_names(source, classes):
         check_class_names(names, classes)
     except ValueError as error:
         raise ValueError(f"{error} of --class-names {source!r}") from error
-    return None if source == "imagenet" else names
+    if source != "imagenet":
+        return names
+    if model_class_names(model) is not None:
+        set_class_names(model, None)
+    return None  # so that answers have ImageNet's class ids, too
 
 
 def open_model(source, weights=None, **converting):
@@ -85,7 +73,7 @@ def open_model(source, weights=None, **converting):
     if source in PRESETS:
         _check_unused(converting)
         return create_model(PRESETS[source].model, weights=source)
-    path = Path(source)
+    path = model_file(source)
     of_keras = path.name.endswith((".weights.h5", ".keras"))
     if of_keras and path.is_file() and is_of_another_library(path):
         return convert_weights(path, **converting)
@@ -101,7 +89,8 @@ def open_model(source, weights=None, **converting):
         return convert_weights(path, **converting)
     raise ValueError(
         "The model must be the name of a network or preset, as `keras-resnets list` gives them, or "
-        f"an existing file that ends in .keras, {', '.join(FOREIGN_SUFFIXES)}. "
+        f"an existing file that ends in .keras, {', '.join(FOREIGN_SUFFIXES)}, or the folder of a "
+        "training run. "
         f"Received: {source!r}"
     )
 

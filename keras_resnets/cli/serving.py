@@ -10,19 +10,12 @@ import tempfile
 from pathlib import Path
 
 from keras_resnets import export
-from keras_resnets.cli.open_model import (
-    CLASS_NAMES,
-    HELP,
-    WEIGHTS,
-    argument,
-    open_model,
-    read_class_names,
-)
+from keras_resnets.cli.open_model import open_model, read_class_names
 from keras_resnets.cli.tables import bar, format_table
 from keras_resnets.export.formats import FORMATS
 from keras_resnets.export.speed import has_torchvision_peer, torchvision_runner
 from keras_resnets.models import create_model, list_models
-from keras_resnets.preprocessing import classify, model_preprocessing
+from keras_resnets.preprocessing import classify, model_class_names, model_preprocessing
 from keras_resnets.preprocessing.model import image_size, required_preprocessing, scales_itself
 from keras_resnets.preprocessing.predictions import number_of_classes
 
@@ -45,54 +38,6 @@ PACKAGES = (
     *("torch", "torchvision"),
 )
 
-PREDICT_ARGUMENTS = (
-    argument("images", metavar="IMAGE", nargs="+", help="an image file"),
-    argument("--model", help=f"required: {HELP}"),
-    WEIGHTS,
-    argument("--top", type=int, default=5, help="how many classes, at most (default: 5)"),
-    CLASS_NAMES,
-    argument("--json", action="store_true", help="print JSON instead"),
-)
-EXPORT_ARGUMENTS = (
-    argument("model", metavar="MODEL", help=HELP),
-    argument("path", metavar="PATH", help="the folder to write the numbered version into"),
-    WEIGHTS,
-    argument(
-        "--formats",
-        nargs="+",
-        default=["saved_model"],
-        metavar="FORMAT",
-        help=f"some of {', '.join(FORMATS)} (default: saved_model)",
-    ),
-    CLASS_NAMES,
-    argument(
-        "--images",
-        nargs="+",
-        metavar="IMAGE",
-        help="image files to compare on (default: images of random discs, which a trained model "
-        "knows as little as noise); litert_int8 needs them, to take its ranges from",
-    ),
-)
-BENCHMARK_ARGUMENTS = (
-    argument("models", nargs="+", metavar="MODEL", help=HELP),
-    argument(
-        "--formats",
-        nargs="+",
-        metavar="FORMAT",
-        help=f"some of {', '.join(FORMATS)} (default: all that are installed)",
-    ),
-    argument(
-        "--batches",
-        nargs="+",
-        type=int,
-        default=[1, 16],
-        metavar="N",
-        help="how many images at once (default: 1 16)",
-    ),
-    argument("--rounds", type=int, default=10, help="how often each has its turn (default: 10)"),
-    argument("--json", metavar="FILE", help="write the figures to a file, too"),
-)
-
 
 def predict_command(arguments):
     """Classifies images: the best classes of each, as bars or as JSON."""
@@ -109,14 +54,14 @@ def predict_command(arguments):
     model = open_model(arguments.model, arguments.weights)
     classes = number_of_classes(model)
     _check_preprocessing(model, arguments)
-    names = read_class_names(arguments.class_names, classes)
+    names = read_class_names(arguments.class_names, model)
+    has_names = names or model_class_names(model) or classes == 1000
+    if not has_names:  # a single unit has two: it gives the probability of class 1
+        names = [f"class {number}" for number in range(max(2, classes))]
     answers = classify(model, arguments.images, top=arguments.top, class_names=names)
     images = list(zip(arguments.images, answers, strict=True))
-    if arguments.class_names is None and names is not None:
-        print(
-            "note: the model does not say what its classes are called; --class-names does",
-            file=sys.stderr,
-        )
+    if not has_names:
+        print("note: the model carries no class names; --class-names gives them", file=sys.stderr)
     if arguments.json:
         print(json.dumps([_as_json(image, found) for image, found in images], indent=2))
         return
@@ -156,15 +101,9 @@ def _as_json(image, predictions):
 
 
 def export_command(arguments):
-    """Exports a model to be served: as a SavedModel, and in other formats.
-
-    Each file is loaded again and compared with the model. A format that cannot be written, or whose
-    outputs differ, is left out; the exit status is then 1.
-    """
+    """Exports a model to be served: as a SavedModel, and in other formats."""
     model = open_model(arguments.model, arguments.weights)
-    names = arguments.class_names
-    if names is not None:
-        names = read_class_names(names, number_of_classes(model))
+    names = read_class_names(arguments.class_names, model)
     failure = None
     try:
         report = export.export_model(
@@ -190,14 +129,7 @@ def _file_row(file):
 
 
 def benchmark_command(arguments):
-    """Times a model in each format that it can be exported in, in turns.
-
-    Compare only the ratios within one table: times depend on the machine, and on what else it does.
-    They are to the fastest way that gives the model's own outputs, which 8 bits do not.
-
-    Beside a network that torchvision has too, torchvision's is timed in ONNX Runtime, if torch,
-    torchvision and onnx are installed.
-    """
+    """Times a model in each format that it can be exported in, in turns."""
     formats = arguments.formats
     if formats is None:
         formats = [name for name, kind in FORMATS.items() if _is_installed(kind.packages)]

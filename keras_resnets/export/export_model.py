@@ -199,8 +199,9 @@ def export_model(
             best classes. `"tensor"` takes the model's inputs and returns its outputs, `"features"`
             the feature maps of the stages. `None` takes all four, without `"features"` if the
             blocks are not the model's own layers. The other formats only have `"tensor"`.
-        class_names: Name of each class; `None` for ImageNet's, where there are 1000. Of a model of
-            one unit, one name or two, as `classify` takes them.
+        class_names: Name of each class; `None` for those that the model carries (see
+            `set_class_names`), or else ImageNet's 1000. Of a model of one unit, one name or two, as
+            `classify` takes them.
         top: How many classes the SavedModel names, at most.
         images: Images to compare on: paths of JPEG or PNG files, `uint8` arrays, or one float array
             of the model's inputs. `None` draws random discs, which a trained model knows as little

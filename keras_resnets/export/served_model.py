@@ -5,10 +5,14 @@ from typing import Any
 import keras
 
 from keras_resnets.architecture.reading import stage_blocks
+from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.layers.feature_map import channel_axis
-from keras_resnets.preprocessing.model import model_preprocessing, required_preprocessing
+from keras_resnets.preprocessing.model import (
+    model_class_names,
+    model_preprocessing,
+    required_preprocessing,
+)
 from keras_resnets.preprocessing.predictions import (
-    check_class_names,
     check_no_dictionary,
     imagenet_classes,
     number_of_classes,
@@ -208,7 +212,8 @@ class ServedModel:
             ) from error
         if self.class_names is None:
             raise ValueError(
-                f"{rule} `class_names`, where the classes are not ImageNet's 1000. {advice} with "
+                f"{rule} `class_names`, for a model that carries none (see `set_class_names`) and "
+                f"has not ImageNet's 1000 classes. {advice} with "
                 f"{classes} classes"
             )
         if "serving_default" in self.signatures and self.channels not in (1, 3):
@@ -241,14 +246,10 @@ def _not_empty(name, batch):
 def _class_names(model, class_names):
     classes = model.output_shape[-1]
     if class_names is None:
+        class_names = model_class_names(model)
+    if class_names is None:
         return [name for _, name in imagenet_classes()] if classes == 1000 else None
-    names = check_class_names(class_names, classes)
-    for name in names:
-        if len(f"{name}.".splitlines()) > 1:  # a line of labels.txt
-            raise ValueError(
-                f"`class_names` must be names of one line each. Received: the name {name!r}"
-            )
-    return names
+    return check_class_names(class_names, classes)
 
 
 def _extractor(model):

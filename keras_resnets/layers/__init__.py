@@ -8,6 +8,7 @@ from keras_resnets.layers.blocks import (
     StackedBlock,
     UnnormalizedBlock,
 )
+from keras_resnets.layers.classifier import Classifier
 from keras_resnets.layers.conv_norm import BatchNormalization, ConvNorm
 from keras_resnets.layers.feature_map import SymmetricMaxPooling2D
 from keras_resnets.layers.residual_block import ResidualBlock
@@ -17,6 +18,7 @@ __all__ = [
     "BasicBlock",
     "BatchNormalization",
     "BottleneckBlock",
+    "Classifier",
     "ConvNorm",
     "GatedBlock",
     "IdentityShortcut",

@@ -13,10 +13,10 @@ from keras_resnets.arguments import (
     check_positive_int,
     check_regular_file,
 )
+from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.layers.feature_map import channel_axis
-from keras_resnets.preprocessing.model import required_preprocessing
+from keras_resnets.preprocessing.model import model_class_names, required_preprocessing
 from keras_resnets.preprocessing.predictions import (
-    check_class_names,
     check_outputs,
     decode_predictions,
     number_of_classes,
@@ -165,8 +165,9 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
             such, of any sizes up to 100 times as long as wide; or a batch of images in one array.
             A model of one channel takes grey arrays, and files as grey.
         top: How many classes to return of each image, at most.
-        class_names: Name of each class; `None` for ImageNet's 1000. For a model of one unit, which
-            gives the probability of the second of two classes: both names, or the second's alone.
+        class_names: Name of each class; `None` for those that the model carries (see
+            `set_class_names`), or else ImageNet's 1000. For a model of one unit, which gives the
+            probability of the second of two classes: both names, or the second's alone.
         batch_size: How many images to predict at once.
         scores: How logits become probabilities: `"softmax"`, where one class is right, or
             `"sigmoid"`, where several may be; by default softmax, and sigmoid for a single unit.
@@ -204,13 +205,16 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
         )
     preprocessing = required_preprocessing(model)
     channels = model.input_shape[channel_axis(keras.config.image_data_format())]
+    if class_names is not None:
+        check_class_names(class_names, classes)
+    else:
+        class_names = model_class_names(model)
     if class_names is None and classes != 1000:
         raise ValueError(
-            "`class_names` must name the classes of a model that has not ImageNet's 1000. "
+            "`class_names` must name the classes of a model that carries no names (see "
+            "`set_class_names`) and has not ImageNet's 1000 classes. "
             f"Received: class_names=None, a model with {classes} classes"
         )
-    if class_names is not None:
-        class_names = check_class_names(class_names, classes)
     images = _as_list(images)
     rows: list = []
     batch: list = []

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_resnets.arguments import check_pair
 from keras_resnets.layers import ConvNorm
-from keras_resnets.preprocessing.predictions import check_built
+from keras_resnets.preprocessing.predictions import check_built, find_classifier
 from keras_resnets.preprocessing.preprocessing import (
     ImagePreprocessing,
     Preprocessing,
@@ -123,6 +123,67 @@ def set_preprocessing(model, preprocessing):
     stem.preprocessing = preprocessing and preprocessing.to_dict()
 
 
+def model_class_names(model):
+    """Returns the names of the classes that a model carries, in the order of its outputs.
+
+    They stand in the configuration of the classifier, so they survive `.keras` files,
+    `keras.models.clone_model`, `plain_twin` and whatever keeps that layer. A new classifier has
+    none, and a `.weights.h5` file does not hold them.
+
+    Args:
+        model: A model of the zoo, or one built upon it.
+
+    Returns:
+        A tuple of names; or `None` if the model carries none.
+
+    Raises:
+        ValueError: If the model is not built.
+        TypeError: If `model` is not a Keras model.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet20(classes=2)
+    >>> keras_resnets.set_class_names(model, ["cat", "dog"])
+    >>> keras_resnets.model_class_names(keras.models.clone_model(model))
+    ('cat', 'dog')
+    """
+    classifier = find_classifier(_checked(model))
+    return None if classifier is None else classifier.class_names
+
+
+def set_class_names(model, class_names):
+    """Makes a model carry the names of its classes.
+
+    `classify`, `export_model` and the commands then use them.
+
+    Args:
+        model: A model that ends in a `keras_resnets.layers.Classifier`, as those of the zoo do.
+        class_names: Name of each class, in the order of the outputs; or `None` to take them away.
+
+    Raises:
+        ValueError: If there are not as many names as classes, or the model ends in another layer.
+        TypeError: If either is of another type.
+
+    Example:
+
+    >>> model = keras_resnets.ResNet20(classes=2)
+    >>> keras_resnets.set_class_names(model, ["cat", "dog"])
+    >>> image = np.zeros((32, 32, 3), "uint8")
+    >>> keras_resnets.set_preprocessing(model, keras_resnets.Preprocessing())
+    >>> [[best, _]] = keras_resnets.classify(model, image)
+    >>> best.name in ("cat", "dog")
+    True
+    """
+    classifier = find_classifier(_checked(model))
+    if classifier is None:
+        raise ValueError(
+            "`model` must end in a `keras_resnets.layers.Classifier` to carry class names: build "
+            "its head with that layer in place of `keras.layers.Dense`, or pass `class_names` to "
+            f"`classify` and `export_model`. Received: model={model.name!r}"
+        )
+    classifier.class_names = class_names
+
+
 def scales_itself(model):
     """Whether a model scales its images itself, before its first weights."""
     return _noted_and_scaling(model)[1] is not None
@@ -147,16 +208,20 @@ def resizes_itself(model):
 
 def stem_convolution(model):
     """Returns the layer named `stem_conv`, however deep in the model it lies."""
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
-    check_built(model)
-    for layer in _layers(model):
+    for layer in _layers(_checked(model)):
         if layer.name == "stem_conv" and isinstance(layer, ConvNorm):
             return layer
     raise ValueError(
         "`model` must have the stem of a model of this package, a layer named 'stem_conv'. "
         f"Received: model={model.name!r}"
     )
+
+
+def _checked(model):
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    check_built(model)
+    return model
 
 
 def _noted_and_scaling(model):

@@ -2,13 +2,14 @@
 
 import functools
 import importlib.resources
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from keras_resnets.arguments import check_choice, check_positive_int
+from keras_resnets.layers.classifier import Classifier, check_class_names
 
 # What a caller may say of outputs: what makes probabilities of them, or that they are such.
 SCORES = ("softmax", "sigmoid", "probabilities")
@@ -141,14 +142,27 @@ def _head(model):
     return name, getattr(keras.activations, name, None) is activation
 
 
-def _last_layer(model):
-    """Looks within nested models, and before layers that change no value."""
+def find_classifier(model):
+    """Returns the `Classifier` that gives a model's scores, or `None` if there is none.
+
+    Only activations and layers that change no value may come after it.
+    """
+    if len(getattr(model, "outputs", None) or ()) != 1:  # a subclass of `keras.Model`, for one
+        return None
+    activations = (keras.layers.Activation, keras.layers.Softmax)
+    layer = _last_layer(model, lambda layer: _is_identity(layer) or isinstance(layer, activations))
+    return layer if isinstance(layer, Classifier) else None
+
+
+def _last_layer(model, is_passed=None):
+    """Looks within nested models, and before layers that change no value or `is_passed` names."""
+    is_passed = is_passed or _is_identity
     output = model.outputs[0]
     while True:
         layer, node, index = output._keras_history
         if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
             output = layer.outputs[index]
-        elif _is_identity(layer):
+        elif is_passed(layer):
             [output] = layer._inbound_nodes[node].input_tensors
         else:
             return layer
@@ -238,30 +252,6 @@ def decode_predictions(preds, top=5, class_names=None):
         [Prediction(classes[i][0], classes[i][1], float(row[i])) for i in indices]
         for row, indices in zip(scores, best, strict=True)
     ]
-
-
-def check_class_names(class_names, classes) -> list[str]:
-    """Returns the names of so many classes as texts, or raises if they are not in an order."""
-    without_order = (set, frozenset, Mapping)
-    if classes == 1 and isinstance(class_names, str):  # its letters would be names
-        raise TypeError(
-            "`class_names` of one unit must be a list of one name or two. "
-            f"Received: class_names={class_names!r}"
-        )
-    if not isinstance(class_names, Iterable) or isinstance(class_names, without_order):
-        raise TypeError(
-            "`class_names` must be a list of names in the order of the classes. "
-            f"Received: class_names={class_names!r}"
-        )
-    names = [str(name) for name in class_names]
-    if len(names) != classes and (len(names), classes) != (2, 1):
-        rule = (
-            "one name for one unit, or two: the negative class's and the positive's"
-            if classes == 1
-            else f"a name for each of the {classes} classes"
-        )
-        raise ValueError(f"`class_names` must hold {rule}. Received: {len(names)} names")
-    return names
 
 
 @functools.cache

@@ -14,9 +14,11 @@ import numpy as np
 from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.files.archive import layer_entries, open_keras_file
 from keras_resnets.files.elements import WeightsFileError, printable, require, shown
+from keras_resnets.layers import Classifier
 from keras_resnets.layers.composite import automatic_stem, is_automatic
 
 SUFFIXES = (".weights.h5", ".keras")
+MODEL_FILE = "model.keras"
 # Of other libraries; see `keras_resnets.convert_weights`.
 FOREIGN_SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
 HEAD, STEM = "predictions", "stem_conv/conv"
@@ -59,14 +61,21 @@ def check_weights_path(path):
         received = " ".join(reprlib.repr(path).split())  # of arrays, it has many lines
         advice = "; `keras_resnets.convert_weights` takes arrays" if isinstance(path, dict) else ""
         raise TypeError(f"`weights` must be None or a path{advice}. Received: weights={received}")
-    if not Path(path).name.endswith(SUFFIXES + FOREIGN_SUFFIXES):
+    path = model_file(path)
+    if not path.name.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         raise ValueError(
             "`weights` must be None, or the path of a file that ends in "
             f"{', '.join(SUFFIXES + FOREIGN_SUFFIXES)}. Received: weights={str(path)!r}"
         )
-    if not Path(path).is_file():
+    if not path.is_file():
         raise ValueError(f"`weights` must be an existing file. Received: weights={str(path)!r}")
-    return Path(path)
+    return path
+
+
+def model_file(path):
+    """Returns the model in the folder of a training run or of a published model; else the path."""
+    path = Path(path)
+    return path / MODEL_FILE if (path / MODEL_FILE).is_file() else path
 
 
 @contextlib.contextmanager
@@ -374,6 +383,8 @@ def _model_layers(model, prefix=""):
     layers = {}
     for layer in model.layers:
         registered = keras.saving.get_registered_name(type(layer))
+        if isinstance(layer, Classifier):
+            continue  # probabilities and logits have the same weights
         if registered.startswith(OWN):
             options = {key: value for key, value in layer.get_config().items() if key not in FREE}
             # As JSON has them: lists for tuples.

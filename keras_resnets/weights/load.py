@@ -2,21 +2,26 @@
 
 import dataclasses
 import functools
+from pathlib import Path
 
 from keras_resnets.architecture.spec import ResNetSpec
-from keras_resnets.files.archive import open_keras_file
-from keras_resnets.files.elements import WeightsFileError, cause
+from keras_resnets.files.archive import layer_entries, open_keras_file
+from keras_resnets.files.elements import WeightsFileError, cause, shown
 from keras_resnets.preprocessing.model import (
+    SCALING_LAYERS,
     fit_preprocessing,
     leaves_values,
+    scales_itself,
     set_preprocessing,
     stem_convolution,
     without_scaling,
 )
+from keras_resnets.preprocessing.predictions import find_classifier
 from keras_resnets.preprocessing.preprocessing import Preprocessing
 from keras_resnets.weights.convert import load_checkpoint, warn_user
 from keras_resnets.weights.keras_files import (
     FOREIGN_SUFFIXES,
+    HEAD,
     STEM,
     SUFFIXES,
     OptionError,
@@ -35,7 +40,8 @@ def open_weights(weights, spec, name):
     Another library's file is read at once: options that its network fixes go to the spec. The
     loader's `new_head` says whether a classifier of other classes may begin anew.
     """
-    if isinstance(weights, str) and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
+    is_path = not isinstance(weights, str) or Path(weights).is_dir()
+    if not is_path and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         return spec, functools.partial(_load_preset, preset=find_preset(weights, spec))
     path = check_weights_path(weights)
     if path.name.endswith(SUFFIXES) and not is_of_another_library(path):
@@ -55,10 +61,16 @@ def _load_preset(model, preset, new_head=True):
 def _load_file_of_keras(model, path, new_head=True):
     with errors_of_weights(model.name, path), open_keras_file(path) as file:
         notes = load_weights(model, file, adapts=True, new_head=new_head)
+        configuration = file.configuration() or {}
         if STEM not in notes:  # of images of another number of channels the file says nothing
-            _take_over_preprocessing(model, file.configuration() or {})
+            _take_over_preprocessing(model, configuration)
+        if HEAD not in notes:
+            _take_over_class_names(model, configuration)
     for note in notes.values():
         warn_user(f"{model.name}: {note}.")
+
+
+SCALING = {layer.__name__ for layer in SCALING_LAYERS}
 
 
 def _take_over_preprocessing(model, configuration):
@@ -72,6 +84,13 @@ def _take_over_preprocessing(model, configuration):
         for name, config in own_layers(configuration).items()
         if name.rpartition("/")[2] == "stem_conv" and config.get("preprocessing") is not None
     ]
+    scaling = [each for each in layer_entries(configuration) if each.get("class_name") in SCALING]
+    if scaling and not scales_itself(model):
+        warn_user(
+            f"{model.name}: the file's model scales its images itself, by the layer "
+            f"{shown(scaling[0]['config'].get('name'))}, which this model lacks: note what it did "
+            "with `set_preprocessing`."
+        )
     if not noted or stem_convolution(model).preprocessing is not None:
         return
     try:
@@ -83,6 +102,20 @@ def _take_over_preprocessing(model, configuration):
         ) from error
     if not leaves_values(preprocessing):
         set_preprocessing(model, without_scaling(fit_preprocessing(preprocessing, model), model))
+
+
+def _take_over_class_names(model, configuration):
+    """Makes a model carry the class names of the file's classifier, unless it carries some."""
+    classifier = find_classifier(model)
+    config = own_layers(configuration).get(HEAD, {})
+    if classifier is None or classifier.class_names is not None or "class_names" not in config:
+        return
+    try:
+        classifier.class_names = config["class_names"]
+    except (TypeError, ValueError) as error:
+        raise WeightsFileError(
+            f"A .keras file must note its class names as this package does: {cause(error)}."
+        ) from error
 
 
 # What a network is, where the other fields of a spec say how it computes.

@@ -48,7 +48,7 @@ class PretendedLearner:
         self.variables = named_variables(model=[self.weights], schedule=[self.schedule])
         if is_resumed:  # as nothing was loaded; a checkpoint takes the place of these
             self.weights.assign(np.full(300, 99.0))
-        self.initial_weights = ""
+        self.initial_weights: list[str] = []
         self.observe = observer and observer(self.model, None, None)
         self.at("resume" if is_resumed else "start", 0)
 
@@ -114,7 +114,7 @@ def pretend(monkeypatch):
     """Lets a `Session` use the pretended learner."""
     monkeypatch.setattr(session, "Learner", PretendedLearner)
     monkeypatch.setattr(session, "open_source", lambda *arguments: SOURCE)
-    monkeypatch.setattr(session, "serving_model", lambda *arguments: PretendedModel())
+    monkeypatch.setattr(session, "finished_model", lambda *arguments: PretendedModel())
     monkeypatch.setattr(session, "draw_curves", lambda entries, path: path.write_bytes(b"curves"))
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # takes most of the time
     # It cannot be undone, and nothing here depends on it.

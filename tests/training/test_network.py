@@ -1,5 +1,7 @@
 """The network as it is trained and handed on, and the weights it begins with."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -9,15 +11,29 @@ import keras_resnets
 from training.data.augment import resized_mean
 from training.data.source import digits
 from training.loop.learner import Learner
-from training.loop.network import build_network, load_initial_weights, serving_model
+from training.loop.network import (
+    build_network,
+    finished_model,
+    load_initial_weights,
+    open_initial_weights,
+    with_what_weights_decided,
+)
 from training.recipe.recipe import Data, Evaluation, Model, Recipe
+
+DATA = Data(image_size=16)
 
 
 def network(path, classes=3, name="resnet20"):
     """Returns a network with the weights of a file, and what is said of them."""
-    recipe = Recipe(model=Model(name=name), data=Data(image_size=16))
+    model, _, notes = begun(Recipe(model=Model(name=name, weights=str(path)), data=DATA), classes)
+    return model, notes
+
+
+def begun(recipe, classes=3):
+    """Returns the network that a recipe begins with, the recipe followed, and what is said."""
+    recipe, load = open_initial_weights(recipe)
     model = build_network(recipe, classes, channels=3)
-    return model, load_initial_weights(model, str(path))
+    return model, *load_initial_weights(recipe, model, load)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +59,7 @@ def by_layer(model):
 
 def test_with_other_classes_the_backbone_is_the_files_and_the_classifier_begins_anew(file, trained):
     model, said = network(file)
-    begins_anew = "the classifier of 3 classes begins anew, for the file has 7"
-    assert said == f"Initial weights: {file}; {begins_anew}"
+    assert said == ["the classifier of 3 classes begins anew, for the file has 7."]
     of_model, of_file = by_layer(model), by_layer(trained)
     kernel, bias = of_model.pop("predictions")
     assert kernel.shape == (64, 3)
@@ -69,8 +84,8 @@ def test_a_backbone_alone_gets_a_classifier_and_another_stem_is_warned_of(tmp_pa
     backbone = keras_resnets.ResNet20(include_top=False, input_shape=(16, 16, 1))
     backbone.save_weights(tmp_path / "backbone.weights.h5")
     model, said = network(tmp_path / "backbone.weights.h5")
-    assert "kernel was adapted from 1 to 3 channels" in said
-    assert "the classifier of 3 classes begins anew, for the file has none" in said
+    assert any("kernel was adapted from 1 to 3 channels" in line for line in said)
+    assert "the classifier of 3 classes begins anew, for the file has none." in said
     for path in ("stem_conv/norm/gamma", "stage3_block3/conv2/conv/kernel"):
         loaded, expected = (
             next(weight for weight in each.weights if weight.path == path)
@@ -81,7 +96,7 @@ def test_a_backbone_alone_gets_a_classifier_and_another_stem_is_warned_of(tmp_pa
 
 def test_with_as_many_classes_all_is_loaded(file, trained):
     model, said = network(file, classes=7)
-    assert said == f"Initial weights: {file}"
+    assert said == []
     for variable, expected in zip(model.weights, trained.weights, strict=True):
         np.testing.assert_array_equal(variable, expected)
 
@@ -93,7 +108,7 @@ def test_a_run_that_is_resumed_does_not_need_the_file():
     sources = digits("train"), digits("test")
     with pytest.raises(ValueError, match=r"gone\.weights\.h5"):
         Learner(recipe, strategy, *sources)
-    assert Learner(recipe, strategy, *sources, is_resumed=True).initial_weights == ""
+    assert Learner(recipe, strategy, *sources, is_resumed=True).initial_weights == []
 
 
 @pytest.mark.parametrize("classes", [3, 7])
@@ -113,8 +128,8 @@ def test_a_file_that_is_none_is_an_error(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("is_mean_image", [False, True])
-def test_where_the_evaluation_has_another_size_the_network_takes_both(tmp_path, is_mean_image):
-    """And the model that is handed on takes that of the evaluation, also as a SavedModel."""
+def test_where_the_evaluation_has_another_size_the_network_takes_both(is_mean_image):
+    """And the model that is handed on takes that of the evaluation, and says how."""
     spec = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
     recipe = Recipe(
         model=Model(name="tiny", spec=spec.to_json()),
@@ -130,15 +145,86 @@ def test_where_the_evaluation_has_another_size_the_network_takes_both(tmp_path, 
     assert trained(np.zeros((2, 16, 16, 3))).shape == (2, 3)
     at_24 = tf.image.resize(mean, (24, 24)).numpy() if is_mean_image else mean
     expected = keras.ops.softmax(trained((pixels / 255 - at_24) / std))
-    served = serving_model(recipe, trained, mean, std)
-    assert served.input_shape == (None, 24, 24, 3)
-    np.testing.assert_allclose(served(pixels), expected, atol=1e-5)
-    served.export(tmp_path / "saved", verbose=False)
-    loaded = tf.saved_model.load(str(tmp_path / "saved"))
-    np.testing.assert_allclose(loaded.serve(pixels), expected, atol=1e-5)
+    model = finished_model(recipe, trained, mean, std, ("cat", "dog", "owl"))
+    assert model.input_shape == (None, 24, 24, 3)
+    assert keras_resnets.model_class_names(model) == ("cat", "dog", "owl")
+    prepared = keras_resnets.preprocess_input(pixels, model)
+    np.testing.assert_allclose(model(prepared), expected, atol=1e-5)
+    assert is_mean_image == np.allclose(prepared, pixels)
 
 
 def test_a_mean_image_of_the_same_size_stays_as_it_is():
     image = np.random.default_rng(0).uniform(0, 1, (16, 16, 3)).astype("float32")
     assert resized_mean(image, 16) is image
     np.testing.assert_allclose(resized_mean(np.full((8, 8, 3), 0.25, "float32"), 16), 0.25)
+
+
+CIFAR = keras_resnets.Preprocessing(
+    resize=32, crop=32, mean=(0.49, 0.48, 0.45), std=(0.25, 0.24, 0.26)
+)
+
+
+def saved(path, preprocessing, **options):
+    model = keras_resnets.ResNet20(input_shape=(32, 32, 3), classes=3, **options)
+    keras_resnets.set_preprocessing(model, preprocessing)
+    model.save(path / "model.keras")
+    return str(path)  # of the folder, as a run's
+
+
+def test_the_normalization_comes_with_the_weights(tmp_path):
+    weights = saved(tmp_path, CIFAR)
+    _, recipe, notes = begun(Recipe(model=Model(weights=weights)))
+    assert (recipe.data.mean, recipe.data.std) == (CIFAR.mean, CIFAR.std)
+    assert notes == [
+        "data.mean is that of the weights, 0.49 0.48 0.45",
+        "data.std is that of the weights, 0.25 0.24 0.26",
+    ]
+    same = Data(mean=CIFAR.mean, std=CIFAR.std)
+    assert begun(Recipe(model=Model(weights=weights), data=same))[1:] == (recipe, [])
+
+
+def test_other_units_are_converted_to_those_of_a_recipe(tmp_path):
+    """(x / 127.5 - 1 - 0.2) / 0.5 is (x / 255 - 0.6) / 0.25."""
+    noted = keras_resnets.Preprocessing(resize=32, crop=32, value_range=(-1, 1), mean=0.2, std=0.5)
+    _, recipe, _ = begun(Recipe(model=Model(weights=saved(tmp_path, noted))))
+    assert (recipe.data.mean, recipe.data.std) == ((0.6,), (0.25,))
+
+
+@pytest.mark.parametrize(
+    ("noted", "data", "message"),
+    [
+        (CIFAR, {"mean": (0.5,), "std": (0.5,)}, r"pass --data\.mean 0\.49 0\.48 0\.45"),
+        (CIFAR, {"per_pixel_mean": True}, r"data\.per_pixel_mean=True"),
+        (keras_resnets.Preprocessing.imagenet_caffe(32, 32), {}, "channel_order='bgr'"),
+    ],
+)
+def test_a_recipe_that_contradicts_the_weights_is_refused(noted, data, message, tmp_path):
+    recipe = Recipe(model=Model(weights=saved(tmp_path, noted)), data=Data(**data))
+    with pytest.raises(ValueError, match=message):
+        begun(recipe)
+
+
+def test_options_that_only_the_weights_decide_are_followed_and_resumed(tmp_path):
+    original = keras_resnets.ResNet20(input_shape=(32, 32, 3), classes=3, zero_pad="both")
+    state_dict = keras_resnets.to_torch_state_dict(original, family="akamaster")
+    from safetensors.numpy import save_file
+
+    save_file(state_dict, tmp_path / "their.safetensors")
+    given = Recipe(model=Model(weights=str(tmp_path / "their.safetensors")))
+    model, recipe, notes = begun(given)
+    assert recipe.model.zero_pad == "both"
+    assert any("zero_pad is the file's, 'both'" in note for note in notes)
+    for variable, expected in zip(model.weights, original.weights, strict=True):
+        np.testing.assert_array_equal(variable, expected)
+    assert with_what_weights_decided(given, recipe) == recipe
+    other = dataclasses.replace(given, model=Model(weights="other.keras"))
+    assert with_what_weights_decided(other, recipe) == other
+
+
+def test_weights_whose_model_scales_its_images_by_a_layer_are_warned_of(tmp_path):
+    image = keras.Input((32, 32, 3))
+    scaled = keras.layers.Rescaling(1 / 255, name="scaled")(image)
+    keras_resnets.ResNet20(input_tensor=scaled, classes=3).save(tmp_path / "model.keras")
+    _, recipe, notes = begun(Recipe(model=Model(weights=str(tmp_path))))
+    assert any("scales its images itself, by the layer 'scaled'" in note for note in notes)
+    assert recipe.data == Data()

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+import keras_resnets
+
 tf = pytest.importorskip("tensorflow")
 
 from tests.subprocesses import ROOT  # noqa: E402
@@ -25,13 +27,11 @@ RECIPE = Recipe(
 def run_dir(tmp_path_factory):
     """A complete run's folder, with figures that nothing computed."""
     folder = tmp_path_factory.mktemp("run")
-    keras.Sequential(
-        [
-            keras.Input((4, 4, 3)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(3, activation="softmax"),
-        ]
-    ).save(folder / "model.keras")
+    spec = keras_resnets.ResNetSpec(block="basic", repeats=(1,), widths=(2,), stem="cifar")
+    model = keras_resnets.build_model(spec, input_shape=(4, 4, 3), classes=3)
+    keras_resnets.set_preprocessing(model, keras_resnets.Preprocessing(resize=4, crop=4))
+    keras_resnets.set_class_names(model, ["cat", "dog", "newt"])
+    model.save(folder / "model.keras")
     (folder / "curves.png").write_bytes(b"curves")
     (folder / "recipe.toml").write_text(recipe_to_toml(RECIPE))
     result = {
@@ -77,11 +77,17 @@ def test_a_published_model_is_whole_and_answers_as_the_run_s(run_dir, folder):
         *("saved_model", "model.keras", "recipe.toml", "result.json", "card.md", "curves.png")
     }
     assert [path.name for path in folder.parent.iterdir()] == ["pets"]
-    pixels = np.random.default_rng(0).uniform(0, 255, (5, 4, 4, 3)).astype("float32")
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype="uint8")
     loaded = tf.saved_model.load(str(folder / "saved_model"))
-    served = loaded.serve(pixels)
-    expected = keras.models.load_model(run_dir / "model.keras").predict(pixels, verbose=0)
-    np.testing.assert_allclose(served, expected, atol=1e-5)
+    served = loaded.signatures["image"](images=tf.constant(pixels))
+    model = keras.models.load_model(run_dir / "model.keras")
+    found = keras_resnets.classify(model, pixels)
+    for index, predictions in enumerate(found):
+        np.testing.assert_allclose(
+            served["top_scores"][index], [each.score for each in predictions], atol=1e-5
+        )
+        names = [name.decode() for name in served["top_names"][index].numpy()]
+        assert names == [each.name for each in predictions]
     result = json.loads((folder / "result.json").read_text())
     assert result["saved_model_max_difference"] <= 1e-5
 

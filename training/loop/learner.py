@@ -14,7 +14,7 @@ from training.data.batches import bad_images_named, evaluation_batches, training
 from training.data.source import Source
 from training.loop.evaluate import Scores, evaluate, make_score_function
 from training.loop.loop import MovingAverage, Progress, make_train_function
-from training.loop.network import build_network, load_initial_weights
+from training.loop.network import build_network, load_initial_weights, open_initial_weights
 from training.optim.losses import build_loss
 from training.optim.optimizers import build_optimizer
 from training.optim.schedules import WatchingSchedule, build_schedule
@@ -33,7 +33,8 @@ class Learner:
         measured: The network that is evaluated and handed on: the moving average, or `model`.
         variables: All that changes in training, by name.
         mean_and_std: What the images are normalized with.
-        initial_weights: What the network begins with, in a line, if the recipe names a file.
+        recipe: The recipe, with what only its initial weights decide.
+        initial_weights: What the network begins with, in lines, if the recipe names weights.
         observe: What `observer` returned.
     """
 
@@ -48,18 +49,23 @@ class Learner:
     ):
         self.recipe, self.strategy = recipe, strategy
         self.train_source, self.test_source = train_source, test_source
-        self.mean_and_std = normalization(train_source, recipe)
-        self.initial_weights = ""
+        self.initial_weights: list[str] = []
         self._train: Callable[[Any, tf.Tensor], Progress] | None = None
         self._is_head_only = False
+        begins_with = recipe.model.weights if not is_resumed else ""
         with strategy.scope():
+            if begins_with:
+                self.recipe, load = open_initial_weights(recipe)
             self.model = self._network()
-            if recipe.model.weights and not is_resumed:
-                self.initial_weights = load_initial_weights(self.model, recipe.model.weights)
+            if begins_with:
+                self.recipe, notes = load_initial_weights(self.recipe, self.model, load)
+                self.initial_weights = [f"Initial weights: {begins_with}", *notes]
+            recipe = self.recipe
             self.schedule = build_schedule(recipe, train_source.size)
             self.optimizer = build_optimizer(recipe, self.schedule, self.model)
             self.average = MovingAverage(self.model, recipe.ema) if recipe.ema else None
             self.measured = self._network() if self.average else self.model
+        self.mean_and_std = normalization(train_source, recipe)
         self._score = make_score_function(strategy, self.measured)
         self.variables = named_variables(
             model=self.model.variables,

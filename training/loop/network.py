@@ -1,15 +1,21 @@
 """The recipe's network: as it is trained, and as it is handed on."""
 
+import dataclasses
 import json
+import warnings
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 import keras_resnets
-from keras_resnets.weights.keras_files import load_weights_file
+from keras_resnets import model_preprocessing
+from keras_resnets.preprocessing.model import leaves_values
+from keras_resnets.weights.load import open_weights
 from training.data.augment import resized_mean
-from training.recipe.recipe import Recipe
+from training.data.decoding import view_preprocessing
+from training.recipe.recipe import Data, Recipe
 
 
 def synchronize_batch_norm(model: keras.Model) -> None:
@@ -53,40 +59,134 @@ def build_network(recipe: Recipe, classes: int, channels: int) -> keras.Model:
     return model
 
 
-def load_initial_weights(model: keras.Model, path: str) -> str:
-    """Loads the weights of a file, and returns a line that names it and what did not fit.
+# Of published means, some are rounded to three digits.
+TOLERANCE = 0.001
+# Options that a file's network fixes. At their default in a recipe, they give way to the file's.
+FIXED_BY_WEIGHTS = ("shortcut", "zero_pad", "stride_on")
 
-    A classifier of other classes keeps its initial weights, and the stem is adapted to another
-    number of channels.
+
+def open_initial_weights(recipe: Recipe) -> tuple[Recipe, Callable[..., None]]:
+    """Opens the recipe's initial weights; returns the recipe with their options, and the loader."""
+    chosen = recipe.model
+    wanted = chosen.architecture
+    spec, load = open_weights(chosen.weights, wanted, chosen.name)
+    options = {
+        name: getattr(spec, name)
+        for name in FIXED_BY_WEIGHTS
+        if getattr(spec, name) != getattr(wanted, name)
+    }
+    if options and chosen.spec:
+        raise ValueError(
+            "`model.spec` must be the network of `model.weights`, which has "
+            f"{', '.join(f'{name}={value!r}' for name, value in options.items())}. "
+            f"Received: model.spec={chosen.spec!r}, model.weights={chosen.weights!r}"
+        )
+    return dataclasses.replace(recipe, model=dataclasses.replace(chosen, **options)), load
+
+
+def load_initial_weights(
+    recipe: Recipe, model: keras.Model, load: Callable[..., None]
+) -> tuple[Recipe, list[str]]:
+    """Loads weights; returns the recipe with the normalization that comes with them, and notes.
+
+    A classifier of other classes begins anew, and the stem is adapted to another number of
+    channels. A recipe whose normalization is not the default and contradicts the file is refused.
     """
-    notes = load_weights_file(model, path, adapts=True)
-    return "; ".join([f"Initial weights: {path}", *notes.values()])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load(model)
+    notes = [f"{warning.message}".removeprefix(f"{model.name}: ") for warning in caught]
+    noted = model_preprocessing(model)
+    if noted is None or leaves_values(noted):
+        return recipe, notes
+    weights, data = recipe.model.weights, recipe.data
+    if data.per_pixel_mean:
+        raise ValueError(
+            "`data.per_pixel_mean` must be false with `model.weights` that were trained with a "
+            f"mean of each channel. Received: data.per_pixel_mean=True, model.weights={weights!r}"
+        )
+    if noted.channel_order != "rgb":
+        raise ValueError(
+            "`model.weights` must be of a network that reads RGB images, as the trainer feeds "
+            f"them. Received: model.weights={weights!r}, whose preprocessing has "
+            f"channel_order={noted.channel_order!r}"
+        )
+    low, high = noted.value_range
+    mean, std = ((np.array(noted.mean) - low) / (high - low), np.array(noted.std) / (high - low))
+    followed = {}
+    for name, values in (("mean", mean), ("std", std)):
+        given = np.array(getattr(data, name))
+        if np.allclose(*np.broadcast_arrays(given, values), rtol=0, atol=TOLERANCE):
+            continue
+        followed[name] = tuple(float(f"{value:.7g}") for value in values)
+    is_default = all(getattr(data, name) == getattr(Data, name) for name in ("mean", "std"))
+    if followed and not is_default:
+        options = " ".join(
+            f"--data.{name} {' '.join(map(str, followed[name]))}" for name in followed
+        )
+        raise ValueError(
+            "`data.mean` and `data.std` must be what `model.weights` were trained with: pass "
+            f"{options}, or leave them at their default. Received: data.mean={data.mean}, "
+            f"data.std={data.std}, model.weights={weights!r}"
+        )
+    for name, values in followed.items():
+        notes.append(f"data.{name} is that of the weights, {' '.join(map(str, values))}")
+    return dataclasses.replace(recipe, data=dataclasses.replace(data, **followed)), notes
 
 
-def serving_model(
-    recipe: Recipe, trained: keras.Model, mean: np.ndarray, std: np.ndarray
+def with_what_weights_decided(recipe: Recipe, of_run: Recipe) -> Recipe:
+    """Returns a recipe with the values that a run has taken from the same initial weights."""
+    if not recipe.model.weights or recipe.model.weights != of_run.model.weights:
+        return recipe
+    groups = {"model": FIXED_BY_WEIGHTS, "data": ("mean", "std")}
+    for group, names in groups.items():
+        own, taken = getattr(recipe, group), getattr(of_run, group)
+        defaults = [name for name in names if getattr(own, name) == getattr(type(own), name)]
+        values = {name: getattr(taken, name) for name in defaults}
+        recipe = dataclasses.replace(recipe, **{group: dataclasses.replace(own, **values)})
+    return recipe
+
+
+def finished_model(
+    recipe: Recipe,
+    trained: keras.Model,
+    mean: np.ndarray,
+    std: np.ndarray,
+    class_names: Sequence[str],
 ) -> keras.Model:
-    """Returns the network to hand on: from pixels of 0 to 255 to probabilities, in float32."""
+    """Returns the network to hand on: a model of the zoo, in float32, that gives probabilities.
+
+    It carries its class names and its preprocessing. A mean image, which no `Preprocessing` holds,
+    is subtracted by a layer in front.
+    """
+    size, channels, classes = recipe.test_image_size, trained.input_shape[-1], len(class_names)
+    preprocessing = view_preprocessing(recipe.evaluation, size)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        size = recipe.test_image_size
-        pixels = keras.Input((size, size, trained.input_shape[-1]), name="pixels")
-        mean = resized_mean(mean, size)
-        std = np.broadcast_to(std, mean.shape)
-        normalized = keras.layers.Normalization(
-            axis=-1 if mean.ndim == 1 else (1, 2, 3),
-            mean=mean * 255.0,
-            variance=(std * 255.0) ** 2,
-            name="normalized",
-        )(pixels)
-        classes = trained.output_shape[-1]
-        model = _create(recipe, classes, "softmax", input_tensor=normalized)
+        if mean.ndim == 1:
+            model = _create(recipe, classes, "softmax", input_shape=(size, size, channels))
+            mean, std = ([float(f"{value:.7g}") for value in values] for values in (mean, std))
+            preprocessing = dataclasses.replace(
+                preprocessing, value_range=(0.0, 1.0), mean=tuple(mean), std=tuple(std)
+            )
+        else:
+            pixels = keras.Input((size, size, channels), name="pixels")
+            mean = resized_mean(mean, size)
+            normalized = keras.layers.Normalization(
+                axis=(1, 2, 3),
+                mean=mean * 255.0,
+                variance=np.broadcast_to(std * 255.0, mean.shape) ** 2,
+                name="normalized",
+            )(pixels)
+            model = _create(recipe, classes, "softmax", input_tensor=normalized)
     finally:
         keras.config.set_dtype_policy(policy)
     for layer in trained.layers:
         if layer.weights:
             model.get_layer(layer.name).set_weights(layer.get_weights())
+    keras_resnets.set_preprocessing(model, preprocessing)
+    keras_resnets.set_class_names(model, class_names)
     return model
 
 

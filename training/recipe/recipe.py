@@ -24,11 +24,15 @@ class Model(Group, prefix="model."):
             `keras_resnets.with_blocks`. The empty string for none.
         block_options: JSON of the further arguments of `with_blocks`.
         shortcut: Shortcut option; `"default"` is the model's own.
+        zero_pad: Where shortcut option A puts its zero channels.
         stride_on: Where a bottleneck carries its stride.
         zero_init_residual: Whether the last γ of each branch begins at 0.
         drop_path_rate: Probability in [0, 1) of skipping the last block's branch.
         classifier_std: Standard deviation of the classifier's initial weights; 0 for Keras's own.
-        weights: Path of initial weights (`.weights.h5` or `.keras`); the empty string for none.
+        weights: Initial weights: what `weights` of `keras_resnets.ResNet34` takes, such as
+            `"imagenet"`, the path of a `.keras` file or PyTorch checkpoint, or a run's folder; the
+            empty string for none. Options and a normalization that are at their default give way
+            to those of the weights.
         sync_batch_norm: Whether batch normalization takes its statistics over the whole batch
             and not over each replica's part.
     """
@@ -38,6 +42,7 @@ class Model(Group, prefix="model."):
     block: Literal["", "StackedBlock", "GatedBlock", "OrderedBlock", "UnnormalizedBlock"] = ""
     block_options: str = option("{}", block=bool)
     shortcut: Literal["default", "A", "B", "C"] = option("default", spec=("",))
+    zero_pad: Literal["end", "both"] = option("end", spec=("",))
     stride_on: Literal["3x3", "1x1"] = option("3x3", spec=("",))
     zero_init_residual: bool = option(False, spec=("",), weights=("",))
     drop_path_rate: float = option(0.0, spec=("",))
@@ -83,6 +88,7 @@ class Model(Group, prefix="model."):
             return dataclasses.replace(
                 spec,
                 shortcut=spec.shortcut if is_default else self.shortcut,
+                zero_pad=self.zero_pad,
                 stride_on=self.stride_on,
                 zero_init_residual=self.zero_init_residual,
                 drop_path_rate=self.drop_path_rate,

@@ -13,6 +13,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resnets import Preprocessing, model_class_names
+from keras_resnets.arguments import check_pair
+from keras_resnets.preprocessing.model import (
+    GREY_LEVELS,
+    required_preprocessing,
+    stem_convolution,
+)
+from keras_resnets.preprocessing.predictions import score_function
+from keras_resnets.preprocessing.preprocessing import normalize
 from training.data.batches import bad_images_named, evaluation_batches
 from training.data.sources import open_source
 from training.loop.evaluate import Scores, evaluate, make_score_function
@@ -91,8 +100,8 @@ def evaluate_model(
     with strategy.scope():
         model = open_served_model(path)
     data = Data(source=options.dataset) if run is None else run.data
-    usual = Evaluation() if run is None else run.evaluation
-    # The model normalizes pixels itself.
+    usual = _evaluation_of(model.preprocessing) if run is None else run.evaluation
+    # `model.predict` normalizes grey levels itself.
     recipe = Recipe(
         data=dataclasses.replace(
             data,
@@ -113,7 +122,7 @@ def evaluate_model(
     data, evaluation = recipe.data, recipe.evaluation
     split = options.split or data.test_split
     source = open_source(data, split, options.data_dir, options.download)
-    _check_fit(model, source, data.source, _classes_of_run(path))
+    _check_fit(model, source, data.source, model.class_names or _classes_of_run(path))
     replicas = strategy.num_replicas_in_sync
     if evaluation.batch % replicas:
         raise ValueError(
@@ -163,6 +172,16 @@ def measurement_name(conditions: dict[str, Any], usual_data: str, usual_crop_rat
     return re.sub(r"[^\w.%-]+", "-", "-".join(parts).replace("]", "").replace("[:", "-to"))
 
 
+def _evaluation_of(preprocessing: Preprocessing | None) -> Evaluation:
+    """Returns how the images are resized and cropped for a model in a file."""
+    if preprocessing is None or not isinstance(preprocessing.resize, int):
+        return Evaluation()
+    crop = max(check_pair("crop", preprocessing.crop or preprocessing.resize))
+    return Evaluation(
+        crop_ratio=crop / preprocessing.resize, interpolation=preprocessing.interpolation
+    )
+
+
 def _classes_of_run(path: Path) -> list[str] | None:
     """Returns the class names of the run or published model that a path is in, if it has any."""
     result = (path.parent if path.name in ("model.keras", "saved_model") else path) / "result.json"
@@ -178,7 +197,7 @@ def _check_fit(model, source, name, classes):
             f"of {model.channels} channels and {model.classes} classes, and {name!r} with "
             f"{source.channels} and {len(source.class_names)}"
         )
-    if classes is not None and classes != list(source.class_names):
+    if classes is not None and list(classes) != list(source.class_names):
         differing = next(
             f"{was!r}, {now!r}"
             for was, now in zip(classes, source.class_names, strict=True)
@@ -190,6 +209,10 @@ def _check_fit(model, source, name, classes):
         )
 
 
+# What a sum of probabilities may lack to 1, also in 16 bits.
+TOLERANCE = 0.01
+
+
 class ServedModel(NamedTuple):
     """A model from pixels of 0 to 255 to probabilities."""
 
@@ -198,6 +221,8 @@ class ServedModel(NamedTuple):
     channels: int
     classes: int
     weights_sha256: str  # over the bytes of all its variables, as in a run's `result.json`
+    preprocessing: Preprocessing | None = None
+    class_names: tuple[str, ...] | None = None
 
 
 def open_served_model(path: Path) -> ServedModel:
@@ -213,9 +238,32 @@ def open_served_model(path: Path) -> ServedModel:
         )
     _check_whole(path)
     model = keras.models.load_model(path, compile=False)
+    function = score_function(model)
+    preprocessing = _preprocessing(model)
+
+    def predict(pixels, training=False):
+        outputs = model(normalize(pixels, preprocessing, -1), training=training)
+        outputs = tf.cast(outputs, tf.float32)
+        return outputs if function is None else getattr(tf.nn, function)(outputs)
+
     _, image_size, _, channels = model.input_shape
-    sha256 = weights_sha256(model.variables)
-    return ServedModel(model, image_size, channels, model.output_shape[-1], sha256)
+    return ServedModel(
+        predict,
+        image_size,
+        channels,
+        model.output_shape[-1],
+        weights_sha256(model.variables),
+        preprocessing,
+        model_class_names(model),
+    )
+
+
+def _preprocessing(model):
+    try:
+        stem_convolution(model)
+    except ValueError:  # not of this package: it takes pixels
+        return Preprocessing(**GREY_LEVELS)
+    return required_preprocessing(model)
 
 
 def _check_whole(path):
@@ -238,19 +286,51 @@ def _check_whole(path):
 
 def _saved_model(path):
     loaded = tf.saved_model.load(str(path))
-    function = loaded.signatures["serving_default"]
+    # Of a model that `export_model` wrote, what the model itself reads; of others, pixels.
+    signature = "tensor" if "tensor" in loaded.signatures else "serving_default"
+    function = loaded.signatures[signature]
     (name, images), *others = function.structured_input_signature[1].items()
     ((_, outputs),) = function.structured_outputs.items()
     if others or images.shape.rank != 4 or not images.dtype.is_floating:
         raise ValueError(
-            "The SavedModel's `serving_default` must take float images alone. "
+            f"The SavedModel's {signature!r} must take float images alone. "
             f"Received: {str(path)!r}, which takes {function.structured_input_signature[1]}"
         )
+    preprocessing, names = Preprocessing(**GREY_LEVELS), None
+    if signature == "tensor":
+        preprocessing, names = _notes_beside(path)
 
     def predict(pixels, training=False):
         # The variables live only as long as what was loaded.
-        (probabilities,) = loaded.signatures["serving_default"](**{name: pixels}).values()
-        return probabilities
+        images = normalize(pixels, preprocessing, -1)
+        (outputs,) = loaded.signatures[signature](**{name: images}).values()
+        return outputs
 
-    sha256 = weights_sha256(getattr(loaded, "variables", function.variables))
-    return ServedModel(predict, images.shape[1], images.shape[-1], outputs.shape[-1], sha256)
+    sums = tf.reduce_sum(predict(tf.zeros((1, *images.shape[1:]))), axis=-1)
+    if abs(float(sums[0]) - 1) > TOLERANCE:
+        raise ValueError(
+            "The SavedModel's outputs must be probabilities that sum to 1: measure the .keras file "
+            f"that it was exported from. Received: {str(path)!r}, whose sum to {float(sums[0]):.3g}"
+        )
+    return ServedModel(
+        predict,
+        images.shape[1],
+        images.shape[-1],
+        outputs.shape[-1],
+        weights_sha256(getattr(loaded, "variables", function.variables)),
+        preprocessing,
+        names,
+    )
+
+
+def _notes_beside(path):
+    """Returns the preprocessing and the class names that an export has beside its SavedModel."""
+    try:
+        described = json.loads((path / "preprocessing.json").read_text(encoding="utf-8"))
+        names = (path / "labels.txt").read_text(encoding="utf-8").splitlines()
+        return Preprocessing.from_dict(described), tuple(names)
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(
+            "A SavedModel of `export_model` must have its preprocessing.json and labels.txt beside "
+            f"it. Received: {str(path)!r} ({error})"
+        ) from error

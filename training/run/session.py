@@ -20,7 +20,7 @@ from training.data.batches import bad_images_named, indices_of_steps
 from training.data.sources import open_source
 from training.loop.evaluate import Scores
 from training.loop.learner import Learner, Observer
-from training.loop.network import serving_model
+from training.loop.network import finished_model, with_what_weights_decided
 from training.loop.strategy import (
     ClusterName,
     StrategyName,
@@ -136,6 +136,7 @@ class Session:
     def _is_complete(self):
         """Returns whether the run is complete; raises if the folder has a run by another recipe."""
         recipe = self.folder.read_recipe() or self.recipe
+        self.recipe = with_what_weights_decided(self.recipe, recipe)
         fields = differences(dataclasses.asdict(recipe), dataclasses.asdict(self.recipe))
         if fields:
             raise ValueError(
@@ -161,6 +162,7 @@ class Session:
         self.data = [train.identifier, test.identifier]
         is_resumed = has_checkpoints(self.folder.checkpoints)
         self.learner = Learner(recipe, self.strategy, train, test, is_resumed, self.observer)
+        self.recipe = self.learner.recipe
         self.environment = describe_environment(self.strategy)
 
         def steps(duration):
@@ -182,8 +184,8 @@ class Session:
             self._print(f"warning: skipped: {message}")
         if checkpoint is not None:
             self._restore(checkpoint)
-        elif self.learner.initial_weights:
-            self._print(self.learner.initial_weights)
+        for line in self.learner.initial_weights:
+            self._print(line)
         self._check_that_workers_agree()
         if self.is_chief:
             folder.write_json(folder.environment_file, self.environment)
@@ -360,7 +362,9 @@ class Session:
             return
         folder, learner = self.folder, self.learner
         with folder.writing(folder.model_file) as path:
-            serving_model(self.recipe, learner.measured, *learner.mean_and_std).save(path)
+            names = learner.train_source.class_names
+            model = finished_model(self.recipe, learner.measured, *learner.mean_and_std, names)
+            model.save(path)
         with folder.writing(folder.curves_file) as path:
             draw_curves(folder.metrics, path)
         folder.write_json(folder.result_file, self._result(scores))  # last: the run is complete
