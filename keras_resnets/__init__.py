@@ -2,24 +2,23 @@
 
 __version__ = "0.1.0"
 
-from keras_resnets.command_start import imports_of_the_command, is_command
+from keras_resnets.command_start import (
+    end_on_interrupt,
+    imports_of_the_command,
+    is_command,
+    is_trainer,
+)
 
-with imports_of_the_command():
-    # The command answers `--help`, and what was mistyped, before it imports a backend.
-    if not is_command():
-        from keras_resnets import analysis, layers, models, preprocessing
-        from keras_resnets.export import export_model
-        from keras_resnets.models import *  # noqa: F403
-        from keras_resnets.preprocessing import *  # noqa: F403
-        from keras_resnets.weights import PRESETS, convert_weights, to_torch_state_dict
+if is_command() or is_trainer():
+    # The commands answer `--help`, and what was mistyped, before they import a backend.
+    import importlib
 
-        __all__ = [
-            "PRESETS",
-            "analysis",
-            "convert_weights",
-            "export_model",
-            "layers",
-            "to_torch_state_dict",
-            *models.__all__,
-            *preprocessing.__all__,
-        ]
+    end_on_interrupt()
+
+    def __getattr__(name):
+        return getattr(importlib.import_module("keras_resnets.public"), name)
+
+else:
+    with imports_of_the_command():
+        from keras_resnets.public import *  # noqa: F403
+        from keras_resnets.public import __all__ as __all__

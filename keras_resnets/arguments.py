@@ -1,4 +1,7 @@
-"""Checks of arguments: each returns the value it accepted, or says what is allowed."""
+"""Checks of arguments: each returns the value it accepted, or says what is allowed.
+
+Keras is imported where it is needed, so that recipes are checked before a backend is imported.
+"""
 
 import contextlib
 import difflib
@@ -8,8 +11,6 @@ import operator
 import os
 from collections.abc import Hashable, Iterable
 from typing import Any
-
-import keras
 
 
 def check_int(name: str, value: Any, rule: str = "an integer") -> int:
@@ -69,6 +70,8 @@ def check_name(name: str, value: Any) -> str | None:
 
 def check_functional(name: str, model: Any) -> Any:
     """Returns a model whose layers and their connections are known, or raises."""
+    import keras
+
     graph = getattr(model, "_functional", None) or model  # a Sequential model's own graph
     if not isinstance(model, keras.Model) or not hasattr(graph, "_nodes_by_depth"):
         raise TypeError(
@@ -123,6 +126,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def check_data_format(name: str, value: Any) -> str:
     """Returns a data format; `None` stands for `keras.config.image_data_format()`."""
+    import keras
+
     if value is None:
         return keras.config.image_data_format()
     return check_choice(name, value, ("channels_last", "channels_first"))
@@ -130,6 +135,8 @@ def check_data_format(name: str, value: Any) -> str:
 
 def check_activation(name: str, value: Any) -> Any:
     """Returns the function that a name or a callable stands for; `None` is the identity."""
+    import keras
+
     if isinstance(value, (keras.layers.Layer, type)):
         raise TypeError(
             f"`{name}` must be a function without weights, or its name in `keras.activations`. "
@@ -153,6 +160,8 @@ def check_activation(name: str, value: Any) -> Any:
 
 def serialize_activation(function: Any) -> Any:
     """Returns an activation's name, as `keras.activations.serialize`, which imports TensorFlow."""
+    import keras
+
     name = getattr(function, "__name__", "")
     if getattr(keras.activations, name, None) is function:
         return name
@@ -161,6 +170,8 @@ def serialize_activation(function: Any) -> Any:
 
 def check_initializer(name: str, value: Any) -> Any:
     """Returns the initializer that a name, a configuration or a callable stands for."""
+    import keras
+
     with contextlib.suppress(TypeError, ValueError):
         initializer = keras.initializers.get(value)
         if initializer is not None:
@@ -169,3 +180,25 @@ def check_initializer(name: str, value: Any) -> Any:
         f"`{name}` must be an initializer or the name of one in `keras.initializers`. "
         f"Received: {name}={value!r}"
     )
+
+
+SHORTCUTS = ("A", "B", "C", None)
+
+
+def check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate):
+    """Raises if an option has no effect with, or contradicts, the kind of shortcut."""
+    if zero_pad != "end" and shortcut != "A":
+        raise ValueError(
+            "`zero_pad` belongs to shortcut='A', which alone pads channels. "
+            f"Received: zero_pad={zero_pad!r}, shortcut={shortcut!r}"
+        )
+    if shortcut is None and zero_init_residual:
+        raise ValueError(
+            "`zero_init_residual` needs a shortcut: a plain block whose last γ is 0 outputs zeros "
+            "and passes no gradient. Received: zero_init_residual=True, shortcut=None"
+        )
+    if shortcut is None and drop_path_rate:
+        raise ValueError(
+            "`drop_path_rate` needs a shortcut: a plain block without its branch outputs nothing. "
+            f"Received: drop_path_rate={drop_path_rate}, shortcut=None"
+        )

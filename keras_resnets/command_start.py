@@ -9,14 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def imports_of_the_command() -> Iterator[None]:
-    """Holds chatter back, as `without_chatter`, while Ctrl-C ends the command's process at once.
-
-    Until `raise_on_interrupt`, Python's own handler could raise in a library's import, or in a
-    callback of the garbage collector, where the exception is printed and lost. Other processes are
-    not changed, nor is a Ctrl-C that is ignored. A backend that is missing is named.
-    """
-    if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Holds chatter back, as `without_chatter`, and names a backend that is missing."""
     try:
         with without_chatter():
             yield
@@ -30,6 +23,17 @@ def imports_of_the_command() -> Iterator[None]:
             "and set the environment variable KERAS_BACKEND to 'jax' or 'torch'.",
             name=error.name,
         ) from error
+
+
+def end_on_interrupt() -> None:
+    """Makes Ctrl-C end the command's process at once, until `raise_on_interrupt`.
+
+    Python's own handler could raise in a library's import, or in a callback of the garbage
+    collector, where the exception is printed and lost. Other processes are not changed, nor is a
+    Ctrl-C that is ignored.
+    """
+    if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def raise_on_interrupt() -> None:
@@ -78,3 +82,10 @@ def is_command() -> bool:
     if name == "__main__.py":
         return os.path.basename(folder) == "keras_resnets"
     return os.path.splitext(name)[0] == "keras-resnets"
+
+
+def is_trainer() -> bool:
+    """Whether this process was started as `python -m training` of the same checkout."""
+    started = (getattr(sys, "argv", None) or [""])[0]
+    checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return os.path.abspath(started) == os.path.join(checkout, "training", "__main__.py")

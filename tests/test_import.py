@@ -13,7 +13,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 # A room may import those before it, and itself.
 ORDER = ["command_start", "arguments", "files", "layers", "architecture", "preprocessing"]
-ORDER += ["weights", "models", "analysis", "export", "cli", "__main__"]
+ORDER += ["weights", "models", "analysis", "export", "public", "cli", "__main__"]
 # The same of the trainer's rooms.
 EARLIER = {"recipe": set(), "data": {"recipe"}, "optim": {"recipe"}}
 EARLIER["loop"] = {"recipe", "data", "optim"}

@@ -52,7 +52,7 @@ def run_with_stubs(command, stubs, folder):
         (TRAIN, {"tensorflow": IN_A_CALLBACK}),
         (TRAIN, {"tensorflow": "", "keras": STRUCK}),
         (("training", "benchmark"), {"tensorflow": "raise ImportError", "rich": STRUCK}),
-        (("training", "--help"), {"tensorflow": STRUCK}),
+        (("training", "demo"), {"tensorflow": STRUCK}),
         (("keras_resnets", "list"), {"keras": STRUCK}),
         (("keras_resnets", "list"), {"keras": IN_A_CALLBACK}),
     ],
@@ -96,6 +96,46 @@ def test_when_a_command_begins_only_an_ignored_ctrl_c_does_not_raise(
     interrupts(handler)
     command_start.raise_on_interrupt()
     assert signal.getsignal(signal.SIGINT) == expected
+
+
+NO_BACKEND = {name: f"raise SystemExit('imports {name}')" for name in ("keras", "tensorflow")}
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "words"),
+    [
+        ("keras_resnets --help", 0, "COMMAND"),
+        ("keras_resnets --version", 0, "0."),
+        ("keras_resnets predict --help", 0, "IMAGE"),
+        ("keras_resnets pedict", 2, "invalid choice"),
+        ("keras_resnets describe --szie 3 resnet18", 2, "--szie"),
+        ("keras_resnets predict no.jpg --model resnet18", 2, "No such file: 'no.jpg'"),
+        ("keras_resnets describe no.keras", 2, "No such file: 'no.keras'"),
+        ("keras_resnets export resnet18 x --class-names no.txt", 2, "No such file: 'no.txt'"),
+        ("keras_resnets export resnet18 x --formats omnx", 2, "choose from 'saved_model', 'onnx'"),
+        ("training --help", 0, "Trains by a recipe"),
+        ("training", 2, "Trains by a recipe"),
+        ("training trian digits", 2, "Did you mean 'train'?"),
+        ("training recipes", 0, "cifar10_fast"),
+        ("training recipes digits", 0, "learning_rate"),
+        ("training train --help", 0, "--run-dir"),
+        ("training train digits --run-dir x --lr 1", 2, "--optimizer.learning-rate"),
+        ("training train digits --run-dir x --batch many", 2, "many"),
+        ("training train digits --run-dir x --model.name resnet21", 2, "Did you mean"),
+        ("training train digits --run-dir x --model.shortcut D", 2, "shortcut"),
+        ("training train digits --run-dir x --optimizer.momentum 2", 2, "must be in [0, 1)"),
+        ("training train digits --run-dir x --model.weights no.keras", 2, "existing path"),
+        ("training train digits --run-dir x --data.source folder:no", 2, "existing folder"),
+        ("training train digitz --run-dir x", 2, "digits"),
+        ("training evaluate no", 2, "existing path"),
+        ("training validate --dataset folder:no", 2, "existing folder"),
+        ("training publish no --name x --note x", 2, "existing path"),
+    ],
+)
+def test_help_and_mistakes_do_not_wait_for_a_backend(command, status, words, tmp_path):
+    result = run_with_stubs(command.split(), NO_BACKEND, tmp_path)
+    shown = " ".join((result.stdout + result.stderr).replace("│", " ").split())
+    assert (result.returncode, words in shown) == (status, True), shown
 
 
 @pytest.mark.parametrize("is_lost", [False, True])

@@ -15,29 +15,67 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-import os
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from training.process import Diverged, StopSignals, held_stderr
+from keras_resnets.arguments import nearest
+from training.process import Diverged, StopSignals, import_tensorflow
 
-# Where each command is found. Only the one that is called is imported.
+
+class Command(NamedTuple):
+    """Where a command's function is, and what it does in a line."""
+
+    place: str
+    title: str
+
+
 COMMANDS = {
-    "demo": "training.demo:demo",
-    "recipes": "training.commands:recipes",
-    "validate": "training.commands:validate_command",
-    "data": "training.commands:data_command",
-    "train": "training.commands:train_command",
-    "evaluate": "training.commands:evaluate_command",
-    "publish": "training.commands:publish_command",
-    "index": "training.commands:index",
-    "study": "training.studies.command:study_command",
-    "benchmark": "training.benchmark.command:benchmark",
+    "demo": Command(
+        "training.demo:demo",
+        "Trains a small ResNet and its plain twin on handwritten digits, and exports the ResNet.",
+    ),
+    "recipes": Command("training.commands:recipes", "Lists the recipes, or shows one in full."),
+    "validate": Command(
+        "training.commands:validate_command",
+        "Reads every image of a data set, and reports what is broken, unusual or a duplicate.",
+    ),
+    "data": Command(
+        "training.commands:data_command", "Describes a recipe's data, and draws its augmentation."
+    ),
+    "train": Command(
+        "training.commands:train_command",
+        "Trains by a recipe, evaluates, and writes the run; or resumes it.",
+    ),
+    "evaluate": Command(
+        "training.commands:evaluate_command",
+        "Measures a run's model, or a model in a file, on every image of a split.",
+    ),
+    "publish": Command(
+        "training.commands:publish_command",
+        "Publishes a finished run's model in `saved_models`, with a card, and updates the index.",
+    ),
+    "index": Command(
+        "training.commands:index",
+        "Writes `saved_models/README.md`, the index of the published models.",
+    ),
+    "study": Command(
+        "training.studies.command:study_command",
+        "Answers a question about residual networks by an experiment.",
+    ),
+    "benchmark": Command(
+        "training.benchmark.command:benchmark",
+        "Measures training steps and input pipelines in turns: ours, plain Keras's and PyTorch's.",
+    ),
 }
-WITHOUT_TENSORFLOW = ("benchmark",)
+# Their modules import TensorFlow; the others do so when they run.
+WITH_HEAVY_MODULES = ("demo", "study")
 # Their runs handle signals themselves; before and after a run there is nothing to clean up.
 WITH_RUNS = ("demo", "train", "study")
 # These make the command from the recipe that is named, whose values its help shows.
@@ -46,18 +84,20 @@ OF_A_RECIPE = ("data", "train")
 
 def main(arguments: list[str]) -> int:
     """Runs a command and returns its exit status; a wrong argument is a line on stderr and 2."""
-    has_tensorflow = importlib.util.find_spec("tensorflow") is not None
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _print_help()
+        return 0 if arguments else 2
+    name, *rest = arguments
     try:
-        if arguments and arguments[0] in COMMANDS:
-            name, *rest = arguments
-            command, program = _command(name, rest), f"python -m training {name}"
-            check_option_names(command, rest, program)
-            with contextlib.nullcontext() if name in WITH_RUNS else StopSignals():
-                return tyro.cli(command, prog=program, args=rest) or 0
-        application = tyro.extras.SubcommandApp()
-        for name in COMMANDS if has_tensorflow else WITHOUT_TENSORFLOW:
-            application.command(name=name)(_command(name, []))
-        return application.cli(prog="python -m training", args=arguments, description=__doc__) or 0
+        if name not in COMMANDS:
+            raise ValueError(
+                f"COMMAND must be one of {', '.join(COMMANDS)}.{nearest(name, COMMANDS)} "
+                f"Received: {name!r}"
+            )
+        command, program = _command(name, rest), f"python -m training {name}"
+        check_option_names(command, rest, program)
+        with contextlib.nullcontext() if name in WITH_RUNS else StopSignals():
+            return tyro.cli(command, prog=program, args=rest) or 0
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -66,30 +106,23 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
+def _print_help():
+    table = Table("command", "what", box=None, show_header=False)
+    for name, command in COMMANDS.items():
+        table.add_row(f"  {name}", Text(command.title))
+    console = Console(highlight=False)
+    console.print("usage: python -m training COMMAND [OPTION …]\n\nCommands:", markup=False)
+    console.print(table)
+    console.print("\n`python -m training COMMAND --help` lists a command's options.")
+
+
 def _command(name, arguments):
     """Returns the function of a command."""
-    if name not in WITHOUT_TENSORFLOW:
+    if name in WITH_HEAVY_MODULES:
         import_tensorflow()
-    module, _, attribute = COMMANDS[name].partition(":")
+    module, _, attribute = COMMANDS[name].place.partition(":")
     function = getattr(importlib.import_module(module), attribute)
     return function(arguments) if name in OF_A_RECIPE else function
-
-
-def import_tensorflow() -> None:
-    """Imports TensorFlow with the settings of all commands."""
-    if importlib.util.find_spec("tensorflow") is None:
-        raise ValueError(
-            "All commands but "
-            f'{", ".join(WITHOUT_TENSORFLOW)} need TensorFlow: python -m pip install ".[cpu]"'
-        )
-    if "tensorflow" not in sys.modules:  # it reads these only when it is imported
-        # By default TensorFlow turns oneDNN on only for processors with AVX512-VNNI, though
-        # training is faster with it on older ones too.
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    with held_stderr():
-        importlib.import_module("tensorflow")
 
 
 # What other programs call an option.

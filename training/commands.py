@@ -1,4 +1,8 @@
-"""The commands of `python -m training`, as functions whose parameters are the options."""
+"""The commands of `python -m training`, as functions whose parameters are the options.
+
+What a command needs of TensorFlow is imported when it runs: help, and what is wrong with an option,
+do not wait for that.
+"""
 
 import contextlib
 import re
@@ -12,11 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from training.data.batches import BadImage
-from training.data.sources import list_splits, open_source
-from training.data.validate import validate
-from training.loop.strategy import StrategyName, make_strategy
-from training.process import held_stderr
+from training.options import EvaluationOptions, RunOptions, StrategyName
+from training.process import held_stderr, import_tensorflow
 from training.recipe.files import (
     list_recipes,
     load_recipe,
@@ -26,13 +27,9 @@ from training.recipe.files import (
     recipe_to_toml,
 )
 from training.recipe.recipe import Data, Recipe
-from training.run import evaluate_model, session
-from training.run.folder import require_folder_of, write_json
-from training.run.publish import publish, write_index
-from training.run.reports import confusion_table, draw_confusion, score_table, write_confusion
 
 SAVED_MODELS = Path("saved_models")
-RUN, EVALUATION = session.Options(), evaluate_model.Options()
+RUN, EVALUATION = RunOptions(), EvaluationOptions()
 # The fields of a group of options stand among the command's own.
 Ungrouped = tyro.conf.arg(name="")
 Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")]
@@ -45,7 +42,7 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
     def train(
         name: Name,
         run_dir: Path,
-        options: Annotated[session.Options, Ungrouped] = RUN,
+        options: Annotated[RunOptions, Ungrouped] = RUN,
         recipe: Annotated[Recipe, Ungrouped] = defaults,
     ) -> int:
         """Trains by a recipe, evaluates, and writes the run; or resumes it.
@@ -58,7 +55,11 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
             options: How the run is done.
             recipe: What to change in the recipe.
         """
-        return session.Session(recipe, run_dir, options).run()
+        check_paths(recipe)
+        import_tensorflow()
+        from training.run.session import Session
+
+        return Session(recipe, run_dir, options).run()
 
     return train
 
@@ -94,7 +95,7 @@ def _print(console, text):
 
 def evaluate_command(
     path: tyro.conf.Positional[Path],
-    options: Annotated[evaluate_model.Options, Ungrouped] = EVALUATION,
+    options: Annotated[EvaluationOptions, Ungrouped] = EVALUATION,
     strategy: StrategyName = "auto",
     output: Path | None = None,
 ) -> int:
@@ -108,8 +109,15 @@ def evaluate_command(
         output: Folder for evaluation-SPLIT.json, confusion-SPLIT.csv and confusion-SPLIT.png; by
             default that of the model. Their names also say what is not as in the run.
     """
+    check_path("path", path)
+    import_tensorflow()
+    from training.loop.strategy import make_strategy
+    from training.run.evaluate_model import evaluate_model
+    from training.run.folder import write_json
+    from training.run.reports import confusion_table, draw_confusion, score_table, write_confusion
+
     console = Console(highlight=False)
-    measurement = evaluate_model.evaluate_model(path, make_strategy(strategy), options)
+    measurement = evaluate_model(path, make_strategy(strategy), options)
     scores, class_names, _, name = measurement
     folder = output or (path if path.is_dir() else path.parent)
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +136,7 @@ def evaluate_command(
 
 
 def publish_command(run_dir: tyro.conf.Positional[Path], name: str, note: str) -> int:
-    """Publishes a finished run's model under `saved_models`, with a card, and updates the index.
+    """Publishes a finished run's model in `saved_models`, with a card, and updates the index.
 
     Args:
         run_dir: A complete run.
@@ -140,6 +148,10 @@ def publish_command(run_dir: tyro.conf.Positional[Path], name: str, note: str) -
             "`name` must be the name of a folder: letters, digits, '_', '.' and '-', of which the "
             f"last two cannot come first. Received: name={name!r}"
         )
+    check_path("run_dir", run_dir)
+    import_tensorflow()
+    from training.run.publish import publish
+
     publish(run_dir, SAVED_MODELS / name, note)
     return index()
 
@@ -151,6 +163,9 @@ def index() -> int:
             f"There must be a folder {str(SAVED_MODELS)!r} in the current one. "
             f"Received: {str(Path.cwd())!r} without it"
         )
+    import_tensorflow()
+    from training.run.publish import write_index
+
     Console(highlight=False).print(Text(f"Wrote {write_index(SAVED_MODELS)}"))
     return 0
 
@@ -176,6 +191,12 @@ def validate_command(
         json: Write the whole report to this file as well.
     """
     require_folder_of("json", json)
+    check_source("dataset", dataset)
+    import_tensorflow()
+    from training.data.sources import list_splits, open_source
+    from training.data.validate import validate
+    from training.run.folder import write_json
+
     console = Console(highlight=False)
     splits = splits or list_splits(dataset, data_dir, download)
     data = Data(source=dataset)
@@ -228,9 +249,13 @@ def data_command(arguments: Sequence[str]) -> Callable[..., int]:
             download: Allow the download of a data set that is missing.
             recipe: What to change in the recipe.
         """
-        from training.data.sheet import write_sheet
-
         require_folder_of("sheet", sheet)
+        check_paths(recipe)
+        import_tensorflow()
+        from training.data.batches import BadImage
+        from training.data.sheet import write_sheet
+        from training.data.sources import open_source
+
         console = Console(highlight=False)
         splits = (recipe.data.train_split, recipe.data.test_split)
         sources = [open_source(recipe.data, split, data_dir, download) for split in splits]
@@ -247,3 +272,33 @@ def data_command(arguments: Sequence[str]) -> Callable[..., int]:
         return 0
 
     return data
+
+
+def require_folder_of(name: str, path: Path | None) -> None:
+    """Raises, before long work, if there is no folder to write a file to."""
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(
+            f"`{name}` must be a file's path in an existing folder. Received: {name}={str(path)!r}"
+        )
+
+
+def check_paths(recipe: Recipe) -> None:
+    """Raises if a recipe names a folder or a file that is not there."""
+    check_source("data.source", recipe.data.source)
+    weights = recipe.model.weights
+    if "." in Path(weights).name:  # presets have no dot
+        check_path("model.weights", Path(weights))
+
+
+def check_source(name: str, source: str) -> None:
+    """Raises if images are to come from a folder that is not there."""
+    if source.startswith("folder:") and not Path(source.removeprefix("folder:")).is_dir():
+        raise ValueError(
+            f"`{name}` must name an existing folder after 'folder:'. Received: {name}={source!r}"
+        )
+
+
+def check_path(name: str, path: Path) -> None:
+    """Raises if there is nothing at a path."""
+    if not path.exists():
+        raise ValueError(f"`{name}` must be an existing path. Received: {name}={str(path)!r}")

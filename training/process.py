@@ -1,7 +1,9 @@
-"""A process's signals, stderr and memory, and what ends a run early. Without TensorFlow."""
+"""A process's signals, stderr and memory, what ends a run early, and how TensorFlow is imported."""
 
 import contextlib
 import ctypes
+import importlib
+import importlib.util
 import os
 import signal
 import sys
@@ -109,3 +111,20 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and all(
         [mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, GREATEST_INT)]
     )
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow with the settings of all commands, and the zoo."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ValueError(
+            'All commands but benchmark and recipes need TensorFlow: python -m pip install ".[cpu]"'
+        )
+    if "tensorflow" not in sys.modules:  # it reads these only when it is imported
+        # By default TensorFlow turns oneDNN on only for processors with AVX512-VNNI, though
+        # training is faster with it on older ones too.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with held_stderr():
+        importlib.import_module("tensorflow")
+        importlib.import_module("keras_resnets.public")

@@ -5,8 +5,8 @@ import re
 import keras
 import numpy as np
 
-from keras_resnets.architecture.plan import make_plan
-from keras_resnets.architecture.spec import BLOCKS, STEMS, ResNetSpec
+from keras_resnets.architecture.plan import BLOCKS, make_plan
+from keras_resnets.architecture.spec import STEMS, ResNetSpec
 from keras_resnets.arguments import (
     check_activation,
     check_bool,

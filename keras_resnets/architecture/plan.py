@@ -8,10 +8,13 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from keras_resnets.architecture.spec import BLOCKS, OPTIONS, STEMS, ResNetSpec
+from keras_resnets.architecture.spec import OPTIONS, STEMS, ResNetSpec
+from keras_resnets.layers import BasicBlock, BottleneckBlock
 from keras_resnets.layers.residual_block import needs_projection
 
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+
+BLOCKS = {"basic": BasicBlock, "bottleneck": BottleneckBlock}
 
 
 class Convolution(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import keras
 
 from keras_resnets.architecture.copying import within_another_layer
-from keras_resnets.architecture.plan import make_plan
-from keras_resnets.architecture.spec import BLOCKS, OPTIONS, STEMS, ResNetSpec
+from keras_resnets.architecture.plan import BLOCKS, make_plan
+from keras_resnets.architecture.spec import OPTIONS, STEMS, ResNetSpec
 from keras_resnets.layers import ResidualBlock
 
 

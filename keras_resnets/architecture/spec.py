@@ -6,18 +6,19 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from keras_resnets.arguments import (
+    SHORTCUTS,
     check_activation,
     check_bool,
     check_choice,
     check_positive_int,
     check_rate,
+    check_shortcut_options,
     nearest,
     serialize_activation,
 )
-from keras_resnets.layers import BasicBlock, BottleneckBlock
-from keras_resnets.layers.residual_block import SHORTCUTS, check_shortcut_options
 
-BLOCKS = {"basic": BasicBlock, "bottleneck": BottleneckBlock}
+# How many convolutions each kind of block has.
+CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
 
 
 class Stem(NamedTuple):
@@ -46,7 +47,7 @@ class Option(NamedTuple):
     # Takes the option's name and value; returns the value, or raises.
     check: Callable[[str, Any], Any]
     # The blocks that take the option as an argument.
-    blocks: tuple[str, ...] = tuple(BLOCKS)
+    blocks: tuple[str, ...] = tuple(CONVOLUTIONS)
     # Whether it has no effect in a plain network.
     needs_shortcut: bool = False
     # What differs between two networks that differ in the option: their arrays; their outputs with
@@ -63,6 +64,8 @@ def _one_of(*allowed):
 
 
 def _check_activation_name(name, activation):
+    if activation == "relu":  # the default, without Keras and its backend
+        return activation
     serialized = serialize_activation(check_activation(name, activation))
     if not isinstance(serialized, str):
         raise ValueError(
@@ -126,7 +129,7 @@ class ResNetSpec:
     output_stride: int | None = _option(None, lambda name, value: value, blocks=())
 
     def __post_init__(self):
-        check_choice("block", self.block, BLOCKS)
+        check_choice("block", self.block, CONVOLUTIONS)
         self._set("repeats", _positive_ints("repeats", self.repeats))
         self._set("widths", _positive_ints("widths", self.widths))
         if len(self.repeats) != len(self.widths):
@@ -160,7 +163,7 @@ class ResNetSpec:
     @property
     def depth(self) -> int:
         """Number of layers with weights as the paper counts them, without the projections."""
-        return 1 + len(BLOCKS[self.block].kernel_sizes) * sum(self.repeats) + 1
+        return 1 + CONVOLUTIONS[self.block] * sum(self.repeats) + 1
 
     @property
     def natural_stride(self) -> int:

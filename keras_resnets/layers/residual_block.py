@@ -6,19 +6,19 @@ from typing import Any
 import keras
 
 from keras_resnets.arguments import (
+    SHORTCUTS,
     check_activation,
     check_bool,
     check_choice,
     check_data_format,
     check_positive_int,
     check_rate,
+    check_shortcut_options,
 )
 from keras_resnets.layers.composite import CompositeLayer, automatic_stem, is_automatic, within
 from keras_resnets.layers.conv_norm import ConvNorm
 from keras_resnets.layers.feature_map import check_feature_map, strided_shape
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut
-
-SHORTCUTS = ("A", "B", "C", None)
 
 
 class ResidualBlock(CompositeLayer, abc.ABC):
@@ -223,22 +223,3 @@ def needs_projection(shortcut, strides, channels, filters):
     """Whether the shortcut from `channels` to `filters` channels has weights."""
     is_identity = strides == 1 and channels == filters
     return shortcut == "C" or (shortcut == "B" and not is_identity)
-
-
-def check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate):
-    """Raises if an option has no effect with, or contradicts, the kind of shortcut."""
-    if zero_pad != "end" and shortcut != "A":
-        raise ValueError(
-            "`zero_pad` belongs to shortcut='A', which alone pads channels. "
-            f"Received: zero_pad={zero_pad!r}, shortcut={shortcut!r}"
-        )
-    if shortcut is None and zero_init_residual:
-        raise ValueError(
-            "`zero_init_residual` needs a shortcut: a plain block whose last γ is 0 outputs zeros "
-            "and passes no gradient. Received: zero_init_residual=True, shortcut=None"
-        )
-    if shortcut is None and drop_path_rate:
-        raise ValueError(
-            "`drop_path_rate` needs a shortcut: a plain block without its branch outputs nothing. "
-            f"Received: drop_path_rate={drop_path_rate}, shortcut=None"
-        )

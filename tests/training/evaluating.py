@@ -20,10 +20,11 @@ def main(root):
     logical = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
     from training.loop.strategy import make_strategy
-    from training.run.evaluate_model import Options, evaluate_model
+    from training.options import EvaluationOptions
+    from training.run.evaluate_model import evaluate_model
 
     def measured(path, strategy, dataset, **options):
-        return evaluate_model(path, strategy, Options(dataset=dataset, **options))
+        return evaluate_model(path, strategy, EvaluationOptions(dataset=dataset, **options))
 
     model = network()
     model.save(root / "model.keras")

@@ -57,7 +57,8 @@ def _run(arguments, log):
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     from tests.training.tiny_network import use_tiny_network
-    from training.__main__ import import_tensorflow, main
+    from training.__main__ import main
+    from training.process import import_tensorflow
 
     import_tensorflow()
     use_tiny_network()

@@ -8,7 +8,8 @@ import sys
 import time
 
 from tests.training.tiny_network import use_tiny_network
-from training.__main__ import import_tensorflow, main
+from training.__main__ import main
+from training.process import import_tensorflow
 
 
 def rest_after_saves(seconds):

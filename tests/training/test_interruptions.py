@@ -28,6 +28,7 @@ from tests.training.pretended_learner import (
     pretend,  # noqa: F401
 )
 from tests.training.test_checkpoint import as_once_written
+from training.options import RunOptions
 from training.process import Diverged
 from training.recipe.recipe import Data
 from training.run import checkpoint, session
@@ -45,7 +46,7 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-ONE_DEVICE = session.Options(strategy="one-device")
+ONE_DEVICE = RunOptions(strategy="one-device")
 WHOLE = []
 
 
@@ -424,7 +425,7 @@ def test_what_cannot_be_a_run_is_refused_by_name_and_stays_as_it_is(tmp_path, mo
     with pytest.raises(ValueError, match=r"in a folder: .* Received: '.*/checkpoints', which is"):
         train(tmp_path)
     with pytest.raises(ValueError, match=r"at least 0. Received: steps_per_call=-1"):
-        session.Options(steps_per_call=-1)
+        RunOptions(steps_per_call=-1)
     monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
     with pytest.raises(ValueError, match=r"keras\.json\. Received: .*='channels_first'"):
         train(tmp_path / "run")

@@ -136,7 +136,7 @@ def test_paths_and_names_are_printed_as_they_are(tmp_path, monkeypatch, capsys, 
     folder.mkdir(parents=True)
     measurement = Measurement(SCORES, (text, "dog", "fox"), CONDITIONS, "test")
     monkeypatch.setattr(evaluate_model, "evaluate_model", lambda *arguments: measurement)
-    monkeypatch.setattr(commands, "make_strategy", lambda name: None)
+    monkeypatch.setattr("training.loop.strategy.make_strategy", lambda name: None)
     commands.evaluate_command(tmp_path, output=folder)
     shown = capsys.readouterr().out
     assert f"to {folder}\n" in shown

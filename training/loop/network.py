@@ -4,6 +4,7 @@ import dataclasses
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -113,12 +114,12 @@ def load_initial_weights(
         )
     low, high = noted.value_range
     mean, std = ((np.array(noted.mean) - low) / (high - low), np.array(noted.std) / (high - low))
-    followed = {}
+    followed: dict[str, Any] = {}
     for name, values in (("mean", mean), ("std", std)):
         given = np.array(getattr(data, name))
-        if np.allclose(*np.broadcast_arrays(given, values), rtol=0, atol=TOLERANCE):
+        if np.all(np.abs(given - values) <= TOLERANCE):
             continue
-        followed[name] = tuple(float(f"{value:.7g}") for value in values)
+        followed[name] = _rounded(values)
     is_default = all(getattr(data, name) == getattr(Data, name) for name in ("mean", "std"))
     if followed and not is_default:
         options = " ".join(
@@ -166,9 +167,8 @@ def finished_model(
     try:
         if mean.ndim == 1:
             model = _create(recipe, classes, "softmax", input_shape=(size, size, channels))
-            mean, std = ([float(f"{value:.7g}") for value in values] for values in (mean, std))
             preprocessing = dataclasses.replace(
-                preprocessing, value_range=(0.0, 1.0), mean=tuple(mean), std=tuple(std)
+                preprocessing, value_range=(0.0, 1.0), mean=_rounded(mean), std=_rounded(std)
             )
         else:
             pixels = keras.Input((size, size, channels), name="pixels")
@@ -188,6 +188,11 @@ def finished_model(
     keras_resnets.set_preprocessing(model, preprocessing)
     keras_resnets.set_class_names(model, class_names)
     return model
+
+
+def _rounded(values):
+    """Returns float32's digits, without those that a conversion to double precision adds."""
+    return tuple(float(f"{value:.7g}") for value in values)
 
 
 def _create(recipe, classes, activation, **inputs):

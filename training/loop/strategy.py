@@ -5,10 +5,10 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal
 
 import tensorflow as tf
 
+from training.options import ClusterName, StrategyName
 from training.recipe.recipe import Recipe
 
 FIRST_PORT, PORTS_A_JOB, JOBS = 10_000, 16, 1_250  # up to 29,999, below what systems give away
@@ -120,10 +120,6 @@ def lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 def _has_peers(strategy):
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-
-
-StrategyName = Literal["auto", "one-device", "mirrored", "multi-worker", "tpu"]
-ClusterName = Literal["auto", "slurm", "tf-config"]
 
 
 def make_strategy(

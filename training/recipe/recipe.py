@@ -6,8 +6,7 @@ import json
 import re
 from typing import Literal
 
-import keras_resnets
-from keras_resnets.architecture.spec import VARIANTS
+from keras_resnets.architecture.spec import VARIANTS, ResNetSpec
 from keras_resnets.arguments import nearest
 from training.recipe.fields import Group, is_shorter, lasts, option
 
@@ -59,7 +58,7 @@ class Model(Group, prefix="model."):
             )
         elif self.name not in VARIANTS:
             raise ValueError(
-                f"`model.name` must be one of {', '.join(keras_resnets.list_models())}."
+                f"`model.name` must be one of {', '.join(VARIANTS)}."
                 f"{nearest(self.name, VARIANTS)} Received: model.name={self.name!r}"
             )
         _ = self.architecture
@@ -67,11 +66,11 @@ class Model(Group, prefix="model."):
             self._check_block()
 
     @property
-    def architecture(self) -> keras_resnets.ResNetSpec:
+    def architecture(self) -> ResNetSpec:
         """What `spec`, or `name` and the options, say of the network, but for `block`."""
         if self.spec:
             try:
-                return keras_resnets.ResNetSpec.from_json(self.spec)
+                return ResNetSpec.from_json(self.spec)
             except (TypeError, ValueError) as error:
                 raise ValueError(
                     f"`model.spec` must be the JSON text of a ResNetSpec. {error}. "
@@ -99,11 +98,13 @@ class Model(Group, prefix="model."):
             ) from error
 
     def _check_block(self):
+        from keras_resnets import layers
+
         try:
             options = json.loads(self.block_options)
             ends = [options.pop(end, {}) for end in ("first", "last")]
             for own in ends:
-                getattr(keras_resnets.layers, self.block)(16, **options, **own)
+                getattr(layers, self.block)(16, **options, **own)
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
                 "`model.block_options` must be a JSON object with arguments of the block. "

@@ -25,33 +25,10 @@ from keras_resnets.preprocessing.preprocessing import normalize
 from training.data.batches import bad_images_named, evaluation_batches
 from training.data.sources import open_source
 from training.loop.evaluate import Scores, evaluate, make_score_function
+from training.options import EvaluationOptions
 from training.recipe.files import load_recipe
 from training.recipe.recipe import Data, Evaluation, Recipe
 from training.run.checkpoint import weights_sha256
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a model is measured on, and how.
-
-    Args:
-        dataset: A source as in a recipe; by default the run's.
-        split: By default the run's test split.
-        data_dir: Folder with prepared TFDS data sets.
-        download: Allow the download of a data set that is missing.
-        ten_crop: Average the probabilities of ten views.
-        crop_ratio: Size of the central crop over the shorter side after resizing; 0 for the
-            run's, and 1 for a file.
-        batch: Images at a time, over all devices; 0 for the run's.
-    """
-
-    dataset: str = ""
-    split: str = ""
-    data_dir: Path | None = None
-    download: bool = False
-    ten_crop: bool = False
-    crop_ratio: float = 0.0
-    batch: int = 0
 
 
 class Measurement(NamedTuple):
@@ -85,10 +62,10 @@ class Measurement(NamedTuple):
 
 
 def evaluate_model(
-    path: Path, strategy: tf.distribute.Strategy, options: Options | None = None
+    path: Path, strategy: tf.distribute.Strategy, options: EvaluationOptions | None = None
 ) -> Measurement:
     """Scores a run's model, or a model in a file, on a split of a data set."""
-    options = options or Options()
+    options = options or EvaluationOptions()
     if not path.exists():
         raise ValueError(f"There must be a model at the path. Received: path={str(path)!r}")
     run = load_recipe(path / "recipe.toml") if (path / "recipe.toml").is_file() else None

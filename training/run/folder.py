@@ -200,14 +200,6 @@ def folder_to_disk(folder: Path) -> None:
         os.close(descriptor)
 
 
-def require_folder_of(name: str, path: Path | None) -> None:
-    """Raises, before long work, if there is no folder to write a file to."""
-    if path is not None and not path.parent.is_dir():
-        raise ValueError(
-            f"`{name}` must be a file's path in an existing folder. Received: {name}={str(path)!r}"
-        )
-
-
 # What each line of `metrics.jsonl` has, beside the number of steps.
 MEASURED = (
     *("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate"),

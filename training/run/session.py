@@ -22,14 +22,13 @@ from training.loop.evaluate import Scores
 from training.loop.learner import Learner, Observer
 from training.loop.network import finished_model, with_what_weights_decided
 from training.loop.strategy import (
-    ClusterName,
-    StrategyName,
     check_shares,
     is_chief,
     lost_workers_named,
     make_gather,
     make_strategy,
 )
+from training.options import RunOptions
 from training.process import Diverged, Stopped, StopSignals, held_stderr, keep_freed_memory
 from training.recipe.fields import to_steps
 from training.recipe.files import differences
@@ -54,34 +53,6 @@ from training.run.reports import EventLog, StepProgress, draw_curves
 LEAST_LOSS_SCALE = 2.0**-10
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a run is done.
-
-    Args:
-        data_dir: Folder with prepared TFDS data sets.
-        download: Allow the download of a data set that is missing.
-        strategy: Where to compute.
-        cluster: How several workers find each other.
-        steps_per_call: Steps between looks at signals; 0 for 1 on a CPU and 20 on a GPU.
-        tensorboard: Write event files for TensorBoard too, to the run's folder.
-    """
-
-    data_dir: Path | None = None
-    download: bool = False
-    strategy: StrategyName = "auto"
-    cluster: ClusterName = "auto"
-    steps_per_call: int = 0
-    tensorboard: bool = False
-
-    def __post_init__(self):
-        if self.steps_per_call < 0:
-            raise ValueError(
-                "`steps_per_call` must be at least 0. "
-                f"Received: steps_per_call={self.steps_per_call}"
-            )
-
-
 class Session:
     """One process's part of a run: from its start or its last checkpoint to its end or a signal."""
 
@@ -89,12 +60,12 @@ class Session:
         self,
         recipe: Recipe,
         run_dir: Path,
-        options: Options | None = None,
+        options: RunOptions | None = None,
         console: Console | None = None,
         observer: Observer | None = None,
     ):
         self.recipe, self.folder = recipe, RunFolder(run_dir)
-        self.options, self.observer = options or Options(), observer
+        self.options, self.observer = options or RunOptions(), observer
         self.console = console or Console()
         self.signals = StopSignals()
         self.state, self._saved = State(), State()  # at step 0 there is nothing to save

@@ -16,10 +16,11 @@ from rich.text import Text
 from keras_resnets.analysis import gradient_norms, snapshot, update_ratios
 from training.data.source import ArraySource
 from training.data.sources import open_source
+from training.options import RunOptions
 from training.recipe.files import recipe_to_toml
 from training.recipe.recipe import Recipe
 from training.run.folder import read_metrics, write_json
-from training.run.session import Options, Session
+from training.run.session import Session
 from training.studies.study import Images, Study, Trial
 
 MEASURED_IMAGES = 500
@@ -52,7 +53,7 @@ def run_trials(
         console.print(Text(f"[{number}/{len(grid)}] {label}, seed {seed}{done}"))
         if not is_done:
             quiet = Console(quiet=True) if not console.is_terminal else console
-            options = Options(data_dir=data_dir)
+            options = RunOptions(data_dir=data_dir)
             status = Session(recipe, run_dir, options, quiet, observer).run()
             if status:
                 raise Stopped(status)

@@ -1,0 +1,18 @@
+"""The public names, which `import keras_resnets` gives."""
+
+from keras_resnets import analysis, layers, models, preprocessing
+from keras_resnets.export import export_model
+from keras_resnets.models import *  # noqa: F403
+from keras_resnets.preprocessing import *  # noqa: F403
+from keras_resnets.weights import PRESETS, convert_weights, to_torch_state_dict
+
+__all__ = [
+    "PRESETS",
+    "analysis",
+    "convert_weights",
+    "export_model",
+    "layers",
+    "to_torch_state_dict",
+    *models.__all__,
+    *preprocessing.__all__,
+]
