@@ -13,7 +13,7 @@ from keras_resnets.architecture.copying import (
 )
 from keras_resnets.architecture.reading import stage_blocks
 from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, ResNetSpec
-from keras_resnets.arguments import check_choice, check_functional, check_name
+from keras_resnets.arguments import check_choice, check_functional, check_name, check_positive_int
 from keras_resnets.layers import (
     ConvNorm,
     GatedBlock,
@@ -309,21 +309,47 @@ def freeze_backbone(model, bn="inference"):
     return model
 
 
-def unfreeze(model):
-    """Makes every layer of a model trainable again, the inner ones too, and returns the model.
+def unfreeze(model, from_stage=None):
+    """Makes the layers of a model trainable again, the inner ones too, and returns the model.
+
+    Compile the model afterwards, as always in Keras.
 
     Args:
-        model: A `keras.Model`.
+        model: A `keras.Model`; with `from_stage`, one of the zoo, or one built upon it.
+        from_stage: The first stage to train, from 1. What comes before it stays as it is. `None`
+            for all layers.
+
+    Raises:
+        ValueError: If the model has no such stage.
+        TypeError: If an argument is of another type.
 
     Example:
 
     >>> model = keras_resnets.freeze_backbone(keras_resnets.ResNet20())
-    >>> len(model.trainable_weights), len(keras_resnets.unfreeze(model).trainable_weights)
-    (2, 59)
+    >>> len(model.trainable_weights), len(keras_resnets.unfreeze(model, 3).trainable_weights)
+    (2, 20)
+    >>> len(keras_resnets.unfreeze(model).trainable_weights)
+    59
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
-    _make_trainable(model)
+    if from_stage is None:
+        _make_trainable(model)
+        return model
+    stages = stage_blocks(model)
+    if check_positive_int("from_stage", from_stage) > len(stages):
+        raise ValueError(
+            f"`from_stage` must be at most {len(stages)}, the number of stages of {model.name!r}. "
+            f"Received: from_stage={from_stage}"
+        )
+    earlier = keras.Model(model.inputs, stages[from_stage - 1][0].input).layers
+    if not model.trainable:  # then none of its layers is trained
+        model.trainable = True
+        for layer in earlier:
+            layer.trainable = False
+    for layer in model.layers:
+        if layer not in earlier:
+            _make_trainable(layer)
     return model
 
 

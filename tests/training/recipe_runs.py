@@ -108,8 +108,10 @@ def accuracy(model, recipe):
     right = 0
     for batch in evaluation_batches(source, recipe, ten_crop=ten_crop, mean_and_std=pixels):
         images = batch["image"].numpy()
-        views = images.reshape(-1, *images.shape[-3:])
-        scores = np.asarray(model(views)).reshape(len(images), -1, model.output_shape[-1])
+        views = np.clip(images.reshape(-1, *images.shape[-3:]), 0, 255)  # of rounding
+        scores = np.asarray(model(keras_resnets.preprocess_input(views, model))).reshape(
+            len(images), -1, model.output_shape[-1]
+        )
         is_right = scores.mean(axis=1).argmax(axis=1) == batch["label"].numpy()
         right += int(np.sum(is_right * batch["weight"].numpy()))
     return right / source.size

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_resnets
 from tests.subprocesses import ROOT
 from tests.training.forked import Command
 
@@ -98,14 +99,17 @@ def test_a_run_writes_what_it_did(whole):
 
 
 @pytest.mark.slow
-def test_the_model_reads_pixels_and_scores_as_the_result_says(whole):
+def test_the_model_is_of_the_zoo_and_scores_as_the_result_says(whole):
     run_dir, _ = whole
     model = keras.models.load_model(run_dir / "model.keras")
     test = digits("test")
-    scores = model.predict(test.images.astype("float32"), verbose=0)
+    assert keras_resnets.model_class_names(model) == test.class_names
+    scores = model.predict(keras_resnets.preprocess_input(test.images, model), verbose=0)
     np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-4)
     accuracy = np.mean(scores.argmax(axis=1) == test.labels)
     assert accuracy == pytest.approx(result_of(run_dir)["test_accuracy"], abs=1e-9)
+    [[best, *_]] = keras_resnets.classify(model, test.images[0])
+    assert best.name == test.class_names[scores[0].argmax()]
 
 
 @pytest.mark.slow

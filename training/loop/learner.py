@@ -114,8 +114,10 @@ class Learner:
             return self._train
         self._is_head_only = is_head_only
         unfreeze(self.model)
-        if is_head_only:
+        if is_head_only or self.recipe.from_stage:
             freeze_backbone(self.model)
+        if self.recipe.from_stage and not is_head_only:
+            unfreeze(self.model, self.recipe.from_stage)
         is_watching = isinstance(self.schedule, WatchingSchedule)
         self._train = make_train_function(
             self.strategy,

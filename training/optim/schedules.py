@@ -165,8 +165,10 @@ def build_schedule(
     if lines * warmup >= total:
         what = "Twice `schedule.warmup`" if lines == 2 else "`schedule.warmup`"
         raise ValueError(
-            f"{what} must be shorter than the run. Received: schedule.warmup="
-            f"{schedule.warmup!r} ({warmup} steps), length={recipe.length!r} ({total} steps)"
+            f"{what} must be shorter than the run: pass `--schedule.warmup "
+            f"'{max(1, total // 10)} steps'`, a tenth of it, or a longer run. Received: "
+            f"schedule.warmup={schedule.warmup!r} ({warmup} steps), length={recipe.length!r} "
+            f"({total} steps)"
         )
 
     match schedule.name:

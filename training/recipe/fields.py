@@ -170,6 +170,19 @@ def is_shorter(one: str, other: str, batch: int) -> bool:
     return one_number * scale[one_unit] < other_number * scale[other_unit]
 
 
+def tenth(text: str) -> str:
+    """Returns a tenth of a duration; of what is counted, 1 at least.
+
+    Example:
+
+    >>> tenth("15 epochs"), tenth("30 steps")
+    ('1.5 epochs', '3 steps')
+    """
+    number, unit = parse_duration(text)
+    part = f"{float(number) / 10:g}" if unit == "epochs" else max(1, number // 10)
+    return f"{part} {unit}"
+
+
 def to_steps(duration: str, batch: int, examples: int) -> int:
     """Returns the number of steps after which a duration is over.
 

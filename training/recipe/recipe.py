@@ -8,7 +8,7 @@ from typing import Literal
 
 from keras_resnets.architecture.spec import VARIANTS, ResNetSpec
 from keras_resnets.arguments import nearest
-from training.recipe.fields import Group, is_shorter, lasts, option
+from training.recipe.fields import Group, is_shorter, lasts, option, tenth
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -372,6 +372,9 @@ class Recipe(Group):
         ema: Decay a step of the moving average of the weights, in [0, 1); 0 for none. Where there
             is one, it is what is evaluated and exported.
         head_only: Duration at the start during which only the classifier is trained.
+        from_stage: The first stage that is trained after that, from 1; 0 for the whole network.
+        keep: Which weights are handed on: the `"last"`, as in the papers, or those of the `"best"`
+            evaluation, which the test images then choose.
         checkpoint_every: Duration between checkpoints. Before each evaluation there is one, too.
     """
 
@@ -388,6 +391,8 @@ class Recipe(Group):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     ema: float = option(0.0, "[0, 1)")
     head_only: str = option("0 epochs", "[0, inf)")
+    from_stage: int = option(0, "[0, inf)")
+    keep: Literal["last", "best"] = "last"
     checkpoint_every: str = option("1 epochs", "(0, inf)")
 
     def __post_init__(self):
@@ -437,12 +442,22 @@ class Recipe(Group):
         boundaries = self.schedule.boundaries
         parts = [("head_only", self.head_only), ("schedule.warmup", self.schedule.warmup)]
         parts += [("schedule.boundaries", boundary) for boundary in boundaries]
-        for name, part in parts:
-            self.require(
-                is_shorter(part, self.length, self.batch),
-                f"`{name}` must be over before the run",
-                f"{name} length",
+        long = {name: part for name, part in parts if not is_shorter(part, self.length, self.batch)}
+        if long:
+            received = ", ".join(f"{name}={part!r}" for name, part in long.items())
+            shorter = f"{tenth(self.length)!r}, a tenth"
+            raise ValueError(
+                f"{' and '.join(f'`{name}`' for name in long)} must be over before the run: make "
+                f"the run longer, or give each a shorter duration, such as {shorter}. "
+                f"Received: {received}, length={self.length!r}"
             )
+        stages = len(self.model.architecture.repeats)
+        self.require(
+            self.from_stage <= stages and (self.model.weights or not self.from_stage),
+            "`from_stage` needs `model.weights`, for the stages before it are not trained, and "
+            f"must be at most {stages}, the number of stages",
+            "from_stage model.weights",
+        )
         self.require(
             all(is_shorter(*pair, self.batch) for pair in itertools.pairwise(boundaries)),
             "`schedule.boundaries` must grow",

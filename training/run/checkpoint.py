@@ -107,9 +107,9 @@ def check_facts(checkpoint: Checkpoint) -> None:
 
 
 def save_checkpoint(
-    folder: Path, step: int, variables: dict[str, Any], facts: dict[str, Any]
+    folder: Path, step: int, variables: dict[str, Any], facts: dict[str, Any], keep: int = 0
 ) -> Path:
-    """Saves variables and facts as the checkpoint of a step, and removes all but the last two."""
+    """Saves variables and facts as a step's checkpoint; removes all but the last two and `keep`."""
     target, beside, replaced = _paths(folder, step)
     arrays = {name: np.asarray(variable) for name, variable in variables.items()}
     try:
@@ -138,7 +138,7 @@ def save_checkpoint(
             + (". The one before it stays" if has_checkpoints(folder) else ""),
             str(target),
         ) from error
-    _remove_all_but_the_last(folder, target)
+    _remove_all_but_the_last(folder, target, keep)
     return target
 
 
@@ -209,6 +209,11 @@ def latest_checkpoint(
     return None, messages
 
 
+def checkpoint_of(folder: Path, step: int) -> Checkpoint:
+    """Reads the checkpoint of a step."""
+    return load_checkpoint(_paths(folder, step)[0])
+
+
 def has_checkpoints(folder: Path) -> bool:
     """Returns whether `latest_checkpoint` has one to give, or to refuse as damaged."""
     return bool(_checkpoints(folder))
@@ -251,8 +256,8 @@ def _checkpoints(folder):
     return sorted(steps, key=lambda path: (steps[path], path.suffix != REPLACED))
 
 
-def _remove_all_but_the_last(folder, latest):
-    """Removes all but the last two up to the latest, which has just been written.
+def _remove_all_but_the_last(folder, latest, keep):
+    """Removes all but the last two up to the latest, which was just written, and that to keep.
 
     Later ones were damaged, so that the run went back. What cannot be removed now is tried again
     after the next checkpoint.
@@ -260,7 +265,7 @@ def _remove_all_but_the_last(folder, latest):
     written = [path for path in _checkpoints(folder) if path.suffix != REPLACED]
     if latest not in written:  # another folder has replaced this one
         return
-    kept = written[: written.index(latest) + 1][-KEPT:]
+    kept = [*written[: written.index(latest) + 1][-KEPT:], _paths(folder, keep)[0]]
     for path in folder.iterdir():
         if _NAME.fullmatch(path.name) and path not in kept:
             _remove(path)

@@ -37,6 +37,7 @@ from training.run.checkpoint import (
     Checkpoint,
     State,
     check_facts,
+    checkpoint_of,
     has_checkpoints,
     latest_checkpoint,
     remove_checkpoint,
@@ -281,8 +282,9 @@ class Session:
                 "data": self.data,
             }
             try:
+                keep = self.state.best_step if self.recipe.keep == "best" else 0
                 save_checkpoint(
-                    self.folder.checkpoints, self.state.step, self.learner.variables, facts
+                    self.folder.checkpoints, self.state.step, self.learner.variables, facts, keep
                 )
             finally:  # if the folder was replaced meanwhile, that is the error to name
                 self.folder.check()
@@ -325,6 +327,12 @@ class Session:
 
     def _finish(self):
         """Measures with ten crops if the recipe says so, and writes the model and the result."""
+        if self.recipe.keep == "best" and self.state.best_step != self.state.step:
+            restore(
+                self.learner.variables,
+                checkpoint_of(self.folder.checkpoints, self.state.best_step),
+            )
+            self._scores = None
         # The last step's evaluation was the same, unless it was made before the run was resumed.
         scores, ten_crop = self._scores, self.recipe.evaluation.ten_crop
         if scores is None or ten_crop:
@@ -343,6 +351,20 @@ class Session:
             f"Test accuracy {scores.top1:.2%} after {self.state.step} steps and "
             f"{self.state.seconds:.0f} s: {folder.result_file}"
         )
+        self._print_whether_the_best_was_better(scores)
+
+    def _print_whether_the_best_was_better(self, scores):
+        """Prints it if the difference is more than two standard errors of the accuracy."""
+        best, images = self.state.best_accuracy, len(scores.labels)
+        if self.recipe.keep == "best":
+            self._print(
+                f"The model is that of step {self.state.best_step}, with the best accuracy."
+            )
+        elif best - scores.top1 > 2 * math.sqrt(best * (1 - best) / images):
+            self._print(
+                f"It was {best:.2%} at step {self.state.best_step}. `--keep best`, in a new run, "
+                "hands on the weights of the best evaluation; the test images then choose them."
+            )
 
     def _result(self, scores: Scores) -> dict[str, Any]:
         recipe, state, last = self.recipe, self.state, self.folder.metrics[-1]
@@ -358,6 +380,7 @@ class Session:
             "accuracy_by_class": scores.named_accuracies(class_names),
             "best_test_accuracy": state.best_accuracy,
             "best_step": state.best_step,
+            "kept": recipe.keep,
             "parameters": count_parameters(self.learner.model).trainable,
             "seed": recipe.seed,
             "steps": state.step,

@@ -26,9 +26,10 @@ class Study:
         background: What the papers say about it, in a paragraph of Markdown.
         contenders: From a budget to the recipes to compare, by label, with seed 0. Each runs with
             several seeds. Studies share the runs of equal recipes.
-        measure: From a finished run's network and the study's images to JSON values. The network
-            goes from pixels of 0 to 255 to probabilities. `None` if the run's own metrics suffice.
-        compute: From a budget and the study's images to JSON values that need no runs, or `None`.
+        measure: From a finished run's network, which gives probabilities, and the study's images,
+            prepared for it, to JSON values. `None` if the run's own metrics suffice.
+        compute: From a budget and the study's images, as pixels of 0 to 255, to JSON values that
+            need no runs, or `None`.
         report: From an outcome to what the page shows. It reads the outcome alone, so that pages
             can be rendered without the runs.
         seeds: The default number of seeds, for both budgets.

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from keras_resnets import preprocess_input
 from keras_resnets.analysis import gradient_norms, snapshot, update_ratios
 from training.data.source import ArraySource
 from training.data.sources import open_source
@@ -101,7 +102,12 @@ def _trial(study, label, recipe, run_dir, data_dir):
         measured = _read(path)
     elif study.measure is not None:
         model = keras.models.load_model(run_dir / "model.keras")
-        measured = study.measure(model, study_images(recipe, data_dir))
+        images = study_images(recipe, data_dir)
+        train, test = (
+            (preprocess_input(pixels, model), labels)
+            for pixels, labels in (images.train, images.test)
+        )
+        measured = study.measure(model, Images(train, test))
         write_json(path, measured)
     metrics, result = read_metrics(run_dir / "metrics.jsonl"), _read(run_dir / "result.json")
     return Trial(label, recipe.seed, metrics, result, measured)
