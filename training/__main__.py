@@ -53,6 +53,14 @@ COMMANDS = {
         "training.commands:train_command",
         "Trains by a recipe, evaluates, and writes the run; or resumes it.",
     ),
+    "sweep": Command(
+        "training.sweep:sweep",
+        "Trains by a recipe with several values of its fields, and compares the runs.",
+    ),
+    "compare": Command(
+        "training.commands:compare_command",
+        "Compares complete runs: a table over their seeds, how their recipes differ, their curves.",
+    ),
     "evaluate": Command(
         "training.commands:evaluate_command",
         "Measures a run's model, or a model in a file, on every image of a split.",
@@ -77,7 +85,7 @@ COMMANDS = {
 # Their modules import TensorFlow; the others do so when they run.
 WITH_HEAVY_MODULES = ("demo", "study")
 # Their runs handle signals themselves; before and after a run there is nothing to clean up.
-WITH_RUNS = ("demo", "train", "study")
+WITH_RUNS = ("demo", "train", "sweep", "study")
 # These make the command from the recipe that is named, whose values its help shows.
 OF_A_RECIPE = ("data", "train")
 
@@ -95,6 +103,8 @@ def main(arguments: list[str]) -> int:
                 f"Received: {name!r}"
             )
         command, program = _command(name, rest), f"python -m training {name}"
+        if name == "sweep":  # whose options have several values
+            return command(rest)
         check_option_names(command, rest, program)
         with contextlib.nullcontext() if name in WITH_RUNS else StopSignals():
             return tyro.cli(command, prog=program, args=rest) or 0

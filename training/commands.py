@@ -5,6 +5,7 @@ do not wait for that.
 """
 
 import contextlib
+import glob
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,6 +63,36 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
         return Session(recipe, run_dir, options).run()
 
     return train
+
+
+def compare_command(runs: tyro.conf.Positional[tuple[str, ...]], output: Path | None = None) -> int:
+    """Compares complete runs: a table over their seeds, how their recipes differ, their curves.
+
+    Args:
+        runs: Folders of runs; patterns, such as 'runs/*', are expanded.
+        output: Folder to write compare.md, compare.png and compare.json to.
+    """
+    paths = [Path(path) for run in runs for path in sorted(glob.glob(run)) or [run]]
+    if not paths:
+        raise ValueError("RUNS must be folders of complete runs. Received: none")
+    for path in paths:
+        check_path("RUNS", path)
+    import_tensorflow()
+    from training.run.compare import compare, table, write
+
+    console = Console(highlight=False)
+    comparison = compare(paths)
+    console.print(table(comparison))
+    if comparison.fields:
+        console.print()
+        for name, values in comparison.fields.items():
+            shown = ", ".join(f"{label}: {value!r}" for label, value in values.items())
+            _print(console, f"{name}: {shown}")
+    for line in comparison.left_out:
+        _print(console, f"left out: {line}")
+    if output is not None:
+        _print(console, f"Wrote {' and '.join(map(str, write(comparison, output)))}")
+    return 0
 
 
 def recipes(name: tyro.conf.Positional[str] = "", page: Path | None = None) -> int:
@@ -250,7 +281,7 @@ def data_command(arguments: Sequence[str]) -> Callable[..., int]:
             recipe: What to change in the recipe.
         """
         require_folder_of("sheet", sheet)
-        check_paths(recipe)
+        check_source("data.source", recipe.data.source)
         import_tensorflow()
         from training.data.batches import BadImage
         from training.data.sheet import write_sheet

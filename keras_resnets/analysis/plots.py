@@ -1,6 +1,7 @@
 """Plots of what the other functions return."""
 
 import numbers
+import re
 
 # Okabe and Ito's palette, which stays apart under every kind of colour blindness; marks and dashes
 # tell the lines apart in black and white too.
@@ -41,6 +42,28 @@ def line_style(index):
         "linestyle": DASHES[index % len(DASHES)],
         "markersize": 3.5,
         "linewidth": 1.2,
+    }
+
+
+def line_styles(labels):
+    """Returns the arguments of `Axes.plot` by label: a network and its plain twin share a colour.
+
+    The plain one is dashed.
+
+    Example:
+
+    >>> styles = line_styles(["plain 20", "residual 20", "plain 56"])
+    >>> [(style["color"] == COLORS[0], style["linestyle"]) for style in styles.values()]
+    [(True, '--'), (True, '-'), (False, '--')]
+    """
+    shared = {label: re.sub("plain(net)?|residual|resnet", "", label.lower()) for label in labels}
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(shared.values()))}
+    return {
+        label: {
+            **line_style(numbers[name]),
+            "linestyle": "--" if "plain" in label.lower() else "-",
+        }
+        for label, name in shared.items()
     }
 
 

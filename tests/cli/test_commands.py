@@ -15,7 +15,6 @@ from safetensors.numpy import load_file, save_file
 import keras_resnets
 from keras_resnets import PRESETS, Preprocessing
 from keras_resnets.cli import main
-from keras_resnets.cli.main import COMMANDS
 from keras_resnets.export import ExportError
 from keras_resnets.weights.keras_model import load_keras_file
 from tests.subprocesses import ROOT
@@ -190,19 +189,20 @@ def test_convert_notes_another_preprocessing_and_another_head(checkpoint, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.pth", "a.keras"], "name of a network or preset.*Received: 'nowhere.pth'"),
+        (["nowhere.pth", "a.keras"], "No such file: 'nowhere.pth'"),
+        (["nowhere", "a.keras"], "name of a network or preset.*Received: 'nowhere'"),
         (["CHECKPOINT", "a.onnx"], "DEST must end in .weights.h5, .keras, .safetensors"),
         (["CHECKPOINT", "nowhere/a.keras"], "existing folder"),
         (["CHECKPOINT", "there.keras"], "without --overwrite"),
         (["CHECKPOINT", "a.keras", "--family", "akamaster"], "belongs to .safetensors"),
-        (["CHECKPOINT", "a.keras", "--weights", "b.keras"], "belongs to a network's name"),
+        (["CHECKPOINT", "a.keras", "--weights", "there.keras"], "belongs to a network's name"),
         (["CHECKPOINT", "a.keras", "--crop", "300"], "`crop` must fit"),
         (["resnet20", "a.keras", "--classes", "5"], "belongs to a checkpoint of another library"),
         (["resnet20", "a.keras", "--crop", "40"], r"32×32 for 'resnet20'.*makes them 40×40"),
         (["grey.keras", "a.keras", "--crop", "40"], "three channels.*Received: {'crop': 40}"),
         (["resnet20", "a.safetensors"], "torchvision networks have shortcut='B'"),
         (["there.keras", "a.keras"], "must be a zip archive"),
-        (["small.weights.h5", "a.keras"], "does not say of which network"),
+        (["there.weights.h5", "a.keras"], "does not say of which network"),
         (["CHECKPOINT", "a.keras", "--classes", "many"], "invalid int value: 'many'.*--help"),
     ],
 )
@@ -210,8 +210,9 @@ def test_what_convert_refuses_is_one_line(
     arguments, message, checkpoint, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "there.keras").write_bytes(b"no model")
-    present = ["there.keras"]
+    present = ["there.keras", "there.weights.h5"]
+    for name in present:
+        (tmp_path / name).write_bytes(b"no model")
     if arguments[0] == "grey.keras":
         keras_resnets.ResNet20(input_shape=(32, 32, 1)).save("grey.keras")
         present.insert(0, "grey.keras")
@@ -304,7 +305,7 @@ def test_predict_without_names_says_how_to_give_them(converted, image, capsys):
     assert main(["predict", str(image), "--model", str(converted)]) == 0
     captured = capsys.readouterr()
     assert "class 1" in captured.out
-    assert captured.err.startswith("note: the model does not say what its classes are called")
+    assert captured.err.startswith("note: the model carries no class names")
     assert len(captured.err.splitlines()) == 1
 
 
@@ -428,7 +429,9 @@ def test_a_model_that_scales_its_images_itself_is_scaled_once(tmp_path, image, c
     bare = keras_resnets.ResNet20(classes=10, input_tensor=keras.layers.Rescaling(1 / 255)(pixels))
     bare.save(tmp_path / "ten.keras")
     arguments = ["--model", "resnet20", "--weights", tmp_path / "ten.keras"]
-    line = fails(capsys, "predict", image, *arguments)
+    assert main(["predict", str(image), *map(str, arguments)]) == 2
+    note, line = capsys.readouterr().err.splitlines()
+    assert "scales its images itself, by the layer" in note
     assert f"give the whole model, `--model {tmp_path / 'ten.keras'}`" in line
     assert "--resize" not in line
 
@@ -579,10 +582,9 @@ def test_an_unknown_command_and_none(capsys):
 )
 def test_how_a_command_ends(monkeypatch, capsys, error, status, line):
     def run(arguments):
-        """Lists."""
         raise error
 
-    monkeypatch.setitem(COMMANDS, "list", (run, ()))
+    monkeypatch.setattr("keras_resnets.cli.networks.list_command", run)
     assert main(["list"]) == status
     assert capsys.readouterr().err == f"{line}\n"
 

@@ -74,6 +74,8 @@ def evaluate_model(
             "`dataset` must name the images for a model in a file. "
             f"Received: dataset={options.dataset!r}"
         )
+    if (path / "saved_model.pb").is_file():  # under the scope it cannot run eagerly
+        _check_probabilities(path, open_served_model(path))
     with strategy.scope():
         model = open_served_model(path)
     data = Data(source=options.dataset) if run is None else run.data
@@ -283,12 +285,6 @@ def _saved_model(path):
         (outputs,) = loaded.signatures[signature](**{name: images}).values()
         return outputs
 
-    sums = tf.reduce_sum(predict(tf.zeros((1, *images.shape[1:]))), axis=-1)
-    if abs(float(sums[0]) - 1) > TOLERANCE:
-        raise ValueError(
-            "The SavedModel's outputs must be probabilities that sum to 1: measure the .keras file "
-            f"that it was exported from. Received: {str(path)!r}, whose sum to {float(sums[0]):.3g}"
-        )
     return ServedModel(
         predict,
         images.shape[1],
@@ -311,3 +307,14 @@ def _notes_beside(path):
             "A SavedModel of `export_model` must have its preprocessing.json and labels.txt beside "
             f"it. Received: {str(path)!r} ({error})"
         ) from error
+
+
+def _check_probabilities(path, model):
+    """Raises if a SavedModel gives logits, or several labels' probabilities."""
+    image = tf.zeros((1, model.image_size, model.image_size, model.channels))
+    total = float(tf.reduce_sum(model.predict(image)))
+    if abs(total - 1) > TOLERANCE:
+        raise ValueError(
+            "The SavedModel's outputs must be probabilities that sum to 1: measure the .keras file "
+            f"that it was exported from. Received: {str(path)!r}, whose sum to {total:.3g}"
+        )

@@ -1,0 +1,121 @@
+"""The command `sweep`: a grid of runs by one recipe, which ends in their comparison."""
+
+import dataclasses
+import itertools
+import re
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import tyro
+
+from training.commands import RUN, Name, Ungrouped, check_paths, compare_command
+from training.options import RunOptions
+from training.process import import_tensorflow
+from training.recipe.files import named_recipe
+from training.recipe.recipe import Recipe
+
+USAGE = """usage: python -m training sweep RECIPE --run-dir DIR [--FIELD VALUE …]…
+
+Trains by a recipe with each combination of the values that its fields are given, and compares.
+
+    python -m training sweep digits --model.name resnet20 plainnet20 --seed 0 1 --run-dir runs/x
+
+The options are those of `train`. A field with several values, such as `--seed 0 1 2`, makes a run
+of each; each run has a folder in DIR. The same command again resumes: complete runs are not trained
+again. At the end DIR has the page of `python -m training compare`."""
+
+
+class PlannedRun(NamedTuple):
+    """A run of the grid: its folder, its recipe, and how it is done."""
+
+    run_dir: Path
+    recipe: Recipe
+    options: RunOptions
+
+
+def sweep(arguments: Sequence[str]) -> int:
+    """Runs the grid that a command line describes, or what is left of it; returns the status."""
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(USAGE)
+        return 0 if arguments else 2
+    runs = list(planned_runs(arguments))  # all of them are checked before the first begins
+    for run in runs:
+        check_paths(run.recipe)
+    import_tensorflow()
+    import keras
+
+    from training.run.session import Session
+
+    for number, run in enumerate(runs, 1):
+        print(f"[{number}/{len(runs)}] {run.run_dir}", flush=True)
+        status = Session(run.recipe, run.run_dir, run.options).run()
+        if status:
+            return status
+        keras.backend.clear_session()
+    folders = tuple(str(run.run_dir) for run in runs)
+    return compare_command(folders, output=runs[0].run_dir.parent)
+
+
+def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
+    """Yields the runs of a command line, the last field varying fastest."""
+    name, *rest = arguments
+    given: dict[str, list[str]] = {}
+    for word in rest:
+        if word.startswith("--") and not re.fullmatch(r"--?\d.*", word):
+            option, equals, value = word.partition("=")
+            given[option] = [value] if equals else []
+        elif not given:
+            raise ValueError(f"Options must begin with `--`. Received: {word!r}")
+        else:
+            given[[*given][-1]].append(word)
+    directory = given.pop("--run-dir", [])
+    if len(directory) != 1:
+        raise ValueError(f"`--run-dir` must be one folder. Received: {directory}")
+
+    several = {
+        option: values
+        for option, values in given.items()
+        if len(values) > 1 and not _is_list(option)
+    }
+    for values in itertools.product(*several.values()):
+        chosen = dict(zip(several, values, strict=True))
+        folder = Path(directory[0]) / (_folder(chosen) or "run")
+        line = [name, "--run-dir", str(folder)]
+        for option, words in given.items():
+            line += [option, *([chosen[option]] if option in chosen else words)]
+        yield _parsed(line)
+
+
+def _is_list(option):
+    """Whether a field takes a list, whose values are one setting."""
+    kind: typing.Any = Recipe
+    for part in option.removeprefix("--").replace("-", "_").split("."):
+        if not dataclasses.is_dataclass(kind):
+            return False
+        kind = {field.name: field.type for field in dataclasses.fields(kind)}.get(part)
+    return typing.get_origin(kind) is tuple
+
+
+def _folder(chosen):
+    """Returns the name of a run's folder: its network's name, and the other fields by name."""
+    parts = [
+        value if option == "--model.name" else f"{option.removeprefix('--').split('.')[-1]}-{value}"
+        for option, value in chosen.items()
+    ]
+    return re.sub(r"[^\w.-]+", "_", "-".join(parts))
+
+
+def _parsed(line):
+    defaults = named_recipe(line)
+
+    def take(
+        name: Name,
+        run_dir: Path,
+        options: Annotated[RunOptions, Ungrouped] = RUN,
+        recipe: Annotated[Recipe, Ungrouped] = defaults,
+    ) -> PlannedRun:
+        return PlannedRun(run_dir, recipe, options)
+
+    return tyro.cli(take, prog="python -m training sweep", args=line)
