@@ -137,3 +137,13 @@ def test_a_bar_is_exact_to_an_eighth(share, expected):
 def test_a_terminal_without_the_characters_gets_signs_that_it_has(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     assert bar(0.5, 4) == "##"
+
+
+def test_the_parser_knows_the_formats_and_endings_that_its_commands_do():
+    """It has them of its own, for it answers before the others' modules are imported."""
+    from keras_resnets.cli.main import FORMATS, SUFFIXES
+    from keras_resnets.export import formats
+    from keras_resnets.weights import keras_files
+
+    assert tuple(formats.FORMATS) == FORMATS
+    assert {*keras_files.FOREIGN_SUFFIXES, ".keras"} == set(SUFFIXES)

@@ -144,3 +144,22 @@ def test_another_package_s_model_is_refused():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match="residual blocks named stage1_block1"):
         freeze_backbone(model)
+
+
+@pytest.mark.parametrize("is_whole_frozen", [False, True])
+def test_from_a_stage_on_it_trains_and_nothing_before(rng, is_whole_frozen):
+    model = small(classes=3)
+    if is_whole_frozen:
+        model.trainable = False
+    else:
+        freeze_backbone(model)
+    assert unfreeze(model, from_stage=2) is model
+    moved = fit(model, images(rng))
+    expected = {w.path for w in model.weights if w.path.startswith(("stage2", "predictions"))}
+    assert moved == expected
+
+
+@pytest.mark.parametrize(("stage", "error"), [(0, ValueError), (3, ValueError), ("2", TypeError)])
+def test_a_stage_that_is_not_there_is_an_error(stage, error):
+    with pytest.raises(error, match=r"`from_stage` must be.*Received: from_stage="):
+        unfreeze(small(classes=3), from_stage=stage)

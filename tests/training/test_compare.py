@@ -1,0 +1,170 @@
+"""Runs beside each other, and the grid of runs that ends in that."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tyro")
+pytest.importorskip("tensorflow")
+
+from training.__main__ import main
+from training.recipe.files import load_recipe, recipe_to_toml
+from training.recipe.recipe import Model, Optimizer
+from training.run.compare import compare, draw, rows, write
+from training.run.session import Session
+from training.sweep import planned_runs
+
+DIGITS = load_recipe("digits")
+
+
+def write_run(folder, accuracy=0.9, seed=0, is_complete=True, **changes):
+    """Writes the files of a run, with figures that nothing computed."""
+    folder.mkdir(parents=True)
+    recipe = dataclasses.replace(DIGITS, seed=seed, **changes)
+    (folder / "recipe.toml").write_text(recipe_to_toml(recipe))
+    entry = {"learning_rate": 0.1, "seconds": 1.0, "train_loss": 0.5, "test_loss": 0.5}
+    lines = [
+        {**entry, "step": step, "epoch": step / 10, "train_accuracy": 0.5, "test_accuracy": value}
+        for step, value in ((10, accuracy - 0.1), (20, accuracy))
+    ]
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    result = {
+        **{"test_accuracy": accuracy, "best_test_accuracy": accuracy, "train_loss": 0.5},
+        **{"parameters": 269_434, "seconds": 7.0, "classes": [*"0123456789"]},
+    }
+    if is_complete:
+        (folder / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+@pytest.fixture
+def twins(tmp_path):
+    """Three seeds of a network, and two of its plain twin."""
+    runs = [write_run(tmp_path / f"a{n}", 0.9 + n / 100, seed=n) for n in range(3)]
+    plain = Model(name="plainnet20")
+    return runs + [write_run(tmp_path / f"b{n}", 0.8, seed=n, model=plain) for n in range(2)]
+
+
+def test_seeds_of_one_recipe_are_a_row_with_mean_and_standard_deviation(twins):
+    """0.90, 0.91 and 0.92 have the mean 0.91 and, with n - 1, the deviation 0.01."""
+    comparison = compare(twins)
+    cells = {row[0]: row for row in rows(comparison)}
+    assert list(cells) == ["resnet20", "plainnet20"]
+    assert cells["resnet20"][1:3] == ("3", "91.00 ± 1.00")
+    assert cells["plainnet20"][1:3] == ("2", "80.00 ± 0.00")
+    # The stem 8² · 9 · 16 and the stages' 8² · 6 · 9 · 16² and so on, and a classifier of 640.
+    stages = [size**2 * (5 * 9 * w**2 + 9 * w * v) for size, w, v in ((4, 32, 16), (2, 64, 32))]
+    macs = 8**2 * (9 * 16 + 6 * 9 * 16**2) + sum(stages) + 640
+    assert cells["resnet20"][6] == f"{macs / 1e6:.2f} M"
+    assert comparison.fields == {"model.name": {"resnet20": "resnet20", "plainnet20": "plainnet20"}}
+    assert comparison.left_out == []
+
+
+def test_namesakes_are_told_apart_by_what_differs(tmp_path):
+    slow = dataclasses.replace(DIGITS.optimizer, learning_rate=0.01)
+    runs = [write_run(tmp_path / "fast"), write_run(tmp_path / "slow", optimizer=slow)]
+    fast = f"resnet20 learning_rate={Optimizer().learning_rate}"
+    assert list(compare(runs).runs) == [fast, "resnet20 learning_rate=0.01"]
+
+
+def test_what_is_no_complete_run_is_named(tmp_path, twins):
+    half = write_run(tmp_path / "half", is_complete=False)
+    (tmp_path / "notes.txt").touch()
+    comparison = compare([*twins, half, tmp_path / "notes.txt"])
+    assert comparison.left_out == [
+        f"{half}: not complete; the same command resumes it",
+        f"{tmp_path / 'notes.txt'}: not a run's folder",
+    ]
+    with pytest.raises(ValueError, match=r"must be folders of complete runs.*half: not complete"):
+        compare([half])
+
+
+def test_a_network_and_its_twin_share_a_colour_in_the_plot(twins):
+    for axes in draw(compare(twins)).axes:
+        lines = {line.get_label(): line for line in axes.lines}
+        assert lines["resnet20"].get_color() == lines["plainnet20"].get_color()
+        assert lines["resnet20"].get_linestyle() == "-"
+        assert lines["plainnet20"].get_linestyle() == "--"
+        assert len(axes.collections) == 2  # a band for each
+
+
+def test_the_page_and_the_numbers_are_written(tmp_path, twins):
+    page, plot, numbers = write(compare(twins), tmp_path / "out")
+    text = page.read_text()
+    assert "| resnet20 | 3 | 91.00 ± 1.00 |" in text
+    assert "| `model.name` | 'resnet20' | 'plainnet20' |" in text
+    assert plot.stat().st_size > 0
+    values = json.loads(numbers.read_text())
+    assert [run["seed"] for run in values["runs"]["resnet20"]] == [0, 1, 2]
+
+
+def test_the_command_expands_patterns_and_names_what_is_not_there(tmp_path, twins, capsys):
+    assert main(["compare", str(tmp_path / "a*"), "--output", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "91.00 ± 1.00" in shown
+    assert "plainnet20" not in shown
+    assert main(["compare", str(tmp_path / "c*")]) == 2
+    assert "must be an existing path" in capsys.readouterr().err
+
+
+def test_a_grid_has_a_run_of_each_combination():
+    line = ["digits", "--model.name", "resnet20", "plainnet20", "--seed", "0", "1"]
+    line += ["--run-dir", "runs", "--data.mean", "0.3", "--batch", "32", "--data-dir", "there"]
+    runs = list(planned_runs(line))
+    assert [str(run.run_dir) for run in runs] == [
+        str(Path("runs") / f"{name}-seed-{seed}")
+        for name in ("resnet20", "plainnet20")
+        for seed in (0, 1)
+    ]
+    assert [(run.recipe.model.name, run.recipe.seed) for run in runs] == [
+        *(("resnet20", 0), ("resnet20", 1), ("plainnet20", 0), ("plainnet20", 1))
+    ]
+    assert {(run.recipe.batch, run.recipe.data.mean) for run in runs} == {(32, (0.3,))}
+    assert {run.options.data_dir for run in runs} == {Path("there")}
+
+
+def test_a_list_is_one_setting_and_switches_have_no_value():
+    line = ["cifar10_fast", "--run-dir", "runs", "--data.mean", "0.1", "0.2", "0.3", "--seed=4"]
+    [run] = planned_runs([*line, "--optimizer.no-nesterov"])
+    assert (run.recipe.data.mean, run.recipe.seed) == ((0.1, 0.2, 0.3), 4)
+    assert not run.recipe.optimizer.nesterov
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["digits", "--seed", "0", "1"], "`--run-dir` must be one folder"),
+        (["digits", "--run-dir", "a", "b"], "`--run-dir` must be one folder"),
+        (["digits", "0", "--run-dir", "a"], "Options must begin with `--`. Received: '0'"),
+        (["digitz", "--run-dir", "a"], "A recipe must be one of"),
+    ],
+)
+def test_a_wrong_line_is_an_error_before_any_run(line, message, capsys):
+    assert main(["sweep", *line]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_wrong_value_of_the_last_run_stops_the_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Session, "run", lambda session: pytest.fail("a run began"))
+    with pytest.raises(SystemExit):
+        main(["sweep", "digits", "--run-dir", str(tmp_path), "--batch", "8", "many"])
+    assert "many" in capsys.readouterr().err
+
+
+def test_a_sweep_stops_with_a_stopped_run_and_compares_at_the_end(tmp_path, monkeypatch, capsys):
+    statuses = iter([0, 143])
+
+    def run(session):
+        write_run(session.folder.path, seed=session.recipe.seed)
+        return next(statuses, 0)
+
+    monkeypatch.setattr(Session, "run", run)
+    line = ["sweep", "digits", "--run-dir", str(tmp_path), "--seed", "0", "1"]
+    assert main(line) == 143
+    assert not (tmp_path / "compare.md").exists()
+    monkeypatch.setattr(Session, "run", lambda session: 0)
+    assert main(line) == 0
+    assert "90.00 ± 0.00" in capsys.readouterr().out
+    assert (tmp_path / "compare.png").is_file()
