@@ -39,7 +39,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command(
         "training.demo:demo",
-        "Trains a small ResNet and its plain twin on handwritten digits, and exports the ResNet.",
+        "Trains a ResNet of 32 layers and its plain twin on digits, and exports the ResNet.",
     ),
     "recipes": Command("training.commands:recipes", "Lists the recipes, or shows one in full."),
     "validate": Command(

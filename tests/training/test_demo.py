@@ -26,11 +26,11 @@ def short_demo(tmp_path_factory):
     """What a demo of an epoch printed, and its folder."""
     output = tmp_path_factory.mktemp("demo") / "not" / "yet" / "there"
 
-    def smaller_resnet():
-        return keras_resnets.build_model(TINY, input_shape=(8, 8, 1), classes=10, name="resnet14")
+    def tiny_resnet():
+        return keras_resnets.build_model(TINY, input_shape=(8, 8, 1), classes=10, name="resnet32")
 
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as shown:
-        patch.setattr(demo, "small_resnet", smaller_resnet)
+        patch.setattr(demo, "deep_resnet", tiny_resnet)
         assert main(["demo", "--epochs", "1", "--output", str(output)]) == 0
     return shown.getvalue(), output
 
@@ -38,10 +38,10 @@ def short_demo(tmp_path_factory):
 @pytest.mark.slow
 def test_the_terminal_shows_table_digits_files_and_summary(short_demo):
     shown, output = short_demo
-    for words in ("Residual against plain", "██", str(output / "plain14.keras")):
+    for words in ("Residual against plain", "██", "training error", str(output / "curves.png")):
         assert words in shown
     summary = json.loads(shown.splitlines()[-1])
-    assert summary["model"] == "resnet14"
+    assert summary["model"] == "resnet32"
     assert 0 < summary["test_accuracy"] <= 1
     assert 0 < summary["plain_test_accuracy"] <= 1
     assert summary["parity_max_abs"] <= 1e-5
@@ -55,12 +55,12 @@ def test_the_saved_model_answers_as_the_file_for_keras(short_demo):
     images = demo.load_digits(0).test_images
     loaded = tf.saved_model.load(str(output / "saved_model"))  # its variables live as long
     served = loaded.serve(images).numpy()
-    model = keras.models.load_model(output / "resnet14.keras")
+    model = keras.models.load_model(output / "resnet32.keras")
     np.testing.assert_allclose(model.predict(images, verbose=0), served, atol=1e-5)
 
 
-def test_the_network_has_14_layers():
-    assert keras_resnets.model_spec(demo.small_resnet()).depth == 14
+def test_the_network_has_32_layers():
+    assert keras_resnets.model_spec(demo.deep_resnet()).depth == 32
 
 
 @pytest.mark.soak
@@ -77,7 +77,7 @@ def test_the_whole_demo_reads_digits(tmp_path):
     assert "oneDNN" not in run.stderr
     summary = json.loads(run.stdout.splitlines()[-1])
     assert summary["test_accuracy"] >= 0.97
-    assert summary["plain_test_accuracy"] >= 0.90
+    assert summary["plain_test_accuracy"] < summary["test_accuracy"]  # 95 % against 99 %
 
 
 @pytest.mark.parametrize(
