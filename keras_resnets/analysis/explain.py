@@ -72,8 +72,8 @@ def explain(model):
 
     Example:
 
-    >>> print(keras_resnets.analysis.explain(keras_resnets.ResNet50(stride_on="1x1")))
-    resnet50 is a network of He et al., 2015.
+    >>> print(keras_resnets.analysis.explain(keras_resnets.ResNet20()))
+    resnet20 is a network of He et al., 2015.
     >>> [each.what for each in keras_resnets.analysis.explain(keras_resnets.ResNet50()).deviations]
     ['stride of a bottleneck']
     """
