@@ -8,7 +8,13 @@ import pytest
 import keras_resnets
 from keras_resnets import ResNetSpec, build_model, fuse_batch_norm, plain_twin, with_blocks
 from keras_resnets.analysis import explain
-from keras_resnets.layers import BasicBlock, GatedBlock, OrderedBlock, StackedBlock
+from keras_resnets.layers import (
+    BasicBlock,
+    GatedBlock,
+    OrderedBlock,
+    StackedBlock,
+    UnnormalizedBlock,
+)
 from keras_resnets.layers.blocks import ORDERS
 from tests.models.once import once
 
@@ -230,6 +236,16 @@ def test_a_block_that_calls_its_own_way_is_not_judged_by_its_layers(small):
     heading, _, line = str(explain(model)).splitlines()
     assert heading == f"{model.name} departs from He et al., 2015 in:"
     assert line.startswith(f"- block: {deviation.here}; in the paper, y = g(F(x) + s(x)). Its lay")
+
+
+def test_that_nothing_normalizes_is_noticed(small):
+    model = with_blocks(small, UnnormalizedBlock)
+    deviation = only_point(model)
+    assert deviation.what == "normalization"
+    assert deviation.here == "none in the branches of the blocks"
+    assert deviation.consequence.startswith("Each sum adds to the variance")
+    consequence = only_point(plain_twin(model)).consequence
+    assert consequence.startswith("Signals and gradients keep their size only")
 
 
 @pytest.mark.parametrize(

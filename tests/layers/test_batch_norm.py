@@ -111,19 +111,6 @@ def test_float64_is_not_rounded(training, rng):
     assert_same(ours, kerass, x, training, tolerance=1e-12)
 
 
-def test_far_from_zero(rng):
-    x = 100.0 + rng.standard_normal((8, 4, 4, 3)).astype("float32")
-    layer = BatchNormalization(momentum=0.0)
-    y = numpy(layer(x, training=True))
-    exact = x.astype("float64")
-    mean, variance = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
-    # JAX and torch take the variance as E[x²] - E[x]², which costs them digits.
-    tolerance = 1e-4 if BACKEND == "tensorflow" else 1e-2
-    np.testing.assert_allclose(y, (exact - mean) / np.sqrt(variance + 1e-5), atol=tolerance)
-    np.testing.assert_allclose(numpy(layer.moving_mean), mean, rtol=1e-5)
-    np.testing.assert_allclose(numpy(layer.moving_variance), variance, rtol=tolerance)
-
-
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_small_variables(dtype, rng):
     x = rng.standard_normal((4, 5, 7, 3)).astype("float32")
@@ -184,17 +171,6 @@ def test_a_mask_that_hides_everything_changes_nothing(rng):
     ours(x, training=True, mask=keras.ops.zeros((2, 5), "bool"))
     for one, other in zip(ours.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_statistics_alone_are_averaged_over_replicas():
-    layer = BatchNormalization()
-    layer.build((None, 4, 4, 3))
-    assert {weight.name: weight.aggregation for weight in layer.weights} == {
-        "gamma": "none",
-        "beta": "none",
-        "moving_mean": "mean",
-        "moving_variance": "mean",
-    }
 
 
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow synchronizes")
