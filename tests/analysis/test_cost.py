@@ -156,23 +156,15 @@ def test_a_network_within_a_network():
     assert sum(row.share for row in rows) == pytest.approx(1.0)
 
 
-def test_a_layer_used_twice_works_twice():
-    """Its parameters are there once, its multiply-adds are done twice."""
-    inputs = keras.Input((6,))
-    dense = keras.layers.Dense(6)
-    model = keras.Model(inputs, dense(dense(inputs)))
-    assert count_parameters(model).trainable == 42
-    assert count_macs(model) == 2 * 36
-
-
 @once
 def test_a_layer_used_at_two_sizes():
-    """As a detector's head that all levels share."""
+    """It works twice, and its weights are there once; as a detector's head for all levels."""
     inputs = keras.Input((8, 8, 2))
     shared = keras.layers.Conv2D(2, 3, padding="same")
     small = shared(keras.layers.AveragePooling2D(2)(inputs))
     model = keras.Model(inputs, [shared(inputs), small])
     assert count_macs(model) == (64 + 16) * 36
+    assert [cost.parameters for cost in layer_costs(model)] == [36 + 2, 0]
 
 
 @once

@@ -94,13 +94,6 @@ def test_images_of_another_shape_are_refused_with_both_shapes(shape):
             diagnostic(model, np.zeros((2, *shape)))
 
 
-@once
-def test_batches_of_a_generator_are_measured_together():
-    model, x = tiny_model(), images(4)
-    expected = layer_responses(model, x)
-    assert layer_responses(model, (x[[n]] for n in range(4))) == pytest.approx(expected, rel=1e-5)
-
-
 def test_the_measures_are_those_of_the_formulas():
     model, x = tiny_model(), images(5)
     layers = WeightedLayers(weights_of(model))
@@ -126,20 +119,6 @@ def test_the_measures_are_those_of_the_formulas():
             abs=1e-5,
         )
         x = relu(residual + passed)
-
-
-@once
-def test_a_block_that_repeats_its_input_is_parallel_to_it():
-    """With the identity as kernels, and positive inputs, F(x) = x."""
-    model = tiny_model(repeats=(1,), widths=(4,))
-    block = model.get_layer("stage1_block1")
-    for conv in (block.conv1, block.conv2):
-        kernel = np.zeros((3, 3, 4, 4))
-        kernel[1, 1] = np.eye(4)
-        conv.conv.kernel.assign(kernel)
-        conv.norm.set_weights([np.full(4, np.sqrt(1 + 1e-5)), *np.zeros((2, 4)), np.ones(4)])
-    measures = shortcut_balance(model, images())["stage1_block1"]
-    assert measures == pytest.approx(dict.fromkeys(measures, 1.0), rel=1e-5)
 
 
 @once

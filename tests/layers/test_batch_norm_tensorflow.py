@@ -55,18 +55,6 @@ def test_fused_kernel_runs_where_it_applies(shape, arguments, fused):
         assert ("FusedBatchNormV3" in {op.type for op in graph.get_operations()}) == fused
 
 
-def test_mask_keeps_off_the_fused_kernel():
-    import tensorflow as tf
-
-    layer = BatchNormalization()
-    layer.build((None, 4, 4, 3))
-    call = tf.function(lambda x, mask: layer(x, training=True, mask=mask))
-    graph = call.get_concrete_function(
-        tf.TensorSpec((None, 4, 4, 3)), tf.TensorSpec((None, 4, 4), tf.bool)
-    ).graph
-    assert "FusedBatchNormV3" not in {op.type for op in graph.get_operations()}
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_graph_that_does_not_know_the_channels(training, rng):
     """A restored signature or a `py_function` may give a tensor of unknown sizes."""

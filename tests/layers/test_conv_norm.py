@@ -1,12 +1,10 @@
 import functools
 import itertools
 
-import keras
 import numpy as np
 import pytest
 
 from keras_resnets.layers import BasicBlock, ConvNorm
-from tests.backends import requires_channels_first
 from tests.layer_checks import check_layer, numpy, randomize, weights_by_path
 from tests.reference import WeightedLayers, pair
 
@@ -104,28 +102,6 @@ def test_kernel_is_he_normal_by_fan_out(kernel_size):
     # Untruncated: 4.55 % of a normal distribution lie beyond 2 deviations, 0.27 % beyond 3.
     assert np.mean(np.abs(kernel) > 2 * std) == pytest.approx(0.0455, rel=0.1)
     assert np.mean(np.abs(kernel) > 3 * std) == pytest.approx(0.0027, rel=0.5)
-
-
-def test_default_data_format_is_kerass():
-    keras.config.set_image_data_format("channels_first")
-    layer = ConvNorm(4, 3, strides=2)
-    assert layer.data_format == "channels_first"
-    assert layer.norm.axis == 1
-    assert layer.compute_output_shape((None, 3, 9, None)) == (None, 4, 5, None)
-    assert layer(keras.Input((3, 9, 12))).shape == (None, 4, 5, 6)
-
-
-@requires_channels_first
-@pytest.mark.parametrize("kernel_size", [2, 3, (3, 1)])
-@pytest.mark.parametrize("strides", [1, 2])
-def test_channels_first_equals_channels_last(kernel_size, strides, rng):
-    x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
-    last = conv_norm(x, kernel_size, strides)
-    first = ConvNorm(4, kernel_size, strides=strides, data_format="channels_first")
-    first.build((2, 3, 9, 12))
-    first.set_weights(last.get_weights())
-    y = numpy(first(np.moveaxis(x, 3, 1)))
-    np.testing.assert_allclose(np.moveaxis(y, 1, 3), numpy(last(x)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("make", [functools.partial(ConvNorm, 4, 3), lambda: BasicBlock(4)])

@@ -84,17 +84,6 @@ def test_the_first_and_the_last_block_of_a_network(order, norms, rng):
     assert len(names["inner"]) == 3 + 1 + norms
 
 
-def test_a_skip_taken_after_the_pre_activation_is_the_order_with_norm_after_addition(rng):
-    """z = act(norm(x)); y = z + F(z); act(norm(y)) is what "norm_after_addition" gives for z."""
-    x = rng.standard_normal((2, 5, 6, 4)).astype("float32")
-    shifted = built(x, 4, order="norm_after_addition")
-    weights = weights_by_path(shifted)
-    pre = built(x, 4, order="full_pre_activation", position="only")
-    pre.set_weights(shifted.get_weights())
-    assert set(weights_by_path(pre)) == set(weights)
-    np.testing.assert_array_equal(numpy(pre(x)), numpy(shifted(x)))
-
-
 def test_zero_init_needs_a_normalization_at_the_end():
     block = OrderedBlock(4, zero_init_residual=True, order="activation_only_pre_activation")
     x = np.ones((1, 5, 6, 4), "float32")

@@ -11,12 +11,10 @@ from keras_resnets.layers import (
     BasicBlock,
     BottleneckBlock,
     ConvNorm,
-    IdentityShortcut,
-    ProjectionShortcut,
     ResidualBlock,
 )
 from tests.backends import BACKEND, requires_channels_first, requires_tensorflow
-from tests.layer_checks import check_layer, numpy, randomize, weights_by_path
+from tests.layer_checks import check_layer, numpy, randomize
 from tests.layers.block_reference import BLOCKS, feature_maps, make_block
 
 
@@ -75,36 +73,6 @@ def test_branch_layers_need_names_of_their_own(make):
     for _ in range(2):
         with pytest.raises(ValueError, match=r"Each layer of a branch needs a `name`.*Received: n"):
             BadlyNamedBlock(4).build((None, 5, 6, 3))
-
-
-@pytest.mark.parametrize("cls", BLOCKS)
-@pytest.mark.parametrize(
-    ("shortcut", "strides", "channels", "projects"),
-    [
-        ("A", 1, 4, False),
-        ("A", 2, 4, False),
-        ("A", 1, 3, False),
-        ("B", 1, 4, False),
-        ("B", 2, 4, True),
-        ("B", 1, 3, True),
-        ("B", 1, 5, True),
-        ("C", 1, 4, True),
-        ("C", 2, 3, True),
-        (None, 1, 4, False),
-        (None, 2, 3, False),
-    ],
-)
-def test_which_blocks_project(cls, shortcut, strides, channels, projects):
-    block = cls(4 // cls.expansion, strides=strides, shortcut=shortcut)
-    block.build((None, 5, 6, channels))
-    beside = {path for path in weights_by_path(block) if not path.startswith("conv")}
-    projection = {"conv/kernel", *(f"norm/{name}" for name in ("gamma", "beta"))}
-    projection |= {"norm/moving_mean", "norm/moving_variance"}
-    assert beside == (
-        {f"projection/conv_norm/{path}" for path in projection} if projects else set()
-    )
-    expected = None if shortcut is None else ProjectionShortcut if projects else IdentityShortcut
-    assert type(block.shortcut_layer) is (type(None) if expected is None else expected)
 
 
 @pytest.mark.parametrize("cls", BLOCKS)
