@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_resnets.analysis.cost import check_model
-from keras_resnets.analysis.responses import labelled_batches
+from keras_resnets.analysis.responses import batches
 
 
 def _trainable_paths(model):
@@ -145,7 +145,7 @@ def gradient_norms(model, data, loss):
     shape = inputs[0].shape if inputs else None
     norms = [
         [_norm(gradient) for gradient in gradients_of(images, labels)]
-        for images, labels in labelled_batches(data, shape)
+        for images, labels in batches(data, shape, needs_labels=True)
     ]
     return dict(zip(paths, np.mean(norms, axis=0).tolist(), strict=True))
 

@@ -7,12 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_resnets.analysis.gradients import gradient_norms, one_loss, snapshot, update_ratios
-from keras_resnets.analysis.responses import (
-    image_batches,
-    labelled_batches,
-    layer_responses,
-    shortcut_balance,
-)
+from keras_resnets.analysis.responses import batches, layer_responses, shortcut_balance
 from keras_resnets.arguments import check_choice, check_positive_int
 
 DIAGNOSTICS = ("layer_responses", "shortcut_balance", "gradient_norms", "update_ratios")
@@ -132,7 +127,7 @@ def _check_data(data, needs_labels):
             f"a list of batches. Received: data={data!r}"
         )
     # One batch shows whether there are images, and labels with them.
-    next((labelled_batches if needs_labels else image_batches)(data))
+    next(batches(data, needs_labels=needs_labels))
     return data
 
 
