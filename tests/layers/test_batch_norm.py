@@ -1,5 +1,4 @@
 import functools
-import inspect
 
 import keras
 import numpy as np
@@ -23,11 +22,7 @@ SHAPES = [
 
 def test_constants_are_those_of_the_papers():
     layer = BatchNormalization()
-    assert layer.momentum == 0.9
-    assert layer.epsilon == 1e-5
-    parameters = inspect.signature(BatchNormalization).parameters
-    assert list(parameters)[:3] == ["axis", "momentum", "epsilon"]
-
+    assert (layer.momentum, layer.epsilon) == (0.9, 1e-5)
     ours = plain(BatchNormalization(name="norm").get_config())
     kerass = plain(keras.layers.BatchNormalization(name="norm").get_config())
     assert {name for name in kerass if ours[name] != kerass[name]} == {"momentum", "epsilon"}
