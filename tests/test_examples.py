@@ -27,7 +27,15 @@ MODULES = [
 ]
 
 
+@pytest.fixture
+def eager_training(monkeypatch):
+    """Lets `fit` and `predict` run their few batches eagerly: tracing takes longer."""
+    always = property(lambda model: True, lambda model, value: None)
+    monkeypatch.setattr(keras.Model, "run_eagerly", always)
+
+
 @requires_tensorflow
+@pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_in_docstrings(name):
     module = importlib.import_module(name)
@@ -56,6 +64,7 @@ def test_every_public_name_has_an_example(name):
 
 @requires_tensorflow
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize(
     "page",
     [

@@ -78,26 +78,6 @@ def test_a_process_that_is_to_ignore_ctrl_c_ignores_it(command, stub, tmp_path, 
     assert "it went on" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("handler", "expected"),
-    [
-        (signal.SIG_IGN, signal.SIG_IGN),
-        (signal.SIG_DFL, signal.default_int_handler),
-        (signal.default_int_handler, signal.default_int_handler),
-    ],
-    ids=["ignored", "default", "raises"],
-)
-def test_when_a_command_begins_only_an_ignored_ctrl_c_does_not_raise(
-    handler, expected, interrupts, monkeypatch
-):
-    from keras_resnets import command_start
-
-    monkeypatch.setattr(command_start, "is_command", lambda: True)
-    interrupts(handler)
-    command_start.raise_on_interrupt()
-    assert signal.getsignal(signal.SIGINT) == expected
-
-
 NO_BACKEND = {name: f"raise SystemExit('imports {name}')" for name in ("keras", "tensorflow")}
 
 

@@ -6,9 +6,9 @@ import re
 from typing import NamedTuple
 
 import keras
-import numpy as np
 
 from keras_resnets.architecture.copying import copy_layer
+from keras_resnets.arguments import check_positive_int
 from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, ShortcutGate
 
 # Weights that follow the data and not a gradient, in batch normalization and `Normalization`.
@@ -75,9 +75,8 @@ def count_parameters(model):
     >>> keras_resnets.analysis.count_parameters(keras_resnets.ResNet20())
     ParameterCount(trainable=269722, total=271098)
     """
-    _check_model("model", model)
-    trainable = sum(_size(weight) for weight in model.weights if weight.name not in STATISTICS)
-    return ParameterCount(trainable, sum(_size(weight) for weight in model.weights))
+    check_model("model", model)
+    return ParameterCount(_trainable(model), sum(map(_size, model.weights)))
 
 
 def count_macs(model, input_shape=None):
@@ -124,23 +123,38 @@ def assert_same_cost(a, b, input_shape=None):
     >>> model = keras_resnets.ResNet20()  # option A: no shortcut has weights
     >>> keras_resnets.analysis.assert_same_cost(model, keras_resnets.plain_twin(model))
     """
-    _check_model("a", a)
-    _check_model("b", b)
+    check_model("a", a)
+    check_model("b", b)
     totals_a = (*count_parameters(a), count_macs(a, input_shape))
     totals_b = (*count_parameters(b), count_macs(b, input_shape))
     if totals_a == totals_b:
         return
     lines = [f"{a.name!r} and {b.name!r} do not cost the same:"]
-    for what, of_a, of_b in zip(
-        ("trainable parameters", "parameters in all", "multiply-adds"),
-        totals_a,
-        totals_b,
-        strict=True,
-    ):
+    names = ("trainable parameters", "parameters in all", "multiply-adds")
+    for what, of_a, of_b in zip(names, totals_a, totals_b, strict=True):
         if of_a != of_b:
             lines.append(f"  {what}: {of_a:,} and {of_b:,}, a difference of {of_b - of_a:+,}")
-    lines += _differing_layers(a, b, input_shape)
-    raise AssertionError("\n".join(lines))
+    raise AssertionError("\n".join([*lines, *_differing_layers(a, b, input_shape)]))
+
+
+def _differing_layers(a, b, input_shape, most=8):
+    """Returns lines that name the first layers at which two models differ."""
+
+    def prices(model):
+        return {
+            cost.name: f"{cost.parameters:,} parameters, {cost.macs:,} multiply-adds"
+            for cost in layer_costs(model, input_shape)
+        }
+
+    in_a, in_b = prices(a), prices(b)
+    lines = [
+        f"  {name}: {in_a.get(name, 'absent')} and {in_b.get(name, 'absent')}"
+        for name in dict.fromkeys([*in_a, *in_b])
+        if in_a.get(name) != in_b.get(name)
+    ]
+    if len(lines) > most:
+        lines[most:] = [f"  and {len(lines) - most} layers more"]
+    return lines
 
 
 def layer_costs(model, input_shape=None):
@@ -173,54 +187,48 @@ def layer_costs(model, input_shape=None):
                     "Multiply-adds are known for layers with one input. Received: "
                     f"{layer.name!r}, a {type(layer).__name__}"
                 )
-            added: list[LayerCost] = []
-            _add_costs(layer, tuple(call.input_tensors[0].shape), layer.name, added)
-            if number:  # called again: it computes again, and has the same parameters
-                added = [dataclasses.replace(cost, parameters=0) for cost in added]
-            costs += added
+            for cost in _costs(layer, tuple(call.input_tensors[0].shape), layer.name):
+                # Called again, it computes again, and has the same parameters.
+                costs.append(dataclasses.replace(cost, parameters=0) if number else cost)
     return costs
 
 
-def _add_costs(layer, input_shape, name, costs):
-    """Appends the costs of a layer, or of the layers that it is made of."""
+def _costs(layer, input_shape, name):
+    """Yields the costs of a layer, or of the layers that it is made of."""
     if isinstance(layer, keras.Model):
-        inner = with_known_shapes(layer, input_shape[1:])
-        costs += [
-            dataclasses.replace(cost, name=f"{name}/{cost.name}") for cost in layer_costs(inner)
-        ]
+        for cost in layer_costs(with_known_shapes(layer, input_shape[1:])):
+            yield dataclasses.replace(cost, name=f"{name}/{cost.name}")
     elif isinstance(layer, ResidualBlock):
-        shape = input_shape
-        for sublayer in layer.branch_layers():
-            if sublayer.weights:
-                _add_costs(sublayer, shape, f"{name}/{sublayer.name}", costs)
-            shape = sublayer.compute_output_shape(shape)
-        if layer.shortcut_layer is not None:
-            shape = input_shape
-        for sublayer in layer.bypass_layers():
-            if sublayer.weights:
-                _add_costs(sublayer, shape, f"{name}/{sublayer.name}", costs)
-            shape = sublayer.compute_output_shape(shape)
+        output_shape = yield from _costs_in_turn(layer.branch_layers(), input_shape, name)
+        start = output_shape if layer.shortcut_layer is None else input_shape
+        yield from _costs_in_turn(layer.bypass_layers(), start, name)
     elif isinstance(layer, ProjectionShortcut):
-        _add_costs(layer.conv_norm, input_shape, f"{name}/{layer.conv_norm.name}", costs)
+        yield from _costs(layer.conv_norm, input_shape, f"{name}/{layer.conv_norm.name}")
     elif isinstance(layer, ShortcutGate) and layer.conv is not None:
-        costs.append(_cost(layer.conv, input_shape, f"{name}/{layer.conv.name}"))
+        yield _cost(layer.conv, input_shape, f"{name}/{layer.conv.name}")
     elif isinstance(layer, ConvNorm):
         shape = layer.compute_output_shape(input_shape)
-        costs.append(_cost(layer.conv, shape, f"{name}/{layer.conv.name}"))
-        if layer.norm is not None:
-            costs.append(_cost(layer.norm, shape, f"{name}/{layer.norm.name}"))
+        for part in filter(None, (layer.conv, layer.norm)):
+            yield _cost(part, shape, f"{name}/{part.name}")
     else:
-        costs.append(_cost(layer, layer.compute_output_shape(input_shape), name))
+        yield _cost(layer, layer.compute_output_shape(input_shape), name)
+
+
+def _costs_in_turn(layers, shape, name):
+    """Yields the costs of layers that follow each other; returns the shape of the last output."""
+    for layer in layers:
+        if layer.weights:
+            yield from _costs(layer, shape, f"{name}/{layer.name}")
+        shape = layer.compute_output_shape(shape)
+    return shape
 
 
 def _cost(layer, output_shape, name):
     """Returns the cost of a layer that is not made of others."""
-    parameters = sum(_size(weight) for weight in layer.weights if weight.name not in STATISTICS)
     if isinstance(layer, FREE):
         macs = 0
     elif isinstance(layer, CONVOLUTIONS):
-        positions = math.prod(output_shape[1:]) // layer.filters
-        macs = positions * _size(layer.kernel)
+        macs = math.prod(output_shape[1:]) // layer.filters * _size(layer.kernel)
     elif isinstance(layer, keras.layers.Dense):
         macs = math.prod(output_shape[1:-1]) * _size(layer.kernel)
     else:
@@ -228,79 +236,63 @@ def _cost(layer, output_shape, name):
             "Multiply-adds are known for convolutions, dense layers and the layers of "
             f"keras_resnets. Received: {name!r}, a {type(layer).__name__}"
         )
-    return LayerCost(name, tuple(output_shape), parameters, macs)
+    return LayerCost(name, tuple(output_shape), _trainable(layer), macs)
+
+
+def _trainable(layer):
+    """Returns the number of a layer's or a model's weights that gradients change."""
+    return sum(_size(weight) for weight in layer.weights if weight.name not in STATISTICS)
+
+
+def _size(weight):
+    return math.prod(weight.shape)
 
 
 def with_known_shapes(model, input_shape):
     """Returns the model, or a clone of it for images of the given shape."""
-    _check_model("model", model)
+    check_model("model", model)
     if not hasattr(model, "input_shape") or isinstance(model.input_shape, (list, dict)):
         raise TypeError(
             f"`model` must be a functional model with one input. Received: {model.name!r}"
         )
     own = tuple(model.input_shape[1:])
-    if input_shape is not None:
-        _check_input_shape(input_shape)
-    if input_shape is None or tuple(input_shape) == own:
+    wanted = own if input_shape is None else _checked_shape(input_shape)
+    received = f"Received: input_shape={input_shape}, model.input_shape={model.input_shape}"
+    if wanted == own:
         if None in own:
             raise ValueError(
                 f"`input_shape` must be given, for {model.name!r} takes images of any size. "
-                f"Received: input_shape={input_shape}, model.input_shape={model.input_shape}"
+                f"{received}"
             )
         return model
-    wanted = tuple(input_shape)
-    fits = len(wanted) == len(own) and all(
-        size is not None and present in (None, size)
-        for size, present in zip(wanted, own, strict=True)
-    )
-    if not fits:
+    if None in wanted or not _fits(wanted, own):
         raise ValueError(
-            f"`input_shape` must fit the input of {model.name!r}, and be known. "
-            f"Received: input_shape={input_shape}, model.input_shape={model.input_shape}"
+            f"`input_shape` must fit the input of {model.name!r}, and be known. {received}"
         )
     inputs = keras.Input(wanted)
     return keras.models.clone_model(model, input_tensors=inputs, clone_function=copy_layer)
 
 
-def _check_input_shape(shape):
-    """Raises unless a shape is a tuple of positive integers, or of `None` for what is open."""
-    if not isinstance(shape, (tuple, list)) or not all(
-        size is None
-        or (isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size > 0)
-        for size in shape
-    ):
-        raise ValueError(
-            f"`input_shape` must be a tuple of positive integers. Received: input_shape={shape!r}"
-        )
+def _checked_shape(shape):
+    """Returns a shape as a tuple of positive integers, and of `None` for what is open."""
+    try:
+        if isinstance(shape, (tuple, list)):
+            return tuple(n if n is None else check_positive_int("input_shape", n) for n in shape)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(
+        f"`input_shape` must be a tuple of positive integers. Received: input_shape={shape!r}"
+    )
 
 
-def _differing_layers(a, b, input_shape, most=8):
-    """Returns lines that name the first layers at which two models differ."""
-    in_a = {cost.name: cost for cost in layer_costs(a, input_shape)}
-    in_b = {cost.name: cost for cost in layer_costs(b, input_shape)}
-    lines = []
-    for name in dict.fromkeys([*in_a, *in_b]):
-        pair = [_price(costs.get(name)) for costs in (in_a, in_b)]
-        if pair[0] != pair[1]:
-            lines.append(f"  {name}: {pair[0]} and {pair[1]}")
-    if len(lines) > most:
-        lines[most:] = [f"  and {len(lines) - most} layers more"]
-    return lines
+def _fits(shape, own):
+    return len(shape) == len(own) and all(b in (None, a) for a, b in zip(shape, own, strict=True))
 
 
-def _price(cost):
-    if cost is None:
-        return "absent"
-    return f"{cost.parameters:,} parameters, {cost.macs:,} multiply-adds"
-
-
-def _check_model(name, model):
+def check_model(name, model):
+    """Raises unless an argument is a Keras model."""
     if not isinstance(model, keras.Model):
         raise TypeError(f"`{name}` must be a keras.Model. Received: {name}={model!r}")
-
-
-def _size(weight):
-    return math.prod(weight.shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -333,23 +325,18 @@ class CostTable:
     rows: tuple
 
     def __str__(self):
-        total = StageCost(
-            "total",
-            (),
-            sum(row.parameters for row in self.rows),
-            sum(row.macs for row in self.rows),
-            sum(row.share for row in self.rows),
+        parameters, macs, share = (
+            sum(getattr(row, number) for row in self.rows)
+            for number in ("parameters", "macs", "share")
         )
         lines = [("", "output", "parameters", "multiply-adds", "share")]
-        for row in (*self.rows, total):
-            size = "×".join(str(length) for length in row.output_shape)
-            lines.append(
-                (row.name, size, f"{row.parameters:,}", f"{row.macs:,}", f"{row.share:.1%}")
-            )
-        widths = [max(len(line[column]) for line in lines) for column in range(5)]
+        for row in (*self.rows, StageCost("total", (), parameters, macs, share)):
+            size = "×".join(map(str, row.output_shape))
+            numbers = f"{row.parameters:,}", f"{row.macs:,}", f"{row.share:.1%}"
+            lines.append((row.name, size, *numbers))
+        first, *others = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
-            f"{name:<{widths[0]}}  "
-            + "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+            "  ".join([f"{name:<{first}}", *map(str.rjust, cells, others)])
             for name, *cells in lines
         )
 
@@ -379,33 +366,22 @@ def summarize(model, input_shape=None):
     total                269,722     40,551,040  100.0%
     """
     model = with_known_shapes(model, input_shape)
-    known = [layer.name for layer in model.layers if _part(layer.name)]
-    first = [layer.name for layer in model.layers].index(known[0]) if known else 0
-    before = {layer.name for layer in model.layers[:first]}
+    names = [layer.name for layer in model.layers]
+    first = next((index for index, name in enumerate(names) if _part(name)), 0)
+    before = set(names[:first])
 
     def part_of(name):
-        if name.split("/")[0] in before:
-            return "input"
-        return _part(name) or "head"
+        return "input" if name.split("/")[0] in before else _part(name) or "head"
 
     shapes = {part_of(layer.name): tuple(layer.output.shape[1:]) for layer in model.layers}
     costs = layer_costs(model)
     total = sum(cost.macs for cost in costs)
-    parts: dict[str, list] = {}
-    for cost in costs:
-        parts.setdefault(part_of(cost.name), []).append(cost)
-    return CostTable(
-        tuple(
-            StageCost(
-                name,
-                shapes[name],
-                sum(cost.parameters for cost in part),
-                sum(cost.macs for cost in part),
-                sum(cost.macs for cost in part) / max(total, 1),
-            )
-            for name, part in parts.items()
-        )
-    )
+    rows = []
+    for name in dict.fromkeys(part_of(cost.name) for cost in costs):
+        part = [cost for cost in costs if part_of(cost.name) == name]
+        parameters, macs = (sum(cost.parameters for cost in part), sum(cost.macs for cost in part))
+        rows.append(StageCost(name, shapes[name], parameters, macs, macs / max(total, 1)))
+    return CostTable(tuple(rows))
 
 
 def _part(name):

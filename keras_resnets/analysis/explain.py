@@ -72,8 +72,8 @@ def explain(model):
 
     Example:
 
-    >>> print(keras_resnets.analysis.explain(keras_resnets.ResNet50(stride_on="1x1")))
-    resnet50 is a network of He et al., 2015.
+    >>> print(keras_resnets.analysis.explain(keras_resnets.ResNet20()))
+    resnet20 is a network of He et al., 2015.
     >>> [each.what for each in keras_resnets.analysis.explain(keras_resnets.ResNet50()).deviations]
     ['stride of a bottleneck']
     """
@@ -97,7 +97,7 @@ def _of_architecture(stages, blocks):
     kernels, repeats, widths = _architecture(stages, blocks)
     if blocks[0].shortcut is None:
         # A plain network is a chain, wherever its blocks begin.
-        sizes = [[size for block in stage for size in kernel_sizes(block)] for stage in stages]
+        sizes = [[size for block in stage for size in _kernel_sizes(block)] for stage in stages]
         is_3x3 = {size for stage in sizes for size in stage} == {(3, 3)}
         is_of_the_paper = is_3x3 and (tuple(map(len, sizes)), widths) in paper.PLAIN
     else:
@@ -122,7 +122,7 @@ def _of_architecture(stages, blocks):
                 f"{kind.__name__} with its own `{'`, `'.join(own)}`",
                 "Its layers do not show what it computes; see its documentation.",
             )
-    for sizes in dict.fromkeys(kernel_sizes(block) for block in blocks if block.shortcut):
+    for sizes in dict.fromkeys(_kernel_sizes(block) for block in blocks if block.shortcut):
         if sizes in (paper.BASIC, paper.BOTTLENECK):
             continue
         consequence = paper.LAYERS_EFFECT
@@ -141,7 +141,7 @@ def _of_architecture(stages, blocks):
 
 def _architecture(stages, blocks):
     """Returns the kernels of a block, or `None` if blocks differ, and repeats and widths."""
-    kernels = {kernel_sizes(block) for block in blocks}
+    kernels = {_kernel_sizes(block) for block in blocks}
     widths = tuple(stage[0].filters for stage in stages)
     return (kernels.pop() if len(kernels) == 1 else None), tuple(map(len, stages)), widths
 
@@ -149,16 +149,13 @@ def _architecture(stages, blocks):
 def _of_gates(blocks):
     gates = [block.gate_layer for block in blocks if block.gate_layer is not None]
     for gate, bias in dict.fromkeys((layer.gate, layer.gate_bias or 0.0) for layer in gates):
-        consequence = paper.GATE_EFFECTS.get(gate)
-        if consequence is None and (gate, bias) in paper.GATE_ERRORS:
+        hinders = "It hinders what passes through all blocks"
+        consequence = paper.GATE_EFFECTS.get(gate, f"{hinders} (He et al., 2016, section 3.1).")
+        if gate not in paper.GATE_EFFECTS and (gate, bias) in paper.GATE_ERRORS:
             consequence = (
-                "It hinders what passes through all blocks: for ResNet-110 on CIFAR-10, He et al., "
-                f"2016, found {paper.GATE_ERRORS[gate, bias]} % test error, against "
+                f"{hinders}: for ResNet-110 on CIFAR-10, He et al., 2016, found "
+                f"{paper.GATE_ERRORS[gate, bias]} % test error, against "
                 f"{paper.GATE_ERRORS[None, 0.0]} % with the identity."
-            )
-        elif consequence is None:
-            consequence = (
-                "It hinders what passes through all blocks (He et al., 2016, section 3.1)."
             )
         begin = f", b beginning at {bias:g}" if gate in CONVOLUTIONAL else ""
         yield "weight on the shortcut", "none: y = g(F + s)", GATES[gate] + begin, consequence
@@ -167,19 +164,18 @@ def _of_gates(blocks):
 def _of_steps(blocks):
     """Yields where a normalization is missing, or else where the steps have another order."""
     is_plain = blocks[0].shortcut is None
-    without = [block for block in blocks if "norm" not in block_steps(block)]
+    without = [block for block in blocks if "norm" not in _block_steps(block)]
     if without:
-        consequence = paper.NO_NORM_EFFECT["plain" if is_plain else "residual"]
         where = "the blocks" if len(without) == len(blocks) else f"{len(without)} of the blocks"
         yield (
             "normalization",
             "batch normalization after each convolution",
             f"none in the branches of {where}",
-            consequence,
+            paper.NO_NORM_EFFECT["plain" if is_plain else "residual"],
         )
         return
-    of_blocks = [block_steps(block) for block in blocks]
-    of_paper = [paper_steps(block) for block in blocks]
+    of_blocks = [_block_steps(block) for block in blocks]
+    of_paper = [_paper_steps(block) for block in blocks]
     if of_blocks == of_paper or (is_plain and sum(of_blocks, ()) == sum(of_paper, ())):
         return
     steps, _ = Counter(of_blocks).most_common(1)[0]
@@ -203,10 +199,10 @@ def _of_steps(blocks):
                 " Here the last sum goes to the head unchanged; in their networks the last block "
                 'ends as a next one would begin, with position="last".'
             )
-    yield "order in a block", ", ".join(paper_steps(usual)), ", ".join(steps), consequence
+    yield "order in a block", ", ".join(_paper_steps(usual)), ", ".join(steps), consequence
 
 
-def block_steps(block):
+def _block_steps(block):
     """Returns the steps of a built block: `("conv", "norm", "act", …, "sum", "act")`."""
     steps = [step for layer in block.branch_layers() for step in _steps_of(layer)]
     if block.shortcut is not None:
@@ -215,20 +211,23 @@ def block_steps(block):
         steps.append("norm")
     if block.output_activation is not keras.activations.linear:
         steps.append("act")
-    is_linear = block.activation is keras.activations.linear
-    return tuple(step for step in steps if not (is_linear and step == "act"))
+    return _without_linear(block, steps)
 
 
-def paper_steps(block):
+def _paper_steps(block):
     """Returns what the steps of a block of as many convolutions are in He et al., 2015."""
-    steps = ("conv", "norm", "act") * len(kernel_sizes(block))
+    steps = ["conv", "norm", "act"] * len(_kernel_sizes(block))
     if block.shortcut is not None:
-        steps = (*steps[:-1], "sum", "act")
+        steps[-1:] = ["sum", "act"]
+    return _without_linear(block, steps)
+
+
+def _without_linear(block, steps):
     is_linear = block.activation is keras.activations.linear
     return tuple(step for step in steps if not (is_linear and step == "act"))
 
 
-def kernel_sizes(block):
+def _kernel_sizes(block):
     """Returns the kernel size of each convolution of a block's branch: `((3, 3), (3, 3))`."""
     convolutions = (ConvNorm, keras.layers.Conv2D)
     layers = (layer for layer in block.branch_layers() if isinstance(layer, convolutions))
@@ -332,7 +331,7 @@ def _of_layers(model, blocks):
         consequence = (
             "The outputs in inference are the same; in training, nothing normalizes there any more."
         )
-        if any(len(kernel_sizes(block)) == 1 for block in blocks):
+        if any(len(_kernel_sizes(block)) == 1 for block in blocks):
             consequence += (
                 " A shortcut beside a single convolution is folded in as well, so that a block "
                 "that had one looks like a plain one."

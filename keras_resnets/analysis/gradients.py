@@ -5,13 +5,13 @@ from collections import Counter
 import keras
 import numpy as np
 
-from keras_resnets.analysis.responses import labelled_batches
+from keras_resnets.analysis.cost import check_model
+from keras_resnets.analysis.responses import batches
 
 
-def trainable_paths(model):
+def _trainable_paths(model):
     """Returns the path of each trainable weight, such as `"stage1_block1/conv1/conv/kernel"`."""
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    check_model("model", model)
     if not model.built:
         raise ValueError(
             "`model` must be built: call it on images first, or let it begin with a keras.Input. "
@@ -28,34 +28,34 @@ def trainable_paths(model):
     return paths
 
 
-def gradient_function(model, loss):
+def _gradient_function(model, loss):
     """Returns a function from a labelled batch to the gradients of the loss.
 
     The model runs as in training. Moving statistics and the states of random generators are
     restored, so that measuring does not change the model.
     """
-
-    def loss_of(images, labels):
-        outputs = model(images, training=True)
-        return keras.ops.mean(loss(labels, outputs))
-
     # A subclassed model does not declare its input's type.
     inputs = getattr(model, "inputs", None)
     dtype = inputs[0].dtype if inputs else keras.config.floatx()
+
+    def loss_of(images, labels):
+        return keras.ops.mean(loss(labels, model(images, training=True)))
+
     create = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
     compute = create(loss_of, model)
 
     def gradients(images, labels):
         others = model.non_trainable_variables
-        states = [(variable, keras.ops.copy(variable.value)) for variable in others]
+        states = [keras.ops.copy(variable.value) for variable in others]
         try:
             return compute(
+                [variable.value for variable in model.trainable_variables],
                 keras.ops.convert_to_tensor(images, dtype=dtype),
                 keras.ops.convert_to_tensor(labels),
             )
         finally:
-            for variable, value in states:
-                variable.assign(value)
+            for variable, state in zip(others, states, strict=True):
+                variable.assign(state)
 
     return gradients
 
@@ -63,8 +63,7 @@ def gradient_function(model, loss):
 def _tensorflow(loss_of, model):
     import tensorflow as tf
 
-    def compute(images, labels):
-        values = [variable.value for variable in model.trainable_variables]
+    def compute(values, images, labels):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             loss = loss_of(images, labels)
@@ -76,22 +75,17 @@ def _tensorflow(loss_of, model):
 def _jax(loss_of, model):
     import jax
 
-    variables = model.trainable_variables
-
     @jax.jit
     def of_values(values, others, images, labels):
         def loss_at(values):
-            mapping = [
-                *zip(variables, values, strict=True),
-                *zip(model.non_trainable_variables, others, strict=True),
-            ]
+            variables = [*model.trainable_variables, *model.non_trainable_variables]
+            mapping = zip(variables, [*values, *others], strict=True)
             with keras.StatelessScope(state_mapping=mapping):
                 return loss_of(images, labels)
 
         return jax.grad(loss_at)(values)
 
-    def compute(images, labels):
-        values = [variable.value for variable in variables]
+    def compute(values, images, labels):
         others = [variable.value for variable in model.non_trainable_variables]
         return of_values(values, others, images, labels)
 
@@ -101,8 +95,7 @@ def _jax(loss_of, model):
 def _torch(loss_of, model):
     import torch
 
-    def compute(images, labels):
-        values = [variable.value for variable in model.trainable_variables]
+    def compute(values, images, labels):
         return torch.autograd.grad(loss_of(images, labels), values, allow_unused=True)
 
     return compute
@@ -142,21 +135,19 @@ def gradient_norms(model, data, loss):
     >>> len(norms) == len(model.trainable_weights)
     True
     """
-    paths = trainable_paths(model)
-    gradients_of = gradient_function(model, one_loss(loss))
+    paths = _trainable_paths(model)
+    gradients_of = _gradient_function(model, one_loss(loss))
     if not paths:
         raise ValueError(
             f"`model` must have weights to train. Received: {model.name!r} with none, or all frozen"
         )
     inputs = getattr(model, "inputs", None)  # a subclassed model does not say what it takes
     shape = inputs[0].shape if inputs else None
-    norms = np.array(
-        [
-            [_norm(gradient) for gradient in gradients_of(images, labels)]
-            for images, labels in labelled_batches(data, shape)
-        ]
-    )
-    return dict(zip(paths, norms.mean(axis=0).tolist(), strict=True))
+    norms = [
+        [_norm(gradient) for gradient in gradients_of(images, labels)]
+        for images, labels in batches(data, shape, needs_labels=True)
+    ]
+    return dict(zip(paths, np.mean(norms, axis=0).tolist(), strict=True))
 
 
 def one_loss(loss):
@@ -200,7 +191,7 @@ def snapshot(model):
     """
     return {
         path: np.array(keras.ops.convert_to_numpy(weight.value))
-        for path, weight in zip(trainable_paths(model), model.trainable_weights, strict=True)
+        for path, weight in zip(_trainable_paths(model), model.trainable_weights, strict=True)
     }
 
 
@@ -229,7 +220,15 @@ def update_ratios(before, after):
     """
     _check_snapshot("before", before)
     _check_snapshot("after", after)
-    _check_same_weights(before, after)
+    for path in dict.fromkeys([*before, *after]):
+        shapes = [
+            weights[path].shape if path in weights else "absent" for weights in (before, after)
+        ]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                "`before` and `after` must be snapshots of the same weights. "
+                f"Received: {path!r} with the shapes {shapes[0]} and {shapes[1]}"
+            )
     ratios = {}
     for path, old in before.items():
         size = np.linalg.norm(old.astype("float64"))
@@ -246,15 +245,3 @@ def _check_snapshot(name, snapshot):
         # Kinds of text, bytes, dates and objects; Keras's 16-bit types are of kind V.
         if not isinstance(value, np.ndarray) or value.dtype.kind in "USMmO":
             raise TypeError(f"{form} Received: {path!r} with {value!r}")
-
-
-def _check_same_weights(before, after):
-    for path in dict.fromkeys([*before, *after]):
-        shapes = [
-            weights[path].shape if path in weights else "absent" for weights in (before, after)
-        ]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                "`before` and `after` must be snapshots of the same weights. "
-                f"Received: {path!r} with the shapes {shapes[0]} and {shapes[1]}"
-            )

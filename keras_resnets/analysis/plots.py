@@ -36,13 +36,9 @@ def panels(count, share_x=False):
 
 def line_style(index):
     """Returns the keyword arguments of `Axes.plot` for the line of the given number."""
-    return {
-        "color": COLORS[index % len(COLORS)],
-        "marker": MARKS[index % len(MARKS)],
-        "linestyle": DASHES[index % len(DASHES)],
-        "markersize": 3.5,
-        "linewidth": 1.2,
-    }
+    kinds = {"color": COLORS, "marker": MARKS, "linestyle": DASHES}
+    style = {name: values[index % len(values)] for name, values in kinds.items()}
+    return {**style, "markersize": 3.5, "linewidth": 1.2}
 
 
 def line_styles(labels):
@@ -107,11 +103,9 @@ def plot_layer_responses(responses):
     """
     _check_lines("responses", responses, _is_number)
     figure, (in_order, by_size) = panels(2)
-    for index, (label, line) in enumerate(responses.items()):
-        values = list(line.values())
-        numbers = range(1, len(values) + 1)
-        in_order.plot(numbers, values, label=label, **line_style(index))
-        by_size.plot(numbers, sorted(values, reverse=True), label=label, **line_style(index))
+    lines = {label: list(line.values()) for label, line in responses.items()}
+    _draw(in_order, lines)
+    _draw(by_size, {label: sorted(line, reverse=True) for label, line in lines.items()})
     in_order.set_xlabel("3×3 layer, from the input on")
     by_size.set_xlabel("3×3 layer, by its response")
     for axes in (in_order, by_size):
@@ -142,11 +136,11 @@ def plot_shortcut_balance(balances):
     """
     _check_lines("balances", balances, _is_balance)
     figure, (ratio, cosine) = panels(2, share_x=True)
-    for index, (label, line) in enumerate(balances.items()):
-        numbers = range(1, len(line) + 1)
-        for axes, measure in ((ratio, "branch_to_shortcut"), (cosine, "cosine")):
-            values = [_or_gap(block[measure]) for block in line.values()]
-            axes.plot(numbers, values, label=label, **line_style(index))
+    for axes, measure in ((ratio, "branch_to_shortcut"), (cosine, "cosine")):
+        lines = {
+            label: [block[measure] for block in line.values()] for label, line in balances.items()
+        }
+        _draw(axes, lines)
     ratio.set_ylabel("‖F(x)‖ / ‖s(x)‖")
     ratio.set_ylim(bottom=0)
     cosine.set_ylabel("cosine of F(x) and s(x)")
@@ -224,9 +218,8 @@ def plot_lesions(errors):
     blocks = list(dict.fromkeys(block for line in errors.values() for block in line))
     for index, (label, line) in enumerate(errors.items()):
         places = [blocks.index(block) for block in line]
-        axes.plot(
-            places, [100 * value for value in line.values()], label=label, **line_style(index)
-        )
+        percent = [100 * value for value in line.values()]
+        axes.plot(places, percent, label=label, **line_style(index))
     axes.set_xticks(range(len(blocks)), blocks, rotation=90, fontsize="small")
     axes.set_xlabel("block that is left out")
     axes.set_ylabel("error (%)")
@@ -238,7 +231,7 @@ def plot_lesions(errors):
 def _plot_kernels(name, lines, quantity):
     _check_lines(name, lines, _is_number_or_none)
     kernels = {
-        label: [_or_gap(value) for path, value in line.items() if path.endswith("kernel")]
+        label: [value for path, value in line.items() if path.endswith("kernel")]
         for label, line in lines.items()
     }
     for label, values in kernels.items():
@@ -248,8 +241,7 @@ def _plot_kernels(name, lines, quantity):
                 f"Received: {label!r} with {', '.join(lines[label])}"
             )
     figure, (axes,) = panels(1)
-    for index, (label, values) in enumerate(kernels.items()):
-        axes.plot(range(1, len(values) + 1), values, label=label, **line_style(index))
+    _draw(axes, kernels)
     log_scale(axes)
     axes.set_xlabel("layer with a kernel, from the input on")
     axes.set_ylabel(quantity)
@@ -257,15 +249,19 @@ def _plot_kernels(name, lines, quantity):
     return figure
 
 
-def _or_gap(value):
-    return float("nan") if value is None else value
+def _draw(axes, lines):
+    """Draws a line for each list of values, with a gap where one is `None`."""
+    for index, (label, values) in enumerate(lines.items()):
+        shown = [float("nan") if value is None else value for value in values]
+        axes.plot(range(1, len(shown) + 1), shown, label=label, **line_style(index))
 
 
 def _check_lines(name, lines, is_value):
     form = f"`{name}` must map each line's label to the diagnostic's result: {{\"ResNet-20\": …}}."
-    if not isinstance(lines, dict) or not lines:
-        kind = ValueError if isinstance(lines, dict) else TypeError
-        raise kind(f"{form} Received: {name}={lines!r}")
+    if not isinstance(lines, dict):
+        raise TypeError(f"{form} Received: {name}={lines!r}")
+    if not lines:
+        raise ValueError(f"{form} Received: {name}={{}}")
     for label, line in lines.items():
         if not isinstance(line, dict):
             raise TypeError(f"{form} Received: {label!r} with {line!r}")

@@ -7,12 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_resnets.analysis.gradients import gradient_norms, one_loss, snapshot, update_ratios
-from keras_resnets.analysis.responses import (
-    image_batches,
-    labelled_batches,
-    layer_responses,
-    shortcut_balance,
-)
+from keras_resnets.analysis.responses import batches, layer_responses, shortcut_balance
 from keras_resnets.arguments import check_choice, check_positive_int
 
 DIAGNOSTICS = ("layer_responses", "shortcut_balance", "gradient_norms", "update_ratios")
@@ -80,28 +75,20 @@ class RecordDiagnostics(keras.callbacks.Callback):
         if not self._begins:
             return
         self._begins = False
-        if self._goes_on(epoch):
-            if epoch == self.records[-1]["epoch"]:
-                return
-        else:
-            if self.records and self.path is not None:
-                _check_path(self.path)
-            self.records, self._before = [], None
-            self._recorded_model = self.model
+        last = self.records[-1]["epoch"] if self.records else None
+        if last is not None and self.model is self._recorded_model and epoch >= max(last, 1):
+            if epoch > last:  # this `fit` resumes after the last record
+                self._record(epoch)
+            return
+        if self.records and self.path is not None:
+            _check_path(self.path)
+        self.records, self._before = [], None
+        self._recorded_model = self.model
         self._record(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0:
             self._record(epoch + 1)
-
-    def _goes_on(self, epoch):
-        """Whether a `fit` that begins with an epoch continues what was recorded."""
-        return (
-            epoch > 0
-            and bool(self.records)
-            and self.model is self._recorded_model
-            and epoch >= self.records[-1]["epoch"]
-        )
 
     def _record(self, epoch):
         record = {"epoch": epoch}
@@ -140,7 +127,7 @@ def _check_data(data, needs_labels):
             f"a list of batches. Received: data={data!r}"
         )
     # One batch shows whether there are images, and labels with them.
-    next((labelled_batches if needs_labels else image_batches)(data))
+    next(batches(data, needs_labels=needs_labels))
     return data
 
 

@@ -13,14 +13,14 @@ from keras_resnets.architecture.copying import copy_layer, copy_statistics
 from keras_resnets.arguments import check_name, nearest
 
 
-def edited_copy(model, edit, name=None):
+def _edited_copy(model, edit, name=None):
     """Returns a copy of a model whose blocks, or those of a model within it, `edit` has changed."""
     model = as_functional(model)
     inner = model_with_blocks(model)
     if inner is None:
         copy = edit(model)
     else:
-        inner_copy = edited_copy(inner, edit)
+        inner_copy = _edited_copy(inner, edit)
 
         def clone(layer):
             return inner_copy if layer is inner else copy_layer(layer)
@@ -28,12 +28,12 @@ def edited_copy(model, edit, name=None):
         copy = keras.models.clone_model(model, clone_function=clone)
         for layer in model.layers:
             if layer.weights and layer is not inner:
-                copy_state(layer, copy.get_layer(layer.name))
+                _copy_state(layer, copy.get_layer(layer.name))
     copy.name = model.name if name is None else name
     return copy
 
 
-def copy_state(layer, copy):
+def _copy_state(layer, copy):
     """Copies the weights of a layer, and the statistics of a normalization, to its clone."""
     copy.set_weights(layer.get_weights())
     copy_statistics(layer, copy)
@@ -78,7 +78,7 @@ def remove_blocks(model, names, name=None):
                 f"to what follows. Received: {block.name!r}, from {before} to {after}"
             )
 
-    return edited_copy(model, lambda inner: _without(inner, removed), name)
+    return _edited_copy(model, lambda inner: _without(inner, removed), name)
 
 
 def reorder_blocks(model, order, name=None):
@@ -121,7 +121,7 @@ def reorder_blocks(model, order, name=None):
     for place, source in source_of.items():
         _check_fits(source, blocks[place], block_model(model))
 
-    return edited_copy(model, lambda inner: _reordered(inner, source_of), name)
+    return _edited_copy(model, lambda inner: _reordered(inner, source_of), name)
 
 
 def _without(model, removed):
@@ -151,7 +151,7 @@ def _without(model, removed):
     lesioned = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for copy, original in copies:
         if isinstance(original, keras.layers.Layer):
-            copy_state(original, copy)
+            _copy_state(original, copy)
     return lesioned
 
 
@@ -161,7 +161,7 @@ def _reordered(model, source_of):
 
     reordered = keras.models.clone_model(model, clone_function=clone)
     for layer in (layer for layer in reordered.layers if layer.weights):
-        copy_state(source_of.get(layer.name) or model.get_layer(layer.name), layer)
+        _copy_state(source_of.get(layer.name) or model.get_layer(layer.name), layer)
     return reordered
 
 

@@ -1,5 +1,7 @@
 """What flows forward: the layers' responses, and branch against shortcut."""
 
+from itertools import zip_longest
+
 import keras
 import numpy as np
 
@@ -9,41 +11,38 @@ from keras_resnets.layers import ConvNorm, ResidualBlock
 BATCH_SIZE = 128
 
 
-def image_batches(data, shape=None):
-    """Yields the batches of images of `data`, with or without labels, as NumPy arrays."""
-    for images, _ in _pairs(data, shape):
-        yield images
+def batches(data, shape=None, needs_labels=False):
+    """Yields `(images, labels)` as NumPy arrays; `labels` is `None` where there are none.
 
-
-def labelled_batches(data, shape=None):
-    """Yields `(images, labels)`, as `image_batches` does, and raises where labels are missing."""
-    for images, labels in _pairs(data, shape):
-        if labels is None:
-            raise ValueError(
-                "`data` must have labels: a pair (images, labels), or an iterable of such pairs. "
-                "Received: images alone"
-            )
-        yield images, labels
-
-
-def _pairs(data, shape):
-    if isinstance(data, tuple):
+    `shape` is what a model takes: of another shape, images are refused.
+    """
+    if isinstance(data, tuple) or hasattr(data, "shape"):
         data = _cut(*_pair(data))
-    elif hasattr(data, "shape"):
-        data = _cut(_pair(data)[0], None)
     elif isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__"):
         raise TypeError(
             "`data` must be an array of images, a pair (images, labels), or an iterable of "
             f"batches. Received: data={data!r}"
         )
-    empty = True
-    for batch in data:
-        images, labels = _pair(batch)
-        if len(images):
-            empty = False
-            _check_shape(images, shape)
-            yield images, labels
-    if empty:
+    is_empty = True
+    for images, labels in map(_pair, data):
+        if not len(images):
+            continue
+        is_empty = False
+        if shape is not None and any(
+            size not in (None, length)
+            for size, length in zip_longest(shape, images.shape, fillvalue=0)
+        ):
+            raise ValueError(
+                f"Images must be of the shape that the model takes, {tuple(shape)}. "
+                f"Received: an array of shape {images.shape}"
+            )
+        if needs_labels and labels is None:
+            raise ValueError(
+                "`data` must have labels: a pair (images, labels), or an iterable of such pairs. "
+                "Received: images alone"
+            )
+        yield images, labels
+    if is_empty:
         raise ValueError("`data` must hold at least one image. Received: none")
 
 
@@ -83,17 +82,6 @@ def _array(what, values):
     if values.dtype.kind in "USMmO":
         raise TypeError(f"{what} must be arrays of numbers. Received: values of {values.dtype}")
     return values
-
-
-def _check_shape(images, shape):
-    if shape is not None and not (
-        len(shape) == images.ndim
-        and all(wanted in (None, n) for wanted, n in zip(shape, images.shape, strict=True))
-    ):
-        raise ValueError(
-            f"Images must be of the shape that the model takes, {tuple(shape)}. "
-            f"Received: an array of shape {images.shape}"
-        )
 
 
 def _cut(images, labels):
@@ -218,7 +206,7 @@ def layer_responses(model, data):
     ]
     probe = input_probe(model, layers)
     moments: dict[str, _Moments] = {}
-    for images in image_batches(data, probe.inputs[0].shape):
+    for images, _ in batches(data, probe.inputs[0].shape):
         inputs = probe(images, training=False)
         for layer in layers:
             for name, response in _responses(layer, inputs[layer.name]):
@@ -298,7 +286,7 @@ def shortcut_balance(model, data):
         )
     probe = input_probe(model, blocks)
     found: dict[str, dict[str, list]] = {block.name: {} for block in blocks}
-    for images in image_batches(data, probe.inputs[0].shape):
+    for images, _ in batches(data, probe.inputs[0].shape):
         inputs = probe(images, training=False)
         for block in blocks:
             for measure, values in _balance(block, inputs[block.name]).items():

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnets.analysis.responses import image_batches, labelled_batches
+from keras_resnets.analysis.responses import batches
 from tests.backends import requires_tensorflow
 from tests.models.once import once
 
@@ -19,15 +19,15 @@ Y = np.arange(200)
 def test_images_come_whole_and_in_order(data):
     if isinstance(data, list) and isinstance(data[1], list):
         data[1][1] = Y[128:]
-    batches = list(image_batches(data))
-    assert [len(batch) for batch in batches] == [128, 72]
-    np.testing.assert_array_equal(np.concatenate(batches), X)
+    images = [images for images, _ in batches(data)]
+    assert [len(batch) for batch in images] == [128, 72]
+    np.testing.assert_array_equal(np.concatenate(images), X)
 
 
 @once
 def test_labels_stay_with_their_images():
     for data in ((X, Y), [(X[:3], Y[:3]), (X[3:5], Y[3:5])]):
-        for images, labels in labelled_batches(data):
+        for images, labels in batches(data, needs_labels=True):
             np.testing.assert_array_equal(images.ravel(), labels)
 
 
@@ -36,7 +36,7 @@ def test_a_dataset_is_an_iterable_of_batches():
     import tensorflow as tf
 
     dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(150)
-    assert [len(labels) for _, labels in labelled_batches(dataset)] == [150, 50]
+    assert [len(labels) for _, labels in batches(dataset)] == [150, 50]
 
 
 @once
@@ -61,31 +61,31 @@ def test_a_dataset_is_an_iterable_of_batches():
 )
 def test_other_data_are_refused(data, error, message):
     with pytest.raises(error, match=message):
-        list(image_batches(data))
+        list(batches(data))
 
 
 @once
 def test_missing_labels_are_named():
     with pytest.raises(ValueError, match="must have labels"):
-        list(labelled_batches(X))
+        list(batches(X, needs_labels=True))
 
 
 @once
 def test_a_generator_is_gone_through_once():
-    batches = (batch for batch in (X[:3], X[3:5]))
-    np.testing.assert_array_equal(np.concatenate(list(image_batches(batches))), X[:5])
+    data = (batch for batch in (X[:3], X[3:5]))
+    np.testing.assert_array_equal(np.concatenate([images for images, _ in batches(data)]), X[:5])
     with pytest.raises(ValueError, match="at least one image"):
-        list(image_batches(batches))
+        list(batches(data))
 
 
 def test_a_backend_s_own_tensors_are_images():
-    (batch,) = image_batches(keras.ops.convert_to_tensor(X[:5]))
+    ((batch, _),) = batches(keras.ops.convert_to_tensor(X[:5]))
     np.testing.assert_array_equal(batch, X[:5])
 
 
 @once
 def test_a_batch_has_the_shape_that_is_asked_for():
-    assert len(list(image_batches(X, (None, 1, 1, 1)))) == 2
+    assert len(list(batches(X, (None, 1, 1, 1)))) == 2
     for shape in ((None, 2, 1, 1), (None, 1)):
         with pytest.raises(ValueError, match=r"that the model takes.*shape \(128, 1, 1, 1\)"):
-            list(image_batches(X, shape))
+            list(batches(X, shape))

@@ -1,43 +1,59 @@
 """Deviations from He et al., 2015: none in the paper's networks, each of the others by name."""
 
+import dataclasses
+
 import keras
 import pytest
 
 import keras_resnets
-from keras_resnets import fuse_batch_norm, plain_twin, with_blocks
+from keras_resnets import ResNetSpec, build_model, fuse_batch_norm, plain_twin, with_blocks
 from keras_resnets.analysis import explain
-from keras_resnets.layers import BasicBlock, GatedBlock, OrderedBlock, StackedBlock
+from keras_resnets.layers import (
+    BasicBlock,
+    GatedBlock,
+    OrderedBlock,
+    StackedBlock,
+    UnnormalizedBlock,
+)
 from keras_resnets.layers.blocks import ORDERS
 from tests.models.once import once
 
 pytestmark = once
 FIRST, LAST = {"first": {"position": "first"}}, {"last": {"position": "last"}}
+# A third of ResNet-20, which departs from the paper's networks in its depth alone.
+SPEC = ResNetSpec(block="basic", repeats=(1, 1, 1), widths=(16, 32, 64), stem="cifar", shortcut="A")
 
-# From the paper: sections 3.3 and 4.1 (table 2: option A for 18 and 34 layers; 50 and more:
-# option B, strides on the first 1×1). The CIFAR networks are the paper's by default (section 4.2).
-PAPER = {
-    "resnet18": {"shortcut": "A"},
-    "resnet34": {"shortcut": "A"},
-    "resnet50": {"shortcut": "B", "stride_on": "1x1"},
-}
+
+@pytest.fixture(scope="module")
+def small():
+    return build_model(SPEC)
 
 
 def points(model):
     return [deviation.what for deviation in explain(model).deviations]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PAPER)
-def test_the_paper_s_configuration_does_not_deviate(name):
-    model = keras_resnets.create_model(name, **PAPER[name])
-    assert explain(model).deviations == ()
-    assert str(explain(model)) == f"{name} is a network of He et al., 2015."
+def only_point(model):
+    """Returns the one deviation of a network as small as `SPEC`'s, but for its depth."""
+    (deviation,) = (each for each in explain(model).deviations if each.what != "depth and width")
+    return deviation
 
 
-def test_the_paper_compares_the_options_on_34_layers_only():
-    model = keras_resnets.ResNet34(shortcut="C")
-    assert points(model) == points(with_blocks(model, StackedBlock)) == []
-    assert points(keras_resnets.ResNet20(shortcut="C")) == ["shortcut"]
+# From the paper: sections 3.3 and 4.1 (table 2: option A for 18 and 34 layers; 50 and more:
+# option B, strides on the first 1×1; table 3: each option for 34) and section 4.2.
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet18", {"shortcut": "A"}),
+        ("resnet34", {"shortcut": "C"}),
+        ("resnet50", {"shortcut": "B", "stride_on": "1x1"}),
+        ("resnet20", {}),
+    ],
+)
+def test_the_paper_s_configuration_does_not_deviate(name, options):
+    explanation = explain(keras_resnets.create_model(name, **options))
+    assert explanation.deviations == ()
+    assert str(explanation) == f"{name} is a network of He et al., 2015."
 
 
 @pytest.mark.parametrize(
@@ -54,43 +70,42 @@ def test_the_paper_compares_the_options_on_34_layers_only():
         ({"classifier_activation": None}, ["activation of the classifier"]),
         ({"include_top": False, "input_shape": (32, 32, 3)}, ["head"]),
         ({"shortcut": "B", "activation": "elu"}, ["activation", "shortcut"]),
+        ({"shortcut": "C"}, ["shortcut"]),
     ],
 )
 def test_each_option_is_one_point(options, expected):
-    assert points(keras_resnets.ResNet20(**options)) == expected
+    assert points(built(**options)) == ["depth and width", *expected]
 
 
-def test_a_depth_without_a_result_in_the_paper():
-    spec = keras_resnets.ResNetSpec(
-        block="basic", repeats=(4, 4, 4), widths=(16, 32, 64), stem="cifar", shortcut="A"
-    )
-    (deviation,) = explain(keras_resnets.build_model(spec)).deviations
-    assert deviation.here == "residual BasicBlocks, repeats (4, 4, 4) with widths (16, 32, 64)"
+def built(**options):
+    fields = {name: options.pop(name) for name in list(options) if hasattr(SPEC, name)}
+    return build_model(dataclasses.replace(SPEC, **fields), **options)
+
+
+def test_a_depth_without_a_result_in_the_paper(small):
+    (deviation,) = explain(small).deviations
+    assert deviation.here == "residual BasicBlocks, repeats (1, 1, 1) with widths (16, 32, 64)"
 
 
 def test_the_dilation_is_named():
-    model = keras_resnets.ResNet20(output_stride=1)
-    (deviation,) = explain(model).deviations
-    assert deviation.here == "up to 4, in the place of strides"
+    assert only_point(built(output_stride=1)).here == "up to 4, in the place of strides"
 
 
 def test_a_changed_normalization_is_seen():
-    model = keras_resnets.ResNet20()
+    model = built()
     model.get_layer("stage2_block1").conv1.norm.momentum = 0.99
-    (deviation,) = explain(model).deviations
-    assert deviation.here == "momentum 0.99 and ε 1e-05"
+    assert only_point(model).here == "momentum 0.99 and ε 1e-05"
 
 
 def test_a_function_of_ones_own_is_called_by_its_name():
     def halved(x):
         return x / 2
 
-    (deviation,) = explain(keras_resnets.ResNet20(classifier_activation=halved)).deviations
-    assert deviation.here == "halved"
+    assert only_point(built(classifier_activation=halved)).here == "halved"
 
 
 def test_a_reloaded_model_is_explained_alike(tmp_path):
-    model = keras_resnets.ResNet20(activation="gelu", drop_path_rate=0.1)
+    model = built(activation="gelu", drop_path_rate=0.1)
     model.save(tmp_path / "model.keras")
     assert explain(keras.saving.load_model(tmp_path / "model.keras")) == explain(model)
 
@@ -103,10 +118,6 @@ def test_other_models_are_refused():
         explain(keras.Model(x, keras.layers.Flatten()(x)))
 
 
-def resnet20(block, **options):
-    return with_blocks(keras_resnets.ResNet20(), block, **options)
-
-
 @pytest.mark.parametrize(
     ("block", "options"),
     [
@@ -116,8 +127,8 @@ def resnet20(block, **options):
         (type("OfOnesOwn", (BasicBlock,), {}), {}),
     ],
 )
-def test_the_paper_s_block_under_another_name_is_the_paper_s(block, options):
-    assert explain(resnet20(block, **options)).deviations == ()
+def test_the_paper_s_block_under_another_name_is_the_paper_s(block, options, small):
+    assert points(with_blocks(small, block, **options)) == ["depth and width"]
 
 
 @pytest.mark.parametrize(
@@ -127,8 +138,8 @@ def test_the_paper_s_block_under_another_name_is_the_paper_s(block, options):
         (3, "3 convolutions (3×3, 3×3, 3×3)", "fewer shortcuts"),
     ],
 )
-def test_another_number_of_layers(depth, here, consequence):
-    (deviation,) = explain(resnet20(StackedBlock, depth=depth)).deviations
+def test_another_number_of_layers(depth, here, consequence, small):
+    deviation = only_point(with_blocks(small, StackedBlock, depth=depth))
     assert (deviation.what, deviation.here) == ("layers of a branch", here)
     assert consequence in deviation.consequence
 
@@ -136,18 +147,9 @@ def test_another_number_of_layers(depth, here, consequence):
 def test_a_plain_network_is_a_chain_wherever_its_blocks_begin():
     """18 layers of 3×3 in blocks of one are plain-20, of table 6; in blocks of three as well."""
     for depth, repeats in ((1, 6), (3, 2)):
-        spec = keras_resnets.ResNetSpec(
-            block="basic",
-            repeats=(repeats,) * 3,
-            widths=(16, 32, 64),
-            stem="cifar",
-            shortcut=None,
-        )
-        model = with_blocks(keras_resnets.build_model(spec), StackedBlock, depth=depth)
-        assert explain(model).deviations == ()
-    assert points(with_blocks(keras_resnets.PlainNet20(), StackedBlock, depth=3)) == [
-        "depth and width"
-    ]
+        model = built(repeats=(repeats,) * 3, shortcut=None)
+        assert points(with_blocks(model, StackedBlock, depth=depth)) == []
+    assert points(with_blocks(model, StackedBlock, depth=2)) == ["depth and width"]
 
 
 # He et al., 2016, table 1, in %.
@@ -164,8 +166,8 @@ def test_a_plain_network_is_a_chain_wherever_its_blocks_begin():
         ({"gate": "dropout"}, "in training, half the values of s", "good solution"),
     ],
 )
-def test_each_gate(options, here, consequence):
-    (deviation,) = explain(resnet20(GatedBlock, **options)).deviations
+def test_each_gate(options, here, consequence, small):
+    deviation = only_point(with_blocks(small, GatedBlock, **options))
     assert deviation.what == "weight on the shortcut"
     assert deviation.here.startswith(here)
     assert consequence in deviation.consequence
@@ -186,8 +188,8 @@ def test_each_gate(options, here, consequence):
         ("full_pre_activation", "norm, act, conv, norm, act, conv, sum", "6.37 and 5.46 %"),
     ],
 )
-def test_each_order(order, steps, errors):
-    (deviation,) = explain(resnet20(OrderedBlock, order=order, **FIRST, **LAST)).deviations
+def test_each_order(order, steps, errors, small):
+    deviation = only_point(with_blocks(small, OrderedBlock, order=order, **LAST))
     assert deviation.paper == "conv, norm, act, conv, norm, sum, act"
     assert deviation.here == steps
     assert errors in deviation.consequence
@@ -195,55 +197,62 @@ def test_each_order(order, steps, errors):
 
 
 @pytest.mark.parametrize("order", ["full_pre_activation", "activation_only_pre_activation"])
-def test_pre_activation_without_an_end_is_noticed(order):
-    (deviation,) = explain(resnet20(OrderedBlock, order=order)).deviations
+def test_pre_activation_without_an_end_is_noticed(order, small):
+    deviation = only_point(with_blocks(small, OrderedBlock, order=order))
     assert deviation.consequence.endswith('with position="last".')
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_without_sums_the_orders_are_one(order):
-    twin = plain_twin(resnet20(OrderedBlock, order=order, **FIRST, **LAST))
-    assert explain(twin).deviations == ()
+def test_without_sums_the_orders_are_one(order, small):
+    twin = plain_twin(with_blocks(small, OrderedBlock, order=order, **FIRST, **LAST))
+    assert points(twin) == ["depth and width"]
 
 
-def test_without_sums_and_without_an_end_they_are_not():
-    (deviation,) = explain(
-        plain_twin(resnet20(OrderedBlock, order="full_pre_activation"))
-    ).deviations
+def test_without_sums_and_without_an_end_they_are_not(small):
+    model = with_blocks(small, OrderedBlock, order="full_pre_activation")
+    deviation = only_point(plain_twin(model))
     assert deviation.what == "order in a block"
     assert "at the ends of the network only" in deviation.consequence
 
 
-def test_a_fused_network_answers_alike():
-    (deviation,) = explain(
-        fuse_batch_norm(keras_resnets.ResNet20(zero_init_residual=True))
-    ).deviations
+def test_a_fused_network_answers_alike(small):
+    deviation = only_point(fuse_batch_norm(built(zero_init_residual=True)))
     assert deviation.here.startswith("folded into the convolutions")
     assert deviation.consequence.startswith("The outputs in inference are the same;")
     assert "shortcut" not in deviation.consequence
-    one_layer = fuse_batch_norm(resnet20(StackedBlock, depth=1))
+    one_layer = fuse_batch_norm(with_blocks(small, StackedBlock, depth=1))
     assert "A shortcut beside a single" in explain(one_layer).deviations[-1].consequence
 
 
-def test_a_block_that_calls_its_own_way_is_not_judged_by_its_layers():
+def test_a_block_that_calls_its_own_way_is_not_judged_by_its_layers(small):
     @keras.saving.register_keras_serializable("tests")
     class Doubled(BasicBlock):
         def branch(self, inputs, training=None):
             return 2 * super().branch(inputs, training)
 
-    explanation = explain(resnet20(Doubled))
-    (deviation,) = explanation.deviations
+    model = with_blocks(small, Doubled)
+    deviation = only_point(model)
     assert deviation.here == "Doubled with its own `branch`"
-    heading, line = str(explanation).splitlines()
-    assert heading == "resnet20 departs from He et al., 2015 in:"
+    heading, _, line = str(explain(model)).splitlines()
+    assert heading == f"{model.name} departs from He et al., 2015 in:"
     assert line.startswith(f"- block: {deviation.here}; in the paper, y = g(F(x) + s(x)). Its lay")
+
+
+def test_that_nothing_normalizes_is_noticed(small):
+    model = with_blocks(small, UnnormalizedBlock)
+    deviation = only_point(model)
+    assert deviation.what == "normalization"
+    assert deviation.here == "none in the branches of the blocks"
+    assert deviation.consequence.startswith("Each sum adds to the variance")
+    consequence = only_point(plain_twin(model)).consequence
+    assert consequence.startswith("Signals and gradients keep their size only")
 
 
 @pytest.mark.parametrize(
     ("activation", "consequence"), [(None, "a linear map"), ("sigmoid", "for ReLU")]
 )
 def test_another_activation(activation, consequence):
-    (deviation,) = explain(resnet20(BasicBlock, activation=activation)).deviations
+    deviation = only_point(built(activation=activation))
     assert deviation.what == "activation"
     assert consequence in deviation.consequence
 
@@ -252,7 +261,7 @@ def test_another_activation(activation, consequence):
     ("shape", "sentences"), [((32, 32, 1), 1), ((28, 32, 3), 1), ((28, 28, 1), 2)]
 )
 def test_size_and_colours_are_told_apart(shape, sentences):
-    (deviation,) = explain(keras_resnets.ResNet20(input_shape=shape)).deviations
+    deviation = only_point(built(input_shape=shape))
     assert ("RGB" in deviation.consequence) == (shape[-1] == 1)
     assert ("area" in deviation.consequence) == (shape[0] == 28)
     assert deviation.consequence.count(".") == sentences

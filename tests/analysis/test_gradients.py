@@ -33,9 +33,8 @@ def test_a_linear_classifier_s_gradient_is_the_one_on_paper():
     )
 
 
-@pytest.mark.parametrize("shortcut", ["B", pytest.param(None, marks=once)])
-def test_every_weight_has_the_norm_of_its_gradient(shortcut):
-    model = tiny_model(shortcut=shortcut)
+def test_every_weight_has_the_norm_of_its_gradient():
+    model = tiny_model(shortcut="B")
     x, y = images(), labels()
 
     def loss():
@@ -133,7 +132,6 @@ def test_weights_of_one_path_are_not_mixed_up():
         (tiny_model, None, ValueError, "Received: loss=None"),
         (tiny_model, "nonsense", ValueError, "one loss.*loss='nonsense'"),
         (tiny_model, [LOSS], ValueError, r"one loss.*loss=\['sparse"),
-        (tiny_model, {"predictions": LOSS}, ValueError, "one loss.*loss={"),
         (tiny_model, keras.losses.MeanSquaredError, ValueError, "one loss.*loss=<class"),
     ],
 )
@@ -151,16 +149,6 @@ def test_a_weight_that_grows_by_a_tenth_has_moved_by_a_tenth():
     ratios = update_ratios(before, snapshot(model))
     assert list(ratios) == [weight.path for weight in model.trainable_weights]
     assert ratios == pytest.approx(dict.fromkeys(before, 0.1), rel=1e-4)
-
-
-def test_a_snapshot_does_not_follow_the_model():
-    model = tiny_model()
-    before = snapshot(model)
-    kept = {path: value.copy() for path, value in before.items()}
-    for weight in model.weights:
-        weight.assign(np.zeros(weight.shape))
-    for path, value in kept.items():
-        np.testing.assert_array_equal(before[path], value)
 
 
 def test_of_a_weight_that_was_zero_there_is_no_ratio():

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-import keras_resnets
+from keras_resnets import ResNetSpec, build_model
 from keras_resnets.analysis import gradient_norms, layer_responses, shortcut_balance
 from tests.analysis.networks import images, tiny_model, weights_of
 from tests.models.once import once
@@ -50,19 +50,10 @@ def test_the_responses_are_those_of_the_formulas(block, shortcut):
 
 @once
 def test_a_7x7_stem_is_no_3x3_layer():
-    model = keras_resnets.ResNet18(include_top=False, input_shape=(32, 32, 3))
-    found = layer_responses(model, np.zeros((1, 32, 32, 3)))
-    assert len(found) == 16  # table 1: two in each of 8 blocks
-    assert "stem_conv" not in found
-
-
-@once
-def test_looking_changes_nothing():
-    model = tiny_model()
-    before = model.get_weights()
-    layer_responses(model, images())
-    for old, new in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    spec = ResNetSpec(block="basic", repeats=(1,), widths=(2,), stem="imagenet")
+    model = build_model(spec, include_top=False, input_shape=(8, 8, 3))
+    found = layer_responses(model, np.zeros((1, 8, 8, 3)))
+    assert list(found) == ["stage1_block1/conv1", "stage1_block1/conv2"]
 
 
 @once
@@ -92,6 +83,7 @@ def test_what_cannot_be_measured_is_refused():
 @once
 @pytest.mark.parametrize("shape", [(5, 6, 3), (6, 6, 1)])
 def test_images_of_another_shape_are_refused_with_both_shapes(shape):
+    model = tiny_model()
     message = rf"\(None, 6, 6, 3\). Received: .* \(2, {shape[0]}, 6, {shape[2]}\)"
     for diagnostic in (
         layer_responses,
@@ -99,14 +91,7 @@ def test_images_of_another_shape_are_refused_with_both_shapes(shape):
         lambda model, data: gradient_norms(model, (data, np.zeros(2)), "mse"),
     ):
         with pytest.raises(ValueError, match=message):
-            diagnostic(tiny_model(), np.zeros((2, *shape)))
-
-
-@once
-def test_batches_of_a_generator_are_measured_together():
-    model, x = tiny_model(), images(4)
-    expected = layer_responses(model, x)
-    assert layer_responses(model, (x[[n]] for n in range(4))) == pytest.approx(expected, rel=1e-5)
+            diagnostic(model, np.zeros((2, *shape)))
 
 
 def test_the_measures_are_those_of_the_formulas():
@@ -134,20 +119,6 @@ def test_the_measures_are_those_of_the_formulas():
             abs=1e-5,
         )
         x = relu(residual + passed)
-
-
-@once
-def test_a_block_that_repeats_its_input_is_parallel_to_it():
-    """With the identity as kernels, and positive inputs, F(x) = x."""
-    model = tiny_model(repeats=(1,), widths=(4,))
-    block = model.get_layer("stage1_block1")
-    for conv in (block.conv1, block.conv2):
-        kernel = np.zeros((3, 3, 4, 4))
-        kernel[1, 1] = np.eye(4)
-        conv.conv.kernel.assign(kernel)
-        conv.norm.set_weights([np.full(4, np.sqrt(1 + 1e-5)), *np.zeros((2, 4)), np.ones(4)])
-    measures = shortcut_balance(model, images())["stage1_block1"]
-    assert measures == pytest.approx(dict.fromkeys(measures, 1.0), rel=1e-5)
 
 
 @once

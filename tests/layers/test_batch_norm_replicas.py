@@ -1,7 +1,5 @@
 """Batch norm under `tf.distribute`: two replicas that see different data."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -17,33 +15,28 @@ from tests.subprocesses import run_module
 pytestmark = requires_tensorflow
 
 
-# Only the fused kernel is another one without oneDNN.
-RUNS = [("1", case) for case in CASES] + [("0", "fused"), ("0", "fused, empty")]
-
-
-@functools.cache
-def mirrored(onednn):
+@pytest.fixture(scope="module")
+def mirrored():
     """What two replicas computed, case by case and step by step."""
-    cases = [case for run, case in RUNS if run == onednn]
-    return run_module(mirrored_batch_norm.__name__, *cases, TF_ENABLE_ONEDNN_OPTS=onednn)
+    return run_module(mirrored_batch_norm.__name__)
 
 
-@pytest.mark.parametrize(("onednn", "case"), RUNS)
-def test_replicas_stay_equal(onednn, case):
-    for step in mirrored(onednn)[case]:
+@pytest.mark.parametrize("case", CASES)
+def test_replicas_stay_equal(case, mirrored):
+    for step in mirrored[case]:
         for name in ("moving_mean", "moving_variance"):
             first, second = step[name]
             assert first == second
 
 
-@pytest.mark.parametrize(("onednn", "case"), [run for run in RUNS if "fused" in run[1]])
-def test_moving_statistics_are_the_mean_of_the_replicas_updates(onednn, case):
+@pytest.mark.parametrize("case", [case for case in CASES if "fused" in case])
+def test_moving_statistics_are_the_mean_of_the_replicas_updates(case, mirrored):
     """Each replica counts by its examples; one without any leaves everything as it is."""
     shape, _, sizes = CASES[case]
     axes = tuple(range(len(shape)))
     mean, variance = np.zeros(shape[-1]), np.ones(shape[-1])
-    steps = mirrored(onednn)[case]
-    for inputs, dys, step in zip(*mirrored_batch_norm.batches(shape, sizes), steps, strict=True):
+    all_values = zip(*mirrored_batch_norm.batches(shape, sizes), mirrored[case], strict=True)
+    for inputs, dys, step in all_values:
         seen = [x for x in inputs if len(x)]
         weights = [len(x) for x in seen]
         mean = 0.9 * mean + 0.1 * np.average([x.mean(axes) for x in seen], 0, weights)
@@ -62,12 +55,12 @@ def test_moving_statistics_are_the_mean_of_the_replicas_updates(onednn, case):
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "synchronized" in case])
-def test_synchronized_is_one_device_on_the_whole_batch(case):
+def test_synchronized_is_one_device_on_the_whole_batch(case, mirrored):
     shape, _, sizes = CASES[case]
     layer = BatchNormalization()
     layer.build((None, *shape))
     all_inputs, all_gradients = mirrored_batch_norm.batches(shape, sizes)
-    for inputs, dy, step in zip(all_inputs, all_gradients, mirrored("1")[case], strict=True):
+    for inputs, dy, step in zip(all_inputs, all_gradients, mirrored[case], strict=True):
         x = keras.Variable(np.concatenate(inputs))
         factors = np.concatenate(dy)
 
@@ -92,6 +85,6 @@ def test_synchronized_is_one_device_on_the_whole_batch(case):
                 np.testing.assert_allclose(step[name][0], value, rtol=1e-5, atol=1e-6)
 
 
-def test_fit_goes_on_when_a_replica_has_no_example():
-    assert mirrored("1")["fit"]["bad"] == []
-    assert mirrored("1")["fit"]["difference"] < 1e-5
+def test_fit_goes_on_when_a_replica_has_no_example(mirrored):
+    assert mirrored["fit"]["bad"] == []
+    assert mirrored["fit"]["difference"] < 1e-5

@@ -2,12 +2,10 @@
 
 import functools
 
-import keras
 import numpy as np
 import pytest
 
 from keras_resnets.layers import BasicBlock, BottleneckBlock, StackedBlock
-from tests.gradients import value_and_gradients
 from tests.layer_checks import check_layer, numpy, randomize, weight_shapes
 from tests.layers.block_reference import (
     BASIC,
@@ -30,9 +28,7 @@ CHANNELS = {BasicBlock: 4 + 4, BottleneckBlock: 4 + 4 + 16}
     [
         (BasicBlock, {"strides": 2}, True),
         (BasicBlock, {"shortcut": "A", "dilation": 2, "zero_pad": "both"}, False),
-        (BasicBlock, {"strides": 2, "shortcut": None, "activation": "silu"}, False),
-        (BottleneckBlock, {"strides": 2}, True),
-        (BottleneckBlock, {"strides": 2, "stride_on": "1x1", "shortcut": "A"}, False),
+        (BottleneckBlock, {"stride_on": "1x1", "shortcut": None, "activation": "silu"}, False),
     ],
     ids=str,
 )
@@ -45,35 +41,22 @@ def test_layer(cls, options, projects, tmp_path):
     check_layer(make, (2, 5, 6, 3), (2, *size, filters), kernels + norms, norms, tmp_path)
 
 
-@pytest.mark.parametrize("depth", [1, 3])
-def test_stacked_layer(depth, tmp_path):
-    kernels = 9 * (3 * 4 + (depth - 1) * 4 * 4)
-    make = functools.partial(StackedBlock, 4, strides=2, shortcut="A", depth=depth)
-    parameters, statistics = kernels + 8 * depth, 8 * depth
-    check_layer(make, (2, 5, 6, 3), (2, 3, 3, 4), parameters, statistics, tmp_path)
-
-
-@pytest.mark.parametrize("stride_on", ["3x3", "1x1"])
-def test_the_parts_of_a_bottleneck(stride_on):
-    block = BottleneckBlock(4, strides=2, stride_on=stride_on)
-    block.build((None, 5, 6, 3))
-    kernels = {path: shape for path, shape in weight_shapes(block).items() if "kernel" in path}
-    assert kernels == {
-        "conv1/conv/kernel": (1, 1, 3, 4),
-        "conv2/conv/kernel": (3, 3, 4, 4),
-        "conv3/conv/kernel": (1, 1, 4, 16),
-        "projection/conv_norm/conv/kernel": (1, 1, 3, 16),
-    }
-    names = ["conv1", "activation1", "conv2", "activation2", "conv3"]
-    assert [layer.name for layer in block.branch_layers()] == names
+def test_stacked_layer(tmp_path):
+    make = functools.partial(StackedBlock, 4, strides=2, shortcut="A", depth=3)
+    kernels = 9 * (3 * 4 + 2 * 4 * 4)
+    check_layer(make, (2, 5, 6, 3), (2, 3, 3, 4), kernels + 8 * 3, 8 * 3, tmp_path)
 
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     ("shortcut", "strides", "filters"),
-    [("A", 1, 4), ("A", 2, 4), ("B", 1, 3), ("B", 2, 4), ("C", 1, 3), (None, 1, 4), (None, 2, 4)],
+    [
+        *(("A", 1, 4), ("A", 2, 4), ("B", 1, 2), ("B", 1, 3), ("B", 1, 4), ("B", 2, 3)),
+        *(("C", 1, 3), ("C", 2, 4), (None, 1, 4), (None, 2, 4)),
+    ],
 )
 def test_matches_numpy(shortcut, strides, filters, training, rng):
+    """The reference has a projection where the rule of section 3.3 says so, and only there."""
     x = feature_maps(rng)
     block = make_block(BasicBlock, x, filters, shortcut=shortcut, strides=strides)
     assert_matches(block, BASIC, x, training)
@@ -107,16 +90,6 @@ def test_a_stacked_block_matches_numpy(depth, shortcut, rng):
     assert_matches(block, convolutions, x, training=True, activation=np.tanh)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 2), (7, 4)], ids=str)
-@pytest.mark.parametrize(
-    ("cls", "convolutions", "options"),
-    [(BasicBlock, BASIC, {}), (BottleneckBlock, BOTTLENECK_V1, {"stride_on": "1x1"})],
-)
-def test_other_sizes_match_numpy(cls, convolutions, options, size, rng):
-    x = feature_maps(rng, size=size)
-    assert_matches(make_block(cls, x, strides=2, **options), convolutions, x)
-
-
 @pytest.mark.parametrize(
     ("cls", "convolutions", "options"),
     [
@@ -139,23 +112,6 @@ def test_zero_channels_match_numpy(zero_pad, rng):
     x = feature_maps(rng)
     block = make_block(BasicBlock, x, 6, strides=2, shortcut="A", zero_pad=zero_pad)
     assert_matches(block, BASIC, x, zero_pad=zero_pad)
-
-
-def test_a_v1_branch_sees_one_position_of_four(rng):
-    x = keras.Variable(feature_maps(rng, size=(4, 6))[:1])
-    seen = {}
-    for stride_on in ("3x3", "1x1"):
-        block = BottleneckBlock(4, strides=2, stride_on=stride_on, activation=None)
-        block.build((1, 4, 6, 3))
-        _, (gradient,) = value_and_gradients(
-            lambda block=block: keras.ops.sum(
-                keras.ops.square(block.branch(keras.ops.convert_to_tensor(x)))
-            ),
-            [x],
-        )
-        seen[stride_on] = np.any(gradient[0], axis=-1)
-    np.testing.assert_array_equal(seen["1x1"], np.outer([1, 0, 1, 0], [1, 0, 1, 0, 1, 0]))
-    assert seen["3x3"].all()
 
 
 def test_two_stacked_convolutions_are_the_basic_block(rng):
@@ -185,14 +141,3 @@ def test_the_last_gamma_alone_begins_at_zero_and_only_if_asked_for(cls):
         gammas = [float(numpy(layer.norm.gamma)[0]) for layer in layers]
         assert gammas == [1.0] * (len(layers) - 1) + [0.0 if zero else 1.0]
         assert float(numpy(block.shortcut_layer.conv_norm.norm.gamma)[0]) == 1.0
-
-
-@pytest.mark.parametrize("cls", BLOCKS)
-@pytest.mark.parametrize(("shortcut", "strides"), [("A", 2), ("B", 1), ("B", 2)])
-def test_zero_init_residual_begins_as_the_shortcut(cls, shortcut, strides, rng):
-    x = feature_maps(rng, 4)
-    block = cls(4 // cls.expansion, strides=strides, shortcut=shortcut, zero_init_residual=True)
-    for training in (False, True):
-        beside = numpy(block.shortcut_path(x, training=training))
-        y = numpy(block(x, training=training))
-        np.testing.assert_allclose(y, np.maximum(beside, 0), rtol=1e-6, atol=1e-6)

@@ -1,13 +1,10 @@
 import functools
 import itertools
 
-import keras
 import numpy as np
 import pytest
 
-from keras_resnets.layers import ConvNorm
-from tests.backends import BACKEND, requires_channels_first
-from tests.gradients import value_and_gradients
+from keras_resnets.layers import BasicBlock, ConvNorm
 from tests.layer_checks import check_layer, numpy, randomize, weights_by_path
 from tests.reference import WeightedLayers, pair
 
@@ -41,18 +38,6 @@ def test_layer(arguments, output_shape, tmp_path):
         (2, 5, 6, 3),
         output_shape,
         parameters=height * width * 3 * 4 + 2 * 4,
-        statistics=2 * 4,
-        folder=tmp_path,
-    )
-
-
-@requires_channels_first
-def test_layer_channels_first(tmp_path):
-    check_layer(
-        functools.partial(ConvNorm, 4, 3, strides=2, data_format="channels_first"),
-        (2, 3, 5, 6),
-        (2, 4, 3, 3),
-        parameters=9 * 3 * 4 + 2 * 4,
         statistics=2 * 4,
         folder=tmp_path,
     )
@@ -102,35 +87,6 @@ def test_matches_torch(kernel_size, strides, dilation, rng):
     np.testing.assert_allclose(numpy(layer(x)), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("strides", [1, 2])
-def test_training_matches_numpy(strides, rng):
-    x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
-    layer = conv_norm(x, 3, strides)
-    weights = {f"layer/{path}": value for path, value in weights_by_path(layer).items()}
-    reference = WeightedLayers(weights, training=True)
-    expected = reference.conv_norm(x, "layer", strides)
-    np.testing.assert_allclose(numpy(layer(x, training=True)), expected, rtol=1e-4, atol=1e-5)
-    after = weights_by_path(layer)
-    for path, value in reference.moving.items():
-        np.testing.assert_allclose(after[path.removeprefix("layer/")], value, rtol=1e-4, atol=1e-5)
-
-
-def test_input_gradient_matches_numpy(rng):
-    # The gradient of a sum over outputs is linear in the kernel: each input pixel collects the
-    # taps that see it. With a kernel of ones: in how many windows it lies.
-    layer = ConvNorm(1, 3, strides=2)
-    layer.build((1, 4, 4, 1))
-    layer.conv.kernel.assign(np.ones((3, 3, 1, 1)))
-    x = keras.Variable(rng.standard_normal((1, 4, 4, 1)).astype("float32"))
-    _, (gradient,) = value_and_gradients(
-        lambda: keras.ops.sum(layer(keras.ops.convert_to_tensor(x), training=False)), [x]
-    )
-    seen = np.array([1, 2, 1, 1])
-    np.testing.assert_allclose(
-        gradient[0, :, :, 0] * np.sqrt(1.00001), np.outer(seen, seen), rtol=1e-5
-    )
-
-
 @pytest.mark.parametrize("kernel_size", [1, 3])
 def test_kernel_is_he_normal_by_fan_out(kernel_size):
     layer = ConvNorm(256, kernel_size)
@@ -148,38 +104,15 @@ def test_kernel_is_he_normal_by_fan_out(kernel_size):
     assert np.mean(np.abs(kernel) > 3 * std) == pytest.approx(0.0027, rel=0.5)
 
 
-def test_default_data_format_is_kerass():
-    keras.config.set_image_data_format("channels_first")
-    layer = ConvNorm(4, 3, strides=2)
-    assert layer.data_format == "channels_first"
-    assert layer.norm.axis == 1
-    assert layer.compute_output_shape((None, 3, 9, None)) == (None, 4, 5, None)
-    assert layer(keras.Input((3, 9, 12))).shape == (None, 4, 5, 6)
-
-
-@requires_channels_first
-@pytest.mark.parametrize("kernel_size", [2, 3, (3, 1)])
-@pytest.mark.parametrize("strides", [1, 2])
-def test_channels_first_equals_channels_last(kernel_size, strides, rng):
-    x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
-    last = conv_norm(x, kernel_size, strides)
-    first = ConvNorm(4, kernel_size, strides=strides, data_format="channels_first")
-    first.build((2, 3, 9, 12))
-    first.set_weights(last.get_weights())
-    y = numpy(first(np.moveaxis(x, 3, 1)))
-    np.testing.assert_allclose(np.moveaxis(y, 1, 3), numpy(last(x)), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.skipif(BACKEND == "tensorflow", reason="oneDNN gives empty batches a wrong shape")
-def test_empty_batch():
-    assert tuple(ConvNorm(4, 3)(np.ones((0, 9, 12, 3), "float32")).shape) == (0, 9, 12, 4)
-
-
-def test_shapes_that_are_no_feature_maps():
+@pytest.mark.parametrize("make", [functools.partial(ConvNorm, 4, 3), lambda: BasicBlock(4)])
+def test_shapes_that_are_no_feature_maps(make):
     for shape in [(8, 3), (8, 8, 3), (1, 2, 8, 8, 3)]:
         with pytest.raises(ValueError, match=r"feature maps \(batch, height, .* Received"):
-            ConvNorm(4, 3).build(shape)
+            make().build(shape)
     with pytest.raises(ValueError, match=r"channels must be known.* Received"):
-        ConvNorm(4, 3).build((None, 8, 8, None))
+        make().build((None, 8, 8, None))
+
+
+def test_channels_that_are_not_known_first():
     with pytest.raises(ValueError, match=r"\(batch, channels, height, width\)"):
         ConvNorm(4, 3, data_format="channels_first").build((None, None, 8, 8))

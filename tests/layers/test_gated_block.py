@@ -27,7 +27,7 @@ def gated(gate, gates, f, s):
     return (g * f if gate == "exclusive" else f) + (1.0 - g) * s
 
 
-@pytest.mark.parametrize("gate", ["constant", "channel", "exclusive"])
+@pytest.mark.parametrize("gate", ["channel", "exclusive"])
 def test_layer(gate, tmp_path):
     make = functools.partial(GatedBlock, 4, gate=gate)
     check_layer(make, (2, 5, 6, 4), (2, 5, 6, 4), BRANCH + GATE_WEIGHTS[gate], 16, tmp_path)

@@ -20,11 +20,6 @@ def test_layer(arguments, output_shape, tmp_path):
     check_layer(make, (2, 5, 6, 3), output_shape, 0, 0, tmp_path)
 
 
-def test_layer_channels_first(tmp_path):
-    make = functools.partial(SymmetricMaxPooling2D, data_format="channels_first")
-    check_layer(make, (2, 3, 5, 6), (2, 3, 3, 3), 0, 0, tmp_path)
-
-
 def test_windows_reach_over_both_edges():
     # Windows on rows -1…1 and 1…3, and columns alike. Keras's "same" would begin at row 0.
     x = -np.arange(16, dtype="float32").reshape((1, 4, 4, 1))

@@ -39,18 +39,6 @@ def test_one_convolution_gives_the_same_to_1e_6(options, rng):
     np.testing.assert_allclose(numpy(block(x)), y, rtol=0, atol=1e-6)
 
 
-@requires_float64
-def test_the_identity_is_one_in_the_centre(rng):
-    x = rng.standard_normal((1, 5, 5, 3))
-    block = built(x, 3)
-    twin = built(x, 3, shortcut=None)
-    twin.set_weights(block.get_weights())
-    difference = merge_one_layer_block(block).kernel - merge_one_layer_block(twin).kernel
-    expected = np.zeros((3, 3, 3, 3))
-    expected[1, 1] = np.eye(3)
-    np.testing.assert_allclose(difference, expected, atol=1e-12)
-
-
 def test_more_layers_are_not_linear(rng):
     x = rng.standard_normal((1, 5, 5, 3))
     with pytest.raises(ValueError, match="depth=2, built=True"):

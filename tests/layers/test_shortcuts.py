@@ -6,8 +6,7 @@ import pytest
 
 from keras_resnets.layers import IdentityShortcut, ProjectionShortcut
 from tests.gradients import value_and_gradients
-from tests.layer_checks import check_layer, numpy, randomize, weights_by_path
-from tests.reference import WeightedLayers
+from tests.layer_checks import check_layer, numpy
 
 
 @pytest.mark.parametrize(
@@ -20,11 +19,6 @@ from tests.reference import WeightedLayers
 def test_identity_layer(arguments, output_shape, tmp_path):
     make = functools.partial(IdentityShortcut, **arguments)
     check_layer(make, (2, 5, 6, 3), output_shape, 0, 0, tmp_path)
-
-
-def test_identity_layer_channels_first(tmp_path):
-    make = functools.partial(IdentityShortcut, 6, 2, data_format="channels_first")
-    check_layer(make, (2, 3, 5, 6), (2, 6, 3, 3), 0, 0, tmp_path)
 
 
 @pytest.mark.parametrize(("size", "kept"), [(1, [0]), (6, [0, 3]), (7, [0, 3, 6]), (8, [0, 3, 6])])
@@ -89,19 +83,3 @@ def test_identity_of_an_empty_batch():
 def test_projection_layer(tmp_path):
     make = functools.partial(ProjectionShortcut, 4, strides=2)
     check_layer(make, (2, 5, 6, 3), (2, 3, 3, 4), 3 * 4 + 2 * 4, 2 * 4, tmp_path)
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("strides", [1, 2])
-def test_projection_matches_numpy(strides, training, rng):
-    x = rng.standard_normal((2, 9, 12, 3)).astype("float32")
-    layer = ProjectionShortcut(4, strides)
-    layer.build(x.shape)
-    randomize(layer)
-    reference = WeightedLayers(weights_by_path(layer), training)
-    expected = reference.conv_norm(x, "conv_norm", strides)
-    y = numpy(layer(x, training=training))
-    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
-    after = weights_by_path(layer)
-    for path, value in reference.moving.items():
-        np.testing.assert_allclose(after[path], value, rtol=1e-4, atol=1e-5)
