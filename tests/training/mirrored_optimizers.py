@@ -1,10 +1,4 @@
-"""A process of its own: optimizers and schedules with variables, on one device and on two.
-
-Prints one JSON object: for each case the largest difference between the weights, and the
-schedule's variables on one device and on two.
-"""
-
-import json
+"""Optimizers and schedules with variables, on one device and on two, in a process that has two."""
 
 import keras
 import numpy as np
@@ -62,19 +56,14 @@ def train(strategy, recipe):
     return model.get_weights(), [float(variable.numpy()) for variable in schedule.variables]
 
 
-def main():
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+def compared_optimizers(mirrored):
+    """Returns each case's largest difference between the weights, and the schedules' variables."""
+    keras.config.set_dtype_policy("float32")
     results = {}
     for name, fields in CASES.items():
         recipe = Recipe(batch=8, length="100 steps", **fields)
         one, one_remembered = train(tf.distribute.OneDeviceStrategy("/CPU:0"), recipe)
-        strategy = tf.distribute.MirroredStrategy(["/CPU:0", "/CPU:1"])
-        two, two_remembered = train(strategy, recipe)
+        two, two_remembered = train(mirrored, recipe)
         difference = max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
         results[name] = [difference, one_remembered, two_remembered]
-    print(json.dumps(results))
-
-
-if __name__ == "__main__":
-    main()
+    return results

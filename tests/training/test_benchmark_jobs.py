@@ -78,7 +78,7 @@ def test_ours_and_keras_take_the_same_step_of_the_same_network(small, fused_call
 
 
 def test_keras_own_normalization_is_not_fused(small, fused_calls):
-    check_learning(steps.keras_step(setting_of("keras-norm")))
+    steps.keras_step(setting_of("keras-norm")).take(1)
     assert not fused_calls
 
 

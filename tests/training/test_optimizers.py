@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from tests.subprocesses import run_module
 from training.optim.optimizers import LAMB, AdamW, build_optimizer, is_norm_or_bias
 from training.optim.schedules import PiecewiseLinear
 from training.recipe.recipe import Optimizer, Recipe
@@ -239,15 +238,3 @@ def test_norm_and_bias_are_the_weights_with_one_dimension():
     for variable in model.trainable_variables:
         is_kernel = variable.name == "kernel"
         assert is_norm_or_bias(variable) != is_kernel
-
-
-@pytest.mark.slow
-def test_two_devices_take_the_steps_of_one():
-    pytest.importorskip("tensorflow")
-    results = run_module("tests.training.mirrored_optimizers", KERAS_BACKEND="tensorflow")
-    assert len(results) == 2
-    for name, (difference, one, two) in results.items():
-        assert difference < 1e-6, name
-        assert one == two
-    assert results["sgd, plateau"][1] == pytest.approx([0.1, 0.5, 0.0])  # it fell once
-    assert results["lamb, until, float16"][1][1] == 1.0  # it was over

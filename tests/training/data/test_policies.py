@@ -228,14 +228,14 @@ def draw(count, augmentation=None):
 
 
 def test_strengths_of_rand_augment_are_normal_around_the_magnitude(drawn):
-    draw(400, RAND)
-    assert len(drawn) == 800
+    draw(200, RAND)
+    assert len(drawn) == 400
     strengths = np.array([strength for _, strength, _ in drawn])
     assert abs(strengths.mean() - 0.7) < 0.01
     assert abs(strengths.std() - 0.05) < 0.01
     counts = Counter(name for name, _, _ in drawn)
     assert len(counts) == 15
-    assert min(counts.values()) > 25  # 53 are expected of each
+    assert min(counts.values()) > 10  # 27 are expected of each
     assert abs(np.mean([sign for _, _, sign in drawn])) < 0.15
 
 
