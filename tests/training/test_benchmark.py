@@ -75,10 +75,8 @@ class FakeWorker:
 def test_contenders_take_turns(monkeypatch):
     monkeypatch.setattr(measuring, "Worker", FakeWorker)
     monkeypatch.setattr(FakeWorker, "log", [])
-    contenders = [
-        Contender("ours", "", "step", "job"),
-        Contender("product", "", "product", "job", precisions=("bfloat16",)),
-    ]
+    product = Contender("product", "", "product", "job", precisions=("bfloat16",))
+    contenders = [Contender("ours", "", "step", "job"), product]
     rows = measuring.measure(contenders, SETTING, ["float32"], 3, 2, lambda text: None)
     turns = ["ours float32 takes 3", "product bfloat16 takes 12"]
     assert FakeWorker.log == [

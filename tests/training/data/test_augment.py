@@ -32,14 +32,9 @@ BATCH, SIZE = 6, 20
 @pytest.mark.parametrize(
     "options",
     [
-        {"padding": 2},
-        {"flip": True},
-        {"crop": "resized"},
-        {"crop": "scale", "scale_sides": (40, 60)},
-        {"policy": "randaugment"},
-        {"policy": "trivialaugment"},
-        {"color_jitter": 0.4},
-        {"pca_noise": 0.5},
+        *({"padding": 2}, {"flip": True}, {"color_jitter": 0.4}, {"pca_noise": 0.5}),
+        *({"crop": "resized"}, {"crop": "scale", "scale_sides": (40, 60)}),
+        *({"policy": "randaugment"}, {"policy": "trivialaugment"}),
     ],
     ids=str,
 )
