@@ -6,12 +6,7 @@ import keras
 import numpy as np
 
 from keras_resnets import build_model, with_blocks
-from keras_resnets.analysis import (
-    assert_same_cost,
-    count_macs,
-    count_parameters,
-    merge_one_layer_block,
-)
+from keras_resnets.analysis import assert_same_cost, count_macs, merge_one_layer_block
 from keras_resnets.analysis.paper import ORDER_ERRORS
 from keras_resnets.layers import OrderedBlock, StackedBlock
 from training.studies.reading import (
@@ -23,7 +18,7 @@ from training.studies.reading import (
     order_of_means,
     test_error,
 )
-from training.studies.study import CIFAR_WIDTHS, Report, Study, cifar_spec, study_recipe
+from training.studies.study import CIFAR_WIDTHS, Report, Study, cifar_spec, cost_of, study_recipe
 
 LAYERS_A_STAGE = 6
 LAYERS_A_BLOCK = (1, 2, 3)
@@ -181,11 +176,7 @@ def order_costs(budget, images):
     found = {}
     for label, order in ORDERS.items():
         model = build_model(cifar_spec(ORDERED_DEPTH[budget]))
-        model = with_blocks(model, OrderedBlock, **_order_options(order))
-        found[label] = {
-            "parameters": count_parameters(model).trainable,
-            "macs": count_macs(model),
-        }
+        found[label] = cost_of(with_blocks(model, OrderedBlock, **_order_options(order)))
     return found
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from keras_resnets import build_model
-from keras_resnets.analysis import assert_same_cost, count_macs, count_parameters
+from keras_resnets.analysis import assert_same_cost
 from training.studies.reading import curves, end_table, train_loss
-from training.studies.study import Report, Study, cifar_spec, spread, study_recipe
+from training.studies.study import Report, Study, cifar_spec, cost_of, spread, study_recipe
 
 DEPTHS = {"quick": (8, 32), "full": (20, 32, 56)}
 KINDS = {"plain": None, "residual": "A"}
@@ -26,10 +26,7 @@ def costs(budget, images):
     for depth in DEPTHS[budget]:
         pair = [build_model(cifar_spec(depth, shortcut=each)) for each in KINDS.values()]
         assert_same_cost(*pair)
-        found[str(depth)] = {
-            "parameters": count_parameters(pair[0]).trainable,
-            "macs": count_macs(pair[0]),
-        }
+        found[str(depth)] = cost_of(pair[0])
     return found
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_resnets import build_model
-from keras_resnets.analysis import count_macs, count_parameters, layer_costs
+from keras_resnets.analysis import layer_costs
 from keras_resnets.analysis.paper import GATE_ERRORS
 from keras_resnets.layers import ProjectionShortcut, ResidualBlock
 from keras_resnets.layers.shortcuts import GATES
@@ -17,7 +17,7 @@ from training.studies.reading import (
     order_of_means,
     test_error,
 )
-from training.studies.study import Report, Study, cifar_spec, spread, study_recipe
+from training.studies.study import Report, Study, cifar_spec, cost_of, spread, study_recipe
 
 DEPTH = 20
 OPTIONS = {
@@ -62,9 +62,7 @@ def option_costs(budget, images):
     for label, option in OPTIONS.items():
         model = build_model(cifar_spec(DEPTH, shortcut=option))
         shortcuts = [layer.shortcut_layer for layer in model.layers if "_block" in layer.name]
-        found[label] = {
-            "parameters": count_parameters(model).trainable,
-            "macs": count_macs(model),
+        found[label] = cost_of(model) | {
             "projections": sum(isinstance(each, ProjectionShortcut) for each in shortcuts),
             "shortcuts": len(shortcuts),
         }
