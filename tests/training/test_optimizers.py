@@ -105,14 +105,8 @@ def numpy_adam(name, values, gradients, rate, decay, exempt):
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd(weights, gradients, nesterov, coupled, exempt):
     expected = numpy_sgd(weights.values(), gradients, 0.05, 0.9, nesterov, 0.1, coupled, exempt)
-    steps = trained(
-        weights,
-        gradients,
-        nesterov=nesterov,
-        weight_decay=0.1,
-        decay="coupled" if coupled else "decoupled",
-        decay_norm_and_bias=not exempt,
-    )
+    fields = {"decay": "coupled" if coupled else "decoupled", "decay_norm_and_bias": not exempt}
+    steps = trained(weights, gradients, nesterov=nesterov, weight_decay=0.1, **fields)
     assert_same_steps(steps, expected)
 
 
@@ -173,11 +167,8 @@ def test_the_same_steps_as_in_torch(weights, gradients, name, exempt):
         gradients = [[np.float32(1e-8) * gradient for gradient in step] for step in gradients]
     parameters = [torch.nn.Parameter(torch.tensor(value)) for value in weights.values()]
     groups = [
-        {
-            "params": [parameter],
-            "weight_decay": 0.1 if not exempt or parameter.ndim > 1 else 0.0,
-        }
-        for parameter in parameters
+        {"params": [each], "weight_decay": 0.1 if not exempt or each.ndim > 1 else 0.0}
+        for each in parameters
     ]
     if "adamw" in name:
         reference = torch.optim.AdamW(groups, lr=0.05)

@@ -297,17 +297,6 @@ def test_an_image_of_the_right_size_is_left_as_it_is(rng):
     np.testing.assert_array_equal(seen(image, 32), image)
 
 
-@pytest.mark.parametrize(
-    ("shape", "size", "ratio", "top", "left"),
-    [((256, 341), 224, 0.875, 16, 58), ((341, 256), 224, 0.875, 58, 16), ((32, 33), 32, 1.0, 0, 0)],
-)
-def test_the_central_view_is_torchvisions(rng, shape, size, ratio, top, left):
-    # The offsets are int(round(margin / 2)), with halves rounded to even.
-    image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-    view = seen(image, size, crop_ratio=ratio)
-    np.testing.assert_array_equal(view, image[top : top + size, left : left + size])
-
-
 def test_ten_views_are_corners_centre_and_their_mirror_images(rng):
     image = rng.integers(0, 256, (40, 52, 3), dtype=np.uint8)
     preprocessing = view_preprocessing(Evaluation(crop_ratio=0.8), 32)

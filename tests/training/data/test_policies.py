@@ -154,14 +154,6 @@ def test_every_operation_works_at_every_strength(amounts, channels):
                 assert found.shape == image.shape
 
 
-def test_the_tables_are_timms_and_torchvisions():
-    both = {"autocontrast", "equalize", "rotate", "posterize", "solarize", "saturation"}
-    both |= {"contrast", "brightness", "sharpness", "shear_x", "shear_y"}
-    both |= {"translate_x", "translate_y"}
-    assert set(RAND_AUGMENT) == both | {"invert", "solarize_add"}
-    assert set(TRIVIAL_AUGMENT) == both | {"identity"}
-
-
 @pytest.mark.parametrize("name", sorted(set(TRIVIAL_AUGMENT) - {"autocontrast", "equalize"}))
 def test_without_strength_trivial_operations_leave_the_image(name):
     expected = PICTURE.numpy()
