@@ -104,22 +104,13 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a page shows of an outcome.
+    """What a page shows of an outcome."""
 
-    Attributes:
-        answer: What the data support, in one or two sentences.
-        limits: What they do not show.
-        tables: Header and rows of each table, by caption.
-        figures: Matplotlib figures by file name (without suffix), each with its caption. The
-            index shows the first.
-        details: What else the data show, in a paragraph, or the empty string.
-    """
-
-    answer: str
-    limits: str
-    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]]
-    figures: Mapping[str, tuple[Any, str]]
-    details: str = ""
+    answer: str  # what the data support, in a few sentences
+    limits: str  # what they do not show
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]]  # header, rows by caption
+    figures: Mapping[str, tuple[Any, str]]  # Matplotlib's, with caption, by file name
+    details: str = ""  # what else the data show, in a paragraph
 
 
 def spread(values: Sequence[float], digits: int = 2, percent: bool = False) -> str:

@@ -65,11 +65,6 @@ def tiny_study(seen):
     )
 
 
-def test_spread_is_the_mean_and_the_sample_standard_deviation():
-    assert spread([1.0, 2.0, 3.0], 1) == "2.0 ± 1.0"
-    assert spread([0.5], 2, percent=True) == "50.00"
-
-
 def test_seeds_are_compared_one_by_one():
     found = outcome(
         trial("a", 0, 3.0), trial("a", 1, 1.0), trial("b", 0, 2.0), trial("b", 1, 2.0),
