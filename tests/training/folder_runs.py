@@ -1,6 +1,7 @@
 """A process of its own: runs on a folder of images, some of which cannot be read."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.training.tiny_network import TINY, use_tiny_network
 from training.data.batches import BadImage
 from training.recipe.recipe import Augmentation, Data, Evaluation, Model, Recipe
 from training.run import session
+from training.run.reports import StepProgress
 from training.run.session import Session
 
 SIDE = 16
@@ -21,7 +23,7 @@ SIDE = 16
 
 def main(root):
     use_tiny_network()
-    session.draw_curves = lambda *arguments: None  # takes a second each time
+    session.draw_curves = lambda entries, path: path.write_bytes(b"")  # takes a second each time
     folder = write_folder(root / "pictures", {"train": {"a": 7, "b": 6}, "test": {"a": 2, "b": 2}})
     printed = {"tuned": fine_tuned(folder, root)}
     cut, empty = folder / "train/a/003.jpg", folder / "train/b/002.jpg"
@@ -31,12 +33,19 @@ def main(root):
     printed["stopped_by"] = stopped(recipe(folder, on_bad_image="error"), root / "strict")
     skipping = recipe(folder, on_bad_image="skip")
     printed["whole"] = finished(skipping, root / "whole")
-    tested = folder / "test/b/001.jpg"
-    whole_file = tested.read_bytes()
-    tested.write_bytes(b"")
-    printed["evaluation_stopped_by"] = stopped(skipping, root / "resumed")
-    tested.write_bytes(whole_file)
+    update = StepProgress.update
+
+    def interrupt(self, step, *others):
+        update(self, step, *others)
+        if step == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    StepProgress.update = interrupt
+    printed["status"] = run(skipping, root / "resumed")
+    StepProgress.update = update
     printed["resumed"] = finished(skipping, root / "resumed")
+    (folder / "test/b/001.jpg").write_bytes(b"")
+    printed["evaluation_stopped_by"] = stopped(skipping, root / "test")
     return printed
 
 

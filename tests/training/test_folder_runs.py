@@ -48,8 +48,9 @@ def test_skipped_images_are_counted_wherever_the_run_tells_of_itself(printed):
     assert f"{is_bad.sum()} bad images skipped" in whole["printed"]
 
 
-def test_a_run_that_skips_and_was_stopped_resumes_to_the_same_bits(printed):
-    assert "Resuming at step 4" in printed["resumed"]["printed"]
+def test_a_run_that_skips_resumes_to_the_same_bits(printed):
+    assert printed["status"] == 143
+    assert "Resuming at step 3" in printed["resumed"]["printed"]
     assert printed["resumed"] | {"printed": ""} == printed["whole"] | {"printed": ""}
 
 
