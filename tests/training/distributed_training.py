@@ -17,6 +17,9 @@ from tests.backends import can_compute_in_16_bits
 from training.loop.loop import MovingAverage, make_train_function
 from training.loop.network import synchronize_batch_norm
 from training.loop.strategy import make_strategy
+from training.optim.optimizers import build_optimizer
+from training.optim.schedules import build_schedule
+from training.recipe.recipe import Optimizer, Recipe, Schedule
 
 BATCH, STEPS = 16, 5
 SYNCHRONIZED = {
@@ -25,6 +28,18 @@ SYNCHRONIZED = {
     "float16": {"precision": "mixed_float16", "overflow": True},
 }
 LOCAL = {"local": {}, "compiled": {"jit_compile": True}}
+DECOUPLED = {"decay": "decoupled", "decay_norm_and_bias": False, "weight_decay": 0.1}
+OPTIMIZERS = {
+    "sgd, plateau": {
+        "optimizer": Optimizer(weight_decay=0.1, nesterov=True),
+        "schedule": Schedule(name="plateau", patience=1),
+    },
+    "lamb, until, float16": {  # LAMB's moments are AdamW's
+        "optimizer": Optimizer(name="lamb", learning_rate=0.01, **DECOUPLED),
+        "schedule": Schedule(name="constant", warmup_from=0.1, warmup_until_accuracy=0.2),
+        "precision": "mixed_float16",
+    },
+}
 
 
 def main(folder, *names):
@@ -41,12 +56,12 @@ def main(folder, *names):
             if name != "multi-worker" or case == "whole":
                 archive = Path(folder) / f"{name}-{case}.npz"
                 facts[f"{name}-{case}"] = train(strategy, archive, synchronized=True, **options)
-        if name == "mirrored":
-            facts["kept"] = kept_features(strategy)
+    if "mirrored" in names:
         for case, options in LOCAL.items():
-            if name == "mirrored":
-                archive = Path(folder) / f"{name}-{case}.npz"
-                facts[f"{name}-{case}"] = train(strategy, archive, synchronized=False, **options)
+            archive = Path(folder) / f"mirrored-{case}.npz"
+            facts[f"mirrored-{case}"] = train(strategy, archive, synchronized=False, **options)
+        facts["kept"] = kept_features(strategy)
+        facts["optimizers"] = compared_optimizers(strategy)
     return facts
 
 
@@ -62,12 +77,16 @@ def train(
 ):
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(precision)
-    spec = keras_resnets.ResNetSpec(
-        block="basic", repeats=(1,), widths=(8,), stem="cifar", shortcut="A"
-    )
     with strategy.scope():
-        model = keras_resnets.build_model(
-            spec, input_shape=(8, 8, 3), classes=10, classifier_activation=None
+        model = keras.Sequential(
+            [
+                keras.Input((8, 8, 3)),
+                keras.layers.Conv2D(4, 3, use_bias=False),
+                keras_resnets.layers.BatchNormalization(),
+                keras.layers.ReLU(),
+                keras.layers.GlobalAveragePooling2D(),
+                keras.layers.Dense(10, name="predictions", dtype="float32"),
+            ]
         )
         if synchronized:
             synchronize_batch_norm(model)
@@ -141,6 +160,53 @@ def kept_features(strategy):
     ones = tf.data.Dataset.from_tensors({"image": tf.ones((1, 1)), "target": tf.ones((1, 1))})
     iterator = iter(strategy.distribute_datasets_from_function(lambda context: ones.repeat()))
     return [float(train_steps(iterator, tf.constant(1, tf.int64)).loss) for _ in range(24)]
+
+
+def train_dense(strategy, recipe):
+    """Returns the weights after some steps and evaluations, and the schedule's variables."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        layers = [keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(3)]
+        model = keras.Sequential([keras.Input((5,)), *layers])
+        schedule = build_schedule(recipe, examples=100)
+        optimizer = build_optimizer(recipe, schedule, model)
+    generator = np.random.default_rng(0)
+    images = generator.standard_normal((8, 5), "float32")
+    targets = generator.standard_normal((8, 3), "float32")
+    examples = tf.data.Dataset.from_tensor_slices((images, targets)).batch(8).repeat()
+    batches = iter(strategy.experimental_distribute_dataset(examples))
+    variables = model.trainable_variables
+
+    def step(image, target):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(model(image) - target)) / 8
+            loss = optimizer.scale_loss(loss)
+        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+
+    @tf.function
+    def take_steps():
+        for _ in tf.range(4):
+            strategy.run(step, next(batches))
+            schedule.observe_step(tf.constant(0.5))
+
+    for accuracy in (0.5, 0.4):
+        take_steps()
+        schedule.observe_evaluation(accuracy)
+    take_steps()
+    return model.get_weights(), [float(variable.numpy()) for variable in schedule.variables]
+
+
+def compared_optimizers(mirrored):
+    """Returns each case's largest difference between the weights, and the schedules' variables."""
+    keras.config.set_dtype_policy("float32")
+    results = {}
+    for name, fields in OPTIMIZERS.items():
+        recipe = Recipe(batch=8, length="100 steps", **fields)
+        one, one_remembered = train_dense(tf.distribute.OneDeviceStrategy("/CPU:0"), recipe)
+        two, two_remembered = train_dense(mirrored, recipe)
+        difference = max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
+        results[name] = [difference, one_remembered, two_remembered]
+    return results
 
 
 def cross_entropy(target, logits):

@@ -42,12 +42,8 @@ def test_a_damaged_image_gives_status_1_and_is_reported(folder, tmp_path, capfd)
     assert report["sound"] is False
     assert report["errors"] == {"broken": "cannot be decoded"}
     (finding,) = report["findings"]
-    assert finding == {
-        "kind": "broken",
-        "split": "val",
-        "name": str(bad),
-        "detail": "the JPEG file is cut off",
-    }
+    assert [*finding.values()] == ["broken", "val", str(bad), "the JPEG file is cut off"]
+    assert [*finding] == ["kind", "split", "name", "detail"]
 
 
 def test_a_class_that_training_lacks_is_reported_and_the_rest_is_read(folder, tmp_path, capfd):

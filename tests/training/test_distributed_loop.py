@@ -47,9 +47,8 @@ def assert_equal_facts(one, two, loss_tolerance):
 
 # Half a batch runs through other kernels than a whole one, which round elsewhere. A gradient has
 # been rounded some 24 times, in 12 operations forwards and backwards; in 5 steps 120 times.
-# Independent, they would add up to 11 units of rounding; but where a sum is near 0, ReLU's
-# gradient turns a rounding into a jump. Measured on several processors were 3 to 30 units; twice
-# that is allowed.
+# Independent, they add up to 11 units of rounding (measured: 10); but where a sum is near 0,
+# ReLU's gradient turns a rounding into a jump, so that several times as many are allowed.
 ROUNDINGS = 60
 
 
@@ -88,12 +87,7 @@ def test_an_overflow_on_one_replica_leaves_the_step_out_on_all(one_process, stra
 
 
 def test_replicas_that_do_not_synchronize_their_norms_still_keep_equal_statistics(one_process):
-    folder, facts = one_process
-    assert facts["mirrored-local"]["apart"] == 0.0
-    # Each is normalized by itself, so that it is not what one device does.
-    local = variables_of(folder, "mirrored-local")
-    whole = variables_of(folder, "mirrored-whole")
-    assert max(np.abs(a - b).max() for a, b in zip(local, whole, strict=True)) > 1e-3
+    assert one_process[1]["mirrored-local"]["apart"] == 0.0
 
 
 def test_each_replica_draws_for_itself_what_it_drops(one_process):
@@ -106,6 +100,16 @@ def test_replicas_can_be_compiled(one_process):
     local = variables_of(folder, "mirrored-local")
     compiled = variables_of(folder, "mirrored-compiled")
     assert_equal_variables(local, compiled, facts["mirrored-local"]["moved"], ROUNDINGS * 2**-24)
+
+
+def test_optimizers_and_schedules_take_the_steps_of_one_device_on_two(one_process):
+    results = one_process[1]["optimizers"]
+    assert len(results) == 2
+    for name, (difference, one, two) in results.items():
+        assert difference < 1e-6, name
+        assert one == two
+    assert results["sgd, plateau"][1] == pytest.approx([0.1, 0.5, 0.0])  # it fell once
+    assert results["lamb, until, float16"][1][1] == 1.0  # it was over
 
 
 @pytest.mark.parametrize("cluster", ["tf-config", pytest.param("slurm", marks=pytest.mark.soak)])

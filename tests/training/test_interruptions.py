@@ -197,64 +197,47 @@ def replaced_by_another_run(folder):
     (folder / "run.lock").touch()
 
 
+# While it starts, before a save, while it measures, and while it measures for the last time; while
+# a checkpoint is written, and when it has just come to its place.
+MOMENTS = [("start", 0), ("train", 1), ("train", 5), ("evaluate", 6), ("evaluate", 7)]
+
+
 @pytest.mark.parametrize("change", [shutil.rmtree, moved, replaced_by_another_run])
-# While it starts, before a save, while it measures, and while it measures for the last time.
-@pytest.mark.parametrize(
-    "moment", [("start", 0), ("train", 1), ("train", 5), ("evaluate", 6), ("evaluate", 7)]
-)
-def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, change, moment):
+@pytest.mark.parametrize("moment", [*MOMENTS, ("write", 1), ("rename", 1)], ids=str)
+def test_a_folder_that_is_taken_away_ends_the_run(whole, tmp_path, monkeypatch, change, moment):
     folder, seen = tmp_path / "run", []
+    other = folder / "checkpoints" / "step-00000009"
+    savez, to_disk = np.savez, checkpoint.folder_to_disk
 
     def at(*what):
         if what == moment and what not in seen:
             change(folder)
+            if change is replaced_by_another_run:
+                other.mkdir(parents=True)
         seen.append(what)
-
-    words = r"must stay where it is.* Received: run_dir="
-    with doing(at), pytest.raises(FileNotFoundError, match=words):
-        train(folder)
-    assert seen[-1][1] <= moment[1] + 1  # it ended before the next save
-    if change is replaced_by_another_run:
-        assert [path.name for path in folder.iterdir()] == ["run.lock"]
-    else:
-        assert not folder.exists()
-    if change is moved:
-        assert resumed(tmp_path / "moved") == whole
-
-
-@pytest.mark.parametrize("change", [shutil.rmtree, moved, replaced_by_another_run])
-@pytest.mark.parametrize("is_renamed", [False, True])
-def test_a_folder_that_is_taken_away_during_a_save_ends_the_run(
-    tmp_path, monkeypatch, change, is_renamed
-):
-    """While the checkpoint is written, and when it has just come to its place."""
-    folder, other = tmp_path / "run", tmp_path / "run" / "checkpoints" / "step-00000009"
-    savez, to_disk = np.savez, checkpoint.folder_to_disk
-
-    def change_folder():
-        change(folder)
-        if change is replaced_by_another_run:
-            other.mkdir(parents=True)
 
     def saved(file, **arrays):
         savez(file, **arrays)
-        if not is_renamed:
-            change_folder()
+        at("write", 1)
 
     def brought_to_disk(path):
         to_disk(path)
-        if is_renamed and path.name == "checkpoints":
-            change_folder()
+        if path.name == "checkpoints":
+            at("rename", 1)
 
     monkeypatch.setattr(np, "savez", saved)
     monkeypatch.setattr(checkpoint, "folder_to_disk", brought_to_disk)
-    with pytest.raises(FileNotFoundError, match=r"^The run's folder must stay.*run_dir"):
+    words = r"^The run's folder must stay where it is.* Received: run_dir="
+    with doing(at), pytest.raises(FileNotFoundError, match=words):
         train(folder)
+    assert max(step for _, step in seen) <= moment[1] + 1  # it ended before the next save
     if change is replaced_by_another_run:
         assert {path.name for path in folder.iterdir()} == {"run.lock", "checkpoints"}
         assert [*other.parent.iterdir()] == [other]
     else:
         assert not folder.exists()
+    if change is moved:
+        assert resumed(tmp_path / "moved") == whole
 
 
 @pytest.mark.parametrize("name", ["[bold]x", "a[/b]{}", ":cat:"])

@@ -44,7 +44,7 @@ def examples(rng):
     return rng.normal(size=(8, 2)).astype("float32"), rng.normal(size=(8, 2)).astype("float32")
 
 
-@pytest.mark.parametrize("accumulate", [1, 2, 4])
+@pytest.mark.parametrize("accumulate", [1, 4])
 def test_a_step_is_the_mean_gradient_of_the_batch_however_it_is_parted(examples, accumulate):
     images, targets = examples
     progress, model, _ = train_linear(images, targets, accumulate=accumulate)
@@ -57,8 +57,7 @@ def test_a_step_is_the_mean_gradient_of_the_batch_however_it_is_parted(examples,
     assert int(progress.correct) == right
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("clip_norm", [0.01, 1000.0])
+@pytest.mark.parametrize(("accumulate", "clip_norm"), [(1, 1000.0), (2, 0.01)])
 def test_the_whole_batch_s_gradient_is_clipped_to_its_norm(examples, clip_norm, accumulate):
     images, targets = examples
     _, model, _ = train_linear(images, targets, clip_norm=clip_norm, accumulate=accumulate)

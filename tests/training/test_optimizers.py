@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from tests.subprocesses import run_module
 from training.optim.optimizers import LAMB, AdamW, build_optimizer, is_norm_or_bias
 from training.optim.schedules import PiecewiseLinear
 from training.recipe.recipe import Optimizer, Recipe
@@ -106,14 +105,8 @@ def numpy_adam(name, values, gradients, rate, decay, exempt):
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd(weights, gradients, nesterov, coupled, exempt):
     expected = numpy_sgd(weights.values(), gradients, 0.05, 0.9, nesterov, 0.1, coupled, exempt)
-    steps = trained(
-        weights,
-        gradients,
-        nesterov=nesterov,
-        weight_decay=0.1,
-        decay="coupled" if coupled else "decoupled",
-        decay_norm_and_bias=not exempt,
-    )
+    fields = {"decay": "coupled" if coupled else "decoupled", "decay_norm_and_bias": not exempt}
+    steps = trained(weights, gradients, nesterov=nesterov, weight_decay=0.1, **fields)
     assert_same_steps(steps, expected)
 
 
@@ -174,11 +167,8 @@ def test_the_same_steps_as_in_torch(weights, gradients, name, exempt):
         gradients = [[np.float32(1e-8) * gradient for gradient in step] for step in gradients]
     parameters = [torch.nn.Parameter(torch.tensor(value)) for value in weights.values()]
     groups = [
-        {
-            "params": [parameter],
-            "weight_decay": 0.1 if not exempt or parameter.ndim > 1 else 0.0,
-        }
-        for parameter in parameters
+        {"params": [each], "weight_decay": 0.1 if not exempt or each.ndim > 1 else 0.0}
+        for each in parameters
     ]
     if "adamw" in name:
         reference = torch.optim.AdamW(groups, lr=0.05)
@@ -239,15 +229,3 @@ def test_norm_and_bias_are_the_weights_with_one_dimension():
     for variable in model.trainable_variables:
         is_kernel = variable.name == "kernel"
         assert is_norm_or_bias(variable) != is_kernel
-
-
-@pytest.mark.slow
-def test_two_devices_take_the_steps_of_one():
-    pytest.importorskip("tensorflow")
-    results = run_module("tests.training.mirrored_optimizers", KERAS_BACKEND="tensorflow")
-    assert len(results) == 2
-    for name, (difference, one, two) in results.items():
-        assert difference < 1e-6, name
-        assert one == two
-    assert results["sgd, plateau"][1] == pytest.approx([0.1, 0.5, 0.0])  # it fell once
-    assert results["lamb, until, float16"][1][1] == 1.0  # it was over

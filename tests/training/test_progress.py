@@ -73,14 +73,6 @@ def test_a_title_and_a_line_are_shown_as_they_are(text):
     assert f"line{text}\n" in output.getvalue()
 
 
-@pytest.mark.parametrize("is_terminal", [False, True])
-def test_the_bar_is_a_terminal_s_alone(is_terminal):
-    output = io.StringIO()
-    with StepProgress("net", 0, 9, 1, Console(file=output, force_terminal=is_terminal)):
-        pass
-    assert ("net" in output.getvalue()) is is_terminal
-
-
 def scalars(folder):
     """Returns {step: {tag: value}} of all event files in a folder."""
     found = {}

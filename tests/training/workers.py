@@ -11,17 +11,10 @@ from tests.subprocesses import ROOT
 
 def start_workers(*arguments_of_workers, module="training"):
     """Starts `python -m module ARGUMENTS` once a worker, with a TF_CONFIG that names them all."""
-    addresses = free_addresses(len(arguments_of_workers))
+    cluster = {"worker": free_addresses(len(arguments_of_workers))}
     environments = [
-        {
-            "TF_CONFIG": json.dumps(
-                {
-                    "cluster": {"worker": addresses},
-                    "task": {"type": "worker", "index": index},
-                }
-            )
-        }
-        for index in range(len(addresses))
+        {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})}
+        for index in range(len(arguments_of_workers))
     ]
     return start_processes(arguments_of_workers, environments, module)
 

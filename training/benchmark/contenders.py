@@ -17,25 +17,15 @@ TIMES_A_STEP = {"step": 1, "input": 8, "product": 4}
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What a contender is measured with.
+    """What a contender is measured with."""
 
-    Attributes:
-        model: A name that `keras_resnets.list_models` gives.
-        batch: Images a step.
-        image_size: Height and width of an image, in pixels.
-        classes: Number of classes.
-        precision: `"float32"`, or `"bfloat16"` for computing in it with float32 weights.
-        photos: Folder with JPEG files, or the empty string.
-        options: The contender's options of its job.
-    """
-
-    model: str
-    batch: int
-    image_size: int
+    model: str  # a name that `keras_resnets.list_models` gives
+    batch: int  # images a step
+    image_size: int  # height and width in pixels
     classes: int
-    precision: str = "float32"
-    photos: str = ""
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    precision: str = "float32"  # or "bfloat16", with float32 weights
+    photos: str = ""  # a folder with JPEG files, or the empty string
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the contender's job
 
     @property
     def policy(self) -> Literal["float32", "mixed_bfloat16"]:
@@ -47,30 +37,20 @@ class Setting:
 class Contender:
     """Something to measure.
 
-    Attributes:
-        name: Its name on the command line.
-        title: What it is.
-        kind: `"step"` for training steps, `"input"` for batches of images, `"product"` for the
-            machine's rate.
-        job: Module and function that make its `Job`, as `"module:function"`.
-        options: The job's.
-        backend: Keras's backend in its process.
-        environment: Variables of its process; `None` removes one.
-        module: A module that must be installed, or the empty string.
-        models: The models that it has; empty for all.
-        precisions: Those that it is measured in; empty for those that are asked for.
+    Its kind is `"step"` for training steps, `"input"` for batches of images, or `"product"` for the
+    machine's rate.
     """
 
-    name: str
+    name: str  # on the command line
     title: str
     kind: str
-    job: str
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    backend: str = "tensorflow"
-    environment: dict[str, str | None] = dataclasses.field(default_factory=dict)
-    module: str = ""
-    models: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
+    job: str  # "module:function" that makes its `Job`
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the job
+    backend: str = "tensorflow"  # of Keras in its process
+    environment: dict[str, str | None] = dataclasses.field(default_factory=dict)  # None removes
+    module: str = ""  # that must be installed
+    models: tuple[str, ...] = ()  # that it has; empty for all
+    precisions: tuple[str, ...] = ()  # to measure it in; empty for those that are asked for
 
     def why_absent(self, model: str, photos: str) -> str:
         """Says why it cannot be measured here; the empty string if it can."""

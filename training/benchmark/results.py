@@ -17,30 +17,22 @@ _ROW_PARTS = ("name", "title", "kind", "precision", "device", "times", "peak_byt
 
 
 class Figures(NamedTuple):
-    """What is computed from a row.
+    """What is computed from a row, for one step, batch or product.
 
-    Attributes:
-        seconds: Median of the seconds that one step, batch or product took.
-        low: Their lower quartile.
-        high: Their upper quartile.
-        cpu_seconds: Median of the processor's seconds, over all threads.
-        rate: Images, or operations, a second.
-        cpu_rate: Images, or operations, a second of one processor core.
-        to_ours: Median over the rounds of the time over ours in the same round, or `None`.
-        cpu_to_ours: The same of the processor's time. It says more on a busy machine, and nothing
-            of work that an accelerator does.
-        operations: Operations a second, on a CPU a second of one core; 0 where none are counted.
+    `to_ours` is the median over the rounds of the time over ours in the same round. `cpu_to_ours`
+    is the same of the processor's time, which says more on a busy machine, and nothing of work that
+    an accelerator does.
     """
 
-    seconds: float
-    low: float
-    high: float
-    cpu_seconds: float
-    rate: float
-    cpu_rate: float
+    seconds: float  # the median
+    low: float  # the lower quartile
+    high: float  # the upper quartile
+    cpu_seconds: float  # the median, over all threads
+    rate: float  # images, or operations, a second
+    cpu_rate: float  # the same a second of one processor core
     to_ours: float | None
     cpu_to_ours: float | None
-    operations: float
+    operations: float  # a second, on a CPU of one core; 0 where none are counted
 
 
 def figures(row: Mapping[str, Any], ours: Mapping[str, Any] | None) -> Figures:

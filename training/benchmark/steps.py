@@ -1,6 +1,7 @@
 """The jobs that Keras's backends do: a training step in three ways, and a product of matrices."""
 
 import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -138,7 +139,7 @@ def jax_step(setting: Setting) -> Job:
 
 def product(setting: Setting) -> Job:
     """The product of two square matrices of `options["side"]` rows: the machine's rate."""
-    side = setting.options.get("side") or (1536 if device_name() == "CPU" else 8192)
+    side = setting.options.get("side") or (1536 if accelerator()[0] == "CPU" else 8192)
     values = np.random.default_rng(0).standard_normal((2, side, side), dtype=np.float32)
     a, b = (keras.ops.cast(keras.ops.convert_to_tensor(each), setting.precision) for each in values)
 
@@ -156,47 +157,33 @@ def _step_job(take, model, setting):
 
 
 def _job(take, **facts):
-    facts |= {"device": device_name(), "versions": backend_versions()}
-    return Job(take, facts, peak_bytes=_peak_bytes)
+    device, peak_bytes = accelerator()
+    facts |= {"device": device, "versions": backend_versions()}
+    return Job(take, facts, peak_bytes=peak_bytes)
 
 
-def device_name() -> str:
-    """Returns the accelerator's name, or `"CPU"`."""
+def accelerator() -> tuple[str, Callable[[], int]]:
+    """Returns its name and what reads its peak memory; `"CPU"` and the process's without one."""
     match keras.backend.backend():
         case "tensorflow":
             import tensorflow as tf
 
-            gpus = tf.config.list_physical_devices("GPU")
-            if not gpus:
-                return "CPU"
-            return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+            if gpus := tf.config.list_physical_devices("GPU"):
+                details = tf.config.experimental.get_device_details(gpus[0])
+                memory = tf.config.experimental.get_memory_info
+                return details.get("device_name", "GPU"), lambda: memory("GPU:0")["peak"]
         case "jax":
             import jax
 
             device = jax.devices()[0]
-            return "CPU" if device.platform == "cpu" else device.device_kind
+            if device.platform != "cpu":
+                return device.device_kind, lambda: device.memory_stats()["peak_bytes_in_use"]
         case _:
             import torch
 
-            return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-
-
-def _peak_bytes():
-    if device_name() == "CPU":
-        return process_peak_bytes()
-    match keras.backend.backend():
-        case "tensorflow":
-            import tensorflow as tf
-
-            return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-        case "jax":
-            import jax
-
-            return jax.devices()[0].memory_stats()["peak_bytes_in_use"]
-        case _:
-            import torch
-
-            return torch.cuda.max_memory_allocated()
+            if torch.cuda.is_available():
+                return torch.cuda.get_device_name(), torch.cuda.max_memory_allocated
+    return "CPU", process_peak_bytes
 
 
 def backend_versions() -> dict[str, str]:

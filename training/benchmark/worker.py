@@ -44,22 +44,17 @@ def process_peak_bytes() -> int:
 class Job:
     """Something that can be done again and again.
 
-    Attributes:
-        take: Does it a number of times, waits for the end, and returns what a test can look at:
-            the last loss, or another number that depends on the work.
-        facts: What the results say of it: `images` or `operations` of one time; for a network
-            `parameters` (trainable ones) and `macs` (multiply-adds for one image); `device` and
-            `versions`.
-        before: Called before a turn, untimed.
-        after: Called after a turn, untimed: what would go on computing must end here.
-        peak_bytes: Returns the most memory that was in use: an accelerator's, or this process's.
+    `take` does it a number of times, waits for the end, and returns a number that depends on the
+    work, such as the last loss. `facts` are what the results say of it: `images` or `operations` of
+    one time; for a network `parameters` (trainable ones) and `macs` (multiply-adds for one image);
+    `device` and `versions`.
     """
 
     take: Callable[[int], float]
     facts: dict[str, Any]
-    before: Callable[[], object] = lambda: None
-    after: Callable[[], object] = lambda: None
-    peak_bytes: Callable[[], int] = process_peak_bytes
+    before: Callable[[], object] = lambda: None  # a turn, untimed
+    after: Callable[[], object] = lambda: None  # a turn, untimed: ends what would go on computing
+    peak_bytes: Callable[[], int] = process_peak_bytes  # an accelerator's, or this process's
 
 
 class WorkerDied(ChildProcessError):

@@ -15,11 +15,15 @@ def hashed(*words: tf.Tensor | int) -> tf.Tensor:
     """Hashes 32-bit words, element by element."""
     state: tf.Tensor | int = GOLDEN
     for word in words:
-        if isinstance(state, int) and isinstance(word, int):  # constants take no operations
-            state = _finalized_integer(((state ^ (word & MASK)) + GOLDEN) & MASK)
-        else:
-            state = _finalized(tf.bitwise.bitwise_xor(_as_uint32(state), _as_uint32(word)) + GOLDEN)
+        state = _continued(state, word)
     return _as_uint32(state)
+
+
+def _continued(state, word):
+    """Continues a hash by one word: `hashed(a, b)` is `_continued(hashed(a), b)`."""
+    if isinstance(state, int) and isinstance(word, int):  # constants take no operations
+        return _finalized_integer(((state ^ (word & MASK)) + GOLDEN) & MASK)
+    return _finalized(tf.bitwise.bitwise_xor(_as_uint32(state), _as_uint32(word)) + GOLDEN)
 
 
 def uniform(seed: tf.Tensor, name: str, count: int) -> tf.Tensor:
@@ -117,13 +121,14 @@ def shuffled(index: tf.Tensor, size: int, seed: int, epoch: tf.Tensor) -> tf.Ten
         raise ValueError(f"`size` must be in [1, 2**32]. Received: size={size}")
     high_radix = math.isqrt(size - 1) + 1
     low_radix = -(-size // high_radix)
-    key = hashed(zlib.crc32(b"order"), *_halves(seed), epoch)
+    key = hashed(hashed(zlib.crc32(b"order"), *_halves(seed), epoch))
+    keys = [_continued(key, turn) for turn in range(ROUNDS)]
 
     def permuted_once(number):
         high, low = number // low_radix, number % low_radix
         for turn in range(0, ROUNDS, 2):
-            high = (high + tf.cast(hashed(key, turn, low), tf.int64)) % high_radix
-            low = (low + tf.cast(hashed(key, turn + 1, high), tf.int64)) % low_radix
+            high = (high + tf.cast(_continued(keys[turn], low), tf.int64)) % high_radix
+            low = (low + tf.cast(_continued(keys[turn + 1], high), tf.int64)) % low_radix
         return high * low_radix + low
 
     number = permuted_once(tf.cast(index, tf.int64))

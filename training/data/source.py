@@ -12,19 +12,14 @@ import tensorflow as tf
 class Source(abc.ABC):
     """Labelled images that can be read in any order.
 
-    Attributes:
-        size: Number of examples.
-        class_names: Names of the classes; a label is an index into them.
-        channels: Channels of a decoded image.
-        identifier: A hash of the data. A resumed run compares it.
-        encoded: Whether `load` returns an encoded file (a scalar string) in one of
-            `decoding.READ_FORMATS` instead of pixels.
+    If it is `encoded`, `load` returns a file (a scalar string) in one of `decoding.READ_FORMATS`
+    instead of pixels.
     """
 
-    size: int
-    class_names: tuple[str, ...]
-    channels: int
-    identifier: str
+    size: int  # number of examples
+    class_names: tuple[str, ...]  # a label is an index into them
+    channels: int  # of a decoded image
+    identifier: str  # a hash of the data, which a resumed run compares
     encoded: bool
 
     @abc.abstractmethod

@@ -6,12 +6,7 @@ import keras
 import numpy as np
 
 from keras_resnets import build_model, with_blocks
-from keras_resnets.analysis import (
-    assert_same_cost,
-    count_macs,
-    count_parameters,
-    merge_one_layer_block,
-)
+from keras_resnets.analysis import assert_same_cost, count_macs, merge_one_layer_block
 from keras_resnets.analysis.paper import ORDER_ERRORS
 from keras_resnets.layers import OrderedBlock, StackedBlock
 from training.studies.reading import (
@@ -23,7 +18,7 @@ from training.studies.reading import (
     order_of_means,
     test_error,
 )
-from training.studies.study import CIFAR_WIDTHS, Report, Study, cifar_spec, study_recipe
+from training.studies.study import CIFAR_WIDTHS, Report, Study, cifar_spec, cost_of, study_recipe
 
 LAYERS_A_STAGE = 6
 LAYERS_A_BLOCK = (1, 2, 3)
@@ -108,27 +103,26 @@ def _report_depths(outcome):
     worse, better = (outcome.every_seed(*pair, test_error) for pair in ((one, two), (two, one)))
     return Report(
         answer=(
-            "In inference and before its activation, a block over one layer is a single layer, (W "
-            "+ I) x + b: merged into one kernel, it gives the same outputs to "
-            f"{merged['identity']:.0e}. Trained at equal depth, width and cost with ReLU, blocks "
-            f"of one, two and three layers ended with {_errors(outcome, 'ReLU')} test error; one "
-            f"layer was worse than two for {worse[0]} of {worse[1]} seeds, and better for "
-            f"{better[0]}."
+            "In inference and before its activation, a block of one layer is a single layer, (W + "
+            f"I) x + b: merged into one kernel, its outputs differ by {merged['identity']:.0e} at "
+            "most. With ReLU and equal depth, width and cost, blocks of one, two and three layers "
+            f"have test errors of {_errors(outcome, 'ReLU')}. One layer is worse than two in "
+            f"{worse[0]} of {worse[1]} seeds, and better in {better[0]}."
         ),
         details=(
-            "A block of one layer that projects, W x + W_r x, is merged likewise, into W + W_r: "
-            "one matrix learned as two. With sigmoid the blocks ended with "
-            f"{_errors(outcome, 'sigmoid')}; without activation, where blocks of every depth are "
-            f"linear, with {_errors(outcome, 'none')}."
+            "A one-layer block with a projection, W x + W_r x, merges into W + W_r: one matrix "
+            "learned as two. With sigmoid, blocks of one, two and three layers have test errors of "
+            f"{_errors(outcome, 'sigmoid')}; without activation, which makes every block linear, "
+            f"{_errors(outcome, 'none')}."
         ),
         limits=(
-            f"{SHORT_RUNS} All networks have the same convolutions and the same cost; those with "
-            "deeper blocks have fewer additions and activations after them."
+            f"{SHORT_RUNS} All networks have the same convolutions and the same cost. Networks "
+            "with deeper blocks have fewer additions, and fewer activations after them."
         ),
         tables={
             **end_table(outcome, "network"),
-            "A one-layer block against the single convolution it is merged into (float64):": (
-                ["shortcut", "kernel", "greatest relative difference"],
+            "A one-layer block and the single convolution it merges into (float64):": (
+                ["shortcut", "kernel", "largest relative difference"],
                 rows,
             ),
         },
@@ -148,11 +142,11 @@ BLOCK_DEPTH = Study(
     name="block-depth",
     title="Why does a shortcut skip two layers and not one?",
     background="""
-With one layer, y = g(W x + b + x) = g((W + I) x + b): the shortcut only changes where the weights
-begin. Two layers with an activation between them can compute what no single layer can. [He et al.,
-2015](https://arxiv.org/abs/1512.03385), section 3.2, say so of a linear layer and report no
-advantage of it. Here are blocks of one, two and three 3×3 convolutions at equal depth, width and
-cost, with and without activation.
+With one layer, y = g(W x + b + x) = g((W + I) x + b): only the initial weights are different. Two
+layers with an activation between them can compute what no single layer can. [He et al.,
+2015](https://arxiv.org/abs/1512.03385), section 3.2, note this of a linear layer, and observe no
+advantage. This study compares blocks of one, two and three 3×3 convolutions at equal depth, width
+and cost, with and without activation.
 """,
     contenders=depth_recipes,
     compute=compare_depths,
@@ -182,11 +176,7 @@ def order_costs(budget, images):
     found = {}
     for label, order in ORDERS.items():
         model = build_model(cifar_spec(ORDERED_DEPTH[budget]))
-        model = with_blocks(model, OrderedBlock, **_order_options(order))
-        found[label] = {
-            "parameters": count_parameters(model).trainable,
-            "macs": count_macs(model),
-        }
+        found[label] = cost_of(with_blocks(model, OrderedBlock, **_order_options(order)))
     return found
 
 
@@ -198,15 +188,15 @@ def _report_orders(outcome):
     parameters = {label: f"{cost['parameters']:,}" for label, cost in outcome.computed.items()}
     return Report(
         answer=(
-            "In the paper's block, batch norm follows each convolution, and ReLU follows the first "
-            f"batch norm and the addition. {beside(outcome, 'original')}"
+            "In the original block, batch norm follows each convolution, and ReLU follows the "
+            f"first batch norm and the addition. {beside(outcome, 'original')}"
         ),
         details=(
-            f"By their mean test errors they stand in the order {order_of_means(outcome)}; in the "
-            f"paper, with 110 layers, {', '.join(f'“{label}”' for label in in_the_paper)}."
+            f"Ranked by mean test error, best first: {order_of_means(outcome)}. In the paper, with "
+            f"110 layers: {', '.join(f'“{label}”' for label in in_the_paper)}."
         ),
         limits=(
-            f"{SHORT_RUNS} The paper's networks have a hundred layers and more; these have "
+            f"{SHORT_RUNS} The paper's networks have at least 110 layers; these have "
             f"{ORDERED_DEPTH[outcome.budget]}. The stem keeps its batch norm and ReLU in every "
             "order. Parameters are those for 32×32×3 and 10 classes."
         ),
@@ -225,11 +215,11 @@ ORDER = Study(
     title="Where do batch norm and ReLU go?",
     background="""
 [He et al., 2015](https://arxiv.org/abs/1512.03385) put batch normalization after each convolution,
-and a ReLU after the first and after the addition. [He et al.,
-2016](https://arxiv.org/abs/1603.05027), section 4 and figure 4, move them: behind the addition,
-before it, or in front of the convolutions (pre-activation), where nothing but additions stands on
-the way from block to block. To take the skip after the pre-activation instead of before it gives no
-new network: it is *BN after addition* (or, with ReLU alone, the original) cut into blocks at other
+and ReLU after the first one and after the addition. [He et al.,
+2016](https://arxiv.org/abs/1603.05027), section 4 and figure 4, move them after or before the
+addition, or before the convolutions (pre-activation), which leaves only additions on the path from
+block to block. A shortcut that starts after the pre-activation instead of before it is not a new
+network: it is *BN after addition* (or, with ReLU alone, the original), divided into blocks at other
 places.
 """,
     contenders=order_recipes,

@@ -3,9 +3,9 @@
 import numpy as np
 
 from keras_resnets import build_model
-from keras_resnets.analysis import assert_same_cost, count_macs, count_parameters
+from keras_resnets.analysis import assert_same_cost
 from training.studies.reading import curves, end_table, train_loss
-from training.studies.study import Report, Study, cifar_spec, spread, study_recipe
+from training.studies.study import Report, Study, cifar_spec, cost_of, spread, study_recipe
 
 DEPTHS = {"quick": (8, 32), "full": (20, 32, 56)}
 KINDS = {"plain": None, "residual": "A"}
@@ -26,10 +26,7 @@ def costs(budget, images):
     for depth in DEPTHS[budget]:
         pair = [build_model(cifar_spec(depth, shortcut=each)) for each in KINDS.values()]
         assert_same_cost(*pair)
-        found[str(depth)] = {
-            "parameters": count_parameters(pair[0]).trainable,
-            "macs": count_macs(pair[0]),
-        }
+        found[str(depth)] = cost_of(pair[0])
     return found
 
 
@@ -42,9 +39,9 @@ def _report(outcome):
         answer=_answer(outcome),
         details=_gradients(outcome),
         limits=(
-            "Few epochs, in which a deep network is far from trained; the paper's runs last 64,000 "
-            "steps of 128 images. Training loss and error are averages over the steps before the "
-            "last evaluation, with augmentation."
+            "The runs last a few epochs, so deep networks are far from converged; the paper trains "
+            "for 64,000 steps of 128 images. Training loss and error are averages over the steps "
+            "since the previous evaluation, with augmentation."
         ),
         tables=end_table(
             outcome,
@@ -63,10 +60,10 @@ def _answer(outcome):
     )
     both = outcome.every_seed(f"plain {deep}", f"residual {deep}", train_loss)
     return (
-        f"With {deep} instead of {shallow} layers, the plain network ended with a higher training "
-        f"loss for {plain[0]} of {plain[1]} seeds, the residual one for {residual[0]} of "
-        f"{residual[1]}. At {deep} layers the plain network, of exactly the same cost, ended above "
-        f"its residual twin for {both[0]} of {both[1]}."
+        f"With {deep} layers instead of {shallow}, the plain network ended with a higher training "
+        f"loss in {plain[0]} of {plain[1]} seeds, and the residual network in {residual[0]} of "
+        f"{residual[1]}. At {deep} layers, the plain network ended with a higher loss than its "
+        f"residual twin of the same cost in {both[0]} of {both[1]} seeds."
     )
 
 
@@ -81,10 +78,10 @@ def _gradients(outcome):
         return plain / residual
 
     return (
-        f"Is it vanishing gradients? The median gradient norm of the plain network's kernels was, "
-        f"at {deep} layers, {ratio(0):.2g} times that of its twin at the first evaluation and "
-        f"{ratio(-1):.2g} times in the end, when the two had not the same left to learn. The study "
-        "of [gradients](gradients.md) looks at every layer, and at where training begins."
+        f"Are vanishing gradients the cause? At {deep} layers, the median gradient norm of the "
+        f"plain network's kernels was {ratio(0):.2g} times its twin's at the first evaluation and "
+        f"{ratio(-1):.2g} times at the end, when their losses differed. The "
+        "[gradients](gradients.md) study looks at every layer, and at initialization."
     )
 
 
@@ -97,10 +94,10 @@ STUDY = Study(
     title="Do deeper plain networks train worse, and do shortcuts mend it?",
     background="""
 [He et al., 2015](https://arxiv.org/abs/1512.03385), sections 1 and 4, found that plain networks
-train worse when they are made deeper. It is the *training* error that grows, so overfitting does
-not explain it; and residual networks of the same cost do not show it (figures 1, 4 and 6). They
-argue that vanishing gradients are not the cause either: with batch normalization, the gradients of
-plain networks keep healthy norms.
+train worse when they are made deeper. The *training* error grows, so overfitting is not the cause.
+Residual networks of the same cost do not have this problem (figures 1, 4 and 6). The authors argue
+that vanishing gradients are not the cause either: with batch normalization, the gradients of plain
+networks keep healthy norms.
 """,
     contenders=twins,
     compute=costs,

@@ -29,11 +29,11 @@ WITHOUT = ", no batch norm"
 SMALL_RATE = 0.01
 HEADER = (
     "network",
-    "least norm at first",
-    "greatest ÷ least at first",
-    "least norm in the end",
-    "greatest ÷ least in the end",
-    "least ‖w − w₀‖ / ‖w₀‖ in a block, %",
+    "initial smallest norm",
+    "initial largest ÷ smallest",
+    "final smallest norm",
+    "final largest ÷ smallest",
+    "smallest ‖w − w₀‖ / ‖w₀‖ in a block, %",
     "median, %",
     "training loss",
 )
@@ -105,18 +105,16 @@ def _report(outcome):
         answer=_answer(outcome, initial, deep),
         details=_beside_the_paper(initial, norms, deep) + _without_batch_norm(outcome, deep),
         limits=(
-            f"{SHORT_RUNS} The networks without batch norm are {_how_bare_ones_run(outcome)}; "
-            f"their stem keeps its own. Norms are of {INITIAL_EXAMPLES} images at initialization "
-            f"and of {OBSERVED_EXAMPLES} while training, without augmentation."
+            f"{SHORT_RUNS} The networks without batch norm are {_how_bare_ones_run(outcome)}. "
+            f"Their stem keeps its batch norm. Gradients are those of {INITIAL_EXAMPLES} images at "
+            f"initialization and of {OBSERVED_EXAMPLES} during training, without augmentation."
         ),
-        tables={
-            "Norms of the gradients of the kernels, and how far the kernels moved:": (HEADER, rows)
-        },
+        tables={"Gradient norms of the kernels, and how far the kernels moved:": (HEADER, rows)},
         figures={
             "training": (
                 _draw_training(outcome),
-                "Gradient norms while training: the median kernel, and a band from the least to "
-                "the greatest (means over the seeds).",
+                "Gradient norms during training: the median kernel, and a band from the smallest "
+                "to the largest (means over the seeds).",
             ),
             "trained": (
                 plot_gradient_norms(_normalized(norms)),
@@ -124,12 +122,12 @@ def _report(outcome):
             ),
             "initial": (
                 plot_gradient_norms({k: v for k, v in initial.items() if f" {deep}" in k}),
-                f"Gradient norm of each kernel at initialization, {deep} layers, with and without "
-                "batch norm.",
+                f"Gradient norm of each kernel at initialization, with {deep} layers, with and "
+                "without batch norm.",
             ),
             "distance": (
                 plot_update_ratios(_normalized(distances)),
-                "How far each kernel moved from where it began, relative to its norm.",
+                "Distance of each kernel from its initial value, relative to its initial norm.",
             ),
         },
     )
@@ -143,24 +141,25 @@ def _answer(outcome, initial, deep):
     growth = {kind: _times(_growth(initial[f"{kind} {deep}"])) for kind in KINDS}
     decay = decay_alone(outcome)
     return (
-        f"Every kernel in the blocks of the {deep}-layer residual network moved, the least by "
-        f"{moved['residual']:.1%} of its initial norm (plain: {moved['plain']:.1%}); weight decay "
-        f"alone makes {decay:.1%}, so that something else moved it by at least "
-        f"{moved['residual'] - decay:.1%}. At initialization the median gradient norm of the plain "
-        f"network's kernels is, at {deep} layers, {normed['plain']:.2g} times what it is "
-        f"at {shallow} with batch norm, where it grows {growth['plain']}-fold from the least "
-        f"kernel to the greatest (residual: {growth['residual']}-fold), and "
-        f"{bare['plain']:.2g} times without it."
+        f"Every kernel in the blocks of the {deep}-layer residual network is trained: the least "
+        f"change is {moved['residual']:.1%} of the kernel's initial norm (plain network: "
+        f"{moved['plain']:.1%}). Weight decay alone explains {decay:.1%}, so the gradients explain "
+        f"at least {moved['residual'] - decay:.1%}. At initialization, the plain network's median "
+        f"gradient norm is {normed['plain']:.2g} times as large with {deep} layers as with "
+        f"{shallow}; the largest kernel gradient is {growth['plain']} times the smallest "
+        f"(residual network: {growth['residual']} times). Without batch norm, the median is "
+        f"{bare['plain']:.2g} times as large."
     )
 
 
 def _beside_the_paper(initial, norms, deep):
     label = f"plain {deep}"
     return (
-        "He et al. write that with batch norm the gradients of plain networks have healthy norms. "
-        f"In “{label}” the least norm of a kernel's gradient is {min(initial[label].values()):.2g} "
-        f"at initialization, and the greatest {_times(_growth(initial[label]))} times that; after "
-        f"training the greatest is {_times(_growth(norms[label]))} times the least."
+        "He et al. report that batch norm keeps the gradients of plain networks at healthy norms. "
+        f"At initialization, the smallest kernel gradient of “{label}” has a norm of "
+        f"{min(initial[label].values()):.2g}, and the largest is "
+        f"{_times(_growth(initial[label]))} times that. After training, the largest is "
+        f"{_times(_growth(norms[label]))} times the smallest."
     )
 
 
@@ -173,18 +172,18 @@ def _without_batch_norm(outcome, deep):
     if not losses:
         return ""
     return (
-        f" Trained without batch norm in its blocks, the plain network of {deep} layers ended with "
-        f"a training loss of {np.mean(losses['plain']):.3f} (a guess among ten classes has "
-        f"{np.log(10):.3f}), its residual twin with {np.mean(losses['residual']):.3f}."
+        f" Without batch norm in its blocks, the {deep}-layer plain network ended with a training "
+        f"loss of {np.mean(losses['plain']):.3f} (guessing gives {np.log(10):.3f}), and its "
+        f"residual twin with {np.mean(losses['residual']):.3f}."
     )
 
 
 def _how_bare_ones_run(outcome):
     if any(label.endswith(WITHOUT) for label in outcome.labels):
         return (
-            f"trained with a peak learning rate of {SMALL_RATE:g}, and here on maps of 8×8 to 2×2 "
-            "pixels, where most of a kernel meets padding, their gradients vanish faster than they "
-            "would on larger ones"
+            f"trained with a peak learning rate of {SMALL_RATE:g}. On maps of 8×8 to 2×2 pixels, "
+            "where most of a kernel covers padding, their gradients vanish faster than on larger "
+            "maps"
         )
     return "measured at initialization only"
 
@@ -249,11 +248,11 @@ STUDY = Study(
     name="gradients",
     title="Do gradients vanish, and are the layers that a shortcut skips trained?",
     background="""
-A shortcut is a path for the gradient beside the block's layers, and it is often said that residual
-networks work because gradients vanish in plain ones, or that the skipped layers are not trained.
-[He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.1, write that vanishing gradients are
-unlikely to be the cause, for batch normalization keeps the signals' variances. Measured here: the
-norm of the loss's gradient with respect to each kernel, and how far each kernel has moved.
+A shortcut lets the gradient bypass the block's layers. It is often said that residual networks work
+because gradients vanish in plain networks, or that the skipped layers are not trained. [He et al.,
+2015](https://arxiv.org/abs/1512.03385), section 4.1, think that vanishing gradients are unlikely,
+since batch normalization preserves the variance of the signals. This study measures the gradient
+norm of each kernel, and how far each kernel moves.
 """,
     contenders=contenders,
     compute=initial_norms,

@@ -149,15 +149,14 @@ def _report(outcome):
         details=f"{_beside_the_paper(outcome)} {_describe_first_steps(outcome)}",
         limits=(
             f"{SHORT_RUNS} Only blocks that keep the shape are removed, swapped with a neighbour "
-            f"or shuffled within their stage: each is removed by itself, and there are {DRAWS} "
-            "draws of everything else, the same for all networks. Measured on "
-            f"{EXAMPLES} test images at most, in inference, with the batch norm's statistics of "
-            f"the whole network. The first steps are {FIRST_SEEDS} seeds of plain gradient descent "
-            "on the first 500 training images, at the recipe's peak learning rate and without "
-            "warm-up."
+            "or shuffled within their stage. Each is removed by itself; everything else is drawn "
+            f"{DRAWS} times, alike for all networks. Errors are those of at most {EXAMPLES} test "
+            "images, in inference, with the batch norm statistics of the whole network. The first "
+            f"steps are {FIRST_SEEDS} seeds of plain gradient descent on the first 500 training "
+            "images, at the recipe's peak learning rate and without warm-up."
         ),
         tables={
-            "Test error % after the lesion, mean ± standard deviation over the seeds:": (
+            "Test error (%) after each change, mean ± standard deviation over the seeds:": (
                 ["network", *READINGS],
                 rows,
             )
@@ -165,8 +164,8 @@ def _report(outcome):
         figures={
             "removed": (
                 _draw_removed(outcome),
-                "Test error against the number of blocks removed, mean and range over the seeds "
-                "and the choices of blocks.",
+                "Test error by the number of removed blocks: mean and range over the seeds and "
+                "the choices of blocks.",
             ),
             "without": (
                 plot_lesions(
@@ -179,8 +178,8 @@ def _report(outcome):
             ),
             "start": (
                 _draw_first_steps(outcome),
-                "Training loss at the first steps: does it help that blocks begin as the identity? "
-                "Bands span the seeds.",
+                "Training loss at the first steps, with and without blocks that start as the "
+                "identity. Bands span the seeds.",
             ),
         },
     )
@@ -201,13 +200,12 @@ def _answer(outcome):
         for label in outcome.labels
     }
     return (
-        f"Without one block the residual network's test error grew by {harm[residual]:.1f} "
-        f"points on average, the plain twin's by {harm[plain]:.1f}, and that of a residual "
-        f"network whose blocks began as the identity (γ = 0) by {harm[zero]:.1f}; the plain "
-        f"one suffered more than its twin for {less[0]} of {less[1]} seeds. Leaving one out cost "
-        f"less than a point for {spared[residual]:.0%} of the residual network's blocks, "
-        f"for {spared[plain]:.0%} of the plain one's and for {spared[zero]:.0%} "
-        "where γ began at 0."
+        f"Removing a block raises the residual network's test error by {harm[residual]:.1f} "
+        f"points on average, its plain twin's by {harm[plain]:.1f}, and that of a residual "
+        f"network whose blocks start as the identity (γ = 0) by {harm[zero]:.1f}. The plain one "
+        f"loses more than its twin in {less[0]} of {less[1]} seeds. Removal costs less than a "
+        f"point for {spared[residual]:.0%} of the residual network's blocks, {spared[plain]:.0%} "
+        f"of the plain network's, and {spared[zero]:.0%} of those that start as the identity."
     )
 
 
@@ -224,8 +222,8 @@ def _beside_the_paper(outcome):
     )
     return (
         "Veit et al.'s ResNet-110 had little more error without any single block, and its error "
-        f"grew smoothly as blocks were shuffled; “{residual}” had {worst:.1%} without its most "
-        f"important block, and {shuffled:.1%} when each stage was shuffled."
+        f"grew smoothly as blocks were shuffled. “{residual}” has a test error of {worst:.1%} "
+        f"without its most important block, and of {shuffled:.1%} with every stage shuffled."
     )
 
 
@@ -237,13 +235,13 @@ def _describe_first_steps(outcome):
         for label in (one, other)
     }
     return (
-        f"Where the blocks begin as the identity (γ = 0), the loss of the first step was "
-        f"{np.mean(zero_losses, axis=0)[0]:.2f} instead of {np.mean(losses, axis=0)[0]:.2f} (a "
-        f"guess among ten classes has {np.log(10):.2f}), its greatest over the first "
-        f"{FIRST_STEPS} steps {np.max(zero_losses):.2f} instead of {np.max(losses):.2f}, and the "
-        f"mean of the last ten of them {np.mean(np.array(zero_losses)[:, -10:]):.2f} instead of "
-        f"{np.mean(np.array(losses)[:, -10:]):.2f}. After training, the whole network ended with "
-        f"a test error of {whole[other]:.1%} instead of {whole[one]:.1%}."
+        f"If blocks start as the identity (γ = 0), the loss of the first step is "
+        f"{np.mean(zero_losses, axis=0)[0]:.2f} instead of {np.mean(losses, axis=0)[0]:.2f} "
+        f"(guessing gives {np.log(10):.2f}). Over the first {FIRST_STEPS} steps, the largest loss "
+        f"is {np.max(zero_losses):.2f} instead of {np.max(losses):.2f}, and the mean of the last "
+        f"ten {np.mean(np.array(zero_losses)[:, -10:]):.2f} instead of "
+        f"{np.mean(np.array(losses)[:, -10:]):.2f}. After training, the test error is "
+        f"{whole[other]:.1%} instead of {whole[one]:.1%}."
     )
 
 
@@ -282,14 +280,14 @@ def _draw_first_steps(outcome):
 
 STUDY = Study(
     name="lesion",
-    title="Can a block do nearly nothing, and be left out?",
+    title="Can a block of a trained network be removed?",
     background="""
-If what a block adds is a correction, a trained network should bear the loss of one; where
-everything passes through every layer, it should not. [Veit et al.,
-2016](https://arxiv.org/abs/1605.06431) removed and shuffled blocks of trained networks at test
-time: ResNets hardly minded, VGG broke. Here it is done to a residual network and its plain twin.
-Beside them is a network whose blocks begin as the identity, because the last γ of each branch
-begins at 0 ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 5.1).
+If a block adds only a correction, a trained network should work without it. If everything passes
+through every layer, it should not. [Veit et al., 2016](https://arxiv.org/abs/1605.06431) removed or
+shuffled blocks of trained networks at test time, which hardly changed ResNets but broke VGG. This
+study does the same to a residual network, to its plain twin, and to a network whose blocks start as
+the identity because the last γ of each branch starts at 0 ([Goyal et al.,
+2017](https://arxiv.org/abs/1706.02677), section 5.1).
 """,
     contenders=contenders,
     measure=measure,

@@ -11,21 +11,19 @@ from training.run.folder import write_json
 from training.studies.study import BUDGETS, Outcome, Report, Study, Trial
 
 INDEX_HEAD = """\
-Each question is answered by runs that one command repeats. With `--quick` they are of small
-networks on scikit-learn's digits and take minutes on two cores; without it they are on CIFAR-10
-and take hours there. Every run is a folder in `runs`, named for its network, its seed and its
-recipe: studies share those that they have in common, and a study that was stopped goes on where
-it was. `--seeds` trains each network with more seeds, or fewer. Tables, plots and the answers'
-numbers are made from the JSON files that lie beside the pages, by every run of a study and by
-`--render`.
+One command repeats the experiment behind each answer. With `--quick`, it trains small networks on
+scikit-learn's digits, which takes minutes on two cores; without it, networks on CIFAR-10, which
+takes hours. Each run has a folder in `runs`, named for its network, seed and recipe. Studies share
+their common runs, and the same command resumes a stopped study. `--seeds` sets the number of seeds.
+Numbers, tables and plots come from the JSON files beside the pages; `--render` makes them again.
 
-`python -m training study --list` lists the questions. The measurements themselves are functions
-of `keras_resnets.analysis`, for any network of the zoo.
+`python -m training study --list` lists the questions. The measurements are functions of
+`keras_resnets.analysis` and work for any network of the zoo.
 """
 FULL_BUDGET = """\
-The full study, without `--quick`, would show whether this holds for photographs: it trains on
-CIFAR-10's 50,000, and deeper networks where depth is the question."""
-HEADINGS = {"full": "On CIFAR-10", "quick": "Quick: on the digits"}
+The full study, without `--quick`, trains on the photographs of CIFAR-10, and deeper networks where
+depth is the question. It has not been run yet."""
+HEADINGS = {"full": "On CIFAR-10", "quick": "On digits (`--quick`)"}
 DATA = {
     "digits": "scikit-learn's handwritten digits (8×8 pixels, one channel; 1,437 images to "
     "train on, 360 to test with)",
@@ -62,9 +60,12 @@ def _load(path):
 def write_page(study: Study, folder: Path) -> Path:
     """Draws a study's figures and writes its page, from its outcomes."""
     outcomes = load_outcomes(study, folder)
-    parts = [f"# {study.title}", study.background.strip()]
-    for outcome in outcomes:
-        report = _report(study, outcome)
+    reports = [_report(study, outcome) for outcome in outcomes]
+    parts = [f"# {study.title}"]
+    for outcome, report in zip(outcomes, reports, strict=True):
+        parts.append(f"**{HEADINGS[outcome.budget]}.** {report.answer}")
+    parts += ["## Background", study.background.strip()]
+    for outcome, report in zip(outcomes, reports, strict=True):
         parts += _section(study, outcome, report, folder)
     if all(outcome.budget == "quick" for outcome in outcomes):
         parts.append(FULL_BUDGET)
@@ -109,7 +110,7 @@ def write_index(studies: Sequence[Study], folder: Path) -> Path:
 
 
 def _section(study: Study, outcome: Outcome, report: Report, folder: Path) -> list[str]:
-    parts = [f"## {HEADINGS[outcome.budget]}", report.answer, *filter(None, [report.details])]
+    parts = [f"## {HEADINGS[outcome.budget]}", *filter(None, [report.details])]
     for name, (figure, caption) in report.figures.items():
         picture = _picture(study, outcome, name)
         figure.savefig(folder / picture, dpi=110)
@@ -155,12 +156,12 @@ def _what_was_run(outcome: Outcome) -> str:
     seeds = " or ".join(map(str, counts))
     return (
         f"**What was run.** {len(outcome.labels)} networks with {seeds} seed"
-        f"{'s' if counts[-1] > 1 else ''} each on {data}, {recipe['length']} with "
-        f"batches of {recipe['batch']}, with {_optimizer(recipe, rates)}: {_time(seconds)} of "
-        f"steps in all, those of runs that other studies share included, on "
+        f"{'s' if counts[-1] > 1 else ''} each on {data}: {recipe['length']} with batches of "
+        f"{recipe['batch']}, {_optimizer(recipe, rates)}. All training steps took "
+        f"{_time(seconds)}, including runs that other studies share, on "
         f"{outcome.environment['cores']} CPU cores with TensorFlow {versions['tensorflow']} and "
-        f"Keras {versions['keras']}. The recipes, field by field, "
-        f"are in [{outcome.budget}.json]({outcome.study}/{outcome.budget}.json)."
+        f"Keras {versions['keras']}. The complete recipes are in "
+        f"[{outcome.budget}.json]({outcome.study}/{outcome.budget}.json)."
     )
 
 
@@ -169,12 +170,11 @@ def _what_is_missing(study: Study, outcome: Outcome) -> str:
     length = tomllib.loads(next(iter(outcome.recipes.values())))["length"]
     present, seeds = len(outcome.seeds), ""
     if present < study.seeds:
-        seeds = f"{study.seeds} seeds instead of {present}, without which nothing is known of the "
-        seeds += "spread; "
+        seeds = f"{study.seeds} seeds instead of {present}, to know how much results vary; "
     return (
-        f"**What a full budget would add.** {seeds}the paper's 64,000 "
-        f"steps of 128 images instead of {length}, at the end of which ResNet-20 has 8.75 % and "
-        "ResNet-56 6.97 % test error; and a depth of 110."
+        f"**What a full budget would add.** {seeds}the paper's 64,000 steps of 128 images instead "
+        f"of {length}, which take ResNet-20 to a test error of 8.75 % and ResNet-56 to 6.97 %; and "
+        "a depth of 110."
     )
 
 
@@ -183,9 +183,8 @@ def _optimizer(recipe: dict[str, Any], rates: Sequence[float]) -> str:
     warmup = "1 epoch" if schedule["warmup"] == "1 epochs" else schedule["warmup"]
     return (
         f"{optimizer['name'].upper()} with momentum {optimizer['momentum']:g}, a peak learning "
-        f"rate of {' or '.join(f'{rate:g}' for rate in rates)} ({schedule['name']}, after "
-        f"{warmup} of warm-up) and weight decay of "
-        f"{optimizer['weight_decay']:g}"
+        f"rate of {' or '.join(f'{rate:g}' for rate in rates)} ({schedule['name']} schedule, "
+        f"{warmup} of warm-up) and weight decay {optimizer['weight_decay']:g}"
     )
 
 

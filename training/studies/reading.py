@@ -10,12 +10,12 @@ from training.studies.study import spread
 
 ERROR_HEADER = ("training loss", "training error %", "test error %")
 END_CAPTION = (
-    "At the end of training, mean ± standard deviation over the seeds; training loss and error are "
-    "with augmentation:"
+    "After training: mean ± standard deviation over the seeds. Training loss and error include "
+    "augmentation."
 )
 SHORT_RUNS = (
-    "The runs are short and have not converged; differences of the size of the spread over the "
-    "seeds say nothing."
+    "The runs are short and have not converged. Differences no larger than the spread over the "
+    "seeds mean nothing."
 )
 
 
@@ -102,8 +102,8 @@ def curves(outcome):
     test.set_xlabel("training steps")
     legend(train)
     caption = (
-        "Training error (over the steps since the last evaluation, with augmentation) and test "
-        "error while training; bands span the seeds."
+        "Training error (with augmentation, over the steps since the last evaluation) and test "
+        "error during training. Bands span the seeds."
     )
     return {"curves": (figure, caption)}
 
@@ -123,7 +123,7 @@ def errors(outcome):
     axes.set_xlabel("test error (%)")
     axes.set_xlim(left=0)
     axes.locator_params(axis="x", integer=False)
-    return {"errors": (figure, "Test error: a mark for every seed, a bar for their mean.")}
+    return {"errors": (figure, "Test error: a mark for each seed, and a bar for their mean.")}
 
 
 def beside(outcome, reference):
@@ -131,26 +131,25 @@ def beside(outcome, reference):
     errors = {label: outcome.values(label, test_error) for label in outcome.labels}
     own = errors.pop(reference)
     seeds = min(len(own), *map(len, errors.values()))
-    parts = [f"“{reference}” ended with a test error of {np.mean(own):.1%}"]
+    parts = [f"“{reference}” has a test error of {np.mean(own):.1%}."]
     if seeds == 1:
-        parts += [_named(errors), "one seed cannot tell them apart"]
-        return "; ".join(parts) + "."
+        return f"{parts[0]} Others: {_named(errors)}. One seed cannot tell them apart."
     worse = {label: values for label, values in errors.items() if min(values) > max(own)}
     better = {label: values for label, values in errors.items() if max(values) < min(own)}
-    for word, found in (("worse", worse), ("better", better)):
+    for word, found in (("Worse", worse), ("Better", better)):
         if found:
-            parts.append(f"{word} for every pair of seeds: {_named(found)}")
+            parts.append(f"{word} in every pair of seeds: {_named(found)}.")
     rest = len(errors) - len(worse) - len(better)
-    if rest:
-        which = "none of the others can" if rest == len(errors) else f"the other {rest} cannot"
-        parts.append(f"{which} be told from it by {seeds} seeds")
+    if rest == len(errors):
+        parts.append(f"With {seeds} seeds, none of the others differs clearly.")
+    elif rest:
+        parts.append(f"With {seeds} seeds, the other {rest} do not differ clearly.")
     if worse or better:
         chance = 2 / math.comb(2 * seeds, seeds)
         parts.append(
-            f"by chance alone, {chance:.0%} of such comparisons come out so, and there are "
-            f"{len(errors)}"
+            f"Of {len(errors)} such comparisons, {chance:.0%} would come out like this by chance."
         )
-    return "; ".join(parts) + "."
+    return " ".join(parts)
 
 
 def _named(errors):

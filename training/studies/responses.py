@@ -84,32 +84,32 @@ def _report(outcome):
         ratios = _ratios(before)
         rows.append(
             [
-                f"{label}, not trained",
+                f"{label}, untrained",
                 f"{np.median([*before['responses'].values()]):.3f}",
                 f"{np.mean(ratios):.2f}",
                 f"{min(ratios):.2f}",
                 f"{np.mean(_cosines(before)):.2f}",
             ]
         )
-        balances[f"{label}, not trained"] = before["balance"]
+        balances[f"{label}, untrained"] = before["balance"]
     return Report(
         answer=_answer(outcome),
         details=_details(outcome),
         limits=(
-            f"{SHORT_RUNS} Measured on {EXAMPLES} test images, in inference; the networks that are "
-            "not trained, of one seed, with the batch norm's statistics of these images."
+            f"{SHORT_RUNS} Measured on {EXAMPLES} test images, in inference. The untrained "
+            "networks have one seed, and batch norm statistics of these images."
         ),
         tables={"Mean ± standard deviation over the seeds:": (header, rows)},
         figures={
             "responses": (
                 plot_layer_responses(responses),
-                "Standard deviation of each 3×3 layer's output after batch norm, before activation "
-                "or addition (the paper's figure 7); below, sorted.",
+                "Standard deviation of each 3×3 layer's output, after batch norm and before the "
+                "activation or addition, as in the paper's figure 7; sorted below.",
             ),
             "balance": (
                 plot_shortcut_balance(balances),
-                "Size of what a block adds, relative to what passes it, and the cosine of the "
-                "angle between the two.",
+                "Norm of each block's branch relative to its shortcut, and the cosine between "
+                "the two.",
             ),
         },
     )
@@ -121,11 +121,11 @@ def _answer(outcome):
     deeper = outcome.every_seed(f"residual {shallow}", f"residual {deep}", _median_response)
     ratios = [_ratios(trial.measured) for trial in outcome.of(f"residual {deep}")]
     return (
-        f"In the residual network of {deep} layers, what a block adds, ‖F(x)‖, was on average "
-        f"{np.mean(ratios):.2f} times what passed it, and in no block less than "
-        f"{np.min(ratios):.2f} times. Its median layer responded less than that of its plain twin "
-        f"for {less[0]} of {less[1]} seeds, and less than that of the residual network of "
-        f"{shallow} layers for {deeper[0]} of {deeper[1]}."
+        f"In the {deep}-layer residual network, the branch F(x) has on average "
+        f"{np.mean(ratios):.2f} times the norm of the shortcut, and at least "
+        f"{np.min(ratios):.2f} times in every block. Its median layer response is smaller than "
+        f"that of its plain twin in {less[0]} of {less[1]} seeds, and smaller than that of the "
+        f"{shallow}-layer residual network in {deeper[0]} of {deeper[1]}."
     )
 
 
@@ -135,13 +135,13 @@ def _details(outcome):
     ratio = np.mean([_ratios(trial.measured) for trial in outcome.of(deep)])
     cosine = np.mean([np.mean(_cosines(trial.measured)) for trial in outcome.of(deep)])
     return (
-        f"How much of this was learned? With untrained weights, ‖F(x)‖ was "
-        f"{np.mean(_ratios(before)):.2f} times what passed it on average, and after training "
-        f"{ratio:.2f} times: batch norm gives each branch its size, while what passes grows with "
-        "each sum. A response begins at 1, for a batch norm's output has the deviation γ; weight "
-        f"decay of γ alone would bring it to {1 - decay_alone(outcome):.2f}. The mean cosine of "
-        f"F(x) and what passes went from {np.mean(_cosines(before)):.2f} to {cosine:.2f} (1 would "
-        "be a copy, −1 the opposite, and 0 something else)."
+        f"How much of this is learned? The average ratio is {np.mean(_ratios(before)):.2f} before "
+        f"training and {ratio:.2f} after: batch norm fixes the size of each branch, while the "
+        "shortcut grows with each addition. A response starts at 1, because a batch norm's output "
+        f"has standard deviation γ; weight decay of γ alone would reduce it to "
+        f"{1 - decay_alone(outcome):.2f}. The mean cosine between F(x) and the shortcut changes "
+        f"from {np.mean(_cosines(before)):.2f} to {cosine:.2f} (1 means a copy, −1 the opposite, 0 "
+        "an unrelated direction)."
     )
 
 
@@ -170,14 +170,14 @@ def _mean_balance(trials):
 
 STUDY = Study(
     name="responses",
-    title="Does a block learn to put out zero, or a small correction?",
+    title="Does a block learn zero, or a small correction?",
     background="""
 [He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.2 and figure 7, measure the standard
-deviation of every 3×3 layer's output after batch normalization, before the activation or the
-addition: residual networks respond less than plain ones, and deeper residual networks less than
-shallower ones. They take it to support that the residual functions are generally closer to zero.
-The paper has no table of it. Added here: how large F(x) is beside what the shortcut passes, and the
-angle between the two.
+deviation of every 3×3 layer's output after batch normalization, before the activation or addition.
+Residual networks have smaller responses than plain ones, and deeper residual networks smaller ones
+than shallower networks. The authors conclude that residual functions are generally closer to zero.
+The paper has no table of these numbers. This study also measures the norm of F(x) relative to the
+shortcut, and the angle between the two.
 """,
     contenders=twins,
     measure=measure,

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_resnets import build_model
-from keras_resnets.analysis import count_macs, count_parameters, layer_costs
+from keras_resnets.analysis import layer_costs
 from keras_resnets.analysis.paper import GATE_ERRORS
 from keras_resnets.layers import ProjectionShortcut, ResidualBlock
 from keras_resnets.layers.shortcuts import GATES
@@ -17,7 +17,7 @@ from training.studies.reading import (
     order_of_means,
     test_error,
 )
-from training.studies.study import Report, Study, cifar_spec, spread, study_recipe
+from training.studies.study import Report, Study, cifar_spec, cost_of, spread, study_recipe
 
 DEPTH = 20
 OPTIONS = {
@@ -62,9 +62,7 @@ def option_costs(budget, images):
     for label, option in OPTIONS.items():
         model = build_model(cifar_spec(DEPTH, shortcut=option))
         shortcuts = [layer.shortcut_layer for layer in model.layers if "_block" in layer.name]
-        found[label] = {
-            "parameters": count_parameters(model).trainable,
-            "macs": count_macs(model),
+        found[label] = cost_of(model) | {
             "projections": sum(isinstance(each, ProjectionShortcut) for each in shortcuts),
             "shortcuts": len(shortcuts),
         }
@@ -86,19 +84,19 @@ def _report_options(outcome):
     }
     return Report(
         answer=(
-            f"A shortcut has weights only where it projects: in none of {a['shortcuts']} with A, "
-            f"in {b['projections']} with B, in all {c['projections']} with C. "
+            f"Only projections have weights: none of the {a['shortcuts']} shortcuts with option A, "
+            f"{b['projections']} with B, and all {c['projections']} with C. "
             f"{beside(outcome, outcome.labels[0])}"
         ),
         details=(
             f"B adds {b['parameters'] / a['parameters'] - 1:.1%} to the parameters of A, and C "
-            f"{c['parameters'] / a['parameters'] - 1:.1%}. By their mean test errors they stand in "
-            f"the order {order_of_means(outcome)}; in the paper C, B, A, less than a point apart."
+            f"{c['parameters'] / a['parameters'] - 1:.1%}. Ranked by mean test error, best first: "
+            f"{order_of_means(outcome)}. In the paper: C, B, A, less than a point apart."
         ),
         limits=(
-            f"{SHORT_RUNS} The paper's errors are of ResNet-34 on ImageNet. Times are of "
-            "the machine at hand and noisy. Parameters and multiply-adds are "
-            "those for 32×32×3 and 10 classes."
+            f"{SHORT_RUNS} The paper's errors are those of ResNet-34 on ImageNet. Step times are "
+            "noisy and depend on the machine. Parameters and multiply-adds are those for 32×32×3 "
+            "and 10 classes."
         ),
         tables=end_table(outcome, "option", before=columns),
         figures=errors(outcome),
@@ -115,11 +113,11 @@ SHORTCUTS = Study(
     name="shortcuts",
     title="When does a shortcut have weights, and does it need them?",
     background="""
-[He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.3 and table 3: where the shapes of
-F(x) and x agree, the shortcut is the identity and has no weights. Where they do not, option A pads
-with zeros, B projects with a 1×1 convolution, and C projects everywhere. For ResNet-34 on ImageNet
-the paper has 25.03, 24.52 and 24.19 % top-1 error, and concludes that projections are not
-essential.
+In [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.3 and table 3, the shortcut is the
+identity, without weights, where F(x) and x have the same shape. Where the shapes differ, option A
+pads with zeros and option B projects with a 1×1 convolution; option C projects everywhere. For
+ResNet-34 on ImageNet, the paper has top-1 errors of 25.03, 24.52 and 24.19 %, and concludes that
+projections are not essential.
 """,
     contenders=option_recipes,
     compute=option_costs,
@@ -176,18 +174,18 @@ def _report_dimensions(outcome):
     ]
     header = ["block", "x", "F(x)", "zero padding", "projection: parameters", "multiply-adds"]
     caption = (
-        "Where the shapes differ, in ResNet-20 for 32×32×3: parameters and multiply-adds that "
-        "are added beside the branch"
+        "Parameters and multiply-adds of the shortcut where the shapes differ, in ResNet-20 for "
+        "32×32×3:"
     )
     return Report(
         answer=(
-            "Where the second stage of a ResNet-20 for 32×32 pixels begins, x is "
-            f"{x} and F(x) {branch}, so x is subsampled and padded "
-            "with channels of zeros, which costs nothing, or projected by a strided 1×1 "
-            f"convolution, here with {changes[0]['parameters']:,} parameters. "
+            "The shortcut either subsamples x and pads it with channels of zeros, which costs "
+            "nothing, or projects x with a strided 1×1 convolution. At the start of the second "
+            f"stage of ResNet-20 for 32×32 pixels, x is {x} and F(x) is {branch}, and the "
+            f"projection has {changes[0]['parameters']:,} parameters. "
             f"{beside(outcome, outcome.labels[0])}"
         ),
-        details=f"Where they are added as they are, Keras says: “{outcome.computed['error']}”",
+        details=f"Adding them unchanged is an error of Keras: “{outcome.computed['error']}”",
         limits=SHORT_RUNS,
         tables={caption: (header, rows), **end_table(outcome, "shortcut")},
         figures=errors(outcome),
@@ -198,10 +196,9 @@ DIMENSIONS = Study(
     name="dimensions",
     title="What happens when F(x) and x differ in shape?",
     background="""
-A sum needs two terms of one shape. Within a stage they have it, and the shortcut is x itself. Where
-a stage but the first begins, F halves the height and the width and doubles the channels; the
-shortcut then has to follow ([He et al., 2015](https://arxiv.org/abs/1512.03385), equation 2 and
-section 3.3).
+Both terms of a sum need the same shape. Within a stage they have it, and the shortcut is x itself.
+At the start of each later stage, F halves the height and width and doubles the channels, so the
+shortcut has to change x as well ([He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.3).
 """,
     contenders=dimension_recipes,
     compute=transitions,
@@ -224,8 +221,8 @@ def _report_gates(outcome):
         answer=beside(outcome, "identity"),
         details=_beside_the_paper(outcome),
         limits=(
-            f"{SHORT_RUNS} The paper's networks have 110 layers, through which a factor on every "
-            f"shortcut acts 54 times; these have {GATES_DEPTH[outcome.budget]}."
+            f"{SHORT_RUNS} The paper's networks have 110 layers, so a factor on every shortcut "
+            f"applies 54 times; these have {GATES_DEPTH[outcome.budget]}."
         ),
         tables=end_table(outcome, "shortcut", after={"paper, 110 layers": PUBLISHED}),
         figures=errors(outcome),
@@ -242,11 +239,11 @@ def _beside_the_paper(outcome):
     ]
     but_here = [label for label in worse_there if min(outcome.values(label, test_error)) <= own]
     if not but_here:
-        return "All that the paper found more than a point worse than the identity are worse here."
+        return "All variants that are over a point worse than the identity in the paper are worse."
     named = ", ".join(f"“{label}”" for label in but_here)
     return (
-        "Contrary to the paper, where they are more than a point worse than the identity, these "
-        f"are not worse here for every pair of seeds: {named}."
+        "Over a point worse than the identity in the paper, but not worse in every pair of seeds "
+        f"here: {named}."
     )
 
 
@@ -254,9 +251,9 @@ GATES_STUDY = Study(
     name="gates",
     title="Would weights on the skip connection help?",
     background=f"""
-[He et al., 2016](https://arxiv.org/abs/1603.05027), section 3, put something on the shortcut and
-found each to hinder what passes through: constant factors, gates, a 1×1 convolution, dropout. With
-s for the shortcut's output: *both × 0.5* is {GATES["constant"]}; *one weight* is {GATES["scalar"]};
+[He et al., 2016](https://arxiv.org/abs/1603.05027), section 3, changed the shortcut with constant
+factors, gates, a 1×1 convolution and dropout, and each change increased the error. With s for the
+shortcut's output: *both × 0.5* is {GATES["constant"]}; *one weight* is {GATES["scalar"]};
 *a weight a channel* is {GATES["channel"]}; a *gate* is {GATES["shortcut_only"]}, with g = σ(W*s +
 b); an *exclusive gate* is {GATES["exclusive"]}; *dropout*: {GATES["dropout"]}. The two learned
 weights are not in the paper.

@@ -5,9 +5,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import keras
 import numpy as np
 
 from keras_resnets import ResNetSpec
+from keras_resnets.analysis import count_macs, count_parameters
 from training.recipe.files import load_recipe
 from training.recipe.recipe import Model, Recipe
 
@@ -47,13 +49,7 @@ class Study:
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """The images that networks are measured on.
-
-    Attributes:
-        train: The first examples of the training split: pixels, float32
-            `(examples, height, width, channels)`, and int64 labels `(examples,)`.
-        test: The test split, likewise.
-    """
+    """What networks are measured on: float32 pixels and int64 labels of both splits' examples."""
 
     train: tuple[np.ndarray, np.ndarray]
     test: tuple[np.ndarray, np.ndarray]
@@ -61,42 +57,25 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One run of a contender.
-
-    Attributes:
-        label: The contender.
-        seed: The run's seed.
-        metrics: The lines of its `metrics.jsonl`.
-        result: Its `result.json`.
-        measured: What the study measured on the finished network.
-    """
+    """One run of a contender: its label and seed, what the run wrote, and what was measured."""
 
     label: str
     seed: int
-    metrics: list[dict[str, Any]]
-    result: dict[str, Any]
-    measured: dict[str, Any]
+    metrics: list[dict[str, Any]]  # the lines of `metrics.jsonl`
+    result: dict[str, Any]  # `result.json`
+    measured: dict[str, Any]  # by the study, on the finished network
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The results of a study, as they are stored in JSON.
-
-    Attributes:
-        study: The study's name.
-        budget: `"quick"` or `"full"`.
-        recipes: The contenders' recipes as TOML, by label.
-        trials: The runs, contender by contender and seed by seed.
-        computed: What needed no runs.
-        environment: Versions, threads and devices.
-    """
+    """The results of a study, as they are stored in JSON."""
 
     study: str
     budget: Budget
-    recipes: dict[str, str]
-    trials: list[Trial]
-    computed: dict[str, Any]
-    environment: dict[str, Any]
+    recipes: dict[str, str]  # as TOML, by label
+    trials: list[Trial]  # contender by contender and seed by seed
+    computed: dict[str, Any]  # what needed no runs
+    environment: dict[str, Any]  # versions, threads and devices
 
     @property
     def labels(self) -> list[str]:
@@ -126,22 +105,13 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a page shows of an outcome.
+    """What a page shows of an outcome."""
 
-    Attributes:
-        answer: What the data support, in one or two sentences.
-        limits: What they do not show.
-        tables: Header and rows of each table, by caption.
-        figures: Matplotlib figures by file name (without suffix), each with its caption. The
-            index shows the first.
-        details: What else the data show, in a paragraph, or the empty string.
-    """
-
-    answer: str
-    limits: str
-    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]]
-    figures: Mapping[str, tuple[Any, str]]
-    details: str = ""
+    answer: str  # what the data support, in a few sentences
+    limits: str  # what they do not show
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]]  # header, rows by caption
+    figures: Mapping[str, tuple[Any, str]]  # Matplotlib's, with caption, by file name
+    details: str = ""  # what else the data show, in a paragraph
 
 
 def spread(values: Sequence[float], digits: int = 2, percent: bool = False) -> str:
@@ -156,6 +126,11 @@ def spread(values: Sequence[float], digits: int = 2, percent: bool = False) -> s
     scaled = [factor * value for value in values]
     mean = f"{np.mean(scaled):.{digits}f}"
     return f"{mean} ± {np.std(scaled, ddof=1):.{digits}f}" if len(scaled) > 1 else mean
+
+
+def cost_of(model: keras.Model) -> dict[str, int]:
+    """Returns a network's trainable parameters and multiply-adds."""
+    return {"parameters": count_parameters(model).trainable, "macs": count_macs(model)}
 
 
 def cifar_spec(depth: int, **options: Any) -> ResNetSpec:

@@ -32,14 +32,9 @@ BATCH, SIZE = 6, 20
 @pytest.mark.parametrize(
     "options",
     [
-        {"padding": 2},
-        {"flip": True},
-        {"crop": "resized"},
-        {"crop": "scale", "scale_sides": (40, 60)},
-        {"policy": "randaugment"},
-        {"policy": "trivialaugment"},
-        {"color_jitter": 0.4},
-        {"pca_noise": 0.5},
+        *({"padding": 2}, {"flip": True}, {"color_jitter": 0.4}, {"pca_noise": 0.5}),
+        *({"crop": "resized"}, {"crop": "scale", "scale_sides": (40, 60)}),
+        *({"policy": "randaugment"}, {"policy": "trivialaugment"}),
     ],
     ids=str,
 )
@@ -49,7 +44,7 @@ def test_an_option_changes_the_pixels(options):
     plain = {"crop": "pad" if "padding" in options else "none", "padding": 4, "flip": False}
     augmentation = Augmentation(**{**plain, **options})
     recipe = Recipe(data=Data(image_size=32), augmentation=augmentation)
-    found = [augmented(picture, seed, source, recipe).numpy() for seed in seeds(6)]
+    found = (augmented(picture, seed, source, recipe).numpy() for seed in seeds(6))
     assert any((image != picture.numpy()).any() for image in found)
 
 
@@ -125,10 +120,10 @@ def test_the_probability_is_that_of_a_hole():
 
 
 def test_what_is_not_erased_stays_and_a_batch_of_one_gets_the_same(rng):
-    images = tf.constant(rng.normal(size=(20, 9, 12, 3)), tf.float32)
-    together = erased(images, seeds(20), 0.7).numpy()
+    images = tf.constant(rng.normal(size=(8, 9, 12, 3)), tf.float32)
+    together = erased(images, seeds(8), 0.7).numpy()
     assert ((together == images.numpy()) | (together == 0)).all()
-    for number in range(20):
+    for number in range(8):
         alone = erased(images[number, None], seeds(20)[number, None], 0.7)[0]
         np.testing.assert_array_equal(alone, together[number])
 
@@ -163,7 +158,7 @@ def test_partners_come_before_around_the_end_of_the_batch():
 
 def test_mixup_mixes_pixels_as_it_mixes_targets():
     mix = mixing(mixup=0.4)
-    for step in range(10):
+    for step in range(5):
         images, targets = mix(step)
         np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)
         share = targets[0, 0]
@@ -197,7 +192,7 @@ def test_with_both_each_batch_has_one_of_them():
     assert 0.35 < np.mean(kinds) < 0.65
 
 
-@pytest.mark.parametrize("concentration", [0.1, 0.2, 1.0, 4.0])
+@pytest.mark.parametrize("concentration", [0.1, 4.0])
 def test_beta_is_scipys(concentration):
     draw = tf.function(lambda step: beta(step_seed(0, step), concentration))
     numbers = [float(draw(tf.constant(step, tf.int64))) for step in range(1000)]
@@ -247,10 +242,10 @@ def test_the_mean_image_is_numpys():
 
 
 def test_the_mean_image_of_files_is_that_of_their_central_views(tmp_path):
-    source = FolderSource(write_folder(tmp_path, {"train": {"a": 3, "b": 2}}), "train")
+    source = FolderSource(write_folder(tmp_path, {"train": {"a": 2, "b": 1}}), "train")
     views = [
         central_view(source.load(tf.constant(index))[0], source, whole_view(16)).numpy()
-        for index in range(5)
+        for index in range(3)
     ]
     mean = mean_image(source, Data(per_pixel_mean=True, image_size=16))
     np.testing.assert_allclose(mean, np.mean(views, axis=0) / 255, atol=1e-7)

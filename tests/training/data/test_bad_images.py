@@ -35,7 +35,7 @@ BAD = {
 
 
 def recipe(on_bad_image="error", **augmentation):
-    values = {"crop": "resized", "area": (1.0, 1.0)} | augmentation
+    values = {"crop": "none", "flip": False} | augmentation
     return Recipe(
         data=Data(source="folder:any", image_size=16, on_bad_image=on_bad_image),
         augmentation=Augmentation(**values),
@@ -67,7 +67,8 @@ def batches_until_error(dataset, source, indices=None, most=8):
 def test_training_stops_at_a_bad_image_and_names_it(tmp_path):
     contents, reason = BAD["cut.jpg"]
     source, bad, path = folder_with(tmp_path, "cut.jpg", contents)
-    batches, message = batches_until_error(training_batches(source, recipe()), source)
+    chosen = recipe(crop="resized", area=(1.0, 1.0))
+    batches, message = batches_until_error(training_batches(source, chosen), source)
     assert message == f"{path} cannot be read: {reason}."
     order, _, _ = example_at(tf.range(source.size, dtype=tf.int64), source.size, seed=0)
     place = order.numpy().tolist().index(bad)
@@ -105,7 +106,7 @@ def test_a_bad_image_is_replaced_by_the_next_good_one_and_counted(tmp_path):
     source, bad, _ = folder_with(tmp_path, "0010.jpg", b"")
     source.paths[bad + 1].unlink()
     source.paths[bad + 1].symlink_to("nowhere.jpg")
-    chosen = recipe("skip", area=(0.1, 0.5))
+    chosen = recipe("skip", crop="resized", area=(0.1, 0.5))
     batches, message = batches_until_error(training_batches(source, chosen), source)
     assert message is None
     order, _, _ = example_at(tf.range(32, dtype=tf.int64), source.size, seed=0)
@@ -174,7 +175,7 @@ def test_another_error_stays_what_it_is(tmp_path):
 
 
 def test_sources_in_memory_have_nothing_to_skip():
-    dataset = training_batches(array_source(side=16), recipe("skip"))
+    dataset = training_batches(array_source(side=16), recipe("skip", color_jitter=0.1))
     assert "skipped" not in dataset.element_spec
 
 

@@ -1,5 +1,6 @@
 """Decoding, windows of random crops, and the views of an evaluation."""
 
+import functools
 import io
 
 import keras
@@ -35,12 +36,7 @@ class EncodedSource(Source):
     """Stands for files."""
 
     size, class_names, channels, identifier, encoded = 1, ("a",), 3, "", True
-
-    def load(self, index):
-        raise NotImplementedError
-
-    def name_of(self, index):
-        raise NotImplementedError
+    load = name_of = None
 
 
 FILES = EncodedSource()
@@ -152,16 +148,18 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(times):
 
 def windows(draw, shape, count, *arguments):
     """Draws many windows: int array, shape (count, 4)."""
+    return traced(draw, *arguments)(tf.constant(shape), seeds(count)).numpy()
 
-    @tf.function
-    def draw_all():
+
+@functools.cache
+def traced(draw, *arguments):
+    @tf.function(input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([None, 2], tf.int32)])
+    def draw_all(shape, seeds):
         return tf.map_fn(
-            lambda seed: draw(tf.constant(shape), seed, *arguments),
-            seeds(count),
-            fn_output_signature=tf.int32,
+            lambda seed: draw(shape, seed, *arguments), seeds, fn_output_signature=tf.int32
         )
 
-    return draw_all().numpy()
+    return draw_all
 
 
 def assert_inside(found, shape):
@@ -190,20 +188,14 @@ def test_area_and_aspect_are_uniform_in_their_ranges():
 
 
 def test_every_place_is_as_likely():
-    found = windows(area_window, (100, 200), 1000, (0.2, 0.2))
+    found = windows(area_window, (100, 200), 1000, (0.1, 0.5))
     assert_inside(found, (100, 200))
     parts = found[:, :2] / np.maximum([100, 200] - found[:, 2:], 1)
     np.testing.assert_allclose(parts.mean(axis=0), 0.5, atol=0.05)
 
 
-def test_the_whole_of_a_square_can_be_asked_for():
-    found = windows(area_window, (50, 50), 3, (1.0, 1.0))
-    assert (found[:, 2:] >= 43).all()  # aspect ratios other than 1 do not fit with the whole area
-
-
 @pytest.mark.parametrize(
-    ("shape", "window"),
-    [((10, 1000), (0, 493, 10, 13)), ((1000, 12), (492, 0, 16, 12))],
+    ("shape", "window"), [((10, 1000), (0, 493, 10, 13)), ((1000, 12), (492, 0, 16, 12))]
 )
 def test_where_nothing_fits_the_largest_central_window_is_taken(shape, window):
     found = windows(area_window, shape, 3, (0.9, 1.0))
@@ -212,7 +204,8 @@ def test_where_nothing_fits_the_largest_central_window_is_taken(shape, window):
 
 def test_tiny_images_have_windows_too():
     for shape in ((1, 1), (1, 5), (3, 2)):
-        assert_inside(windows(area_window, shape, 20, (0.08, 1.0)), shape)
+        assert_inside(windows(area_window, shape, 20, (0.1, 0.5)), shape)
+        assert_inside(windows(area_window, shape, 20, (0.9, 1.0)), shape)
 
 
 def test_the_shorter_side_is_uniform_between_its_bounds():
@@ -248,7 +241,7 @@ def by_pillow(picture, side, size, filter):
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-@pytest.mark.parametrize("shape", [(60, 91), (91, 60), (20, 31), (64, 64)])
+@pytest.mark.parametrize("shape", [(60, 91), (31, 20), (64, 64)])
 @pytest.mark.parametrize(("size", "ratio", "side"), [(32, 1.0, 32), (56, 0.875, 64)])
 def test_a_view_is_pillows(shape, interpolation, size, ratio, side):
     picture = smooth_picture(*shape)
@@ -302,17 +295,6 @@ def test_an_evaluation_sees_the_pixels_that_an_exported_model_sees(tmp_path):
 def test_an_image_of_the_right_size_is_left_as_it_is(rng):
     image = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
     np.testing.assert_array_equal(seen(image, 32), image)
-
-
-@pytest.mark.parametrize(
-    ("shape", "size", "ratio", "top", "left"),
-    [((256, 341), 224, 0.875, 16, 58), ((341, 256), 224, 0.875, 58, 16), ((32, 33), 32, 1.0, 0, 0)],
-)
-def test_the_central_view_is_torchvisions(rng, shape, size, ratio, top, left):
-    # The offsets are int(round(margin / 2)), with halves rounded to even.
-    image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-    view = seen(image, size, crop_ratio=ratio)
-    np.testing.assert_array_equal(view, image[top : top + size, left : left + size])
 
 
 def test_ten_views_are_corners_centre_and_their_mirror_images(rng):

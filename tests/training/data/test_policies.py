@@ -54,34 +54,21 @@ def levels_apart(found, expected):
     return np.abs(np.asarray(found, int) - expected)
 
 
-@pictures
-@pytest.mark.parametrize(
-    ("name", "enhancer"),
-    [
-        ("brightness", ImageEnhance.Brightness),
-        ("contrast", ImageEnhance.Contrast),
-        ("saturation", ImageEnhance.Color),
-        ("sharpness", ImageEnhance.Sharpness),
-    ],
-)
-def test_enhancing(picture, name, enhancer):
-    for factor in (0.0, 0.1, 0.55, 1.0, 1.37, 1.9):
-        found = COLOUR_OPERATIONS[name](tf.constant(picture), factor)
-        assert found.dtype == tf.uint8
-        assert levels_apart(found, enhancer(pillow(picture)).enhance(factor)).max() <= 1
+def enhanced(kind):
+    return lambda image, factor: kind(image).enhance(factor)
 
 
-def test_grey_is_pillows_luma():
-    colours = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(
-        policies.grey(tf.constant(colours))[..., 0], np.asarray(pillow(colours).convert("L"))
-    )
+FACTORS = (0.0, 0.1, 0.55, 1.0, 1.37, 1.9)
 
 
 @pictures
 @pytest.mark.parametrize(
     ("name", "amounts", "expected"),
     [
+        ("brightness", FACTORS, enhanced(ImageEnhance.Brightness)),
+        ("contrast", FACTORS, enhanced(ImageEnhance.Contrast)),
+        ("saturation", FACTORS, enhanced(ImageEnhance.Color)),
+        ("sharpness", FACTORS, enhanced(ImageEnhance.Sharpness)),
         ("invert", (), ImageOps.invert),
         ("autocontrast", (), ImageOps.autocontrast),
         ("equalize", (), ImageOps.equalize),
@@ -92,7 +79,16 @@ def test_grey_is_pillows_luma():
 def test_levels_are_mapped_as_by_pillow(picture, name, amounts, expected):
     for arguments in [(amount,) for amount in amounts] or [()]:
         found = COLOUR_OPERATIONS[name](tf.constant(picture), *map(tf.constant, arguments))
-        assert levels_apart(found, expected(pillow(picture), *arguments)).max() == 0
+        assert found.dtype == tf.uint8
+        apart = levels_apart(found, expected(pillow(picture), *arguments))
+        assert apart.max() <= (amounts is FACTORS)  # products of floating-point numbers
+
+
+def test_grey_is_pillows_luma():
+    colours = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(
+        policies.grey(tf.constant(colours))[..., 0], np.asarray(pillow(colours).convert("L"))
+    )
 
 
 def test_without_bits_nothing_is_left():
@@ -132,11 +128,6 @@ def test_warping_is_pillows_inside_the_border(name, amount, matrix):
     assert np.mean(apart) < 4
 
 
-@pytest.mark.parametrize("name", policies.WARPS)
-def test_warping_by_nothing_changes_nothing(name):
-    np.testing.assert_array_equal(warped(name, 0.0, tf.constant(noise()), tf.zeros(3)), noise())
-
-
 def test_what_comes_in_from_outside_has_the_fill_colour():
     found = warped("translate_x", 31.0, tf.constant(noise()), tf.constant([10.0, 20.0, 30.0]))
     assert (found.numpy() == (10, 20, 30)).all()
@@ -157,14 +148,6 @@ def test_every_operation_works_at_every_strength(amounts, channels):
                 found = applied(amounts, name, image, strength, sign)
                 assert found.dtype == tf.uint8
                 assert found.shape == image.shape
-
-
-def test_the_tables_are_timms_and_torchvisions():
-    both = {"autocontrast", "equalize", "rotate", "posterize", "solarize", "saturation"}
-    both |= {"contrast", "brightness", "sharpness", "shear_x", "shear_y"}
-    both |= {"translate_x", "translate_y"}
-    assert set(RAND_AUGMENT) == both | {"invert", "solarize_add"}
-    assert set(TRIVIAL_AUGMENT) == both | {"identity"}
 
 
 @pytest.mark.parametrize("name", sorted(set(TRIVIAL_AUGMENT) - {"autocontrast", "equalize"}))
@@ -206,36 +189,37 @@ def drawn(monkeypatch):
     notes = []
 
     def note(amounts, name, image, strength, sign, fill):
-        tf.numpy_function(
-            lambda strength, sign: notes.append((name, float(strength), float(sign))),
-            [strength, sign],
-            [],
-        )
+        append = lambda *values: notes.append((name, *map(float, values)))  # noqa: E731
+        tf.numpy_function(append, [strength, sign], [])
         return image
 
     monkeypatch.setattr(policies, "transformed", note)
     return notes
 
 
+def graph_of(augmentation=None):
+    """Returns RandAugment, or TrivialAugment, as a function of the seed."""
+    if augmentation is None:
+        return tf.function(lambda seed: trivial_augment(PICTURE, seed, fill=[0.0]))
+    return tf.function(lambda seed: rand_augment(PICTURE, seed, augmentation, fill=[100.0]))
+
+
 def draw(count, augmentation=None):
     """Applies a policy with many seeds."""
-    if augmentation is None:
-        augment = tf.function(lambda seed: trivial_augment(PICTURE, seed, fill=[0.0]))
-    else:
-        augment = tf.function(lambda seed: rand_augment(PICTURE, seed, augmentation, fill=[0.0]))
+    augment = graph_of(augmentation)
     for seed in seeds(count):
         augment(seed)
 
 
 def test_strengths_of_rand_augment_are_normal_around_the_magnitude(drawn):
-    draw(400, RAND)
-    assert len(drawn) == 800
+    draw(200, RAND)
+    assert len(drawn) == 400
     strengths = np.array([strength for _, strength, _ in drawn])
     assert abs(strengths.mean() - 0.7) < 0.01
     assert abs(strengths.std() - 0.05) < 0.01
     counts = Counter(name for name, _, _ in drawn)
     assert len(counts) == 15
-    assert min(counts.values()) > 25  # 53 are expected of each
+    assert min(counts.values()) > 10  # 27 are expected of each
     assert abs(np.mean([sign for _, _, sign in drawn])) < 0.15
 
 
@@ -255,15 +239,9 @@ def test_trivial_augment_draws_one_operation_and_one_of_31_strengths(drawn):
     assert sorted(levels) == list(range(31))
 
 
-@pytest.mark.parametrize("policy", ["rand", "trivial"])
+@pytest.mark.parametrize("policy", [dataclasses.replace(RAND, operations=1), None], ids=str)
 def test_a_seed_determines_the_image(policy):
-    def augment(seed):
-        if policy == "rand":
-            one = dataclasses.replace(RAND, operations=1)
-            return rand_augment(PICTURE, seed, one, fill=[100.0])
-        return trivial_augment(PICTURE, seed, fill=[0.0])
-
-    graph = tf.function(augment)
+    graph = graph_of(policy)
     results = [graph(seed).numpy() for seed in seeds(30)]
     for result, seed in zip(results, seeds(30), strict=True):
         np.testing.assert_array_equal(graph(seed), result)

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tests.training.data.pictures import encoded, smooth_picture, write_folder
 from training.data import folder
-from training.data.batches import why_unreadable
 from training.data.folder import FolderSource
 from training.data.source import ArraySource, digits, synthetic
 from training.data.sources import open_source
@@ -175,24 +174,6 @@ def test_of_very_many_files_some_are_opened_at_even_distances(root, monkeypatch)
     monkeypatch.setattr(folder, "MOST_OPENED", 3)
     source = FolderSource(root, "train")
     assert opened == source.paths[::2]
-
-
-def test_a_link_to_nothing_is_an_image_that_cannot_be_read(root):
-    (root / "train" / "ant" / "x.jpg").symlink_to("nowhere.jpg")
-    source = FolderSource(root, "train")
-    index = source.paths.index(root / "train" / "ant" / "x.jpg")
-    assert source.labels[index] == 0
-    path = source.paths[index]
-    assert why_unreadable(source, index) == f"{path} cannot be read: No such file or directory"
-
-
-def test_what_is_not_sound_may_be_opened_to_be_reported(root):
-    (root / "val" / "dog").mkdir()
-    (root / "empty").mkdir()
-    source = FolderSource(root, "val", must_be_sound=False)
-    assert source.unknown_classes == ("dog",)
-    assert source.labels.tolist() == [1, 1, 2]
-    assert FolderSource(root, "empty", must_be_sound=False).size == 0
 
 
 def test_what_is_missing_is_named(root):

@@ -128,9 +128,7 @@ def test_a_missing_set_is_an_error_at_once_that_says_two_ways_out(tmp_path, monk
 
 
 def test_a_mistyped_name_is_told_by_the_nearest(tmp_path):
-    for folder in ("flowers/1.0.0", "birds/small/1.0.0"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "dataset_info.json").write_text("{}")
+    prepare(tmp_path, "flowers/1.0.0", "birds/small/1.0.0")
     for name, meant in {"cifar01": "cifar10", "flower": "flowers", "brids": "birds"}.items():
         with pytest.raises(ValueError, match=f"Did you mean '{meant}'.* source='{name}'"):
             open_source(Data(source=name), "train", tmp_path)
@@ -148,13 +146,14 @@ def test_an_unknown_split_is_an_error(data_dir, split):
     assert f"Received: split={split!r}" in str(error.value)
 
 
-def test_versions_and_configurations_are_found(tmp_path):
-    def prepare(folder):
+def prepare(tmp_path, *folders):
+    for folder in folders:
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "dataset_info.json").write_text("{}")
 
-    for folder in ("one/3.9.0", "one/3.10.0", "two/big/1.0.0", "three/a/1.0.0", "three/b/1.0.0"):
-        prepare(folder)
+
+def test_versions_and_configurations_are_found(tmp_path):
+    prepare(tmp_path, "one/3.9.0", "one/3.10.0", "two/big/1.0.0", "three/a/1.0.0", "three/b/1.0.0")
     assert find_prepared("one", tmp_path) == tmp_path / "one/3.10.0"
     assert find_prepared("one:3.9.0", tmp_path) == tmp_path / "one/3.9.0"
     assert find_prepared("one:4.0.0", tmp_path) is None
