@@ -3,14 +3,13 @@
 import numbers
 import re
 
-# Okabe and Ito's palette, which stays apart under every kind of colour blindness; marks and dashes
-# tell the lines apart in black and white too.
+# Okabe and Ito's palette, which stays apart under every kind of colour blindness; marks tell
+# the lines apart in black and white too.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", "--", "-.", ":")
 # (width, height) of one panel in inches.
 PANEL = (7.0, 3.4)
-DPI = 120
+DPI = 200
 
 
 def panels(count, share_x=False):
@@ -34,13 +33,6 @@ def panels(count, share_x=False):
     return figure, list(axes)
 
 
-def line_style(index):
-    """Returns the keyword arguments of `Axes.plot` for the line of the given number."""
-    kinds = {"color": COLORS, "marker": MARKS, "linestyle": DASHES}
-    style = {name: values[index % len(values)] for name, values in kinds.items()}
-    return {**style, "markersize": 3.5, "linewidth": 1.2}
-
-
 def line_styles(labels):
     """Returns the arguments of `Axes.plot` by label: a network and its plain twin share a colour.
 
@@ -56,8 +48,11 @@ def line_styles(labels):
     numbers = {name: number for number, name in enumerate(dict.fromkeys(shared.values()))}
     return {
         label: {
-            **line_style(numbers[name]),
+            "color": COLORS[numbers[name] % len(COLORS)],
+            "marker": MARKS[numbers[name] % len(MARKS)],
             "linestyle": "--" if "plain" in label.lower() else "-",
+            "markersize": 3.5,
+            "linewidth": 1.2,
         }
         for label, name in shared.items()
     }
@@ -216,10 +211,11 @@ def plot_lesions(errors):
     _check_lines("errors", errors, _is_number)
     figure, (axes,) = panels(1)
     blocks = list(dict.fromkeys(block for line in errors.values() for block in line))
-    for index, (label, line) in enumerate(errors.items()):
+    styles = line_styles(errors)
+    for label, line in errors.items():
         places = [blocks.index(block) for block in line]
         percent = [100 * value for value in line.values()]
-        axes.plot(places, percent, label=label, **line_style(index))
+        axes.plot(places, percent, label=label, **styles[label])
     axes.set_xticks(range(len(blocks)), blocks, rotation=90, fontsize="small")
     axes.set_xlabel("block that is left out")
     axes.set_ylabel("error (%)")
@@ -251,9 +247,10 @@ def _plot_kernels(name, lines, quantity):
 
 def _draw(axes, lines):
     """Draws a line for each list of values, with a gap where one is `None`."""
-    for index, (label, values) in enumerate(lines.items()):
+    styles = line_styles(lines)
+    for label, values in lines.items():
         shown = [float("nan") if value is None else value for value in values]
-        axes.plot(range(1, len(shown) + 1), shown, label=label, **line_style(index))
+        axes.plot(range(1, len(shown) + 1), shown, label=label, **styles[label])
 
 
 def _check_lines(name, lines, is_value):

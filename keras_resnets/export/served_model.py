@@ -149,6 +149,7 @@ class ServedModel:
         """From JPEG or PNG files to what the model reads."""
         import tensorflow as tf
 
+        @tf.autograph.experimental.do_not_convert  # eagerly, it would be converted at each call
         def decode_one(contents):
             return self.prepare(decode_image_file(contents, self.channels)[None])[0]
 

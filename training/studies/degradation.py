@@ -4,8 +4,9 @@ import numpy as np
 
 from keras_resnets import build_model
 from keras_resnets.analysis import assert_same_cost
+from training.run.compare import spread
 from training.studies.reading import curves, end_table, train_loss
-from training.studies.study import Report, Study, cifar_spec, cost_of, spread, study_recipe
+from training.studies.study import Report, Study, cifar_spec, cost_of, study_recipe
 
 DEPTHS = {"quick": (8, 32), "full": (20, 32, 56)}
 KINDS = {"plain": None, "residual": "A"}

@@ -8,8 +8,9 @@ import numpy as np
 
 from keras_resnets import build_model, with_blocks
 from keras_resnets.analysis import gradient_norms, plot_gradient_norms, plot_update_ratios
-from keras_resnets.analysis.plots import legend, log_scale, panels
+from keras_resnets.analysis.plots import legend, line_styles, log_scale, panels
 from keras_resnets.layers import UnnormalizedBlock
+from training.run.compare import spread
 from training.studies.degradation import DEPTHS, KINDS, twins
 from training.studies.reading import (
     SHORT_RUNS,
@@ -19,7 +20,7 @@ from training.studies.reading import (
     observed,
     train_loss,
 )
-from training.studies.study import Report, Study, cifar_spec, spread
+from training.studies.study import Report, Study, cifar_spec
 from training.studies.trials import OBSERVED_EXAMPLES
 
 INITIAL_SEEDS = 3
@@ -206,12 +207,13 @@ def _normalized(by_label):
 
 
 def _draw_training(outcome):
-    normalized = [label for label in outcome.labels if not label.endswith(WITHOUT)]
-    others = [label for label in outcome.labels if label.endswith(WITHOUT)]
-    groups = [group for group in (normalized, others) if group]
+    styles = line_styles(outcome.labels)
+    groups: dict[str, list[str]] = {}  # a network and its plain twin share a panel
+    for label, style in styles.items():
+        groups.setdefault(style["color"], []).append(label)
     figure, all_axes = panels(len(groups), share_x=True)
-    for axes, group in zip(all_axes, groups, strict=True):
-        for index, label in enumerate(group):
+    for axes, group in zip(all_axes, groups.values(), strict=True):
+        for label in group:
             trials = outcome.of(label)
             steps = [entry["step"] for entry in trials[0].metrics]
             norms = [
@@ -221,7 +223,7 @@ def _draw_training(outcome):
                 ]
                 for read in (np.median, min, max)
             ]
-            draw_band(axes, index, steps, label, *np.mean(norms, axis=1))
+            draw_band(axes, styles[label], steps, label, *np.mean(norms, axis=1))
         log_scale(axes)
         axes.set_ylabel("norm of the gradient")
         legend(axes)

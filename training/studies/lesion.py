@@ -5,11 +5,12 @@ import numpy as np
 
 from keras_resnets import build_model
 from keras_resnets.analysis import plot_lesions, remove_blocks, reorder_blocks
-from keras_resnets.analysis.plots import legend, panels
+from keras_resnets.analysis.plots import legend, line_styles, panels
 from keras_resnets.layers import ResidualBlock
+from training.run.compare import spread
 from training.studies.degradation import DEPTHS, twins
 from training.studies.reading import SHORT_RUNS, draw_band, mean_by_key
-from training.studies.study import Report, Study, cifar_spec, spread, study_recipe
+from training.studies.study import Report, Study, cifar_spec, study_recipe
 
 DRAWS = 5  # of everything but one block removed
 COUNTS = (2, 3, 5, 8)  # of one, every block has its turn
@@ -247,7 +248,7 @@ def _describe_first_steps(outcome):
 
 def _draw_removed(outcome):
     figure, (axes,) = panels(1)
-    for index, label in enumerate(outcome.labels):
+    for label, style in line_styles(outcome.labels).items():
         by_count: dict[int, list[float]] = {}
         for trial in outcome.of(label):
             measured = trial.measured
@@ -257,7 +258,7 @@ def _draw_removed(outcome):
                 by_count.setdefault(count, []).extend(100 * error for error in drawn)
         errors = by_count.values()
         means, low, high = ([*map(read, errors)] for read in (np.mean, min, max))
-        draw_band(axes, index, [*by_count], label, means, low, high)
+        draw_band(axes, style, [*by_count], label, means, low, high)
     axes.set_xlabel("blocks removed")
     axes.set_ylabel("test error (%)")
     axes.set_ylim(bottom=0)
@@ -267,10 +268,11 @@ def _draw_removed(outcome):
 
 def _draw_first_steps(outcome):
     figure, (axes,) = panels(1)
-    for index, (label, losses) in enumerate(outcome.computed.items(), 1):  # as colours above
+    styles = line_styles([*outcome.labels, *outcome.computed])  # the colours of the plot above
+    for label, losses in outcome.computed.items():
         steps = range(1, len(losses[0]) + 1)
         band = np.mean(losses, axis=0), np.min(losses, axis=0), np.max(losses, axis=0)
-        draw_band(axes, index, steps, label, *band)
+        draw_band(axes, styles[label], steps, label, *band)
     axes.set_xlabel("training steps")
     axes.set_ylabel("training loss (nats)")
     axes.set_ylim(bottom=0)

@@ -98,7 +98,7 @@ def write_index(studies: Sequence[Study], folder: Path) -> Path:
             f"## {study.title}",
             f"{report.answer} ([{study.name}]({study.name}.md))",
             *(
-                f"![{caption}]({_picture(study, outcomes[0], name)})"
+                f"![{caption}]({_picture(study, outcomes[0], name)})\n\n*{caption}*"
                 for name, (_, caption) in list(report.figures.items())[:1]
             ),
             f"`{_command(study, outcomes[0])}`",
@@ -113,7 +113,7 @@ def _section(study: Study, outcome: Outcome, report: Report, folder: Path) -> li
     parts = [f"## {HEADINGS[outcome.budget]}", *filter(None, [report.details])]
     for name, (figure, caption) in report.figures.items():
         picture = _picture(study, outcome, name)
-        figure.savefig(folder / picture, dpi=110)
+        figure.savefig(folder / picture)
         parts.append(f"![{caption}]({picture})\n\n*{caption}*")
     for caption, (header, rows) in report.tables.items():
         parts.append(f"{caption}\n\n{_table(header, rows)}")

@@ -5,8 +5,8 @@ import tomllib
 
 import numpy as np
 
-from keras_resnets.analysis.plots import legend, line_style, panels
-from training.studies.study import spread
+from keras_resnets.analysis.plots import COLORS, legend, line_styles, panels
+from training.run.compare import spread
 
 ERROR_HEADER = ("training loss", "training error %", "test error %")
 END_CAPTION = (
@@ -78,25 +78,28 @@ def end_table(outcome, what, before=None, after=None):
     return {END_CAPTION: ([what, *before, *ERROR_HEADER, *after], rows)}
 
 
-def draw_band(axes, index, x, label, middle, low, high):
-    """Draws a line and the range around it."""
-    style = line_style(index)
+def draw_band(axes, style, x, label, middle, low, high):
+    """Draws a line and the range around it, filled; that of a plain network between thin dashes."""
     axes.plot(x, middle, label=label, **style)
-    axes.fill_between(x, low, high, color=style["color"], alpha=0.15)
+    if style["linestyle"] == "-":
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.15)
+        return
+    for edge in (low, high):
+        axes.plot(x, edge, linestyle="--", color=style["color"], alpha=0.5, linewidth=0.6)
 
 
 def curves(outcome):
     """Returns the figure of training and test error over the steps, as in the paper's figure 6."""
     figure, (train, test) = panels(2, share_x=True)
     for axes, key, title in ((train, "train", "training"), (test, "test", "test")):
-        for index, label in enumerate(outcome.labels):
+        for label, style in line_styles(outcome.labels).items():
             trials = outcome.of(label)
             steps = [entry["step"] for entry in trials[0].metrics]
             errors = np.array(
                 [[100 * (1 - entry[f"{key}_accuracy"]) for entry in t.metrics] for t in trials]
             )
             band = errors.mean(axis=0), errors.min(axis=0), errors.max(axis=0)
-            draw_band(axes, index, steps, label, *band)
+            draw_band(axes, style, steps, label, *band)
         axes.set_ylabel(f"{title} error (%)")
         axes.set_ylim(bottom=0)
     test.set_xlabel("training steps")
@@ -113,7 +116,7 @@ def errors(outcome):
     figure, (axes,) = panels(1)
     for index, label in enumerate(outcome.labels):
         values = [100 * value for value in outcome.values(label, test_error)]
-        color = line_style(0)["color"]
+        color = COLORS[0]
         axes.barh(index, np.mean(values), color=color, alpha=0.35)
         # Seeds stand a little apart, for some have the same error.
         places = index + np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else [index]

@@ -10,9 +10,10 @@ from keras_resnets.analysis import (
     plot_shortcut_balance,
     shortcut_balance,
 )
+from training.run.compare import spread
 from training.studies.degradation import DEPTHS, KINDS, twins
 from training.studies.reading import SHORT_RUNS, decay_alone, mean_by_key
-from training.studies.study import Report, Study, cifar_spec, spread
+from training.studies.study import Report, Study, cifar_spec
 
 EXAMPLES = 256
 

@@ -9,6 +9,7 @@ from keras_resnets.analysis import layer_costs
 from keras_resnets.analysis.paper import GATE_ERRORS
 from keras_resnets.layers import ProjectionShortcut, ResidualBlock
 from keras_resnets.layers.shortcuts import GATES
+from training.run.compare import spread
 from training.studies.reading import (
     SHORT_RUNS,
     beside,
@@ -17,7 +18,7 @@ from training.studies.reading import (
     order_of_means,
     test_error,
 )
-from training.studies.study import Report, Study, cifar_spec, cost_of, spread, study_recipe
+from training.studies.study import Report, Study, cifar_spec, cost_of, study_recipe
 
 DEPTH = 20
 OPTIONS = {

@@ -5,11 +5,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-import keras
 import numpy as np
 
 from keras_resnets import ResNetSpec
-from keras_resnets.analysis import count_macs, count_parameters
 from training.recipe.files import load_recipe
 from training.recipe.recipe import Model, Recipe
 
@@ -112,20 +110,6 @@ class Report:
     tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]]  # header, rows by caption
     figures: Mapping[str, tuple[Any, str]]  # Matplotlib's, with caption, by file name
     details: str = ""  # what else the data show, in a paragraph
-
-
-def spread(values: Sequence[float], digits: int = 2, percent: bool = False) -> str:
-    """Returns mean and standard deviation over the seeds, as a table shows them.
-
-    Example:
-
-    >>> spread([0.25, 0.35], percent=True, digits=1)
-    '30.0 ± 7.1'
-    """
-    factor = 100.0 if percent else 1.0
-    scaled = [factor * value for value in values]
-    mean = f"{np.mean(scaled):.{digits}f}"
-    return f"{mean} ± {np.std(scaled, ddof=1):.{digits}f}" if len(scaled) > 1 else mean
 
 
 def cost_of(model: keras.Model) -> dict[str, int]:
