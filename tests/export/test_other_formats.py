@@ -89,7 +89,9 @@ def file_of(exported, format):
 def test_all_formats_lie_in_one_folder(exported):
     _, report = exported
     assert all(file.path.exists() and file.size > 1000 for file in report.files)
-    expected = {"README.md", "preprocessing.json"}.union(*(FILES[file.format] for file in report.files))
+    expected = {"README.md", "preprocessing.json"}.union(
+        *(FILES[file.format] for file in report.files)
+    )
     assert {path.name for path in report.path.iterdir() if path.is_file()} == expected
     assert all(file.difference < 1e-5 for file in report.files if file.format != "litert_int8")
 
@@ -114,7 +116,9 @@ def test_openvino_takes_any_batch(size, exported):
     compiled = openvino.Core().compile_model(file.path, "CPU", exactly)
     for batch in (1, 5, 33):
         x = inputs(batch, size)
-        np.testing.assert_allclose(compiled(x)["outputs"], numpy(model(x, training=False)), atol=1e-5)
+        np.testing.assert_allclose(
+            compiled(x)["outputs"], numpy(model(x, training=False)), atol=1e-5
+        )
 
 
 def test_litert_by_its_signature(exported):
