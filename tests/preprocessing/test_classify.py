@@ -65,14 +65,6 @@ def test_paths_and_arrays_alone_in_lists_and_in_batches(model, files):
     assert classify(model, [], class_names=NAMES, top=3) == []
 
 
-def test_logits_become_probabilities(files):
-    model = colour_model(activation=None)
-    set_preprocessing(model, Preprocessing(resize=20, crop=16))
-    [answer] = classify(model, files[1], top=3, class_names=NAMES)
-    assert answer[0].name == "green"
-    assert sum(score for _, _, score in answer) == pytest.approx(1)
-
-
 def test_the_logits_of_a_nested_model_become_probabilities(files):
     model = colour_model(activation=None)
     set_preprocessing(model, Preprocessing(resize=20, crop=16))
