@@ -314,10 +314,7 @@ def test_one_that_carries_nothing_takes_images_of_any_size_to_its_own():
 
 def test_one_that_resizes_is_given_images_as_they_are(base):
     pixels = keras.Input((None, None, 3))
-    for front in (
-        lambda x: rescaling()(keras.layers.Resizing(32, 32)(x)),
-        CARRIED.as_layer(),
-    ):
+    for front in (lambda x: rescaling()(keras.layers.Resizing(32, 32)(x)), CARRIED.as_layer()):
         model = keras.Model(pixels, base(front(pixels)))
         assert model_preprocessing(model) == Preprocessing(value_range=(0, 255))
     # A layer that only resizes leaves the values to what is carried.
