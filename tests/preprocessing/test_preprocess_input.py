@@ -96,13 +96,6 @@ def test_the_values_of_a_graph_are_not_known():
     np.testing.assert_allclose(outputs, 0.5 / 127.5 - 1)
 
 
-@pytest.mark.parametrize("mode", ["caffe", "tf", "torch"])
-def test_within_tf_data_on_any_backend(images, mode):
-    tf = pytest.importorskip("tensorflow")
-    [outputs] = tf.data.Dataset.from_tensors(images).map(lambda x: preprocess_input(x, mode))
-    np.testing.assert_allclose(outputs, preprocess_input(images, mode), rtol=1e-6, atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("mode", "message"),
     [
