@@ -218,7 +218,8 @@ def test_grey_images_of_a_model_with_its_preprocessing_in_the_graph(tmp_path, ph
     pixels = keras.Input((None, None, 1), dtype="uint8")
     prepared = Preprocessing(resize=(16, 16), mean=0.5, std=0.25).as_layer()(pixels)
     model = classifier(shape=None, preprocessing=None, input_tensor=prepared)
-    report = export_model(model, tmp_path / "m", class_names=NAMES, top=1)
+    signatures = ("serving_default", "image")
+    report = export_model(model, tmp_path / "m", signatures=signatures, class_names=NAMES, top=1)
     card = (report.path / "README.md").read_text("utf-8")
     assert "`images`: grey, `uint8 (batch," in card
     assert "RGB" not in card

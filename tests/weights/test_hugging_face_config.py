@@ -1,6 +1,7 @@
 """What no array of a Hugging Face network tells: its `config.json` is followed, or refused."""
 
 import dataclasses
+import functools
 import json
 import os
 
@@ -16,15 +17,19 @@ SPEC_1X1 = keras_resnets.ResNetSpec(
 SIZE = {"input_shape": (None, None, 3)}
 
 
+@functools.cache
+def network(block):
+    spec = keras_resnets.ResNetSpec(block=block, repeats=(1, 1), widths=(4, 8))
+    return keras_resnets.build_model(spec, classes=3)
+
+
 @pytest.fixture
 def saved(tmp_path):
     """Saves a small bottleneck network as Hugging Face does, with given options."""
 
     def save(block="bottleneck", family="hugging_face", **options):
-        spec = keras_resnets.ResNetSpec(block=block, repeats=(1, 1), widths=(4, 8))
-        model = keras_resnets.build_model(spec, classes=3)
         path = tmp_path / "model.safetensors"
-        to_torch_state_dict(model, path, family)
+        to_torch_state_dict(network(block), path, family)
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "resnet"} | options))
         return path
 
