@@ -209,11 +209,27 @@ def holding(content, key="x"):
     return lambda file: file.__setitem__(key, content)
 
 
+def of_type(kind):
+    return lambda file: file.create_dataset("x", (2,), kind)
+
+
 def named(name):
     return lambda file: file.create_group("a").attrs.update(name=name)
 
 
-NO_NUMBERS = "'/x' does not hold numbers"
+NOT_NUMBERS = {
+    "references": lambda file: file.create_dataset("x", data=[file.ref], dtype=h5py.ref_dtype),
+    "text": holding(np.array([b"text"])),
+    "texts of any length": holding(["a", "bcd"]),
+    "structures": holding(np.zeros(2, [("a", "f4"), ("b", "i4")])),
+    "two bytes": holding(np.zeros(2, "V2")),
+    "two bytes marked float16": marked("float16"),
+    "two bytes marked bfloat17": marked("bfloat17"),
+    "complex numbers": holding(np.zeros(2, "complex64")),
+    "names of numbers": of_type(h5py.enum_dtype({"a": 0, "b": 1}, "i1")),
+    "lists of any length": of_type(h5py.vlen_dtype(np.dtype("float32"))),
+    "arrays of arrays": of_type(np.dtype(("f4", (3,)))),
+}
 REFUSED = {
     "a huge shape": (sparse((10**6,)), r"'/x' declares the shape \(1000000,\) without its data"),
     "a vast shape": (sparse((2**60,)), "without its data"),
@@ -233,35 +249,13 @@ REFUSED = {
     "external storage": (external, "'/x' is stored in another file"),
     "a virtual array": (virtual, "'/x' is a virtual array"),
     "a filter that is a plugin": (plugin, "'/x' is compressed in a way that is not supported"),
-    "references": (
-        lambda file: file.create_dataset("x", data=[file.ref], dtype=h5py.ref_dtype),
-        NO_NUMBERS,
-    ),
-    "text": (holding(np.array([b"text"])), NO_NUMBERS),
-    "texts of any length": (holding(["a", "bcd"]), NO_NUMBERS),
-    "structures": (holding(np.zeros(2, [("a", "f4"), ("b", "i4")])), NO_NUMBERS),
-    "two bytes": (holding(np.zeros(2, "V2")), NO_NUMBERS),
-    "two bytes marked float16": (marked("float16"), NO_NUMBERS),
-    "two bytes marked bfloat17": (marked("bfloat17"), NO_NUMBERS),
-    "complex numbers": (holding(np.zeros(2, "complex64")), NO_NUMBERS),
-    "names of numbers": (
-        lambda file: file.create_dataset("x", (2,), h5py.enum_dtype({"a": 0, "b": 1}, "i1")),
-        NO_NUMBERS,
-    ),
-    "lists of any length": (
-        lambda file: file.create_dataset("x", (2,), h5py.vlen_dtype(np.dtype("float32"))),
-        NO_NUMBERS,
-    ),
-    "arrays of arrays": (
-        lambda file: file.create_dataset("x", (2,), np.dtype(("f4", (3,)))),
-        NO_NUMBERS,
-    ),
     "no shape": (holding(h5py.Empty("f4")), "'/x' has no shape"),
     "a named type": (holding(np.dtype("f4")), "'/x' is neither a group nor an array"),
     "a group within itself": (linked("/a/b"), "'/a/b/again' can be reached by two ways"),
     "the root within itself": (linked("/"), "'/a/b/again' can be reached by two ways"),
     "one array under two names": (two_names, "'/y' can be reached by two ways"),
     "doubling at each level": (doubling, "two ways|groups deep"),
+    **{case: (write, "'/x' does not hold numbers") for case, write in NOT_NUMBERS.items()},
 }
 
 
@@ -376,17 +370,10 @@ class TestForgedTables:
             for signature in (b"TREE", b"SNOD", b"HEAP", b"GCOL")
         }
 
-    def test_neighbours_that_lead_back(self, path, places, monkeypatch):
-        """libhdf5 follows them without an end: the limit on its time ends it."""
-        monkeypatch.setattr("keras_resnets.files.hdf5.SECONDS", 1)
-        for place in places[b"TREE"]:
-            patched(path, place + 8, "<QQ", place, place)
-        refuse(path, "crashed, took too much time")
-
-    def test_time_that_passes_is_limited_where_the_processor_s_is_not(
-        self, path, places, monkeypatch
-    ):
-        monkeypatch.setattr("keras_resnets.files.hdf5.SECONDS_OF_WAITING", 0.5)
+    @pytest.mark.parametrize(("limit", "seconds"), [("SECONDS", 1), ("SECONDS_OF_WAITING", 0.5)])
+    def test_neighbours_that_lead_back(self, path, places, monkeypatch, limit, seconds):
+        """libhdf5 follows them without an end: limits on its own time, and on all, end it."""
+        monkeypatch.setattr(f"keras_resnets.files.hdf5.{limit}", seconds)
         for place in places[b"TREE"]:
             patched(path, place + 8, "<QQ", place, place)
         refuse(path, "crashed, took too much time")
