@@ -77,6 +77,7 @@ class Reader:
         self.arrays = []  # of each its path, address and type
         self.met = set()
         self.root = h5py.File(file, "r")
+        require(not self.root.userblock_size, "The file must begin as HDF5, with nothing before it")
         self.tree = self.group(self.root, "", 0)
 
     def group(self, group, where, level):

@@ -282,6 +282,11 @@ def test_what_the_process_refuses_is_the_reader_s_error(path, write, match):
     refuse(path, match, most_bytes=10**9)
 
 
+def test_nothing_may_stand_before_the_file(path):
+    h5py.File(path, "w", userblock_size=512).close()
+    refuse(path, "must begin as HDF5")
+
+
 def test_the_sizes_of_arrays_add_up(path):
     with h5py.File(path, "w") as file:
         file["x"] = file["y"] = np.zeros(10, "float32")
