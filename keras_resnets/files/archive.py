@@ -1,6 +1,6 @@
 """Zip archives, under rules that leave no two ways of reading them, and those that Keras writes.
 
-`zipfile` reads them. It does not mind what is refused here: two members of one name, members that
+`zipfile` reads them. Refused here is what it does not mind: two members of one name, members that
 share bytes (which is how a small archive unpacks to a vast one), names that are paths elsewhere,
 headers that contradict the directory, and data before or after the archive.
 """
@@ -34,11 +34,10 @@ BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplemented
 @contextlib.contextmanager
 def open_archive(path: str | os.PathLike):
     """Yields the `zipfile.ZipFile` of a path, if it keeps the rules of this module."""
-    with contextlib.ExitStack() as stack:
+    with open(path, "rb") as file:
         with archive_errors():
-            with open(path, "rb") as file:
-                count, directory = _find_directory(file)
-            archive = stack.enter_context(zipfile.ZipFile(path))
+            count, directory = _find_directory(file)
+            archive = zipfile.ZipFile(file)
             is_whole = len(archive.infolist()) == count
             require(is_whole, "The archive must hold as many members as it says.")
             _check_members(archive, directory)
@@ -70,15 +69,11 @@ def _find_directory(file):
             ends_agree &= (*wide[:2], wide[12]) == (b"PK\x06\x06", 44, end)
             here, count, size, start = wide[6:10]
             parts += [*wide[4:6], wide[11], wide[13] - 1]
-    require(
-        ends_agree and not any(parts) and here == count and start + size == end,
-        "The archive must be in one part, with its directory at its end.",
-    )
-    require(
-        size <= MOST_DIRECTORY_BYTES,
-        f"The directory of an archive must have at most {MOST_DIRECTORY_BYTES:,} bytes; it has "
-        f"{size:,}.",
-    )
+    is_at_end = ends_agree and not any(parts) and here == count and start + size == end
+    require(is_at_end, "The archive must be in one part, with its directory at its end.")
+    most = f"at most {MOST_DIRECTORY_BYTES:,} bytes"
+    is_small = size <= MOST_DIRECTORY_BYTES
+    require(is_small, f"The directory of an archive must have {most}; it has {size:,}.")
     return count, start
 
 

@@ -32,14 +32,8 @@ PROGRAM = Path(__file__).with_name("hdf5_child.py")
 @contextlib.contextmanager
 def read_hdf5(path, most_bytes):
     """Opens a file and yields its root group; an array is read when it is asked for."""
-    try:
-        with open(path, "rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise _broken("it does not begin as one")
-    except OSError as error:
-        raise _broken(error) from error
-    with _Child(path, most_bytes) as child:
-        yield child.root
+    with contextlib.closing(_Child(path, most_bytes)) as child:
+        yield child.root()
 
 
 class Hdf5Group:
@@ -107,17 +101,18 @@ class _Child:
         self._timer.daemon = True
         self._timer.start()
 
-    def __enter__(self):
+    def root(self):
+        """Returns the root group of the file."""
+        tree = self._answer()
         try:
-            self.root = Hdf5Group(self, self._answer())
+            return Hdf5Group(self, tree)
+        except WeightsFileError:
+            raise
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            self.__exit__()
-            if isinstance(error, WeightsFileError):
-                raise
             raise _broken(error) from error
-        return self
 
-    def __exit__(self, *_):
+    def close(self):
+        """Ends the process."""
         self._timer.cancel()
         self._process.kill()
         with contextlib.suppress(OSError):

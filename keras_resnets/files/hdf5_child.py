@@ -20,6 +20,12 @@ class RefusedError(Exception):
     """Something that the file must not hold; the text names it."""
 
 
+def require(holds, reason):
+    """Refuses the file unless a rule holds."""
+    if not holds:
+        raise RefusedError(reason)
+
+
 def main():
     """Answers until the other end closes the pipe."""
     settings = json.loads(sys.argv[1])
@@ -27,25 +33,23 @@ def main():
     import h5py
     import numpy as np
 
-    with open(settings["path"], "rb") as file:
-        limit(settings["memory"], settings["seconds"])
-        try:
+    try:
+        with open(settings["path"], "rb") as file:
+            limit(settings["memory"], settings["seconds"])
             reader = Reader(h5py, np, file, settings["objects"])
             answer(reader.tree)
             for line in sys.stdin.buffer:
-                array = reader.read(int(line))
-                answer({})
-                sys.stdout.buffer.write(array)
-                sys.stdout.buffer.flush()
-        except RefusedError as error:
-            answer({"refused": f"{error}"})
-        except Exception as error:  # h5py raises many kinds
-            answer({"broken": f"{error}"})
+                answer({}, reader.read(int(line)))
+    except RefusedError as error:
+        answer({"refused": f"{error}"})
+    except Exception as error:  # h5py raises many kinds
+        answer({"broken": f"{error}"})
 
 
-def answer(value):
-    """Writes a line."""
+def answer(value, content=b""):
+    """Writes a line, and the bytes that follow it."""
     sys.stdout.buffer.write(json.dumps(value).encode() + b"\n")
+    sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
 
 
@@ -73,29 +77,29 @@ class Reader:
         self.arrays = []  # of each its path, address and type
         self.met = set()
         self.root = h5py.File(file, "r")
+        require(not self.root.userblock_size, "The file must begin as HDF5, with nothing before it")
         self.tree = self.group(self.root, "", 0)
 
     def group(self, group, where, level):
         """Returns the name, groups and arrays of a group."""
-        if level > MOST_LEVELS:
-            raise RefusedError(f"Group {where!r} lies more than {MOST_LEVELS} groups deep")
+        require(level <= MOST_LEVELS, f"Group {where!r} lies more than {MOST_LEVELS} groups deep")
         self.meet(group, where or "/")
         names = []
         group.id.links.iterate(lambda name: self.note(names, name))
         groups, arrays = {}, {}
         for name in map(bytes.decode, names):
             path = f"{where}/{name}"
-            if len(path) > MOST_LETTERS:
-                raise RefusedError(f"Name {path!r} is longer than {MOST_LETTERS} letters")
-            if not isinstance(group.get(name, getlink=True), self.h5.HardLink):
-                raise RefusedError(f"Name {path!r} is a link to elsewhere")
+            is_short = len(path) <= MOST_LETTERS
+            require(is_short, f"Name {path!r} is longer than {MOST_LETTERS} letters")
+            is_here = isinstance(group.get(name, getlink=True), self.h5.HardLink)
+            require(is_here, f"Name {path!r} is a link to elsewhere")
             child = group[name]
             if isinstance(child, self.h5.Group):
                 groups[name] = self.group(child, path, level + 1)
-            elif isinstance(child, self.h5.Dataset):
-                arrays[name] = self.array(child, path)
             else:
-                raise RefusedError(f"Object {path!r} is neither a group nor an array")
+                is_array = isinstance(child, self.h5.Dataset)
+                require(is_array, f"Object {path!r} is neither a group nor an array")
+                arrays[name] = self.array(child, path)
         return {"name": self.text(group, "name", where), "groups": groups, "arrays": arrays}
 
     def note(self, names, name):
@@ -106,11 +110,10 @@ class Reader:
     def meet(self, found, path):
         """Returns the address of a group or array that must not have been met before."""
         address = self.h5.h5o.get_info(found.id).addr
-        if address in self.met:
-            raise RefusedError(f"Object {path!r} can be reached by two ways")
+        require(address not in self.met, f"Object {path!r} can be reached by two ways")
         self.met.add(address)
-        if len(self.met) >= self.most_objects:
-            raise RefusedError(f"The file holds more than {self.most_objects:,} groups and arrays")
+        most = self.most_objects
+        require(len(self.met) < most, f"The file holds more than {most:,} groups and arrays")
         return address
 
     def array(self, dataset, path):
@@ -118,25 +121,19 @@ class Reader:
         kind, shape = self.number_type(dataset, path), dataset.shape
         stored = dataset.id.get_create_plist()
         filters = [stored.get_filter(index)[0] for index in range(stored.get_nfilters())]
-        for is_refused, reason in (
-            (shape is None, "has no shape"),
-            (dataset.is_virtual, "is a virtual array, of values elsewhere"),
-            (dataset.external, "is stored in another file"),
-            (
-                not all(map(self.h5.h5z.filter_avail, filters)),
-                "is compressed in a way that is not supported",
-            ),
-        ):
-            if is_refused:
-                raise RefusedError(f"Array {path!r} {reason}")
+        is_known = all(map(self.h5.h5z.filter_avail, filters))
+        require(shape is not None, f"Array {path!r} has no shape")
+        require(not dataset.is_virtual, f"Array {path!r} is a virtual array, of values elsewhere")
+        require(not dataset.external, f"Array {path!r} is stored in another file")
+        require(is_known, f"Array {path!r} is compressed in a way that is not supported")
         if math.prod(shape):
             there, needed = dataset.id.get_storage_size(), dataset.nbytes
             if dataset.chunks:
                 chunks = zip(shape, dataset.chunks, strict=True)
                 there = dataset.id.get_num_chunks()
                 needed = math.prod(-(-size // chunk) for size, chunk in chunks)
-            if there < needed:
-                raise RefusedError(f"Array {path!r} declares the shape {shape} without its data")
+            is_whole = there >= needed
+            require(is_whole, f"Array {path!r} declares the shape {shape} without its data")
         self.arrays.append((path, self.meet(dataset, path), kind))
         return [kind, shape, len(self.arrays) - 1]
 
@@ -145,8 +142,8 @@ class Reader:
         kind = dataset.dtype
         if kind == self.np.dtype("V2") and self.text(dataset, "dtype", path) == "bfloat16":
             return "bfloat16"  # as Keras stores it
-        if kind.name not in NUMBERS or kind.metadata:  # the names of an enumeration
-            raise RefusedError(f"Array {path!r} does not hold numbers")
+        is_number = kind.name in NUMBERS and not kind.metadata  # the names of an enumeration
+        require(is_number, f"Array {path!r} does not hold numbers")
         return kind.name
 
     def text(self, owner, name, path):
@@ -155,16 +152,16 @@ class Reader:
         value = value.decode() if isinstance(value, bytes) else value
         if not isinstance(value, str):
             return None
-        if len(value.encode()) > MOST_NAME_BYTES:
-            raise RefusedError(f"'{path}@{name}' is longer than {MOST_NAME_BYTES:,} bytes")
+        is_short = len(value.encode()) <= MOST_NAME_BYTES
+        require(is_short, f"'{path}@{name}' is longer than {MOST_NAME_BYTES:,} bytes")
         return value
 
     def read(self, number):
         """Returns an array's values as bytes."""
         path, address, kind = self.arrays[number]
         dataset = self.root[path]
-        if self.h5.h5o.get_info(dataset.id).addr != address:
-            raise RefusedError(f"Array {path!r} can be reached by two ways")
+        is_same = self.h5.h5o.get_info(dataset.id).addr == address
+        require(is_same, f"Array {path!r} can be reached by two ways")
         values = self.np.empty(dataset.shape, "V2" if kind == "bfloat16" else kind)
         if values.size:
             dataset.read_direct(values)

@@ -65,16 +65,10 @@ def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
             member = members.get(f"{folder}/data/{key}")
             if member is None:
                 raise WeightsFileError(f"The archive has no storage {shown(key)}.")
-            require(
-                member.file_size == _stored_bytes(storage),
-                f"Storage {shown(key)} must have {_stored_bytes(storage)} bytes, as its tensors "
-                f"say; it has {member.file_size}.",
-            )
+            _check_size(storage, "bytes", _stored_bytes(storage), member.file_size)
         order = content("byteorder", 16) if f"{folder}/byteorder" in members else b"little"
-        require(
-            order in (b"little", b"big"),
-            "The byte order of a PyTorch archive must be little or big.",
-        )
+        is_known = order in (b"little", b"big")
+        require(is_known, "The byte order of a PyTorch archive must be little or big.")
 
         def load_storage(storage):
             with archive.open(f"{folder}/data/{storage.key}") as stream:
@@ -87,15 +81,19 @@ def _stored_bytes(storage):
     return storage.elements * np.dtype(storage.stored).itemsize
 
 
+def _check_size(storage, of, wanted, present):
+    rule = f"Storage {shown(storage.key)} must have {wanted} {of}, as its tensors say"
+    require(present == wanted, f"{rule}; it has {present}.")
+
+
 def _folder(members):
     """Returns the one folder of an archive that torch.save made."""
     folders = {name.partition("/")[0] for name in members}
     require(len(folders) == 1, "A PyTorch archive must have all its members in one folder.")
     folder = folders.pop()
+    programs = (f"{folder}/constants.pkl", f"{folder}/code/")
     require(
-        not any(
-            name.startswith((f"{folder}/constants.pkl", f"{folder}/code/")) for name in members
-        ),
+        not any(name.startswith(programs) for name in members),
         "The file must hold weights, not TorchScript, which goes with programs: save the "
         "`state_dict()` of the model instead.",
     )
@@ -115,15 +113,11 @@ def read_torch_stream(path: Path) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         file.seek(len(MAGIC))
         version, _ = read_pickle(file)
-        require(
-            type(version) is int and version == PROTOCOL_VERSION,
-            f"The file's protocol version must be {PROTOCOL_VERSION}.",
-        )
+        is_known = type(version) is int and version == PROTOCOL_VERSION
+        require(is_known, f"The file's protocol version must be {PROTOCOL_VERSION}.")
         machine, _ = read_pickle(file)
-        require(
-            type(machine) is Entries and machine.get("little_endian") is True,
-            "The file must have been written on a little-endian machine.",
-        )
+        is_little = type(machine) is Entries and machine.get("little_endian") is True
+        require(is_little, "The file must have been written on a little-endian machine.")
         saved, storages = read_pickle(file)
         tensors = find_state_dict(saved)
         keys, _ = read_pickle(file)
@@ -138,10 +132,8 @@ def read_torch_stream(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_keys(keys, storages):
-    require(
-        type(keys) is list and all(type(key) is str for key in keys),
-        "The keys of the storages must be a list of texts.",
-    )
+    are_texts = type(keys) is list and all(type(key) is str for key in keys)
+    require(are_texts, "The keys of the storages must be a list of texts.")
     is_unique = len(set(keys)) == len(keys)
     require(is_unique, "The keys of the storages must be different from each other.")
     if set(keys) != set(storages):
@@ -159,11 +151,7 @@ def _storage_starts(file, storages, file_bytes):
         size = file.read(8)
         require(len(size) == 8, "The file ends before its last storage.")
         (count,) = struct.unpack("<q", size)
-        require(
-            count == storage.elements,
-            f"Storage {shown(storage.key)} must have {storage.elements} elements, as its tensors "
-            f"say; it has {count}.",
-        )
+        _check_size(storage, "elements", storage.elements, count)
         starts[storage.key] = file.tell()
         end = file.tell() + _stored_bytes(storage)
         require(end <= file_bytes, f"The file ends within storage {shown(storage.key)}.")

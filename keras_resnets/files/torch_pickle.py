@@ -6,7 +6,7 @@ tuple whose fields and attributes no instruction can set, and nothing is importe
 
 `torch.save` writes a tensor as a call of a rebuilding function: a window, by offset, shape and
 strides, on a storage. A storage is a persistent key, ("storage", type of its elements, key, device,
-number of elements), with a sixth entry in the older format; its elements follow elsewhere.
+number of elements), in the older format with a sixth entry; its elements are not in the pickle.
 """
 
 import io
@@ -104,9 +104,8 @@ def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
     except WeightsFileError:
         raise
     except Exception as error:  # a broken program can cause many kinds
-        raise WeightsFileError(
-            f"The pickle is broken, cut off, or longer than is allowed ({cause(error)})."
-        ) from error
+        reason = f"The pickle is broken, cut off, or longer than is allowed ({cause(error)})."
+        raise WeightsFileError(reason) from error
 
 
 def _checked(data):
@@ -148,10 +147,9 @@ class _Unpickler(pickle.Unpickler):
             "saved instead of its `state_dict()`.",
         )
         _, kind, name, device, count, *view = key
-        require(
-            (type(kind), type(name), type(device)) == (Name, str, str) and type(kind.value) is str,
-            "The pickle refers to a storage without a type, key or device.",
-        )
+        is_named = (type(kind), type(name), type(device)) == (Name, str, str)
+        is_named = is_named and type(kind.value) is str
+        require(is_named, "The pickle refers to a storage without a type, key or device.")
         is_count = type(count) is int and count >= 0
         require(is_count, "A storage must have a number of elements of at least 0.")
         require(view in ([], [None]), "A storage that is a view of another is not supported.")
@@ -163,19 +161,13 @@ class _Unpickler(pickle.Unpickler):
 
 def _rebuild_tensor(on, offset, shape, strides, requires_grad=False, hooks=None, metadata=None):
     """Returns a tensor, every element of which lies in its storage."""
-    require(
-        type(requires_grad) is bool and not hooks and not metadata,
-        "A tensor with hooks or with a lazy negation or conjugation is not supported.",
-    )
+    is_plain = type(requires_grad) is bool and not hooks and not metadata
+    require(is_plain, "A tensor with hooks or a lazy negation or conjugation is not supported.")
     require(type(on) is Storage, "A tensor must lie on a storage.")
-    require(
-        type(shape) is type(strides) is tuple and len(shape) == len(strides),
-        "A tensor's shape and strides must be tuples of one length.",
-    )
-    require(
-        all(type(number) is int and number >= 0 for number in (offset, *shape, *strides)),
-        "A tensor's offset, shape and strides must be integers of at least 0.",
-    )
+    is_pair = type(shape) is type(strides) is tuple and len(shape) == len(strides)
+    require(is_pair, "A tensor's shape and strides must be tuples of one length.")
+    are_sizes = all(type(number) is int and number >= 0 for number in (offset, *shape, *strides))
+    require(are_sizes, "A tensor's offset, shape and strides must be integers of at least 0.")
     check_shape(shape)
     steps = sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
     end = offset if 0 in shape else offset + steps + 1
@@ -193,13 +185,10 @@ def _rebuild_parameter(tensor, requires_grad, hooks):
     return tensor
 
 
-def _of_type(kind):
-    def check(value):
-        is_right = type(value) is kind
-        require(is_right, f"The pickle has a torch.Size or Counter of {type(value)}.")
-        return value
-
-    return check
+def _as_it_is(value):
+    is_right = type(value) in (Entries, tuple)
+    require(is_right, f"The pickle has a torch.Size or Counter of {type(value)}.")
+    return value
 
 
 STORAGES = {
@@ -210,8 +199,8 @@ STORAGES = {
 NAMES: dict[str, Name] = {
     # Filled by later instructions. (Python 2 passed the entries as an argument: refused.)
     "collections OrderedDict": Name(lambda: Entries()),
-    "collections Counter": Name(_of_type(Entries)),  # of MultiStepLR
-    "torch Size": Name(_of_type(tuple)),
+    "collections Counter": Name(_as_it_is),  # of MultiStepLR
+    "torch Size": Name(_as_it_is),
     "torch._utils _rebuild_tensor": Name(_rebuild_tensor),
     "torch._utils _rebuild_tensor_v2": Name(_rebuild_tensor),
     "torch._utils _rebuild_parameter": Name(_rebuild_parameter),

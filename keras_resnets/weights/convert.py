@@ -233,7 +233,8 @@ def match(
     if _head_begins_anew(checkpoint, names, shapes):
         names = {path: name for path, name in names.items() if path not in HEAD_VARIABLES}
         classes = shapes["predictions/bias"][0]
-        notes.append(note_new_head(classes, _classes(checkpoint), "source", new_head))
+        theirs = f"{_source_classes(checkpoint)}" if checkpoint.has_top else "none"
+        notes.append(note_new_head(classes, theirs, "source", new_head))
     biases = _bias_names(checkpoint.family, spec)
     wanted = [
         (name, _wanted(checkpoint, name, path, shapes, notes), path, f"our {path!r}")
@@ -282,7 +283,11 @@ def _left_over(checkpoint, spec):
     known = {
         *family.names(spec, include_top=True).values(),
         *_bias_names(family, spec).values(),
-        *_names_left_out(family, spec),
+        *(
+            f"{theirs}{family.separator}{variable}"
+            for ours, theirs in family.layer_names(spec, include_top=False).items()
+            for variable in (family.left_out if ours.endswith("/norm") else ())
+        ),
     }
     return [shown(given) for name, given in checkpoint.given_names.items() if name not in known]
 
@@ -314,13 +319,6 @@ def _bias_names(family, spec):
     }
 
 
-def _names_left_out(family, spec):
-    for ours, theirs in family.layer_names(spec, include_top=False).items():
-        if ours.endswith("/norm"):
-            for variable in family.left_out:
-                yield f"{theirs}{family.separator}{variable}"
-
-
 def _head_begins_anew(checkpoint, names, shapes):
     """Whether the source has no classifier, or a whole one for another number of classes."""
     if "predictions/kernel" not in names:
@@ -333,13 +331,6 @@ def _head_begins_anew(checkpoint, names, shapes):
     features, classes = shapes["predictions/kernel"]
     kernel = _our_layout(kernel, "predictions/kernel", checkpoint.family)
     return kernel.shape == (features, len(bias)) and len(bias) != classes
-
-
-def _classes(checkpoint):
-    if not checkpoint.has_top:
-        return "none"
-    bias = checkpoint.family.layers["predictions"] + checkpoint.family.separator + "bias"
-    return f"{len(checkpoint.arrays[bias])}"
 
 
 def _check_arrays(checkpoint, wanted, surplus):

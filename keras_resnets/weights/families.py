@@ -22,8 +22,6 @@ VARIABLES = {
 }
 # `DataParallel` and `torch.compile` put these in front of every name.
 WRAPPERS = ((r"^(module\.|_orig_mod\.)+", ""),)
-
-
 IMAGENET = Preprocessing.imagenet()
 
 
@@ -155,10 +153,7 @@ HUGGING_FACE = Family(
 AKAMASTER = Family(
     name="akamaster",
     layers={
-        "stem_conv/conv": "conv1",
-        "stem_conv/norm": "bn1",
-        "stage{stage}_block{block}/conv{conv}/conv": "layer{stage}.{block0}.conv{conv}",
-        "stage{stage}_block{block}/conv{conv}/norm": "layer{stage}.{block0}.bn{conv}",
+        **TORCHVISION.layers,
         "stage{stage}_block{block}/projection/conv_norm/conv": "layer{stage}.{block0}.shortcut.0",
         "stage{stage}_block{block}/projection/conv_norm/norm": "layer{stage}.{block0}.shortcut.1",
         "predictions": "linear",
@@ -188,16 +183,7 @@ KERAS_APPLICATIONS = Family(
         "stage{stage}_block{block}/projection/conv_norm/norm": f"{_BLOCK}_0_bn",
         "predictions": "predictions",
     },
-    variables={
-        "conv": {"kernel": "kernel"},
-        "norm": {
-            "gamma": "gamma",
-            "beta": "beta",
-            "moving_mean": "moving_mean",
-            "moving_variance": "moving_variance",
-        },
-        "predictions": {"kernel": "kernel", "bias": "bias"},
-    },
+    variables={part: {name: name for name in names} for part, names in VARIABLES.items()},  # ours
     separator="/",
     torch_layout=False,
     # In an old .h5 file a layer's group holds datasets that repeat its name and end in ":0".

@@ -312,11 +312,9 @@ def _read_config(folder):
     if not path.is_file():
         return {}
     try:
-        with open(path, "rb") as file:
-            text = file.read(MOST_BYTES_OF_CONFIG + 1)
-        if len(text) > MOST_BYTES_OF_CONFIG:
+        if path.stat().st_size > MOST_BYTES_OF_CONFIG:
             raise ValueError(f"it has more than {MOST_BYTES_OF_CONFIG:,} bytes")
-        config = json.loads(text)
+        config = json.loads(path.read_bytes())
         if not isinstance(config, dict):
             raise ValueError("it holds no object")
     except (OSError, ValueError, RecursionError) as error:

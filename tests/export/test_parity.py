@@ -31,10 +31,7 @@ def test_16_bits_may_differ_by_what_their_mantissa_rounds(precision, passes, fai
     assert parity.check("onnx", off_by(passes)) == pytest.approx(passes)
     with pytest.raises(ParityError, match=f"a difference of {fails:.2g}"):
         parity.check("onnx", off_by(fails))
-    for other in (
-        lambda batch: {"outputs": batch[:1]},
-        lambda batch: {"output_0": batch},
-    ):
+    for other in (lambda batch: {"outputs": batch[:1]}, lambda batch: {"output_0": batch}):
         with pytest.raises(ParityError, match="a difference of inf"):
             parity.check("onnx", {"tensor": other})
 

@@ -56,7 +56,7 @@ def test_every_format_keeps_the_accuracy(model, cifar10, tmp_path):
         pytest.importorskip(package)
     images, labels, _ = cifar10
     formats = ("onnx", "litert", "litert_int8", "openvino")
-    report = export_model(model, tmp_path / "m", formats, images=list(images[:100]))
+    report = export_model(model, tmp_path / "m", formats, images=list(images[:50]))
     inputs = np.array(model_preprocessing(model).as_layer()(images))
     accuracy = {}
     for file in report.files:

@@ -66,13 +66,13 @@ def test_image_files_in_a_batch_get_the_names_that_pillow_and_the_model_give(exp
         np.testing.assert_allclose(np.sum(answer["scores"][row]), 1.0, rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP"])
-def test_files_of_other_kinds_are_refused(exported, photos, kind):
+def test_files_of_other_kinds_are_refused(exported, photos):
     import tensorflow as tf
 
-    files = [file_of(photos[0], "PNG"), file_of(photos[0], kind)]
-    with pytest.raises(tf.errors.InvalidArgumentError, match="must be a JPEG or PNG file"):
-        exported[1].signatures["serving_default"](image_bytes=tf.constant(files))
+    for kind in ("GIF", "WEBP", "BMP"):
+        files = [file_of(photos[0], "PNG"), file_of(photos[0], kind)]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must be a JPEG or PNG file"):
+            exported[1].signatures["serving_default"](image_bytes=tf.constant(files))
 
 
 def test_strips_and_empty_batches_are_refused(exported):
@@ -137,12 +137,11 @@ def test_what_lies_in_the_folder(exported):
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in on_disk)
 
 
-@pytest.mark.parametrize("depth", [0, 2])
-def test_logits_become_scores(depth, tmp_path, rng):
+def test_logits_of_a_network_within_others_become_scores(tmp_path, rng):
     import tensorflow as tf
 
     model = classifier(classifier_activation=None)
-    for _ in range(depth):
+    for _ in range(2):
         model = keras.Sequential([keras.Input((16, 16, 3)), model])
     report = export_model(model, tmp_path / "m", class_names=NAMES, signatures=("image", "tensor"))
     loaded = tf.saved_model.load(report.path)
@@ -180,7 +179,7 @@ def test_one_unit_is_a_sigmoid_of_both_classes(activation, tmp_path, rng):
     assert (report.path / "labels.txt").read_text("utf-8") == "cat\ndog\n"
 
 
-def test_logits_become_sigmoids_by_choice_and_other_heads_are_refused(tmp_path, rng):
+def test_logits_become_sigmoids_by_choice(tmp_path, rng):
     import tensorflow as tf
 
     model = classifier(classifier_activation=None)
@@ -191,10 +190,9 @@ def test_logits_become_sigmoids_by_choice_and_other_heads_are_refused(tmp_path, 
     logits = numpy(model(PREPROCESSING.as_layer()(images))).astype("float64")
     answer = tf.saved_model.load(report.path).signatures["image"](images=tf.constant(images))
     np.testing.assert_allclose(answer["scores"], 1 / (1 + np.exp(-logits)), atol=1e-5)
-    for activation in ("relu", "tanh"):
-        other = classifier(classifier_activation=activation)
-        with pytest.raises(ValueError, match=f"probabilities or logits: .*'{activation}'"):
-            export_model(other, tmp_path / "n", class_names=NAMES, signatures=("image",))
+    other = classifier(classifier_activation="tanh")
+    with pytest.raises(ValueError, match=r"probabilities or logits: .*'tanh'"):
+        export_model(other, tmp_path / "n", class_names=NAMES, signatures=("image",))
 
 
 def test_a_model_that_scales_its_images_itself_is_scaled_once(tmp_path, rng):
@@ -208,7 +206,7 @@ def test_a_model_that_scales_its_images_itself_is_scaled_once(tmp_path, rng):
     around = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))  # resized to 20, cropped to 16
     loaded = tf.saved_model.load(report.path)
     answer = loaded.signatures["image"](images=tf.constant(around))
-    expected = model.predict(images.astype("float32"), verbose=0)
+    expected = numpy(model(images.astype("float32"), training=False))
     np.testing.assert_allclose(answer["scores"], expected, atol=1e-5)
     written = Preprocessing.from_dict(json.loads((report.path / "preprocessing.json").read_text()))
     assert written == Preprocessing(resize=20, crop=16, value_range=(0, 255))
@@ -220,7 +218,8 @@ def test_grey_images_of_a_model_with_its_preprocessing_in_the_graph(tmp_path, ph
     pixels = keras.Input((None, None, 1), dtype="uint8")
     prepared = Preprocessing(resize=(16, 16), mean=0.5, std=0.25).as_layer()(pixels)
     model = classifier(shape=None, preprocessing=None, input_tensor=prepared)
-    report = export_model(model, tmp_path / "m", class_names=NAMES, top=1)
+    signatures = ("serving_default", "image")
+    report = export_model(model, tmp_path / "m", signatures=signatures, class_names=NAMES, top=1)
     card = (report.path / "README.md").read_text("utf-8")
     assert "`images`: grey, `uint8 (batch," in card
     assert "RGB" not in card

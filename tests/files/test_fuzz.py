@@ -71,10 +71,7 @@ FORMATS = {
     "pickle in a zip": (PLAIN, lambda data: writing.torch_zip(data, CONTENTS)),
     "stream": (STREAM, lambda data: data),
     "safetensors": (writing.safetensors(TABLE, TENSORS), lambda data: data),
-    "table of safetensors": (
-        TABLE.encode(),
-        lambda data: writing.safetensors(data, TENSORS),
-    ),
+    "table of safetensors": (TABLE.encode(), lambda data: writing.safetensors(data, TENSORS)),
     "hdf5": (HDF5, lambda data: data),
     "keras": (keras_archive(HDF5), lambda data: data),
     "deflated keras": (keras_archive(HDF5, zipfile.ZIP_DEFLATED), lambda data: data),

@@ -81,19 +81,13 @@ TENSORS = {
         "'0' has two",
     ),
     "a storage of no type": (tensor(storage(kind=text("FloatStorage"))), "without a type"),
-    "a storage of a function": (
-        tensor(storage(kind=name("torch", "Size"))),
-        "without a type",
-    ),
+    "a storage of a function": (tensor(storage(kind=name("torch", "Size"))), "without a type"),
     "a storage under a number": (tensor(storage(key=integer(0))), "without a type, key"),
     "a view of a storage": (
         tensor(storage("0", "FloatStorage", 6, sequence(text("1"), integer(0), integer(6)))),
         "view of another",
     ),
-    "a storage of seven parts": (
-        tensor(storage("0", "FloatStorage", 6, b"N", b"N")),
-        "no storage",
-    ),
+    "a storage of seven parts": (tensor(storage("0", "FloatStorage", 6, b"N", b"N")), "no storage"),
 }
 
 
@@ -217,10 +211,7 @@ ARCHIVES = {
         changed(ZIP, b"archive/data/0", b"archive/data/1"),
         "'archive/data/0' and header b'archive/data/1' differ",
     ),
-    "of another signature": (
-        header_of(ZIP, "archive/data/0", 0, b"PK\x03\x05"),
-        "magic number",
-    ),
+    "of another signature": (header_of(ZIP, "archive/data/0", 0, b"PK\x03\x05"), "magic number"),
     "on another disk": (entry_of(ZIP, "archive/data/0", 34, b"\x01\x00"), "elsewhere"),
     "in several parts": (end_of(ZIP, 4, b"\x01\x00"), "in one part"),
     "of fewer members than it says": (end_of(ZIP, 8, b"\x09\x00\x09\x00"), "as many members"),
@@ -343,11 +334,7 @@ TABLES = {
         b"",
         "fewer than",
     ),
-    "overlapping": (
-        json.dumps({key: json.loads(table())["w"] for key in "ab"}),
-        SIX,
-        "broken",
-    ),
+    "overlapping": (json.dumps({key: json.loads(table())["w"] for key in "ab"}), SIX, "broken"),
     "with the same name twice": (
         f'{{"w": {json.dumps(json.loads(table())["w"])}, "w": '
         '{"dtype": "F32", "shape": [1], "data_offsets": [24, 28]}}',

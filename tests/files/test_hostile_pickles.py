@@ -201,10 +201,7 @@ REFUSED = {
     "NEXT_BUFFER": (b"\x97", "NEXT_BUFFER"),
     "a call of a text": (text("os.system") + b")R", "'str' object is not callable"),
     "a call of a dictionary": (b"})R", "'Entries' object is not callable"),
-    "a call of a type": (
-        name("torch", "FloatStorage") + b")R",
-        "object is not callable",
-    ),
+    "a call of a type": (name("torch", "FloatStorage") + b")R", "object is not callable"),
     "arguments in a list": (name("torch", "Size") + b"]R", "argument list must be a tuple"),
     "too many arguments": (call(name("torch", "Size"), b")", b")"), "takes 1 positional"),
     "an OrderedDict of pairs": (
@@ -215,15 +212,9 @@ REFUSED = {
     "a Size of a text": (call(name("torch", "Size"), text("a")), "torch.Size"),
     "attributes of a text": (text("a") + b"}b", "'str' object has no attribute"),
     "attributes of a tensor": (tensor() + b"}b", "'Tensor' object has no attribute"),
-    "attributes of a function": (
-        name("torch", "Size") + b"}b",
-        "object has no attribute",
-    ),
+    "attributes of a function": (name("torch", "Size") + b"}b", "object has no attribute"),
     "an item of a tuple": (b")Na", "'tuple' object has no attribute"),
-    "an item of a tensor": (
-        tensor() + text("storage") + b"Ns",
-        "does not support item",
-    ),
+    "an item of a tensor": (tensor() + text("storage") + b"Ns", "does not support item"),
     "a persistent text": (text("storage") + b"Q", "no storage"),
     "a persistent model": (
         sequence(text("module"), name("torch", "Size"), text("a.py"), text("x = 1")) + b"Q",

@@ -11,18 +11,8 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
 
 FORMATS = pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "stream"])
-TYPES = [
-    "float64",
-    "float32",
-    "float16",
-    "bfloat16",
-    "int64",
-    "int32",
-    "int16",
-    "int8",
-    "uint8",
-    "bool",
-]
+TYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8")
+TYPES += ("uint8", "bool")
 
 
 @pytest.fixture
@@ -51,10 +41,10 @@ def random_tensor(dtype, *shape):
 
 
 @FORMATS
-@pytest.mark.parametrize("dtype", TYPES)
-def test_every_type(round_trip, as_zip, dtype):
-    values = random_tensor(dtype, 3, 5, 7)
-    assert_equal(*round_trip({"w": values, "scalar": values[0, 0, 0].clone()}, as_zip))
+def test_every_type(round_trip, as_zip):
+    saved = {dtype: random_tensor(dtype, 3, 5, 7) for dtype in TYPES}
+    saved |= {f"{dtype} scalar": values[0, 0, 0].clone() for dtype, values in saved.items()}
+    assert_equal(*round_trip(saved, as_zip))
 
 
 @FORMATS
@@ -135,13 +125,6 @@ def test_torchscript_is_refused(tmp_path):
     torch.jit.trace(network, torch.zeros(1, 2)).save(str(path))
     with pytest.raises(WeightsFileError, match="TorchScript"):
         read_arrays(path)
-
-
-@pytest.mark.parametrize("saved", [{"z": torch.ones(2, dtype=torch.complex64)}, torch.ones(2)])
-def test_what_is_no_dictionary_of_real_tensors_is_refused(tmp_path, saved):
-    torch.save(saved, tmp_path / "weights.pt")
-    with pytest.raises(WeightsFileError, match=r"torch.ComplexFloatStorage|not a Tensor"):
-        read_arrays(tmp_path / "weights.pt")
 
 
 def test_safetensors_of_torch(tmp_path):

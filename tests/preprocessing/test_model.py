@@ -75,11 +75,7 @@ def test_errors(bare):
 
 @pytest.mark.parametrize(
     "preprocessing",
-    [
-        Preprocessing.imagenet(),
-        Preprocessing(resize=40, crop=32),
-        Preprocessing(resize=(24, 32)),
-    ],
+    [Preprocessing.imagenet(), Preprocessing(resize=40, crop=32), Preprocessing(resize=(24, 32))],
 )
 def test_one_that_makes_another_size_is_refused_at_once(model, preprocessing):
     with pytest.raises(ValueError, match=r"32×24 for .* makes them (224×224|32×32|24×32)$"):

@@ -1,5 +1,6 @@
 """Converting: which network it is, every array once, and what is said of the rest."""
 
+import contextlib
 import os
 import warnings
 
@@ -30,6 +31,21 @@ def akamaster_state(shortcut):
     }
     entries["conv1.weight"] = (4, 3, 3, 3)
     return {f"module.{name}": array for name, array in random_state(entries).items()}
+
+
+@contextlib.contextmanager
+def refused(model, match):
+    """Expects a `ValueError` that leaves the model's weights as they are."""
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=match) as caught:
+        yield caught
+    for after, once in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(after, once)
+
+
+def small_model(state):
+    spec = model_spec(convert_weights(state, **SIZE))
+    return keras_resnets.build_model(spec, classes=5, **SIZE)
 
 
 def weight(model, path):
@@ -96,16 +112,13 @@ def test_a_network_that_would_compute_something_else_is_refused():
 
 
 def test_all_that_is_missing_left_over_or_misshapen_is_listed_and_nothing_is_loaded(state):
-    model = keras_resnets.build_model(
-        model_spec(convert_weights(state, **SIZE)), classes=5, input_shape=(16, 16, 3)
-    )
-    before = model.get_weights()
+    model = small_model(state)
     del state["layer1.0.bn1.bias"]
     state["layer2.0.conv1.weight"] = state["layer2.0.conv1.weight"][:, :2]
     state["ema"] = np.zeros(2, "float32")
     state["layer1.0.bn2.num_batches"] = np.array(1)
     state["layer2.1.bn2.weight"] = np.ones(6, "int64")
-    with pytest.raises(ValueError, match="exactly the arrays") as caught:
+    with refused(model, match="exactly the arrays") as caught:
         convert_weights({f"module.{name}": array for name, array in state.items()}, model)
     message = str(caught.value)
     for part in (
@@ -117,8 +130,6 @@ def test_all_that_is_missing_left_over_or_misshapen_is_listed_and_nothing_is_loa
         "'module.layer2.1.bn2.weight' is int64",
     ):
         assert part in message
-    for after, once in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(after, once)
 
 
 @pytest.mark.parametrize(
@@ -127,22 +138,15 @@ def test_all_that_is_missing_left_over_or_misshapen_is_listed_and_nothing_is_loa
         ("layer2.1.conv2.weight", np.nan, "holds NaN or infinity, our 'stage2_block2/conv2"),
         ("layer1.0.bn1.bias", -np.inf, "holds NaN or infinity, our 'stage1_block1/conv1"),
         ("fc.bias", 1e39, "holds NaN or infinity, our 'predictions/bias'"),  # beyond float32
-        (
-            "bn1.running_var",
-            -1e-3,
-            "holds a negative variance, our 'stem_conv/norm/moving_variance",
-        ),
+        ("bn1.running_var", -1e-3, "holds a negative variance, our 'stem_conv/norm/moving_var"),
     ],
 )
 def test_numbers_that_no_network_has_are_refused(state, name, value, message):
     model = convert_weights(state, **SIZE)
-    before = model.get_weights()
     state[name] = state[name].astype("float64")
     state[name].flat[1] = value
-    with pytest.raises(ValueError, match=f"unsound: '{name}' {message}"):
+    with refused(model, match=f"unsound: '{name}' {message}"):
         convert_weights(state, model)
-    for after, once in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(after, once)
 
 
 def many_blocks(state):
@@ -235,20 +239,13 @@ def test_a_model_without_top_leaves_the_classifier_out(state):
     np.testing.assert_array_equal(weight(model, "stem_conv/norm/beta"), state["bn1.bias"])
 
 
-def test_a_stem_without_channels_is_misshapen(state):
-    model = convert_weights(state, **SIZE)
-    state["conv1.weight"] = state["conv1.weight"][:, :0]
-    with pytest.raises(ValueError, match=r"float32 \(4, 0, 7, 7\), must be float \(4, 3, 7, 7\)"):
-        convert_weights(state, model)
-
-
 def test_one_channel_sees_a_grey_image_as_three_would(state, rng):
     colour = convert_weights(state, classifier_activation="linear", **SIZE)
     with pytest.warns(UserWarning, match="adapted from 3 to 1 channels"):
         grey = convert_weights(state, classifier_activation="linear", input_shape=(16, 16, 1))
     image = rng.normal(size=(2, 16, 16, 1)).astype("float32")
-    expected = colour.predict(np.repeat(image, 3, axis=3), verbose=0)
-    np.testing.assert_allclose(grey.predict(image, verbose=0), expected, rtol=1e-4, atol=1e-5)
+    expected = keras.ops.convert_to_numpy(colour(np.repeat(image, 3, axis=3)))
+    np.testing.assert_allclose(grey(image), expected, rtol=1e-4, atol=1e-5)
     assert model_preprocessing(grey) is None
 
 
@@ -268,9 +265,8 @@ def test_the_model_carries_what_the_family_eats_at_its_own_size(state):
     imagenet = keras_resnets.Preprocessing.imagenet
     open_size = convert_weights(state, input_shape=(None, None, 3))
     assert model_preprocessing(open_size) == imagenet()
-    assert model_preprocessing(convert_weights(state, input_shape=(112, 112, 3))) == imagenet(
-        128, (112, 112)
-    )
+    smaller = convert_weights(state, input_shape=(112, 112, 3))
+    assert model_preprocessing(smaller) == imagenet(128, (112, 112))
     own = keras_resnets.Preprocessing(mean=0.5)
     assert model_preprocessing(convert_weights(state, preprocessing=own, **SIZE)) == own
 
@@ -313,14 +309,9 @@ def test_of_a_namesake_no_preprocessing_is_made_up(family):
 
 
 def test_a_preprocessing_of_another_size_is_refused_before_anything_is_loaded(state):
-    model = keras_resnets.build_model(
-        model_spec(convert_weights(state, **SIZE)), classes=5, input_shape=(16, 16, 3)
-    )
-    before = model.get_weights()
-    with pytest.raises(ValueError, match=r"16×16 for .*224×224"):
+    model = small_model(state)
+    with refused(model, match=r"16×16 for .*224×224"):
         convert_weights(state, model, preprocessing=keras_resnets.Preprocessing.imagenet())
-    for after, once in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(after, once)
 
 
 def test_half_precision_is_widened(state):

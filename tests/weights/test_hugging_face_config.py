@@ -1,16 +1,15 @@
 """What no array of a Hugging Face network tells: its `config.json` is followed, or refused."""
 
 import dataclasses
+import functools
 import json
 import os
 
-import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 import keras_resnets
 from keras_resnets import convert_weights, model_spec, to_torch_state_dict
-from tests.weights.peers import import_torch, import_torchvision, randomize
 
 SPEC_1X1 = keras_resnets.ResNetSpec(
     block="bottleneck", repeats=(1, 1), widths=(4, 8), stride_on="1x1"
@@ -18,15 +17,19 @@ SPEC_1X1 = keras_resnets.ResNetSpec(
 SIZE = {"input_shape": (None, None, 3)}
 
 
+@functools.cache
+def network(block):
+    spec = keras_resnets.ResNetSpec(block=block, repeats=(1, 1), widths=(4, 8))
+    return keras_resnets.build_model(spec, classes=3)
+
+
 @pytest.fixture
 def saved(tmp_path):
     """Saves a small bottleneck network as Hugging Face does, with given options."""
 
     def save(block="bottleneck", family="hugging_face", **options):
-        spec = keras_resnets.ResNetSpec(block=block, repeats=(1, 1), widths=(4, 8))
-        model = keras_resnets.build_model(spec, classes=3)
         path = tmp_path / "model.safetensors"
-        to_torch_state_dict(model, path, family)
+        to_torch_state_dict(network(block), path, family)
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "resnet"} | options))
         return path
 
@@ -111,27 +114,3 @@ def test_a_pipe_in_its_place_is_not_opened(saved):
 def test_beside_another_family_s_file_it_is_no_matter(saved):
     path = saved(family="torchvision", hidden_act="gelu", downsample_in_bottleneck=True)
     assert model_spec(convert_weights(path, **SIZE)).stride_on == "3x3"
-
-
-@pytest.mark.peers
-@pytest.mark.parametrize("in_bottleneck", [False, True])
-def test_the_answers_are_those_of_the_saved_module(tmp_path, in_bottleneck):
-    torch = import_torch()
-    import_torchvision()  # which transformers looks for, and which may not have its operators
-    transformers = pytest.importorskip("transformers")
-    config = transformers.ResNetConfig(
-        embedding_size=8,
-        hidden_sizes=[32, 64],
-        depths=[1, 2],
-        downsample_in_bottleneck=in_bottleneck,
-        num_labels=5,
-    )
-    module = randomize(transformers.ResNetForImageClassification(config))
-    module.save_pretrained(tmp_path)
-    model = convert_weights(tmp_path / "model.safetensors", classifier_activation="linear", **SIZE)
-    images = np.random.default_rng(0).normal(size=(2, 65, 64, 3)).astype("float32")
-    with torch.no_grad():
-        expected = module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).logits.numpy()
-    assert np.std(expected) > 1e-3
-    logits = model.predict_on_batch(images)
-    assert np.abs(logits - expected).max() <= 1e-4 * (1 + np.abs(expected).max())

@@ -106,8 +106,8 @@ def test_all_depths_have_exactly_the_peer_s_names(import_peer, depth):
 @pytest.mark.parametrize(
     ("block", "in_bottleneck"), [("basic", False), ("bottleneck", False), ("bottleneck", True)]
 )
-def test_hugging_face_s_networks(block, in_bottleneck):
-    import_torch()
+def test_hugging_face_s_networks(block, in_bottleneck, tmp_path):
+    import_torchvision()  # which transformers looks for, and which may not have its operators
     transformers = pytest.importorskip("transformers")
     expansion = 4 if block == "bottleneck" else 1
     config = transformers.ResNetConfig(
@@ -119,14 +119,15 @@ def test_hugging_face_s_networks(block, in_bottleneck):
         num_labels=11,
     )
     module = randomize(transformers.ResNetForImageClassification(config))
-    options = {"stride_on": "1x1"} if in_bottleneck else {}
-    model = convert_weights(module.state_dict(), **options, **ANY_SIZE)
+    module.save_pretrained(tmp_path)  # with the stride in its config.json
+    model = convert_weights(tmp_path / "model.safetensors", **ANY_SIZE)
     assert_same_logits(module, model, lambda outputs: outputs.logits)
 
     back = torch_tensors(to_torch_state_dict(model, family="hugging_face"))
     module.load_state_dict(back, strict=True)
     assert_same_logits(module, model, lambda outputs: outputs.logits)
 
+    options = {"stride_on": "1x1"} if in_bottleneck else {}
     backbone = convert_weights(module.resnet.state_dict(), input_shape=(None, None, 3), **options)
     assert_same_logits(
         module.resnet, backbone, lambda outputs: outputs.last_hidden_state.permute(0, 2, 3, 1)

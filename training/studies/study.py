@@ -5,9 +5,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import keras
 import numpy as np
 
 from keras_resnets import ResNetSpec
+from keras_resnets.analysis import count_macs, count_parameters
 from training.recipe.files import load_recipe
 from training.recipe.recipe import Model, Recipe
 
