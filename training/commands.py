@@ -206,6 +206,7 @@ def validate_command(
     splits: tuple[str, ...] = (),
     data_dir: Path | None = None,
     download: bool = False,
+    test_share: float = 0.2,
     most: int = 10,
     json: Path | None = None,
 ) -> int:
@@ -218,19 +219,20 @@ def validate_command(
         splits: Names of the splits; by default all that there are.
         data_dir: Folder with prepared TFDS data sets.
         download: Allow the download of a data set that is missing.
+        test_share: Part of the images to test with, of a folder without folders for the splits.
         most: How many findings of each kind are named; the JSON file has all.
         json: Write the whole report to this file as well.
     """
     require_folder_of("json", json)
     check_source("dataset", dataset)
     import_tensorflow()
-    from training.data.sources import list_splits, open_source
+    from training.data.sources import is_flat_folder, list_splits, open_source
     from training.data.validate import validate
     from training.run.folder import write_json
 
     console = Console(highlight=False)
     splits = splits or list_splits(dataset, data_dir, download)
-    data = Data(source=dataset)
+    data = Data(source=dataset, test_share=test_share if is_flat_folder(dataset) else 0.0)
     sources = {
         split: open_source(data, split, data_dir, download, must_be_sound=False) for split in splits
     }
@@ -322,7 +324,12 @@ def check_paths(recipe: Recipe) -> None:
 
 
 def check_source(name: str, source: str) -> None:
-    """Raises if images are to come from a folder that is not there."""
+    """Raises if images are to come from a folder that is not there, or is not named as one."""
+    if "/" in source and not source.startswith("folder:") and Path(source).is_dir():
+        raise ValueError(
+            f"`{name}` must begin with 'folder:' for images in a folder: 'folder:{source}'. "
+            f"Received: {name}={source!r}"
+        )
     if source.startswith("folder:") and not Path(source.removeprefix("folder:")).is_dir():
         raise ValueError(
             f"`{name}` must name an existing folder after 'folder:'. Received: {name}={source!r}"

@@ -18,6 +18,9 @@ MOST_OPENED = 10_000  # files, at even distances: 0.4 s if they are cached
 class FolderSource(Source):
     """JPEG and PNG files in class folders. They are listed once, in order, and read when needed.
 
+    A flat folder, which has its class folders at once and none for the splits, is split by
+    `test_share`: see `is_of_test`.
+
     Attributes:
         folder: The split's folder.
         paths: The files.
@@ -29,8 +32,10 @@ class FolderSource(Source):
     channels = 3
     encoded = True
 
-    def __init__(self, root: Path, split: str, must_be_sound: bool = True):
-        self.folder = folder = _split_folder(root, split)
+    def __init__(self, root: Path, split: str, must_be_sound: bool = True, test_share: float = 0.0):
+        flat = is_flat(root)
+        _check_share(root, split, flat, test_share)
+        self.folder = folder = root if flat else _split_folder(root, split)
         class_root = root / "train" if (root / "train").is_dir() else folder
         self.class_names = tuple(class_folders(class_root))
         unknown = sorted(set(class_folders(folder)) - set(self.class_names))
@@ -45,6 +50,9 @@ class FolderSource(Source):
         labels = []
         for label, name in enumerate(self.class_names):
             files, special = _image_files(folder / name)
+            if flat:
+                tests = split == "test"
+                files = [path for path in files if is_of_test(path, test_share) == tests]
             self.paths += files
             self.special += special
             labels += [label] * len(files)
@@ -72,6 +80,46 @@ class FolderSource(Source):
         return tf.gather(self._paths, index)
 
 
+def is_flat(root: Path) -> bool:
+    """Whether images lie right in the folders of a folder, which are then classes, not splits."""
+    if not root.is_dir() or (root / "train").is_dir():
+        return False
+    return any(any(_image_files(root / name)) for name in class_folders(root))
+
+
+def is_of_test(path: Path, share: float) -> bool:
+    """Whether an image of a flat folder belongs to the test split, by a hash of the file.
+
+    So the split is the same on every machine, it does not change where images are added, and
+    copies of an image are in one part.
+    """
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+    except OSError:  # for example a broken link
+        return False
+    return int.from_bytes(digest[:8]) < share * 2**64
+
+
+def _check_share(root, split, flat, share):
+    if not flat and share:
+        raise ValueError(
+            "`data.test_share` is for a folder with its class folders at once; this one has "
+            f"folders for its splits. Received: data.test_share={share}, PATH={str(root)!r}"
+        )
+    if flat and not share:
+        raise ValueError(
+            f"{str(root)!r} has class folders and none for the splits: pass `--data.test-share "
+            "0.2` to test with a fifth of the images, chosen by their content, or make the folders "
+            "`train` and `test`. Received: data.test_share=0.0"
+        )
+    if flat and split not in ("train", "test"):
+        raise ValueError(
+            "The splits of a folder without folders for them are 'train' and 'test'. "
+            f"Received: split={split!r}"
+        )
+
+
 def _split_folder(root, split):
     names = TEST_FOLDERS if split == "test" else (split,)
     for name in names:
@@ -85,6 +133,8 @@ def _split_folder(root, split):
 
 def folder_splits(root: Path) -> tuple[str, ...]:
     """Returns the names of the splits in a folder, `train` before the others."""
+    if is_flat(root):
+        return "train", "test"
     splits = class_folders(root) if root.is_dir() else []
     if not splits:
         raise ValueError(

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_resnets.arguments import nearest
 from training.data.decoding import decoded_file
-from training.data.folder import FolderSource, folder_splits
+from training.data.folder import FolderSource, folder_splits, is_flat
 from training.data.source import ArraySource, Source, digits, synthetic
 from training.recipe.recipe import Data
 
@@ -34,7 +34,7 @@ def open_source(
     if data.source == "synthetic":
         return synthetic(split, data.image_size)
     if data.source.startswith("folder:"):
-        return FolderSource(_root(data.source), split, must_be_sound)
+        return FolderSource(_root(data.source), split, must_be_sound, data.test_share)
     return tfds_source(data.source, split, data_dir, download)
 
 
@@ -47,6 +47,11 @@ def list_splits(
     if source.startswith("folder:"):
         return folder_splits(_root(source))
     return tuple(_builder(source, data_dir, download).info.splits)
+
+
+def is_flat_folder(source: str) -> bool:
+    """Whether a source is a folder of class folders, without folders for the splits."""
+    return source.startswith("folder:") and is_flat(_root(source))
 
 
 def _root(source):
@@ -197,7 +202,7 @@ def _builder(name, data_dir, download):
         raise ValueError(
             f"The data set {name!r} is not prepared in {str(data_dir)!r}. Either set `--data-dir` "
             "to the folder that holds it, or let TFDS download it with `--download`."
-            f"{nearest(name, _known_names(data_dir))} Received: source={name!r}"
+            f"{nearest(name, _known_names(data_dir))}{_or_folder(name)} Received: source={name!r}"
         )
     import tensorflow_datasets as tfds  # slow, and noisy on stderr
 
@@ -216,6 +221,10 @@ def _builder(name, data_dir, download):
             f"{str(folder)!r}"
         )
     return builder
+
+
+def _or_folder(name):
+    return f" For the images in a folder it is 'folder:{name}'." if Path(name).is_dir() else ""
 
 
 def _keys(name, features):

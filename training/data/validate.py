@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,7 @@ def validate(
     """Reads every image of a data set and reports what is broken, unusual or duplicated."""
     findings: list[Finding] = []
     class_counts = {}
+    folders: dict[Path, dict[str, FolderSource]] = {}
     places: dict[bytes, list[tuple[str, int, int]]] = {}
     read = 0
     for split, source in sources.items():
@@ -163,7 +165,9 @@ def validate(
             if count == 0:
                 findings.append(Finding("empty class", split, name))
         if isinstance(source, FolderSource):
-            findings += _unread(split, source)
+            folders.setdefault(source.folder, {})[split] = source
+    for of_folder in folders.values():
+        findings += _unread(of_folder)
     for same in places.values():
         findings += _twins(same, sources)
     return DatasetReport(class_counts, tuple(findings))
@@ -240,17 +244,20 @@ def _findings_in_header(image, contents, name):
         yield "format", f"it is a {image.format} file"
 
 
-def _unread(split, source):
-    """Yields what a folder source passes over, each with the reason."""
-    if not source.size:
-        yield Finding("empty split", split, str(source.folder))
+def _unread(sources):
+    """Yields what the splits in one folder pass over, each with the reason."""
+    for split, source in sources.items():
+        if not source.size:
+            yield Finding("empty split", split, str(source.folder))
+    split, source = next(iter(sources.items()))
     classes = class_folders(source.folder)
     for name in source.unknown_classes:
         yield Finding("unknown class", split, str(source.folder / name), "its files are not read")
     for path in sorted(source.folder.iterdir()):
         if path.name.startswith(".") or path.name not in classes:
             yield Finding("hidden" if path.name[0] == "." else "loose file", split, str(path))
-    read, special = set(source.paths), set(source.special)
+    read = {path for each in sources.values() for path in each.paths}
+    special = set(source.special)
     for name in classes:
         for path in sorted((source.folder / name).iterdir()):
             if path in read or name in source.unknown_classes:

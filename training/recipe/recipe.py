@@ -122,6 +122,8 @@ class Data(Group, prefix="data."):
             `"cifar10"` or `"imagenet2012"`.
         train_split: Name of the split to train on; TFDS slices (`"train[:90%]"`) are allowed.
         test_split: Name of the split to evaluate on.
+        test_share: Part of the images that is tested with, for a folder that has class folders and
+            none for the splits. Which ones depends on the files' contents alone.
         image_size: Height and width of the training images, in pixels.
         mean: Subtracted from each channel of values in [0, 1].
         std: Each channel is divided by it afterwards.
@@ -134,6 +136,7 @@ class Data(Group, prefix="data."):
     source: str = "cifar10"
     train_split: str = "train"
     test_split: str = "test"
+    test_share: float = option(0.0, "[0, 1)", source=lambda source: source.startswith("folder:"))
     image_size: int = option(32, "[1, inf)")
     mean: tuple[float, ...] = option((0.485, 0.456, 0.406), per_pixel_mean=(False,))
     std: tuple[float, ...] = option((0.229, 0.224, 0.225), "(0, inf)")
