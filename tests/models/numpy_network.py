@@ -39,17 +39,17 @@ def backward(output, gradient):
             source.gradient = source.gradient + pullback(node.gradient)
 
 
-def conv(x, kernel, stride=1, dilation=1):
-    """A convolution with an odd kernel, padded by dilation · (size - 1) / 2 zeros on each side."""
+def conv(x, kernel, stride=1):
+    """A convolution with an odd kernel, padded by (size - 1) / 2 zeros on each side."""
     size, _, channels, filters = kernel.value.shape
-    edge = dilation * (size - 1) // 2
+    edge = (size - 1) // 2
     batch, height, width, _ = x.value.shape
     rows, columns = -(-height // stride), -(-width // stride)
     padded = np.pad(x.value, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
     taps = [
         (
-            slice(i * dilation, i * dilation + stride * (rows - 1) + 1, stride),
-            slice(j * dilation, j * dilation + stride * (columns - 1) + 1, stride),
+            slice(i, i + stride * (rows - 1) + 1, stride),
+            slice(j, j + stride * (columns - 1) + 1, stride),
         )
         for i in range(size)
         for j in range(size)
@@ -171,39 +171,22 @@ class Network:
 
     Args:
         weights: {path: array}, named as the library names them.
-        repeats: Number of blocks in each stage.
-        bottleneck: Whether a block is 1×1, 3×3, 1×1; otherwise 3×3, 3×3.
-        stride_on: The bottleneck's convolution with the stride, "3x3" or "1x1".
-        imagenet: Whether the stem is 7×7 with stride 2, and max pooling; otherwise 3×3.
-        shortcut: Where the shapes differ: "A" pads with zeros, "B" projects.
-        activation: The function after each convolution but a branch's last, and after the sum.
+        spec: The network's numbers and options, as a `ResNetSpec` says them.
     """
 
-    def __init__(
-        self,
-        weights,
-        repeats,
-        imagenet,
-        shortcut,
-        bottleneck=False,
-        stride_on="3x3",
-        activation=relu,
-    ):
+    def __init__(self, weights, spec):
         self.weights = {path: Node(value.astype("float64")) for path, value in weights.items()}
-        self.repeats = repeats
-        self.bottleneck = bottleneck
-        self.stride_on = stride_on
-        self.imagenet = imagenet
-        self.shortcut = shortcut
-        self.activation = activation
+        self.spec = spec
+        self.activation = {"relu": relu, "silu": silu}[spec.activation]
 
     def logits(self, x, training):
         """Returns the logits of a node of images; `self.moving` becomes the new statistics."""
         self.training, self.moving = training, {}
-        x = self.activation(self.conv_norm(x, "stem_conv", 2 if self.imagenet else 1))
-        if self.imagenet:
+        imagenet = self.spec.stem == "imagenet"
+        x = self.activation(self.conv_norm(x, "stem_conv", 2 if imagenet else 1))
+        if imagenet:
             x = max_pool(x)
-        for stage, repeats in enumerate(self.repeats, 1):
+        for stage, repeats in enumerate(self.spec.repeats, 1):
             for block in range(1, repeats + 1):
                 stride = 2 if stage > 1 and block == 1 else 1
                 x = self.block(x, f"stage{stage}_block{block}", stride)
@@ -212,8 +195,8 @@ class Network:
         )
 
     def block(self, x, name, stride):
-        if self.bottleneck:
-            on_3x3 = self.stride_on == "3x3"
+        if self.spec.block == "bottleneck":
+            on_3x3 = self.spec.stride_on == "3x3"
             y = self.activation(self.conv_norm(x, f"{name}/conv1", 1 if on_3x3 else stride))
             y = self.activation(self.conv_norm(y, f"{name}/conv2", stride if on_3x3 else 1))
             y = self.conv_norm(y, f"{name}/conv3")
@@ -221,7 +204,7 @@ class Network:
             y = self.activation(self.conv_norm(x, f"{name}/conv1", stride))
             y = self.conv_norm(y, f"{name}/conv2")
         if x.value.shape != y.value.shape:
-            if self.shortcut == "A":
+            if self.spec.shortcut == "A":
                 x = pad_with_zeros(x, stride, y.value.shape[-1])
             else:
                 x = self.conv_norm(x, f"{name}/projection/conv_norm", stride)
