@@ -4,7 +4,6 @@ import dataclasses
 
 import keras
 import numpy as np
-import pytest
 
 import keras_resnets
 from keras_resnets import ResNetSpec, build_model
