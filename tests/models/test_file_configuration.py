@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets import Preprocessing, ResNetSpec, build_model, model_preprocessing, model_spec
+from keras_resnets import Preprocessing, build_model, model_preprocessing, model_spec
 from keras_resnets.files import WeightsFileError
 from keras_resnets.weights.keras_files import OptionError, load_weights_file
 from tests.layer_checks import numpy
+from tests.models.networks import TINY
 
-BASIC = ResNetSpec(block="basic", repeats=(1, 1), widths=(4, 8), stem="cifar", shortcut="A")
-BOTTLENECK = ResNetSpec(block="bottleneck", repeats=(1, 1), widths=(4, 8), stem="cifar")
+BASIC = dataclasses.replace(TINY, shortcut="A")
+BOTTLENECK = dataclasses.replace(TINY, block="bottleneck")
 DEEP = dataclasses.replace(BOTTLENECK, repeats=(1, 1, 1), widths=(4, 6, 8))
 
 

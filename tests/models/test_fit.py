@@ -6,12 +6,13 @@ import keras
 import numpy as np
 
 import keras_resnets
-from keras_resnets import ResNetSpec, build_model
+from keras_resnets import build_model
 from tests.backends import BACKEND
 from tests.layer_checks import numpy
+from tests.models.networks import SPECS, TINY
 from tests.models.once import once
 
-SPEC = ResNetSpec(block="basic", repeats=(1, 1), widths=(4, 8), stem="cifar", shortcut="A")
+SPEC = dataclasses.replace(TINY, shortcut="A")
 
 
 def striped_images(number=64):
@@ -48,14 +49,7 @@ def check_learnt(history):
 
 
 def test_arrays():
-    spec = ResNetSpec(
-        block="bottleneck",
-        repeats=(1, 1),
-        widths=(4, 8),
-        shortcut="C",
-        drop_path_rate=0.2,
-        zero_init_residual=True,
-    )
+    spec = dataclasses.replace(SPECS["C"], drop_path_rate=0.2, zero_init_residual=True)
     model = compiled(spec)
     x, y = striped_images()
     before = {weight.path: numpy(weight) for weight in model.weights}
@@ -70,7 +64,7 @@ def test_arrays():
 @once
 def test_compiled_by_default():
     """`jit_compile="auto"`, which turns on XLA where the backend has it."""
-    spec = ResNetSpec(block="basic", repeats=(1,), widths=(8,), stem="cifar", shortcut="C")
+    spec = dataclasses.replace(TINY, repeats=(1,), widths=(8,), shortcut="C")
     model = compiled(spec, jit_compile="auto")
     x, y = striped_images(number=32)
     check_learnt(model.fit(x, y, batch_size=16, epochs=12, verbose=0))

@@ -10,26 +10,14 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets import ResNetSpec, build_model, model_spec
+from keras_resnets import build_model, model_spec
 from tests.backends import requires_tensorflow
 from tests.layer_checks import numpy, plain, randomize
+from tests.models.networks import SPECS, TINY, built, images
 from tests.models.once import once
 
-BASIC = ResNetSpec(block="basic", repeats=(2, 1), widths=(4, 8))
-BOTTLENECK = dataclasses.replace(BASIC, block="bottleneck", repeats=(1, 1))
-SPECS = {
-    "A": dataclasses.replace(BASIC, shortcut="A", zero_pad="both", activation="silu"),
-    "B": dataclasses.replace(BASIC, stem="cifar", zero_init_residual=True),
-    "C": dataclasses.replace(BOTTLENECK, shortcut="C", drop_path_rate=0.3),
-    "v1": dataclasses.replace(BOTTLENECK, stride_on="1x1", output_stride=4),
-    "plain": dataclasses.replace(BASIC, shortcut=None, activation="gelu"),
-    # In a file, the tenth block comes before the second.
-    "deep": dataclasses.replace(BASIC, repeats=(11,), widths=(2,), stem="cifar"),
-}
-
-
-def images(*shape):
-    return np.random.default_rng(0).uniform(size=shape).astype("float32")
+# In a file, the tenth block comes before the second.
+SAVED = SPECS | {"deep": dataclasses.replace(TINY, repeats=(11,), widths=(2,))}
 
 
 def saved_and_loaded(model, folder):
@@ -37,11 +25,10 @@ def saved_and_loaded(model, folder):
     return keras.saving.load_model(folder / "model.keras")
 
 
-@pytest.mark.parametrize(("name", "include_top"), [*((name, True) for name in SPECS), ("A", False)])
+@pytest.mark.parametrize(("name", "include_top"), [*((name, True) for name in SAVED), ("A", False)])
 def test_a_saved_model_and_a_clone_are_the_same(name, include_top, tmp_path):
     classes = 5 if include_top else None
-    model = build_model(SPECS[name], include_top, input_shape=(None, None, 3), classes=classes)
-    randomize(model)
+    model = built(SAVED[name], (None, None, 3), include_top=include_top, classes=classes)
     x = images(2, 21, 9, 3)
     expected = numpy(model(x))
     loaded = saved_and_loaded(model, tmp_path)
@@ -51,7 +38,7 @@ def test_a_saved_model_and_a_clone_are_the_same(name, include_top, tmp_path):
     clone.load_weights(tmp_path / "model.weights.h5")
     for again in (loaded, clone):
         assert plain(again.get_config()) == plain(model.get_config())
-        assert model_spec(again) == SPECS[name]
+        assert model_spec(again) == SAVED[name]
         np.testing.assert_array_equal(numpy(again(x)), expected)
         for weight, copy in zip(model.weights, again.weights, strict=True):
             assert (copy.path, copy.trainable) == (weight.path, weight.trainable)
@@ -60,8 +47,7 @@ def test_a_saved_model_and_a_clone_are_the_same(name, include_top, tmp_path):
 
 @once
 def test_a_compiled_model_keeps_its_optimizer(tmp_path):
-    spec = ResNetSpec(block="bottleneck", repeats=(1,), widths=(4,), stem="cifar")
-    model = build_model(spec, input_shape=(8, 8, 3), classes=2)
+    model = build_model(TINY, input_shape=(8, 8, 3), classes=2)
     model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
     x, y = images(8, 8, 8, 3), np.arange(8) % 2
     model.train_on_batch(x, y)
@@ -76,8 +62,7 @@ def test_a_compiled_model_keeps_its_optimizer(tmp_path):
 
 def test_a_saved_model_keeps_its_precision(tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
-    model = build_model(SPECS["B"], input_shape=(16, 16, 3), classes=2)
-    randomize(model)
+    model = built(SPECS["B"], classes=2)
     keras.config.set_dtype_policy("float32")
     loaded = saved_and_loaded(model, tmp_path)
     block = loaded.get_layer("stage1_block1")

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets import ResNet20, ResNetSpec, build_model
+from keras_resnets import ResNet20, build_model
 from keras_resnets.files import WeightsFileError
 from keras_resnets.weights.keras_files import load_weights_file
 from tests.layer_checks import numpy, randomize
+from tests.models.networks import TINY
 from tests.models.once import once
 
-SPEC = ResNetSpec(block="basic", repeats=(1, 1), widths=(4, 8), stem="cifar")
 SHAPE = (8, 8, 3)
 NAMES = ["net.weights.h5", "net.keras"]
 HEAD = ("predictions/kernel", "predictions/bias")
@@ -30,7 +30,7 @@ build = functools.partial(build_model, input_shape=SHAPE, classes=2)
 def saved(tmp_path_factory):
     """A network with random weights, and the folder of its file in both formats."""
     folder = tmp_path_factory.mktemp("weights")
-    model = build(SPEC, name="saved")
+    model = build(TINY, name="saved")
     randomize(model)
     keras_resnets.set_preprocessing(model, keras_resnets.Preprocessing.imagenet(10, 8))
     for name in NAMES:
@@ -60,10 +60,10 @@ def assert_same(model, other):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_gives_every_weight_back(saved, name):
     model, folder = saved
-    assert_same(build(SPEC, weights=folder / name), model)
+    assert_same(build(TINY, weights=folder / name), model)
     with keras.name_scope("student"):
         other = build_model(
-            SPEC, input_shape=(None, None, 3), classes=2, name="student", weights=str(folder / name)
+            TINY, input_shape=(None, None, 3), classes=2, name="student", weights=str(folder / name)
         )
     assert_same(other, model)
 
@@ -80,7 +80,7 @@ def test_a_damaged_file_is_refused(saved, tmp_path, name, damage):
     }[damage]
     (tmp_path / name).write_bytes(damaged)
     with pytest.raises(ValueError, match="`weights` must"):
-        build(SPEC, weights=tmp_path / name)
+        build(TINY, weights=tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["net.h5", "net.pt", "net.safetensors", "net.pth.tar"])
@@ -88,7 +88,7 @@ def test_a_damaged_file_is_refused(saved, tmp_path, name, damage):
 def test_a_damaged_checkpoint_of_another_library_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=r"`weights` must hold.*Received: weights="):
-        build(SPEC, weights=tmp_path / name)
+        build(TINY, weights=tmp_path / name)
 
 
 class TestPaths:
@@ -96,14 +96,14 @@ class TestPaths:
     def test_another_kind_of_file_is_refused(self, tmp_path, name):
         (tmp_path / name).write_bytes(b"")
         with pytest.raises(ValueError, match=r"ends in \.weights\.h5, \.keras.*Received"):
-            build(SPEC, weights=tmp_path / name)
+            build(TINY, weights=tmp_path / name)
 
     def test_a_missing_file_or_a_folder_is_refused(self, tmp_path):
         for name in NAMES:
             (tmp_path / "folder" / name).mkdir(parents=True)
             for path in (tmp_path / name, tmp_path / "folder" / name):
                 with pytest.raises(ValueError, match="`weights` must be an existing file"):
-                    build(SPEC, weights=path)
+                    build(TINY, weights=path)
 
     def test_a_network_without_presets_says_so(self):
         with pytest.raises(ValueError, match=r"preset, of which this network has none. Received"):
@@ -112,12 +112,12 @@ class TestPaths:
     @pytest.mark.parametrize("value", [3, True, b"net.weights.h5", ["net.keras"]])
     def test_what_is_no_path_is_refused(self, value):
         with pytest.raises(TypeError, match="`weights` must be None or a path"):
-            build(SPEC, weights=value)
+            build(TINY, weights=value)
 
     def test_arrays_are_refused_in_one_short_line(self):
         arrays = {f"layer{index}.weight": np.ones((64, 64)) for index in range(100)}
         with pytest.raises(TypeError, match=r"None or a path; .*convert_weights") as raised:
-            build(SPEC, weights=arrays)
+            build(TINY, weights=arrays)
         assert "\n" not in str(raised.value)
         assert len(str(raised.value)) < 400
 
@@ -134,27 +134,27 @@ class TestOtherArchitectures:
     def test_are_refused_by_the_first_layer_that_differs(self, saved, changes, layer):
         message = rf"`weights` must hold the weights of.* is '{layer}.*Received: weights="
         with pytest.raises(ValueError, match=message):
-            build(dataclasses.replace(SPEC, **changes), weights=saved[1] / NAMES[0])
+            build(dataclasses.replace(TINY, **changes), weights=saved[1] / NAMES[0])
 
     def test_surplus_weights_are_refused_as_well(self, tmp_path):
         path = tmp_path / "deeper.weights.h5"
-        build(dataclasses.replace(SPEC, repeats=(2, 1))).save_weights(path)
+        build(dataclasses.replace(TINY, repeats=(2, 1))).save_weights(path)
         with pytest.raises(
             ValueError, match="'stage1_block2/conv1/conv': the model has no such layer"
         ):
-            build(SPEC, weights=path)
+            build(TINY, weights=path)
 
     def test_a_file_of_a_model_built_further_upon_is_refused(self, tmp_path):
-        backbone = build_model(SPEC, include_top=False, pooling="avg")
+        backbone = build_model(TINY, include_top=False, pooling="avg")
         model = keras.Sequential([keras.Input((32, 32, 3)), backbone, keras.layers.Dense(2)])
         model.save_weights(tmp_path / "more.weights.h5")
         with pytest.raises(ValueError, match="the first layer that differs"):
-            build(SPEC, weights=tmp_path / "more.weights.h5")
+            build(TINY, weights=tmp_path / "more.weights.h5")
 
     def test_a_refused_file_leaves_no_weight_changed(self, saved, tmp_path):
         model, _ = saved
         before = model.get_weights()
-        other = build_model(SPEC, input_shape=SHAPE, classes=3)
+        other = build_model(TINY, input_shape=SHAPE, classes=3)
         other.save_weights(tmp_path / "other.weights.h5")
         with pytest.raises(ValueError, match="'predictions'"):
             load_weights_file(model, tmp_path / "other.weights.h5")
@@ -170,7 +170,7 @@ class TestHeadAndStem:
         """Builds a model that must warn of one thing, and returns its weights by their paths."""
         arguments = {"input_shape": SHAPE, "classes": 2, **arguments}
         with pytest.warns(UserWarning, match=note) as caught:
-            model = build_model(SPEC, name="new", **arguments)
+            model = build_model(TINY, name="new", **arguments)
         assert [str(each.message) for each in caught] == [f"new: {note}."]
         assert caught[0].filename == __file__
         return values(model)
@@ -190,7 +190,7 @@ class TestHeadAndStem:
         model, folder = saved
         for pooling in (None, "avg", "max"):
             backbone = build_model(
-                SPEC, include_top=False, pooling=pooling, weights=folder / NAMES[1]
+                TINY, include_top=False, pooling=pooling, weights=folder / NAMES[1]
             )
             expected = {path: value for path, value in values(model).items() if path not in HEAD}
             np.testing.assert_equal(values(backbone), expected)
@@ -213,7 +213,7 @@ class TestHeadAndStem:
         np.testing.assert_allclose(np.moveaxis(weights.pop(path), 2, 0), expected, atol=1e-6)
         np.testing.assert_equal(weights, of_file)
         with pytest.warns(UserWarning, match=note):
-            other = build_model(SPEC, classes=2, **arguments)
+            other = build_model(TINY, classes=2, **arguments)
         assert keras_resnets.model_preprocessing(other) is None
 
 
@@ -231,33 +231,33 @@ class TestHeadAndStem:
     ],
 )
 def test_numbers_that_are_not_sound_are_refused(path, value, message, tmp_path):
-    model = build(SPEC)
+    model = build(TINY)
     [weight] = [weight for weight in model.weights if weight.path == path]
     weight.assign(np.full(weight.shape, value))
     model.save_weights(tmp_path / "net.weights.h5")
     with pytest.raises(WeightsFileError, match=rf"{message}.*array is not.*Received: weights="):
-        build(SPEC, weights=tmp_path / "net.weights.h5")
+        build(TINY, weights=tmp_path / "net.weights.h5")
 
 
 @once
 def test_a_trained_model_s_optimizer_is_left_out(tmp_path):
-    model = build(SPEC)
+    model = build(TINY)
     model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
     model.train_on_batch(np.ones((4, *SHAPE), "float32"), np.arange(4) % 2)
     for name in NAMES:
         save(model, tmp_path / name)
-        assert_same(build(SPEC, weights=tmp_path / name), model)
+        assert_same(build(TINY, weights=tmp_path / name), model)
 
 
 def test_precision(saved, tmp_path):
     model, folder = saved
     keras.config.set_dtype_policy("bfloat16")
-    half = build(SPEC, weights=folder / "net.keras")
+    half = build(TINY, weights=folder / "net.keras")
     for weight, expected in zip(half.weights, model.weights, strict=True):
         np.testing.assert_allclose(numpy(weight), numpy(expected), rtol=1e-2)
     half.save_weights(tmp_path / "half.weights.h5")
     keras.config.set_dtype_policy("float32")
-    assert_same(build(SPEC, weights=tmp_path / "half.weights.h5"), half)
+    assert_same(build(TINY, weights=tmp_path / "half.weights.h5"), half)
 
 
 def test_the_configuration_of_a_file_is_not_read(saved, tmp_path):
@@ -268,7 +268,7 @@ def test_the_configuration_of_a_file_is_not_read(saved, tmp_path):
         target.writestr("config.json", json.dumps({"class_name": "__lambda__"}))
         target.writestr("metadata.json", "not JSON")
         target.writestr("model.weights.h5", source.read("model.weights.h5"))
-    assert_same(build(SPEC, weights=path), model)
+    assert_same(build(TINY, weights=path), model)
 
 
 class TestLayersOfAFile:
@@ -283,7 +283,7 @@ class TestLayersOfAFile:
     )
     def test_not_by_the_places_of_their_groups(self, tmp_path, first, second):
         """Keras's own `load_weights` goes by the places, and notices nothing."""
-        spec = ResNetSpec(block="basic", repeats=(2,), widths=(4,), stem="cifar")
+        spec = dataclasses.replace(TINY, repeats=(2,), widths=(4,))
         model = build(spec)
         randomize(model)
         path = tmp_path / "net.weights.h5"
@@ -300,7 +300,7 @@ class TestLayersOfAFile:
         with pytest.raises(
             ValueError, match=r"differs is 'stage1_block1/conv1/conv': .* the file no such layer"
         ):
-            build(SPEC, weights=path)
+            build(TINY, weights=path)
 
     def test_a_layer_of_the_file_alone_is_named_without_its_whole_name_and_list(self, path):
         with h5py.File(path, "a") as file:
@@ -309,7 +309,7 @@ class TestLayersOfAFile:
             for number in range(300):
                 variables[str(number)] = np.zeros((1, 1), "float32")
         with pytest.raises(ValueError, match=r"differs is '\\x1b.*the model has no such") as raised:
-            build(SPEC, weights=path)
+            build(TINY, weights=path)
         assert str(raised.value).isprintable()
         assert len(str(raised.value)) < 1500
 
@@ -317,14 +317,14 @@ class TestLayersOfAFile:
         with h5py.File(path, "a") as file:
             file["layers/basic_block_1/vars"].attrs["name"] = "stage1_block1"
         with pytest.raises(ValueError, match="holds 2 layers named 'stage1_block1'"):
-            build(SPEC, weights=path)
+            build(TINY, weights=path)
 
     def test_integers_are_no_floats(self, path):
         with h5py.File(path, "a") as file:
             del file["layers/dense/vars/1"]
             file["layers/dense/vars/1"] = np.zeros(2, "int32")
         with pytest.raises(ValueError, match=r"'predictions': .* \(2,\) of integers"):
-            build(SPEC, weights=path)
+            build(TINY, weights=path)
 
     def test_those_that_keras_named_are_told_apart_by_their_order(self, tmp_path):
         """In the second model they are `normalization_3` and `normalization_4`, for instance."""
@@ -333,7 +333,7 @@ class TestLayersOfAFile:
             x = keras.Input(SHAPE)
             for _ in range(2):
                 x = keras.layers.Normalization(axis=-1)(x)
-            return build_model(SPEC, input_tensor=x, classes=2, **arguments)
+            return build_model(TINY, input_tensor=x, classes=2, **arguments)
 
         model = build()
         images = np.random.default_rng(0).normal(size=(20, *SHAPE)).astype("float32")
@@ -354,7 +354,7 @@ class TestLayersOfAFile:
             inputs = keras.Input(SHAPE)
             x = keras.layers.Conv2D(2, 1)(inputs)
             colours = keras.Model(inputs, keras.layers.Conv2D(3, 1)(x), name="colours")
-            return build_model(SPEC, input_tensor=colours(keras.Input(SHAPE)), **arguments)
+            return build_model(TINY, input_tensor=colours(keras.Input(SHAPE)), **arguments)
 
         model = build()
         randomize(model)
@@ -372,7 +372,7 @@ class TestLayersOfAFile:
 
         def build(**arguments):
             x = Colours(name="colours")(keras.Input(SHAPE))
-            return build_model(SPEC, input_tensor=x, **arguments)
+            return build_model(TINY, input_tensor=x, **arguments)
 
         build().save_weights(tmp_path / "net.weights.h5")
         with pytest.raises(ValueError, match="of 'colours' cannot be told apart: give each a"):
@@ -388,13 +388,13 @@ class TestArchives:
 
     def refuse(self, path, match):
         with pytest.raises(WeightsFileError, match=match):
-            build(SPEC, weights=path)
+            build(TINY, weights=path)
 
     def test_compressed(self, saved, tmp_path):
         model, folder = saved
         content = (folder / "net.weights.h5").read_bytes()
         self.write(tmp_path / "small.keras", content, zipfile.ZIP_DEFLATED)
-        assert_same(build(SPEC, weights=tmp_path / "small.keras"), model)
+        assert_same(build(TINY, weights=tmp_path / "small.keras"), model)
         self.write(tmp_path / "other.keras", content, zipfile.ZIP_LZMA)
         self.refuse(tmp_path / "other.keras", "compressed in a way that Keras does not use")
 
@@ -451,4 +451,4 @@ def test_a_file_of_another_kind(path, damage):
     with h5py.File(path, "a") as file:
         damage(file)
     with pytest.raises(ValueError, match=r"`weights` must.*Received: weights="):
-        build(SPEC, weights=path)
+        build(TINY, weights=path)
