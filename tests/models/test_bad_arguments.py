@@ -14,8 +14,8 @@ RULES = {
     "weights": [
         ("preset|imagenet", "imagenet21k"),
         ("exist", "gone.weights.h5", "net.h5"),
-        (r"ends in \.weights\.h5", "net.npz", ""),
-        ("path", 3, True),
+        (r"ends in \.weights\.h5", "net.npz", "", "weights.h5.txt"),
+        ("path", 3, True, b"net.h5", ["net.keras"]),
     ],
     "input_shape": [
         ("tuple of three", [224, 224, 3], 224, (224, 224), (), (None, 224, 224, 3)),
