@@ -74,28 +74,23 @@ class TestTop:
         assert model.output_shape == (None, None, None, 32)
         assert model.layers[-1].name == "stage2_block1"
 
-    @pytest.mark.parametrize(
-        ("pooling", "reduce", "name"), [("avg", np.mean, "avg_pool"), ("max", np.max, "max_pool")]
-    )
-    def test_pooling(self, pooling, reduce, name):
-        pooled = build_model(BOTTLENECK, include_top=False, pooling=pooling)
-        features = build_model(BOTTLENECK, include_top=False)
-        features.set_weights(pooled.get_weights())
-        x = images(2, 20, 27, 3)
-        assert pooled.layers[-1].name == name
-        assert pooled.output_shape == (None, 32)
-        np.testing.assert_allclose(
-            numpy(pooled(x)), reduce(numpy(features(x)), axis=(1, 2)), rtol=1e-5, atol=1e-6
-        )
-
-    def test_the_top_is_average_pooling_and_one_layer(self):
+    def test_the_feature_map_is_pooled_and_classified(self):
+        """Classified after average pooling, by one layer."""
         model = built(BOTTLENECK, (None, None, 3), classes=5)
-        backbone = build_model(BOTTLENECK, include_top=False)
-        backbone.set_weights(model.get_weights()[:-2])
-        kernel, bias = model.get_weights()[-2:]
+        *weights, kernel, bias = model.get_weights()
+        heads = [
+            build_model(BOTTLENECK, include_top=False, pooling=pooling)
+            for pooling in (None, "avg", "max")
+        ]
+        for head in heads:
+            head.set_weights(weights)
+        assert [head.layers[-1].name for head in heads[1:]] == ["avg_pool", "max_pool"]
         for height, width in [(8, 8), (45, 19)]:
             x = images(3, height, width, 3)
-            logits = numpy(backbone(x)).mean((1, 2)) @ kernel + bias
+            features, averages, maxima = (numpy(head(x)) for head in heads)
+            np.testing.assert_allclose(averages, features.mean((1, 2)), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(maxima, features.max((1, 2)), rtol=1e-5, atol=1e-6)
+            logits = averages @ kernel + bias
             expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
             np.testing.assert_allclose(numpy(model(x)), expected, rtol=1e-4, atol=1e-6)
 
