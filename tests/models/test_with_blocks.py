@@ -147,35 +147,18 @@ def test_options_that_only_some_blocks_have_are_kept_among_these():
         ({"trainable": False}, ValueError, "are no options.*trainable=False"),
         ({"frozen": ("conv1",)}, ValueError, "are no options.*frozen="),
         ({"depht": 3}, TypeError, "depht"),
+        ({"model": 3}, TypeError, "Received: model=3"),
+        ({"block": "StackedBlock"}, TypeError, "Received: block='StackedBlock'"),
+        ({"block": BottleneckBlock}, ValueError, "block=BottleneckBlock in the place of a Basic"),
     ],
 )
-def test_wrong_options_are_refused(options, error, message):
+def test_wrong_arguments_are_refused(options, error, message):
+    arguments = {"model": cifar(1), "block": StackedBlock, **options}
     with pytest.raises(error, match=message):
-        keras_resnets.with_blocks(cifar(1), StackedBlock, **options)
+        keras_resnets.with_blocks(**arguments)
 
 
-@without_values
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ((3, StackedBlock), TypeError, "Received: model=3"),
-        (("basic", "StackedBlock"), TypeError, "Received: block='StackedBlock'"),
-        (("bottleneck", StackedBlock), ValueError, "in the place of a BottleneckBlock"),
-        (("dense", StackedBlock), ValueError, "none among its 2 layers"),
-    ],
-)
-def test_other_arguments_are_refused(arguments, error, message):
-    models = {
-        "basic": lambda: cifar(1),
-        "bottleneck": lambda: keras_resnets.build_model(
-            keras_resnets.ResNetSpec(block="bottleneck", repeats=(1,), widths=(4,), stem="cifar")
-        ),
-        "dense": lambda: keras.Sequential(
-            [keras.Input((2,)), keras.layers.Dense(1), keras.layers.ReLU()]
-        ),
-    }
-    model, block = arguments
-    if model in models:
-        model = models[model]()
-    with pytest.raises(error, match=message):
-        keras_resnets.with_blocks(model, block)
+def test_a_model_without_blocks_is_refused():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1), keras.layers.ReLU()])
+    with pytest.raises(ValueError, match="none among its 2 layers"):
+        keras_resnets.with_blocks(model, StackedBlock)
