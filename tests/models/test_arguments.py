@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets import ResNet18, ResNet20, ResNetSpec, build_model
+from keras_resnets import ResNet20, ResNetSpec, build_model
 from tests.backends import requires_channels_first
 from tests.layer_checks import numpy
 from tests.models.networks import BOTTLENECK, built, images
@@ -93,12 +93,6 @@ class TestTop:
             logits = averages @ kernel + bias
             expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
             np.testing.assert_allclose(numpy(model(x)), expected, rtol=1e-4, atol=1e-6)
-
-    @pytest.mark.parametrize("classes", [10, 1000])
-    def test_there_are_no_classes_without_top(self, classes):
-        """Not even the default's number, which `keras.applications` ignores."""
-        with pytest.raises(ValueError, match=rf"`classes` belongs to include_top=True.*={classes}"):
-            ResNet18(include_top=False, classes=classes)
 
     @without_values
     @pytest.mark.parametrize(

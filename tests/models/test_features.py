@@ -65,12 +65,3 @@ def test_strides_outlast_saving_and_cloning(tmp_path):
     ):
         assert feature_strides(again) == expected
         assert set(again.output) == set(expected)
-
-
-def test_another_package_s_model_is_refused():
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    for read in (feature_extractor, feature_strides):
-        with pytest.raises(ValueError, match="residual blocks named stage1_block1"):
-            read(model)
-        with pytest.raises(TypeError, match=r"`model` must be a keras\.Model"):
-            read("resnet20")

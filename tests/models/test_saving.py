@@ -14,7 +14,6 @@ from keras_resnets import build_model, model_spec
 from tests.backends import requires_tensorflow
 from tests.layer_checks import numpy, plain, randomize
 from tests.models.networks import SPECS, TINY, built, images
-from tests.models.once import once
 
 # In a file, the tenth block comes before the second.
 SAVED = SPECS | {"deep": dataclasses.replace(TINY, repeats=(11,), widths=(2,))}
@@ -43,21 +42,6 @@ def test_a_saved_model_and_a_clone_are_the_same(name, include_top, tmp_path):
         for weight, copy in zip(model.weights, again.weights, strict=True):
             assert (copy.path, copy.trainable) == (weight.path, weight.trainable)
             np.testing.assert_array_equal(numpy(copy), numpy(weight))
-
-
-@once
-def test_a_compiled_model_keeps_its_optimizer(tmp_path):
-    model = build_model(TINY, input_shape=(8, 8, 3), classes=2)
-    model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
-    x, y = images(8, 8, 8, 3), np.arange(8) % 2
-    model.train_on_batch(x, y)
-    loaded = saved_and_loaded(model, tmp_path)
-    assert int(loaded.optimizer.iterations) == int(model.optimizer.iterations) == 1
-    # Both go on alike: the moments were saved too. Adam's step is at least a hundredth of its rate.
-    for each in (model, loaded):
-        each.train_on_batch(x, y)
-    for after, expected in zip(loaded.weights, model.weights, strict=True):
-        np.testing.assert_allclose(numpy(after), numpy(expected), atol=1e-5)
 
 
 def test_a_saved_model_keeps_its_precision(tmp_path):
