@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import pytest
 
 import keras_resnets
@@ -41,7 +42,6 @@ def test_the_cifar_networks(depth, shortcut):
         assert f"{cost.macs / 1e6:.2f}" == facts.CIFAR[depth][3]
 
 
-@pytest.mark.parametrize("size", [32, 37, 64])
 @pytest.mark.parametrize(
     "options",
     [
@@ -51,8 +51,10 @@ def test_the_cifar_networks(depth, shortcut):
         {"block": "basic", "stem": "cifar", "shortcut": "C"},
     ],
 )
-def test_what_no_table_has_is_as_counted_on_the_layers(options, size):
+def test_what_no_table_has_is_as_counted_on_the_layers(options):
     spec = ResNetSpec(repeats=(2, 1, 2), widths=(8, 12, 16), **options)
-    model = keras_resnets.build_model(spec, input_shape=(size, size, 1), classes=3)
-    cost = make_plan(spec).cost(size, 1, 3)
-    assert cost == (count_parameters(model).trainable, count_macs(model))
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras_resnets.build_model(spec, input_shape=(None, None, 1), classes=3)
+        for size in (32, 37, 64):
+            macs = count_macs(model, (size, size, 1))
+            assert make_plan(spec).cost(size, 1, 3) == (count_parameters(model).trainable, macs)

@@ -1,10 +1,9 @@
-"""Residual networks in NumPy, float64, with their gradients: written from the formulas.
+"""Residual networks in NumPy, written from the formulas, for real and for complex numbers.
 
-A `Node` keeps a value and, for each of its sources, how a gradient goes back to it. Nothing here
-comes from the library; `test_reference.py` holds the gradients to finite differences.
+An analytic function's derivative along a direction is the imaginary part of f(x + ih · direction)
+over h, exact but for rounding where h is tiny. A ReLU and a maximum go by the real parts.
+Nothing here comes from the library.
 """
-
-import itertools
 
 import numpy as np
 
@@ -12,158 +11,37 @@ EPSILON = 1e-5
 MOMENTUM = 0.9
 
 
-class Node:
-    """A value, its gradient after `backward`, and (source, pullback) for each source."""
-
-    created = itertools.count()
-
-    def __init__(self, value, sources=()):
-        self.value = value
-        self.sources = sources
-        self.gradient = np.zeros_like(value)
-        self.index = next(self.created)
+def padded(x, edge, value=0.0):
+    return np.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)), constant_values=value)
 
 
-def backward(output, gradient):
-    """Adds to every node from which `output` was computed its gradient."""
-    nodes, waiting = {}, [output]
-    while waiting:
-        node = waiting.pop()
-        if node.index not in nodes:
-            nodes[node.index] = node
-            waiting += [source for source, _ in node.sources]
-    output.gradient = gradient
-    for index in sorted(nodes, reverse=True):
-        node = nodes[index]
-        for source, pullback in node.sources:
-            source.gradient = source.gradient + pullback(node.gradient)
+def taps(x, size, stride):
+    """Yields for each place in a window the values there, at all positions of the output."""
+    rows, columns = ((length - size) // stride + 1 for length in x.shape[1:3])
+    for i, j in np.ndindex(size, size):
+        yield x[:, i : i + stride * rows : stride, j : j + stride * columns : stride]
 
 
-def conv(x, kernel, stride=1, dilation=1):
-    """A convolution with an odd kernel, padded by dilation · (size - 1) / 2 zeros on each side."""
-    size, _, channels, filters = kernel.value.shape
-    edge = dilation * (size - 1) // 2
-    batch, height, width, _ = x.value.shape
-    rows, columns = -(-height // stride), -(-width // stride)
-    padded = np.pad(x.value, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
-    taps = [
-        (
-            slice(i * dilation, i * dilation + stride * (rows - 1) + 1, stride),
-            slice(j * dilation, j * dilation + stride * (columns - 1) + 1, stride),
-        )
-        for i in range(size)
-        for j in range(size)
-    ]
-    patches = np.stack([padded[:, down, right] for down, right in taps], axis=3)
-    patches = patches.reshape(-1, size * size * channels)
-    matrix = kernel.value.reshape(-1, filters)
-
-    def to_x(gradient):
-        pieces = (gradient.reshape(-1, filters) @ matrix.T).reshape(
-            batch, rows, columns, size * size, channels
-        )
-        total = np.zeros_like(padded)
-        for index, (down, right) in enumerate(taps):
-            total[:, down, right] += pieces[:, :, :, index]
-        return total[:, edge : edge + height, edge : edge + width]
-
-    def to_kernel(gradient):
-        return (patches.T @ gradient.reshape(-1, filters)).reshape(kernel.value.shape)
-
-    value = (patches @ matrix).reshape(batch, rows, columns, filters)
-    return Node(value, [(x, to_x), (kernel, to_kernel)])
-
-
-def batch_norm(x, gamma, beta, mean, variance, training):
-    axes = (0, 1, 2)
-    if training:
-        mean, variance = x.value.mean(axes), x.value.var(axes)
-    deviation = np.sqrt(variance + EPSILON)
-    normal = (x.value - mean) / deviation
-
-    def to_x(gradient):
-        if training:
-            gradient = gradient - gradient.mean(axes) - normal * (gradient * normal).mean(axes)
-        return gradient * gamma.value / deviation
-
-    return Node(
-        gamma.value * normal + beta.value,
-        [
-            (x, to_x),
-            (gamma, lambda gradient: (gradient * normal).sum(axes)),
-            (beta, lambda gradient: gradient.sum(axes)),
-        ],
-    )
-
-
-def relu(x):
-    return Node(np.maximum(x.value, 0), [(x, lambda gradient: gradient * (x.value > 0))])
-
-
-def silu(x):
-    sigmoid = 1 / (1 + np.exp(-x.value))
-    slope = sigmoid * (1 + x.value * (1 - sigmoid))
-    return Node(x.value * sigmoid, [(x, lambda gradient: gradient * slope)])
-
-
-def add(a, b):
-    return Node(a.value + b.value, [(a, lambda gradient: gradient), (b, lambda gradient: gradient)])
+def conv(x, kernel, stride):
+    """A convolution with an odd kernel, padded by (size - 1) / 2 zeros on each side."""
+    size, _, channels, filters = kernel.shape
+    x = padded(x, (size - 1) // 2)
+    matrices = kernel.reshape(size * size, channels, filters)
+    return sum(tap @ matrix for tap, matrix in zip(taps(x, size, stride), matrices, strict=True))
 
 
 def max_pool(x):
     """Windows of 3×3 at every second position, padded with −∞ on all sides."""
-    batch, height, width, channels = x.value.shape
-    rows, columns = -(-height // 2), -(-width // 2)
-    edges = ((0, 0), (1, 1), (1, 1), (0, 0))
-    padded = np.pad(x.value, edges, constant_values=-np.inf)
-    taps = [
-        (slice(i, i + 2 * rows - 1, 2), slice(j, j + 2 * columns - 1, 2))
-        for i in range(3)
-        for j in range(3)
-    ]
-    stacked = np.stack([padded[:, down, right] for down, right in taps])
-    winner = stacked.argmax(axis=0)
-
-    def to_x(gradient):
-        total = np.zeros((batch, height + 2, width + 2, channels))
-        for index, (down, right) in enumerate(taps):
-            total[:, down, right] += gradient * (winner == index)
-        return total[:, 1:-1, 1:-1]
-
-    return Node(stacked.max(axis=0), [(x, to_x)])
+    windows = np.stack([*taps(padded(x, 1, -np.inf), size=3, stride=2)])
+    return np.take_along_axis(windows, windows.real.argmax(axis=0)[None], axis=0)[0]
 
 
-def pad_with_zeros(x, stride, filters):
-    """Option A: every `stride`-th position, and channels of zeros behind those of `x`."""
-    channels = x.value.shape[-1]
-    value = np.pad(x.value[:, ::stride, ::stride], ((0, 0),) * 3 + ((0, filters - channels),))
-
-    def to_x(gradient):
-        total = np.zeros_like(x.value)
-        total[:, ::stride, ::stride] = gradient[..., :channels]
-        return total
-
-    return Node(value, [(x, to_x)])
+def mean_and_variance(x):
+    mean = x.mean((0, 1, 2))
+    return mean, ((x - mean) ** 2).mean((0, 1, 2))
 
 
-def average(x):
-    positions = x.value.shape[1] * x.value.shape[2]
-
-    def to_x(gradient):
-        return np.broadcast_to(gradient[:, None, None] / positions, x.value.shape)
-
-    return Node(x.value.mean((1, 2)), [(x, to_x)])
-
-
-def dense(x, kernel, bias):
-    return Node(
-        x.value @ kernel.value + bias.value,
-        [
-            (x, lambda gradient: gradient @ kernel.value.T),
-            (kernel, lambda gradient: x.value.T @ gradient),
-            (bias, lambda gradient: gradient.sum(0)),
-        ],
-    )
+ACTIVATIONS = {"relu": lambda x: x * (x.real > 0), "silu": lambda x: x / (1 + np.exp(-x))}
 
 
 class Network:
@@ -171,72 +49,61 @@ class Network:
 
     Args:
         weights: {path: array}, named as the library names them.
-        repeats: Number of blocks in each stage.
-        bottleneck: Whether a block is 1×1, 3×3, 1×1; otherwise 3×3, 3×3.
-        stride_on: The bottleneck's convolution with the stride, "3x3" or "1x1".
-        imagenet: Whether the stem is 7×7 with stride 2, and max pooling; otherwise 3×3.
-        shortcut: Where the shapes differ: "A" pads with zeros, "B" projects.
-        activation: The function after each convolution but a branch's last, and after the sum.
+        spec: The network's numbers and options, as a `ResNetSpec` says them.
+        training: Whether normalization goes by the batch's own statistics.
+
+    Attributes:
+        moving: What training makes of the moving statistics, by their paths.
+        margin: How near a value came to a ReLU's kink, over the values' standard deviation.
     """
 
-    def __init__(
-        self,
-        weights,
-        repeats,
-        imagenet,
-        shortcut,
-        bottleneck=False,
-        stride_on="3x3",
-        activation=relu,
-    ):
-        self.weights = {path: Node(value.astype("float64")) for path, value in weights.items()}
-        self.repeats = repeats
-        self.bottleneck = bottleneck
-        self.stride_on = stride_on
-        self.imagenet = imagenet
-        self.shortcut = shortcut
-        self.activation = activation
+    def __init__(self, weights, spec, training):
+        self.weights, self.spec, self.training = weights, spec, training
+        self.moving, self.margin = {}, np.inf
 
-    def logits(self, x, training):
-        """Returns the logits of a node of images; `self.moving` becomes the new statistics."""
-        self.training, self.moving = training, {}
-        x = self.activation(self.conv_norm(x, "stem_conv", 2 if self.imagenet else 1))
-        if self.imagenet:
+    def logits(self, x):
+        imagenet = self.spec.stem == "imagenet"
+        x = self.activation(self.conv_norm(x, "stem_conv", 2 if imagenet else 1))
+        if imagenet:
             x = max_pool(x)
-        for stage, repeats in enumerate(self.repeats, 1):
+        for stage, repeats in enumerate(self.spec.repeats, 1):
             for block in range(1, repeats + 1):
                 stride = 2 if stage > 1 and block == 1 else 1
                 x = self.block(x, f"stage{stage}_block{block}", stride)
-        return dense(
-            average(x), self.weights["predictions/kernel"], self.weights["predictions/bias"]
+        return (
+            x.mean((1, 2)) @ self.weights["predictions/kernel"] + self.weights["predictions/bias"]
         )
 
     def block(self, x, name, stride):
-        if self.bottleneck:
-            on_3x3 = self.stride_on == "3x3"
-            y = self.activation(self.conv_norm(x, f"{name}/conv1", 1 if on_3x3 else stride))
-            y = self.activation(self.conv_norm(y, f"{name}/conv2", stride if on_3x3 else 1))
-            y = self.conv_norm(y, f"{name}/conv3")
+        if self.spec.block == "bottleneck":
+            strides = (1, stride, 1) if self.spec.stride_on == "3x3" else (stride, 1, 1)
         else:
-            y = self.activation(self.conv_norm(x, f"{name}/conv1", stride))
-            y = self.conv_norm(y, f"{name}/conv2")
-        if x.value.shape != y.value.shape:
-            if self.shortcut == "A":
-                x = pad_with_zeros(x, stride, y.value.shape[-1])
-            else:
-                x = self.conv_norm(x, f"{name}/projection/conv_norm", stride)
-        return self.activation(add(y, x))
+            strides = (stride, 1)
+        y = x
+        for number, each in enumerate(strides, 1):
+            y = self.conv_norm(y, f"{name}/conv{number}", each)
+            if number < len(strides):
+                y = self.activation(y)
+        if x.shape != y.shape and self.spec.shortcut == "A":
+            missing = y.shape[-1] - x.shape[-1]
+            x = np.pad(x[:, ::stride, ::stride], ((0, 0),) * 3 + ((0, missing),))
+        elif x.shape != y.shape:
+            x = self.conv_norm(x, f"{name}/projection/conv_norm", stride)
+        return self.activation(y + x)
 
-    def conv_norm(self, x, path, stride=1):
+    def conv_norm(self, x, path, stride):
         x = conv(x, self.weights[f"{path}/conv/kernel"], stride)
         gamma, beta, mean, variance = (
             self.weights[f"{path}/norm/{name}"]
             for name in ("gamma", "beta", "moving_mean", "moving_variance")
         )
         if self.training:
-            for name, old, new in (
-                ("moving_mean", mean.value, x.value.mean((0, 1, 2))),
-                ("moving_variance", variance.value, x.value.var((0, 1, 2))),
-            ):
-                self.moving[f"{path}/norm/{name}"] = MOMENTUM * old + (1 - MOMENTUM) * new
-        return batch_norm(x, gamma, beta, mean.value, variance.value, self.training)
+            old = {"moving_mean": mean, "moving_variance": variance}
+            mean, variance = mean_and_variance(x)
+            for (name, before), now in zip(old.items(), (mean, variance), strict=True):
+                self.moving[f"{path}/norm/{name}"] = MOMENTUM * before + (1 - MOMENTUM) * now
+        return gamma * (x - mean) / np.sqrt(variance + EPSILON) + beta
+
+    def activation(self, x):
+        self.margin = min(self.margin, np.abs(x).min() / x.std())
+        return ACTIVATIONS[self.spec.activation](x)

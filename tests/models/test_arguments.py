@@ -8,139 +8,112 @@ import numpy as np
 import pytest
 
 import keras_resnets
-from keras_resnets import ResNet18, ResNet20, ResNetSpec, build_model
+from keras_resnets import ResNet20, ResNetSpec, build_model
 from tests.backends import requires_channels_first
-from tests.layer_checks import numpy, randomize
+from tests.layer_checks import numpy
+from tests.models.networks import BOTTLENECK, built, images
 from tests.models.once import once
 
-SPEC = ResNetSpec(block="bottleneck", repeats=(1, 1), widths=(4, 8))
 PUBLISHED = inspect.signature(keras.applications.ResNet50).parameters
-FACTORIES = [
-    value
-    for name, value in vars(keras_resnets).items()
-    if inspect.isfunction(value) and name.startswith(("ResNet", "PlainNet"))
-]
+without_values = pytest.mark.usefixtures("without_values")
 
 
-def images(*shape):
-    return np.random.default_rng(0).uniform(size=shape).astype("float32")
+@pytest.mark.parametrize("name", keras_resnets.VARIANTS)
+def test_the_signature_of_a_factory(name):
+    [factory] = [value for key, value in vars(keras_resnets).items() if key.lower() == name]
+    parameters = inspect.signature(factory).parameters
+    shared, options = list(parameters)[: len(PUBLISHED)], list(parameters)[len(PUBLISHED) :]
+    assert shared == list(PUBLISHED)
+    for argument in shared:
+        assert parameters[argument].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        if argument not in ("weights", "classes", "name"):
+            assert parameters[argument].default == PUBLISHED[argument].default, argument
+    assert parameters["weights"].default is None
+    assert parameters["classes"].default is None  # which follows the stem, as the size does
+    assert parameters["name"].default == name
+    assert all(parameters[option].kind is inspect.Parameter.KEYWORD_ONLY for option in options)
+    fields = set(ResNetSpec.__dataclass_fields__)
+    assert set(options) <= fields
+    if name.startswith("resnet"):
+        assert set(options) == fields - {"block", "repeats", "widths"}
+    for option in options:
+        assert parameters[option].default == getattr(keras_resnets.VARIANTS[name], option), option
+
+    _, _, rest = inspect.getdoc(factory).partition("\nArgs:\n")
+    section, _, rest = rest.partition("\n\n")
+    for argument in parameters:
+        assert f"\n    {argument}: " in f"\n{section}"
+    assert rest.startswith("Returns:\n")
 
 
-class TestSignatures:
-    @pytest.mark.parametrize("factory", FACTORIES, ids=lambda factory: factory.__name__)
-    def test_order_and_defaults(self, factory):
-        parameters = inspect.signature(factory).parameters
-        shared, options = list(parameters)[: len(PUBLISHED)], list(parameters)[len(PUBLISHED) :]
-        assert shared == list(PUBLISHED)
-        for name in shared:
-            assert parameters[name].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-            if name not in ("weights", "classes", "name"):
-                assert parameters[name].default == PUBLISHED[name].default, name
-        assert parameters["weights"].default is None
-        assert parameters["classes"].default is None  # which follows the stem, as the size does
-        assert parameters["name"].default == factory.__name__.lower()
-        assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in options)
-        fields = set(ResNetSpec.__dataclass_fields__)
-        assert set(options) <= fields
-        if factory.__name__.startswith("ResNet"):
-            assert set(options) == fields - {"block", "repeats", "widths"}
-        spec = keras_resnets.VARIANTS[factory.__name__.lower()]
-        for name in options:
-            assert parameters[name].default == getattr(spec, name), name
-
-    @pytest.mark.parametrize("factory", FACTORIES, ids=lambda factory: factory.__name__)
-    def test_help_has_a_line_for_each(self, factory):
-        _, _, rest = inspect.getdoc(factory).partition("\nArgs:\n")
-        section, _, rest = rest.partition("\n\n")
-        for name in inspect.signature(factory).parameters:
-            assert f"\n    {name}: " in f"\n{section}"
-        assert rest.startswith("Returns:\n")
-
-    def test_build_model_has_them_in_the_same_order(self):
-        assert list(inspect.signature(build_model).parameters) == ["spec", *PUBLISHED]
-
-    def test_by_position(self):
-        model = ResNet20(True, None, None, (16, 24, 1), None, 7, None, "net")
-        assert model.input_shape == (None, 16, 24, 1)
-        assert model.output_shape == (None, 7)
-        assert model.layers[-1].activation is keras.activations.linear
-        assert model.name == "net"
+@without_values
+def test_by_position():
+    assert list(inspect.signature(build_model).parameters) == ["spec", *PUBLISHED]
+    model = ResNet20(True, None, None, (16, 24, 1), None, 7, None, "net")
+    assert model.input_shape == (None, 16, 24, 1)
+    assert model.output_shape == (None, 7)
+    assert model.layers[-1].activation is keras.activations.linear
+    assert model.name == "net"
 
 
 class TestTop:
     @once
+    @without_values
     @pytest.mark.parametrize(
         ("stem", "size", "classes"), [("imagenet", 224, 1000), ("cifar", 32, 10)]
     )
     def test_sizes_and_classes_follow_the_stem(self, stem, size, classes):
-        model = build_model(dataclasses.replace(SPEC, stem=stem))
+        model = build_model(dataclasses.replace(BOTTLENECK, stem=stem))
         assert model.input_shape == (None, size, size, 3)
         assert model.output_shape == (None, classes)
 
+    @without_values
     def test_without_top(self):
-        model = build_model(SPEC, include_top=False)
+        model = build_model(BOTTLENECK, include_top=False)
         assert model.input_shape == (None, None, None, 3)
         assert model.output_shape == (None, None, None, 32)
         assert model.layers[-1].name == "stage2_block1"
 
-    @pytest.mark.parametrize(
-        ("pooling", "reduce", "name"), [("avg", np.mean, "avg_pool"), ("max", np.max, "max_pool")]
-    )
-    def test_pooling(self, pooling, reduce, name):
-        pooled = build_model(SPEC, include_top=False, pooling=pooling)
-        features = build_model(SPEC, include_top=False)
-        features.set_weights(pooled.get_weights())
-        x = images(2, 20, 27, 3)
-        assert pooled.layers[-1].name == name
-        assert pooled.output_shape == (None, 32)
-        np.testing.assert_allclose(
-            numpy(pooled(x)), reduce(numpy(features(x)), axis=(1, 2)), rtol=1e-5, atol=1e-6
-        )
-
-    def test_the_top_is_average_pooling_and_one_layer(self):
-        model = build_model(SPEC, input_shape=(None, None, 3), classes=5)
-        randomize(model)
-        backbone = build_model(SPEC, include_top=False)
-        backbone.set_weights(model.get_weights()[:-2])
-        kernel, bias = model.get_weights()[-2:]
+    def test_the_feature_map_is_pooled_and_classified(self):
+        """Classified after average pooling, by one layer."""
+        model = built(BOTTLENECK, (None, None, 3), classes=5)
+        *weights, kernel, bias = model.get_weights()
+        heads = [
+            build_model(BOTTLENECK, include_top=False, pooling=pooling)
+            for pooling in (None, "avg", "max")
+        ]
+        for head in heads:
+            head.set_weights(weights)
+        assert [head.layers[-1].name for head in heads[1:]] == ["avg_pool", "max_pool"]
         for height, width in [(8, 8), (45, 19)]:
             x = images(3, height, width, 3)
-            logits = numpy(backbone(x)).mean((1, 2)) @ kernel + bias
+            features, averages, maxima = (numpy(head(x)) for head in heads)
+            np.testing.assert_allclose(averages, features.mean((1, 2)), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(maxima, features.max((1, 2)), rtol=1e-5, atol=1e-6)
+            logits = averages @ kernel + bias
             expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
             np.testing.assert_allclose(numpy(model(x)), expected, rtol=1e-4, atol=1e-6)
 
-    @pytest.mark.parametrize("classes", [10, 1000])
-    def test_there_are_no_classes_without_top(self, classes):
-        """Not even the default's number, which `keras.applications` ignores."""
-        with pytest.raises(ValueError, match=rf"`classes` belongs to include_top=True.*={classes}"):
-            ResNet18(include_top=False, classes=classes)
-
+    @without_values
     @pytest.mark.parametrize(
         ("activation", "function"),
         [
-            ("softmax", keras.activations.softmax),
             ("sigmoid", keras.activations.sigmoid),
             (None, keras.activations.linear),
             (keras.activations.tanh, keras.activations.tanh),
         ],
     )
     def test_classifier_activation(self, activation, function):
-        arguments = {"input_shape": (16, 16, 3), "classes": 4}
-        model = build_model(SPEC, classifier_activation=activation, **arguments)
+        model = build_model(BOTTLENECK, classifier_activation=activation)
         assert model.layers[-1].name == "predictions"
         assert model.layers[-1].activation is function
-        logits = build_model(SPEC, classifier_activation=None, **arguments)
-        logits.set_weights(model.get_weights())
-        x = images(2, 16, 16, 3)
-        expected = numpy(function(keras.ops.convert_to_tensor(logits(x))))
-        np.testing.assert_allclose(numpy(model(x)), expected, rtol=1e-5, atol=1e-6)
 
 
 class TestInputs:
     @once
     @pytest.mark.parametrize(("stem", "least"), [("imagenet", 8), ("cifar", 2)])
     def test_least_size(self, stem, least):
-        spec = dataclasses.replace(SPEC, stem=stem, output_stride=least // 2)
+        spec = dataclasses.replace(BOTTLENECK, stem=stem, output_stride=least // 2)
         for include_top in (True, False):
             model = build_model(spec, include_top, input_shape=(least, least, 3))
             assert model.input_shape == (None, least, least, 3)
@@ -154,8 +127,8 @@ class TestInputs:
         pixels = keras.Input((16, 16, 1), name="pixels")
         x = keras.layers.Rescaling(1 / 255)(pixels)
         x = keras.layers.Concatenate()([x, x, x])
-        model = build_model(SPEC, input_tensor=x, classes=3)
-        bare = build_model(SPEC, input_shape=(16, 16, 3), classes=3)
+        model = build_model(BOTTLENECK, input_tensor=x, classes=3)
+        bare = build_model(BOTTLENECK, input_shape=(16, 16, 3), classes=3)
         bare.set_weights(model.get_weights())
         assert len(model.inputs) == 1
         assert model.inputs[0] is pixels
@@ -163,26 +136,25 @@ class TestInputs:
         x = images(2, 16, 16, 1)
         expected = numpy(bare(np.concatenate([x] * 3, axis=-1)))
         np.testing.assert_allclose(numpy(model(255 * x)), expected, rtol=1e-4)
-        assert numpy(model.predict(255 * x, verbose=0)).shape == (2, 3)
 
     def test_input_tensor_from_two_sources(self):
         left, right = keras.Input((16, 16, 1), name="left"), keras.Input((16, 16, 2), name="right")
         x = keras.layers.Concatenate()([left, right])
-        model = build_model(SPEC, input_tensor=x, classes=3)
+        model = build_model(BOTTLENECK, input_tensor=x, classes=3)
         assert {tensor.name for tensor in model.inputs} == {"left", "right"}
         by_name = {"left": images(1, 16, 16, 1), "right": images(1, 16, 16, 2)}
         assert numpy(model([by_name[tensor.name] for tensor in model.inputs])).shape == (1, 3)
 
+    @without_values
     def test_input_tensor_and_a_shape_that_agrees(self):
         inputs = keras.Input((None, 16, 3))
-        model = build_model(SPEC, input_tensor=inputs, input_shape=(16, None, 3))
+        model = build_model(BOTTLENECK, input_tensor=inputs, input_shape=(16, None, 3))
         assert model.input_shape == (None, None, 16, 3)
 
     def test_input_tensor_of_bytes(self):
-        inputs = keras.Input((16, 16, 3), dtype="uint8")
-        x = keras.layers.Rescaling(1 / 255)(inputs)
-        model = build_model(SPEC, input_tensor=x, classes=3)
-        pixels = (255 * images(2, 16, 16, 3)).astype("uint8")
+        x = keras.layers.Rescaling(1 / 255)(keras.Input((16, 16, 3), dtype="uint8"))
+        model = build_model(BOTTLENECK, input_tensor=x, classes=3)
+        pixels = (255 * np.abs(images(2, 16, 16, 3))).astype("uint8")
         assert np.all(np.isfinite(numpy(model(pixels))))
 
 
@@ -192,31 +164,28 @@ class TestChannelsFirst:
         keras.config.set_image_data_format("channels_first")
 
     def test_without_top(self):
-        model = build_model(SPEC, include_top=False)
+        model = build_model(BOTTLENECK, include_top=False)
         assert model.input_shape == (None, 3, None, None)
         assert model.output_shape == (None, 32, None, None)
         with pytest.raises(
             ValueError, match=r"`input_shape`.*number of channels.*\(None, 16, 16\)"
         ):
-            build_model(SPEC, input_shape=(None, 16, 16))
+            build_model(BOTTLENECK, input_shape=(None, 16, 16))
         with pytest.raises(ValueError, match=r"`input_shape`.*at least 8.*\(16, 16, 3\)"):
-            build_model(SPEC, input_shape=(16, 16, 3))
+            build_model(BOTTLENECK, input_shape=(16, 16, 3))
 
     @requires_channels_first
     @pytest.mark.parametrize(
-        "options",
+        ("options", "include_top"),
         [
-            {"shortcut": "A", "zero_pad": "both"},
-            {"shortcut": "C", "drop_path_rate": 0.1},
-            {"stride_on": "1x1", "output_stride": 4},
+            ({"shortcut": "A", "zero_pad": "both"}, True),
+            ({"shortcut": "C", "drop_path_rate": 0.1}, False),
+            ({"stride_on": "1x1", "output_stride": 4}, False),
         ],
-        ids=lambda options: next(iter(options)),
     )
-    @pytest.mark.parametrize("include_top", [True, False])
     def test_outputs(self, options, include_top):
-        spec = ResNetSpec(block="bottleneck", repeats=(1, 2), widths=(4, 8), **options)
-        first = build_model(spec, input_shape=(3, None, None), include_top=include_top)
-        randomize(first)
+        spec = dataclasses.replace(BOTTLENECK, repeats=(1, 2), **options)
+        first = built(spec, (3, None, None), include_top=include_top)
         keras.config.set_image_data_format("channels_last")
         last = build_model(spec, input_shape=(None, None, 3), include_top=include_top)
         last.set_weights(first.get_weights())
@@ -227,26 +196,20 @@ class TestChannelsFirst:
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-class TestPrecision:
-    @pytest.mark.parametrize(
-        ("policy", "activation"),
-        [
-            ("mixed_bfloat16", "softmax"),
-            ("float16", None),
-        ],
+@pytest.mark.parametrize(
+    ("policy", "activation"), [("mixed_bfloat16", "softmax"), ("float16", None)]
+)
+def test_answers_are_float32_in_16_bits(policy, activation):
+    keras.config.set_dtype_policy(policy)
+    model = build_model(
+        BOTTLENECK, input_shape=(16, 16, 3), classes=7, classifier_activation=activation
     )
-    def test_answers_are_float32(self, policy, activation):
-        keras.config.set_dtype_policy(policy)
-        model = build_model(
-            SPEC, input_shape=(16, 16, 3), classes=7, classifier_activation=activation
-        )
-        half = policy.removeprefix("mixed_")
-        assert model.get_layer("stage2_block1").output.dtype == half
-        assert model.output.dtype == "float32"
-        outputs = model(images(2, 16, 16, 3))
-        assert keras.backend.standardize_dtype(outputs.dtype) == "float32"
-        outputs = numpy(outputs)
-        assert np.all(np.isfinite(outputs))
-        if activation == "softmax":
-            # bfloat16 would be off by some 1e-3
-            np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
+    assert model.get_layer("stage2_block1").output.dtype == policy.removeprefix("mixed_")
+    assert model.output.dtype == "float32"
+    outputs = model(images(2, 16, 16, 3))
+    assert keras.backend.standardize_dtype(outputs.dtype) == "float32"
+    outputs = numpy(outputs)
+    assert np.all(np.isfinite(outputs))
+    if activation == "softmax":
+        # bfloat16 would be off by some 1e-3
+        np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)

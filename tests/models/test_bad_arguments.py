@@ -14,8 +14,8 @@ RULES = {
     "weights": [
         ("preset|imagenet", "imagenet21k"),
         ("exist", "gone.weights.h5", "net.h5"),
-        (r"ends in \.weights\.h5", "net.npz", ""),
-        ("path", 3, True),
+        (r"ends in \.weights\.h5", "net.npz", "", "weights.h5.txt"),
+        ("path", 3, True, b"net.h5", ["net.keras"]),
     ],
     "input_shape": [
         ("tuple of three", [224, 224, 3], 224, (224, 224), (), (None, 224, 224, 3)),
@@ -34,7 +34,8 @@ RULES = {
 }
 WITHOUT_TOP = {
     "pooling": [("None, 'avg', 'max'", "AVG")],
-    "classes": [("belongs to include_top=True", 10)],
+    # Not even the default's number, which `keras.applications` ignores.
+    "classes": [("belongs to include_top=True", 10, 1000)],
     "classifier_activation": [("belongs to include_top=True", None, "sigmoid")],
 }
 

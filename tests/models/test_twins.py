@@ -14,21 +14,25 @@ from keras_resnets.layers.blocks import ORDERS
 from tests.layer_checks import numpy
 from tests.models.once import once
 
-BASIC = ResNetSpec(block="basic", repeats=(2, 2), widths=(4, 8))
+SMALL = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 8), stem="cifar", shortcut="A")
+BASIC = dataclasses.replace(SMALL, stem="imagenet", shortcut="B")
 BOTTLENECK = dataclasses.replace(BASIC, block="bottleneck")
-SHAPE = (32, 40, 3)
-
 SPECS = {
     "B": BASIC,
-    "C": dataclasses.replace(BASIC, shortcut="C"),
+    "C": dataclasses.replace(BASIC, shortcut="C", stem="cifar", activation="silu"),
     "plain": dataclasses.replace(BASIC, shortcut=None),
     "zero_pad": dataclasses.replace(BASIC, shortcut="A", zero_pad="both"),
-    "cifar": dataclasses.replace(BASIC, stem="cifar", activation="silu"),
-    "bottleneck_v1": dataclasses.replace(BOTTLENECK, stride_on="1x1", shortcut="A"),
+    "v1": dataclasses.replace(BOTTLENECK, stride_on="1x1", shortcut="A"),
     "all": dataclasses.replace(
         BOTTLENECK, shortcut="C", zero_init_residual=True, drop_path_rate=0.5, output_stride=4
     ),
 }
+SHAPE = (16, 20, 3)
+without_values = pytest.mark.usefixtures("without_values")
+
+
+def built(name):
+    return build_model(SPECS[name], input_shape=SHAPE, classes=2, name="net")
 
 
 def without_shortcuts(spec):
@@ -37,73 +41,51 @@ def without_shortcuts(spec):
     )
 
 
-def projections(model):
-    return sum(
+@once
+@without_values
+@pytest.mark.parametrize("name", SPECS)
+def test_twin_of_a_model_is_the_model_of_the_twin_s_spec(name):
+    assert plain_twin(SPECS[name]) == without_shortcuts(SPECS[name])
+    model = built(name)
+    twin = plain_twin(model)
+    expected = build_model(without_shortcuts(SPECS[name]), input_shape=SHAPE, classes=2)
+    assert twin.name == "plain_net"
+    assert model_spec(twin) == model_spec(expected)
+    for layer, other in zip(twin.layers[1:], expected.layers[1:], strict=True):
+        assert layer.get_config() == other.get_config()
+    assert [(w.path, w.shape) for w in twin.weights] == [
+        (w.path, w.shape) for w in expected.weights
+    ]
+    assert count_macs(twin) == count_macs(expected)
+    assert twin.output_shape == model.output_shape
+    # The difference is what the shortcuts weigh, no more.
+    projections = sum(
         int(np.prod(weight.shape))
         for weight in model.trainable_weights
         if "/projection/" in weight.path
     )
-
-
-def test_twin_of_a_spec():
-    for spec in SPECS.values():
-        assert plain_twin(spec) == without_shortcuts(spec)
-
-
-@once
-@pytest.mark.parametrize("name", SPECS)
-def test_twin_of_a_model_is_the_twin_s_model(name):
-    model = build_model(SPECS[name], input_shape=SHAPE, classes=5, name="net")
-    twin = plain_twin(model)
-    built = build_model(without_shortcuts(SPECS[name]), input_shape=SHAPE, classes=5)
-    assert twin.name == "plain_net"
-    assert model_spec(twin) == model_spec(built)
-    for layer, expected in zip(twin.layers[1:], built.layers[1:], strict=True):
-        assert layer.get_config() == expected.get_config()
-    assert [(w.path, w.shape) for w in twin.weights] == [(w.path, w.shape) for w in built.weights]
-    assert count_macs(twin) == count_macs(built)
-    assert twin.output_shape == model.output_shape
-    # The difference is what the shortcuts weigh, no more.
     lost = count_parameters(model).trainable - count_parameters(twin).trainable
-    assert lost == projections(model)
-
-
-def test_twin_is_made_of_the_branches():
-    """With the same weights, the twin of one block is the block without its sum."""
-    spec = ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar")
-    model = build_model(spec, include_top=False, input_shape=(8, 8, 3))
-    twin = plain_twin(model)
-    twin.set_weights(model.get_weights())
-    x = np.random.default_rng(0).uniform(size=(2, 8, 8, 3)).astype("float32")
-    stem, block = model.get_layer("stem_activation").output, model.get_layer("stage1_block1")
-    before = keras.Model(model.input, stem)(x)
-    np.testing.assert_array_equal(
-        numpy(twin(x)), numpy(keras.activations.relu(block.branch(before)))
-    )
+    assert lost == projections
 
 
 def test_weights_are_fresh():
-    model = build_model(BASIC, input_shape=SHAPE, classes=5)
-    twin = plain_twin(model)
-    other = plain_twin(model)
-    for weight, again in zip(twin.weights, other.weights, strict=True):
-        assert weight is not again
-        if weight.path.endswith("kernel"):
-            assert not np.array_equal(numpy(weight), numpy(again)), weight.path
-    kernels = {w.path: numpy(w) for w in model.weights if w.path.endswith("kernel")}
-    for weight in twin.weights:
-        if weight.path in kernels:
-            assert not np.array_equal(numpy(weight), kernels[weight.path]), weight.path
+    model = built("zero_pad")
+    twin, other = plain_twin(model), plain_twin(model)
+    for models in ((twin, other), (twin, model)):
+        for weight, again in zip(*(each.weights for each in models), strict=True):
+            assert weight is not again
+            if weight.path.endswith("kernel"):
+                assert not np.array_equal(numpy(weight), numpy(again)), weight.path
 
     # and not shared: what happens to the twin does not happen to the model
     before = model.get_weights()
     for weight in twin.weights:
         weight.assign(np.zeros(weight.shape, "float32"))
-    for value, now in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(value, now)
+    np.testing.assert_equal(model.get_weights(), before)
 
 
 @once
+@without_values
 @pytest.mark.parametrize("name", ["resnet18", "resnet20"])
 def test_option_a_costs_the_same(name):
     model = keras_resnets.create_model(name, shortcut="A")
@@ -113,6 +95,7 @@ def test_option_a_costs_the_same(name):
 
 
 @once
+@without_values
 def test_option_b_costs_the_three_projections_more():
     model = keras_resnets.ResNet18()
     twin = plain_twin(model)
@@ -136,6 +119,7 @@ def test_option_b_costs_the_three_projections_more():
         assert_same_cost(twin, model)
 
 
+@without_values
 class TestModelsBuiltUpon:
     def test_layers_around_the_network_stay(self):
         inputs = keras.Input((20, 20, 1), name="pixels")
@@ -158,8 +142,7 @@ class TestModelsBuiltUpon:
         inputs = keras.Input((8, 8, 3))
         x = keras_resnets.layers.BasicBlock(6, shortcut="A", zero_pad="both")(inputs)
         x = keras_resnets.layers.BottleneckBlock(2, strides=2)(x)
-        model = keras.Model(inputs, x)
-        twin = plain_twin(model)
+        twin = plain_twin(keras.Model(inputs, x))
         blocks = [block for block in twin.layers if hasattr(block, "shortcut")]
         assert [block.shortcut for block in blocks] == [None, None]
         assert [block.strides for block in blocks] == [1, 2]
@@ -170,13 +153,13 @@ class TestState:
 
     def test_what_was_learnt_about_the_images(self):
         images = np.random.default_rng(0).normal(5, 3, (50, *SHAPE)).astype("float32")
-        inputs = keras.Input(SHAPE)
         normalization = keras.layers.Normalization(axis=-1, name="normalized")
         normalization.adapt(images)
         within = keras.layers.Normalization(axis=-1)
         within.adapt(images[:10])
         nested = keras.Sequential([keras.Input(SHAPE), within], name="nested")
-        model = build_model(BASIC, input_tensor=nested(normalization(inputs)), classes=2)
+        x = nested(normalization(keras.Input(SHAPE)))
+        model = build_model(SMALL, input_tensor=x, classes=2)
         for twin in (plain_twin(model), with_blocks(model, StackedBlock, depth=3)):
             for name in ("normalized", "nested"):
                 expected, actual = (numpy(each.get_layer(name)(images)) for each in (model, twin))
@@ -184,27 +167,28 @@ class TestState:
             # The statistics differ from those of a new layer.
             assert np.abs(numpy(twin.get_layer("normalized").mean) - 5).max() < 0.5
 
+    @without_values
     @pytest.mark.parametrize("bn", ["inference", "train"])
     def test_nothing_is_frozen(self, bn):
-        model = build_model(SPECS["C"], input_shape=SHAPE, classes=2)
+        model = built("C")
         whole = build_model(without_shortcuts(SPECS["C"]), input_shape=SHAPE, classes=2)
-        keras_resnets.freeze_backbone(model, bn)
-        twin = plain_twin(model)
         expected = [weight.path for weight in whole.trainable_weights]
-        assert [weight.path for weight in twin.trainable_weights] == expected
+        keras_resnets.freeze_backbone(model, bn)
+        assert [weight.path for weight in plain_twin(model).trainable_weights] == expected
         model.trainable = False
         assert [weight.path for weight in plain_twin(model).trainable_weights] == expected
         assert model.trainable_weights == []
 
 
 class TestErrors:
+    @without_values
     @pytest.mark.parametrize(
         ("name", "error"),
         [("", ValueError), ("a/b", ValueError), (3, TypeError), (b"t", TypeError)],
     )
     def test_names_that_are_not_allowed(self, name, error):
         with pytest.raises(error, match=r"`name` must .*Received: name="):
-            plain_twin(build_model(BASIC, input_shape=SHAPE, classes=2), name=name)
+            plain_twin(built("B"), name=name)
 
     @pytest.mark.parametrize("value", ["resnet18", None, keras_resnets.layers.BasicBlock(4)])
     def test_no_model(self, value):
@@ -219,51 +203,39 @@ class TestErrors:
             plain_twin(BASIC, name="twin")
 
 
-GATE_COSTS = {  # by hand, for blocks of 4, 8 and 8 channels at 6×6, 3×3 and 3×3
-    "constant": (0, 0),
-    "dropout": (0, 0),
-    "scalar": (3, 0),
-    "channel": (4 + 8 + 8, 0),
-    "exclusive": (4 * 5 + 2 * 8 * 9, 36 * 16 + 2 * 9 * 64),
-}
-
-
 @once
-@pytest.mark.parametrize("gate", GATE_COSTS)
-def test_a_gate_goes_with_its_shortcut(gate):
-    spec = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 8), stem="cifar", shortcut="A")
-    basic = build_model(spec, input_shape=(6, 6, 3))
-    model = with_blocks(basic, GatedBlock, gate=gate)
-    twin = plain_twin(model)
-    parameters, macs = GATE_COSTS[gate]
-    assert count_parameters(model).trainable - count_parameters(twin).trainable == parameters
-    assert count_macs(model) - count_macs(twin) == macs
-    assert_same_cost(twin, basic)
-    if gate in ("constant", "dropout"):
-        assert_same_cost(model, twin)
-
-
-@once
+@without_values
 @pytest.mark.parametrize(
-    ("block", "options"),
-    [
-        *((StackedBlock, {"depth": depth}) for depth in (1, 3)),
-        *((OrderedBlock, {"order": order}) for order in ORDERS),
+    ("block", "options", "parameters", "macs"),
+    [  # by hand, for blocks of 4, 8 and 8 channels at 6×6, 3×3 and 3×3
+        (GatedBlock, {"gate": "constant"}, 0, 0),
+        (GatedBlock, {"gate": "dropout"}, 0, 0),
+        (GatedBlock, {"gate": "scalar"}, 3, 0),
+        (GatedBlock, {"gate": "channel"}, 4 + 8 + 8, 0),
+        (GatedBlock, {"gate": "exclusive"}, 4 * 5 + 2 * 8 * 9, 36 * 16 + 2 * 9 * 64),
+        *((StackedBlock, {"depth": depth}, 0, 0) for depth in (1, 3)),
+        *((OrderedBlock, {"order": order}, 0, 0) for order in ORDERS),
     ],
 )
-def test_the_other_blocks_have_twins_of_the_same_cost(block, options):
-    spec = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 8), stem="cifar", shortcut="A")
-    model = with_blocks(build_model(spec, input_shape=(6, 6, 3)), block, **options)
+def test_of_the_other_blocks_only_the_gates_go_with_the_shortcuts(block, options, parameters, macs):
+    basic = build_model(SMALL, input_shape=(6, 6, 3))
+    model = with_blocks(basic, block, **options)
     twin = plain_twin(model)
-    assert_same_cost(model, twin)
-    for name, value in options.items():
+    assert all(layer.shortcut is None for layer in twin.layers if "block" in layer.name)
+    assert count_parameters(model).trainable - count_parameters(twin).trainable == parameters
+    assert count_macs(model) - count_macs(twin) == macs
+    if parameters == 0:
+        assert_same_cost(model, twin)
+    if block is GatedBlock:
+        assert_same_cost(twin, basic)
+    else:
+        [(name, value)] = options.items()
         assert getattr(twin.get_layer("stage2_block1"), name) == value
 
 
 @once
 def test_without_sums_all_orders_are_one_network():
-    spec = ResNetSpec(block="basic", repeats=(1, 2), widths=(4, 8), stem="cifar", shortcut="A")
-    model = build_model(spec, input_shape=(6, 6, 3), classes=3)
+    model = build_model(SMALL, input_shape=(6, 6, 3), classes=3)
     ends = {"first": {"position": "first"}, "last": {"position": "last"}}
     x = np.random.default_rng(0).standard_normal((2, 6, 6, 3))
     answers = []

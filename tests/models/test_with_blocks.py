@@ -8,10 +8,8 @@ import pytest
 
 import keras_resnets
 from keras_resnets.analysis import (
-    assert_same_cost,
     count_macs,
     count_parameters,
-    explain,
     layer_responses,
     remove_blocks,
     shortcut_balance,
@@ -21,6 +19,7 @@ from tests.layer_checks import numpy, randomize
 from tests.models.once import once
 
 pytestmark = once
+without_values = pytest.mark.usefixtures("without_values")
 PRE = {
     "order": "full_pre_activation",
     "first": {"position": "first"},
@@ -33,11 +32,6 @@ NETWORKS = {
     "norm after": (OrderedBlock, {"order": "norm_after_addition"}),
     "pre": (OrderedBlock, PRE),
 }
-POINTS = {
-    StackedBlock: "layers of a branch",
-    GatedBlock: "weight on the shortcut",
-    OrderedBlock: "order in a block",
-}
 
 
 def cifar(n, **options):
@@ -45,6 +39,10 @@ def cifar(n, **options):
         block="basic", repeats=(n,) * 3, widths=(16, 32, 64), stem="cifar", shortcut="A", **options
     )
     return keras_resnets.build_model(spec)
+
+
+def images():
+    return np.random.default_rng(0).standard_normal((3, 6, 6, 3)).astype("float32")
 
 
 def tiny(name):
@@ -59,6 +57,7 @@ def tiny(name):
     return model
 
 
+@without_values
 def test_one_two_and_three_layers_cost_the_same_at_equal_depth():
     """ResNet-20: 18 convolutions in 9 blocks of two, 18 of one, or 6 of three."""
     basic = keras_resnets.ResNet20()
@@ -68,6 +67,7 @@ def test_one_two_and_three_layers_cost_the_same_at_equal_depth():
         assert count_macs(model) == 40_551_040
 
 
+@without_values
 def test_full_pre_activation_normalizes_other_channels():
     """As in (a), block by block, but in stages 2 and 3 the first norm has the stage's input."""
     model = keras_resnets.with_blocks(keras_resnets.ResNet20(), OrderedBlock, **PRE)
@@ -78,27 +78,19 @@ def test_full_pre_activation_normalizes_other_channels():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_and_its_twin(name, tmp_path):
+def test_a_network_is_saved_and_its_layers_measured(name, tmp_path):
     model = tiny(name)
-    x = np.random.default_rng(0).standard_normal((3, 6, 6, 3)).astype("float32")
+    x = images()
     model.save(tmp_path / "model.keras")
     reloaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(numpy(reloaded(x)), numpy(model(x)))
-
     twin = keras_resnets.plain_twin(model)
-    if name == "exclusive":
-        with pytest.raises(AssertionError, match="stage1_block1/gate/conv: 20 parameters"):
-            assert_same_cost(model, twin)
-    else:
-        assert_same_cost(model, twin)
-    assert all(layer.shortcut is None for layer in twin.layers if "block" in layer.name)
     assert len(layer_responses(model, x)) == len(layer_responses(twin, x)) > 3
-    assert POINTS[NETWORKS[name][0]] in [deviation.what for deviation in explain(model).deviations]
 
 
 def test_the_balance_is_that_of_the_weighed_terms():
     """Halving both terms changes neither their ratio nor their angle; but that to the input."""
-    x = np.random.default_rng(0).standard_normal((3, 6, 6, 3)).astype("float32")
+    x = images()
     gated = tiny("constant")
     plain = keras_resnets.with_blocks(gated, GatedBlock, gate=None)
     plain.set_weights(gated.get_weights())
@@ -112,7 +104,7 @@ def test_the_balance_is_that_of_the_weighed_terms():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_block_without_its_branch(name):
     """As if F were 0, whatever weighs the shortcut or follows the sum."""
-    x = np.random.default_rng(0).standard_normal((3, 6, 6, 3)).astype("float32")
+    x = images()
     model = tiny(name)
     lesioned = remove_blocks(model, ["stage2_block2"])
     block = model.get_layer("stage2_block2")
@@ -122,6 +114,7 @@ def test_a_block_without_its_branch(name):
     np.testing.assert_allclose(numpy(lesioned(x)), numpy(model(x)), rtol=1e-5, atol=1e-6)
 
 
+@without_values
 def test_the_options_of_the_blocks_are_kept():
     model = cifar(1, drop_path_rate=0.3, activation="elu", output_stride=2)
     changed = keras_resnets.with_blocks(model, StackedBlock, name="changed", depth=3)
@@ -132,6 +125,7 @@ def test_the_options_of_the_blocks_are_kept():
         assert changed.get_layer(name).get_config() == {**config, "depth": 3}
 
 
+@without_values
 def test_options_that_only_some_blocks_have_are_kept_among_these():
     spec = keras_resnets.ResNetSpec(
         block="bottleneck", repeats=(1, 1), widths=(4, 8), stem="cifar", stride_on="1x1"
@@ -141,6 +135,7 @@ def test_options_that_only_some_blocks_have_are_kept_among_these():
     assert keras_resnets.model_spec(silu) == dataclasses.replace(spec, activation="silu")
 
 
+@without_values
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -152,34 +147,18 @@ def test_options_that_only_some_blocks_have_are_kept_among_these():
         ({"trainable": False}, ValueError, "are no options.*trainable=False"),
         ({"frozen": ("conv1",)}, ValueError, "are no options.*frozen="),
         ({"depht": 3}, TypeError, "depht"),
+        ({"model": 3}, TypeError, "Received: model=3"),
+        ({"block": "StackedBlock"}, TypeError, "Received: block='StackedBlock'"),
+        ({"block": BottleneckBlock}, ValueError, "block=BottleneckBlock in the place of a Basic"),
     ],
 )
-def test_wrong_options_are_refused(options, error, message):
+def test_wrong_arguments_are_refused(options, error, message):
+    arguments = {"model": cifar(1), "block": StackedBlock, **options}
     with pytest.raises(error, match=message):
-        keras_resnets.with_blocks(cifar(1), StackedBlock, **options)
+        keras_resnets.with_blocks(**arguments)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ((3, StackedBlock), TypeError, "Received: model=3"),
-        (("basic", "StackedBlock"), TypeError, "Received: block='StackedBlock'"),
-        (("bottleneck", StackedBlock), ValueError, "in the place of a BottleneckBlock"),
-        (("dense", StackedBlock), ValueError, "none among its 2 layers"),
-    ],
-)
-def test_other_arguments_are_refused(arguments, error, message):
-    models = {
-        "basic": lambda: cifar(1),
-        "bottleneck": lambda: keras_resnets.build_model(
-            keras_resnets.ResNetSpec(block="bottleneck", repeats=(1,), widths=(4,), stem="cifar")
-        ),
-        "dense": lambda: keras.Sequential(
-            [keras.Input((2,)), keras.layers.Dense(1), keras.layers.ReLU()]
-        ),
-    }
-    model, block = arguments
-    if model in models:
-        model = models[model]()
-    with pytest.raises(error, match=message):
-        keras_resnets.with_blocks(model, block)
+def test_a_model_without_blocks_is_refused():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1), keras.layers.ReLU()])
+    with pytest.raises(ValueError, match="none among its 2 layers"):
+        keras_resnets.with_blocks(model, StackedBlock)
