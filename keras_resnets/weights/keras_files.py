@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_resnets.architecture.spec import OPTIONS
-from keras_resnets.files.archive import layer_entries, open_keras_file
+from keras_resnets.files.archive import layer_entries
 from keras_resnets.files.elements import WeightsFileError, printable, require, shown
 from keras_resnets.layers import Classifier
 from keras_resnets.layers.composite import automatic_stem, is_automatic
@@ -92,16 +92,6 @@ def errors_of_weights(name, path):
             f"`weights` must hold the weights of {name!r}. {rule} "
             f"Received: weights={str(path)!r}{received and f',{received}'}"
         ) from error
-
-
-def load_weights_file(model, path, adapts=False, new_head=True):
-    """Loads a `.weights.h5` or `.keras` file after checking that it fits the model.
-
-    Returns what `adapts` changed, in sentences by layers.
-    """
-    path = check_weights_path(path)
-    with errors_of_weights(model.name, path), open_keras_file(path) as file:
-        return load_weights(model, file, adapts, new_head)
 
 
 def load_weights(model, file, adapts=False, new_head=True):

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 
 from keras_resnets import ResNetSpec, build_model
+from keras_resnets.files.archive import open_keras_file
+from keras_resnets.weights.keras_files import errors_of_weights, load_weights
 from tests.layer_checks import randomize
 
 TINY = ResNetSpec(block="basic", repeats=(1, 1), widths=(4, 8), stem="cifar")
@@ -28,3 +30,9 @@ def built(spec, shape=(16, 16, 3), **options):
     model = build_model(spec, input_shape=shape, **options)
     randomize(model)
     return model
+
+
+def load_weights_file(model, path):
+    """Loads a file into a model of any kind, as a factory does into its own."""
+    with errors_of_weights(model.name, path), open_keras_file(path) as file:
+        load_weights(model, file)

@@ -11,9 +11,9 @@ import pytest
 import keras_resnets
 from keras_resnets import Preprocessing, build_model, model_preprocessing, model_spec
 from keras_resnets.files import WeightsFileError
-from keras_resnets.weights.keras_files import OptionError, load_weights_file
+from keras_resnets.weights.keras_files import OptionError
 from tests.layer_checks import numpy
-from tests.models.networks import TINY
+from tests.models.networks import TINY, load_weights_file
 
 BASIC = dataclasses.replace(TINY, shortcut="A")
 BOTTLENECK = dataclasses.replace(TINY, block="bottleneck")

@@ -118,7 +118,7 @@ def test_from_a_stage_on_it_trains_and_nothing_before(rng, is_whole_frozen):
     else:
         freeze_backbone(model)
     assert unfreeze(model, from_stage=2) is model
-    moved = fit(model, images(rng))
+    moved = train(model, images(rng))
     expected = {w.path for w in model.weights if w.path.startswith(("stage2", "predictions"))}
     assert moved == expected
 

@@ -15,9 +15,8 @@ import pytest
 import keras_resnets
 from keras_resnets import build_model
 from keras_resnets.files import WeightsFileError
-from keras_resnets.weights.keras_files import load_weights_file
 from tests.layer_checks import numpy, randomize
-from tests.models.networks import TINY
+from tests.models.networks import TINY, load_weights_file
 from tests.models.once import once
 
 SHAPE = (8, 8, 3)
