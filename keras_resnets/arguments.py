@@ -68,19 +68,6 @@ def check_name(name: str, value: Any) -> str | None:
     return value
 
 
-def check_functional(name: str, model: Any) -> Any:
-    """Returns a model whose layers and their connections are known, or raises."""
-    import keras
-
-    graph = getattr(model, "_functional", None) or model  # a Sequential model's own graph
-    if not isinstance(model, keras.Model) or not hasattr(graph, "_nodes_by_depth"):
-        raise TypeError(
-            f"`{name}` must be a keras.Model, functional or Sequential with a known input. "
-            f"Received: {name}={model!r}"
-        )
-    return model
-
-
 def check_bool(name: str, value: Any) -> bool:
     """Returns `value` if it is `True` or `False`."""
     if not isinstance(value, bool):

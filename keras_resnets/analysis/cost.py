@@ -10,6 +10,7 @@ import keras
 from keras_resnets.architecture.copying import copy_layer
 from keras_resnets.arguments import check_positive_int
 from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, ShortcutGate
+from keras_resnets.layers.graph import calls
 
 # Weights that follow the data and not a gradient, in batch normalization and `Normalization`.
 STATISTICS = {
@@ -176,12 +177,10 @@ def layer_costs(model, input_shape=None):
     LayerCost(name='stem_conv/conv', output_shape=(None, 32, 32, 16), parameters=432, macs=442368)
     """
     model = with_known_shapes(model, input_shape)
-    graph = getattr(model, "_functional", None) or model  # a Sequential model's own graph
-    nodes = {id(node) for level in graph._nodes_by_depth.values() for node in level}
+    of_layer = calls(model)
     costs: list[LayerCost] = []
     for layer in model.layers:
-        calls = [node for node in layer._inbound_nodes if id(node) in nodes]
-        for number, call in enumerate(calls if layer.weights else ()):
+        for number, call in enumerate(of_layer[id(layer)] if layer.weights else ()):
             if len(call.input_tensors) != 1:
                 raise TypeError(
                     "Multiply-adds are known for layers with one input. Received: "

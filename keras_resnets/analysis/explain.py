@@ -10,6 +10,7 @@ from keras_resnets.analysis.responses import block_model
 from keras_resnets.architecture.reading import stage_blocks, stem_name
 from keras_resnets.architecture.spec import STEMS
 from keras_resnets.layers import ConvNorm, OrderedBlock, ResidualBlock
+from keras_resnets.layers.graph import all_layers
 from keras_resnets.layers.shortcuts import CONVOLUTIONAL, GATES
 
 
@@ -325,7 +326,7 @@ def _of_input(model, blocks, data_set):
 
 def _of_layers(model, blocks):
     """Yields what is unusual about folding, normalization and initialization in any layer."""
-    layers = model._flatten_layers()
+    layers = all_layers(model)
     conv_norms = [layer for layer in layers if isinstance(layer, ConvNorm)]
     if any(layer.folded for layer in conv_norms):
         consequence = (

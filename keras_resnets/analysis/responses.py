@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_resnets.architecture.copying import within_another_layer
 from keras_resnets.layers import ConvNorm, ResidualBlock
+from keras_resnets.layers.graph import all_layers, calls, is_functional
 
 BATCH_SIZE = 128
 
@@ -111,7 +112,7 @@ def as_functional(model):
                 f"Received: model={model.name!r}"
             )
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    if not isinstance(model, keras.Model) or not hasattr(model, "_nodes_by_depth"):
+    if not isinstance(model, keras.Model) or not is_functional(model):
         raise TypeError(
             "`model` must be a functional keras.Model or a keras.Sequential; of another that holds "
             f"such a model, pass that one. Received: model={model!r}"
@@ -154,19 +155,19 @@ def input_probe(model, layers):
 
 def input_of(layer, model):
     """Returns the tensor that a functional model calls a layer with."""
-    # Not `layer.input`: the layer may be called in other models too.
-    of_model = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
-    calls = [node for node in layer._inbound_nodes if id(node) in of_model]
-    if len(calls) != 1:
+    found = calls(model).get(
+        id(layer), []
+    )  # not `layer.input`: it may be called in other models too
+    if len(found) != 1:
         raise ValueError(
             f"Each layer must be called once in the model. Received: {layer.name!r}, called "
-            f"{len(calls)} times in {model.name!r}"
+            f"{len(found)} times in {model.name!r}"
         )
-    return calls[0].input_tensors[0]
+    return found[0].input_tensors[0]
 
 
 def _has_blocks(model):
-    return any(isinstance(layer, ResidualBlock) for layer in model._flatten_layers())
+    return any(isinstance(layer, ResidualBlock) for layer in all_layers(model))
 
 
 def layer_responses(model, data):

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_resnets.layers.composite import CompositeLayer
+from keras_resnets.layers.graph import all_layers, is_functional
 
 
 def copy_layer(layer, **changes):
@@ -53,7 +54,7 @@ def clone_network(model, function, kind):
 
     def clone_inner(layer):
         if id(layer) not in copies:
-            is_model = hasattr(layer, "_nodes_by_depth") or isinstance(layer, keras.Sequential)
+            is_model = is_functional(layer) or isinstance(layer, keras.Sequential)
             copies[id(layer)] = clone_model(layer) if is_model else clone(layer)
         return copies[id(layer)]
 
@@ -75,8 +76,7 @@ def within_another_layer(model, kind):
 
 
 def _holds(layer, kind):
-    is_layer = isinstance(layer, keras.layers.Layer)  # and no operation, such as an addition
-    return is_layer and any(isinstance(each, kind) for each in layer._flatten_layers())
+    return any(isinstance(each, kind) for each in all_layers(layer))
 
 
 def copy_image_statistics(model, copy):

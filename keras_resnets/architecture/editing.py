@@ -13,7 +13,7 @@ from keras_resnets.architecture.copying import (
 )
 from keras_resnets.architecture.reading import stage_blocks
 from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, ResNetSpec
-from keras_resnets.arguments import check_choice, check_functional, check_name, check_positive_int
+from keras_resnets.arguments import check_choice, check_name, check_positive_int
 from keras_resnets.layers import (
     ConvNorm,
     GatedBlock,
@@ -24,6 +24,7 @@ from keras_resnets.layers import (
 from keras_resnets.layers.blocks import merge_one_layer_block
 from keras_resnets.layers.composite import argument_names
 from keras_resnets.layers.conv_norm import folded_weights
+from keras_resnets.layers.graph import all_layers, check_functional, sublayers
 
 # The options that need a shortcut go with it.
 WITHOUT_SHORTCUT: dict[str, Any] = {
@@ -70,7 +71,7 @@ def plain_twin(model_or_spec, name=None):
             raise ValueError(f"A spec has no name to set. Received: name={name!r}")
         return dataclasses.replace(model_or_spec, **WITHOUT_SHORTCUT)
     check_functional("model_or_spec", model_or_spec)
-    if not any(isinstance(layer, ResidualBlock) for layer in model_or_spec._flatten_layers()):
+    if not any(isinstance(layer, ResidualBlock) for layer in all_layers(model_or_spec)):
         raise ValueError(
             f"`model_or_spec` must contain residual blocks. Received: {model_or_spec.name!r} with "
             f"none among its {len(model_or_spec.layers)} layers"
@@ -242,7 +243,7 @@ def _folded(layer):
 
 
 def _has_conv_norm(layer):
-    return any(isinstance(each, ConvNorm) for each in layer._flatten_layers())
+    return any(isinstance(each, ConvNorm) for each in all_layers(layer))
 
 
 def _has_one_convolution(layer):
@@ -259,19 +260,13 @@ def _copy_weights(layer, fused):
     own = {}
     layer.save_own_variables(own)
     fused.load_own_variables(own)
-    for sublayer, copy in zip(_sublayers(layer), _sublayers(fused), strict=True):
+    for sublayer, copy in zip(sublayers(layer), sublayers(fused), strict=True):
         _copy_weights(sublayer, copy)
 
 
 def _assign(conv_norm, kernel, bias):
     conv_norm.conv.kernel.assign(kernel)
     conv_norm.conv.bias.assign(bias)
-
-
-def _sublayers(layer):
-    if isinstance(layer, keras.Model):
-        return layer.layers
-    return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
 def freeze_backbone(model, bn="inference"):
@@ -365,10 +360,10 @@ def _make_trainable(layer):
 
 def _freeze_convolutions(layer):
     """Freezes the weights within a layer, but for those of normalizations."""
-    sublayers = _sublayers(layer)
+    inner = sublayers(layer)
     if isinstance(layer, keras.layers.BatchNormalization):
         layer.trainable = True
-    elif not sublayers:
+    elif not inner:
         layer.trainable = False
-    for sublayer in sublayers:
+    for sublayer in inner:
         _freeze_convolutions(sublayer)

@@ -7,6 +7,7 @@ import keras
 from keras_resnets.architecture.reading import stage_blocks
 from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.layers.feature_map import channel_axis
+from keras_resnets.layers.graph import all_layers
 from keras_resnets.preprocessing.model import (
     model_class_names,
     model_preprocessing,
@@ -55,7 +56,7 @@ def check_resizing(model, formats):
     # The converters know neither TensorFlow's bicubic resizing nor its filters that widen where an
     # image shrinks, and say so in pages of their own.
     others = tuple(name for name in formats if name != "saved_model")
-    for layer in model._flatten_layers(include_self=False, recursive=True):
+    for layer in all_layers(model):
         if others and isinstance(layer, ImagePreprocessing) and _has_wide_filter(layer):
             way = layer.preprocessing
             raise ValueError(
@@ -100,7 +101,7 @@ class ServedModel:
         self.channels = model.input_shape[axis] if takes_images else None
         self.preprocessing = model_preprocessing(model) if takes_images else None
         self.prepares = self.preprocessing is not None
-        types = {layer.compute_dtype for layer in model._flatten_layers()}
+        types = {layer.compute_dtype for layer in all_layers(model)}
         # The coarsest of the 16-bit types that it computes in, if any; else the finest.
         known = ("bfloat16", "float16", "float64")
         self.precision = next((each for each in known if each in types), "float32")

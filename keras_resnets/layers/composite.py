@@ -6,6 +6,7 @@ import re
 import keras
 
 from keras_resnets.arguments import serialize_activation
+from keras_resnets.layers.graph import sublayers
 
 
 def automatic_stem(layer):
@@ -91,7 +92,7 @@ def within(layer, name):
 
 def _sublayers(layer, prefix=""):
     """Yields (name, layer) for all layers within a layer, each before those within it."""
-    for sublayer in layer._flatten_layers(include_self=False, recursive=False):
+    for sublayer in sublayers(layer):
         name = prefix + sublayer.name
         yield name, sublayer
         yield from _sublayers(sublayer, f"{name}/")

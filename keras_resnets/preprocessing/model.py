@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnets.arguments import check_pair
 from keras_resnets.layers import ConvNorm
+from keras_resnets.layers.graph import all_layers, has_graph, inputs_of, learns, nodes
 from keras_resnets.preprocessing.predictions import check_built, find_classifier
 from keras_resnets.preprocessing.preprocessing import (
     ImagePreprocessing,
@@ -203,12 +204,12 @@ def leaves_values(preprocessing):
 def resizes_itself(model):
     """Whether a model brings images to a size itself, or may do so."""
     layers = (ImagePreprocessing, keras.layers.Resizing, keras.layers.CenterCrop)
-    return any(isinstance(layer, layers) for layer in _layers(model))
+    return any(isinstance(layer, layers) for layer in all_layers(model))
 
 
 def stem_convolution(model):
     """Returns the layer named `stem_conv`, however deep in the model it lies."""
-    for layer in _layers(_checked(model)):
+    for layer in all_layers(_checked(model)):
         if layer.name == "stem_conv" and isinstance(layer, ConvNorm):
             return layer
     raise ValueError(
@@ -316,11 +317,11 @@ def inner_scaling(model, stem, noted=None):
 
 
 def _inner_scaling(model, stem, noted):
-    own = [each.preprocessing for each in _layers(model) if isinstance(each, ImagePreprocessing)]
+    own = [each.preprocessing for each in all_layers(model) if isinstance(each, ImagePreprocessing)]
     if not all(map(leaves_values, own)):
         return Scaling()  # it is for grey levels, and says so
     by_layers = Scaling() if _scales_somewhere(model) else None
-    if not _is_graph(model):
+    if not has_graph(model):
         return by_layers
     fronts, last = _fronts(model, stem)
     if last is not stem and _scales_somewhere(last):  # one of Python code
@@ -382,12 +383,11 @@ def _fronts(model, stem):
     """Returns models of what comes before the first weights, and the operation that has those."""
     fronts = []
     while True:
-        graph = getattr(model, "_functional", None) or model  # a Sequential model's own
-        node = _first_learner(graph, stem)
-        if not _are_inputs(node.input_tensors, graph):
-            fronts.append(keras.Model(graph.inputs, node.input_tensors))
+        node = _first_learner(model, stem)
+        if not _are_inputs(node.input_tensors, model):
+            fronts.append(keras.Model(inputs_of(model), node.input_tensors))
         model = node.operation
-        if not _is_graph(model):
+        if not has_graph(model):
             return fronts, model
 
 
@@ -422,36 +422,18 @@ def _levels(shape, size, levels):
     return images
 
 
-def _first_learner(graph, stem):
+def _first_learner(model, stem):
     """Returns the node of the first layer with weights on the way to the stem, or of the stem."""
-    nodes = _nodes(graph)
-    last = next((node for node in nodes if stem in _layers(node.operation)), None)
-    if last is not None and not _are_inputs(last.input_tensors, graph):
-        nodes = [*_nodes(keras.Model(graph.inputs, last.input_tensors)), last]
-    return next(node for node in nodes if node is last or _learns(node.operation))
+    on_the_way = nodes(model)
+    last = next((node for node in on_the_way if stem in all_layers(node.operation)), None)
+    if last is not None and not _are_inputs(last.input_tensors, model):
+        on_the_way = [*nodes(keras.Model(inputs_of(model), last.input_tensors)), last]
+    return next(node for node in on_the_way if node is last or learns(node.operation))
 
 
-def _are_inputs(tensors, graph):
-    return [id(each) for each in tensors] == [id(each) for each in graph.inputs]
-
-
-def _nodes(graph):
-    by_depth = graph._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-
-
-def _learns(operation):
-    return any(layer._trainable_variables for layer in _layers(operation))
+def _are_inputs(tensors, model):
+    return [id(each) for each in tensors] == [id(each) for each in inputs_of(model)]
 
 
 def _scales_somewhere(operation):
-    return any(isinstance(layer, SCALING_LAYERS) for layer in _layers(operation))
-
-
-def _layers(operation):
-    return list(operation._flatten_layers()) if isinstance(operation, keras.Layer) else []
-
-
-def _is_graph(operation):
-    graph = getattr(operation, "_functional", None) or operation
-    return hasattr(graph, "_nodes_by_depth")
+    return any(isinstance(layer, SCALING_LAYERS) for layer in all_layers(operation))

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_resnets.arguments import check_choice, check_positive_int
 from keras_resnets.layers.classifier import Classifier, check_class_names
+from keras_resnets.layers.graph import origin, output_structure
 
 # What a caller may say of outputs: what makes probabilities of them, or that they are such.
 SCORES = ("softmax", "sigmoid", "probabilities")
@@ -51,7 +52,7 @@ def number_of_classes(model):
 
 def check_no_dictionary(model):
     """Raises if a functional model returns a dictionary, even of one tensor."""
-    structure = (getattr(model, "_functional", None) or model).output
+    structure = output_structure(model)
     if isinstance(structure, Mapping):
         raise ValueError(
             "`model` must return one tensor and no dictionary: build "
@@ -159,11 +160,11 @@ def _last_layer(model, is_passed=None):
     is_passed = is_passed or _is_identity
     output = model.outputs[0]
     while True:
-        layer, node, index = output._keras_history
+        layer, inputs, index = origin(output)
         if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
             output = layer.outputs[index]
         elif is_passed(layer):
-            [output] = layer._inbound_nodes[node].input_tensors
+            [output] = inputs
         else:
             return layer
 

@@ -16,6 +16,7 @@ from keras_resnets.files.archive import layer_entries
 from keras_resnets.files.elements import WeightsFileError, printable, require, shown
 from keras_resnets.layers import Classifier
 from keras_resnets.layers.composite import automatic_stem, is_automatic
+from keras_resnets.layers.graph import sublayers
 
 SUFFIXES = (".weights.h5", ".keras")
 MODEL_FILE = "model.keras"
@@ -163,11 +164,7 @@ def _sublayers(parent):
     """Returns the layers with weights right below a layer, in the order in which they are filed."""
     if parent is None:
         return []
-    if isinstance(parent, keras.Model):
-        sublayers = parent.layers
-    else:
-        sublayers = parent._flatten_layers(include_self=False, recursive=False)
-    return [layer for layer in sublayers if layer.weights]
+    return [layer for layer in sublayers(parent) if layer.weights]
 
 
 def _filed_layers(group):

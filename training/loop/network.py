@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import keras_resnets
 from keras_resnets import model_preprocessing
+from keras_resnets.layers.graph import all_layers
 from keras_resnets.preprocessing.model import leaves_values
 from keras_resnets.weights.load import open_weights
 from training.data.augment import resized_mean
@@ -41,9 +42,7 @@ def is_synchronized(model: keras.Model) -> bool:
 
 def _batch_norms(model):
     return [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
+        layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)
     ]
 
 

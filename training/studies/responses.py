@@ -10,6 +10,7 @@ from keras_resnets.analysis import (
     plot_shortcut_balance,
     shortcut_balance,
 )
+from keras_resnets.layers.graph import all_layers
 from training.run.compare import spread
 from training.studies.degradation import DEPTHS, KINDS, twins
 from training.studies.reading import SHORT_RUNS, decay_alone, mean_by_key
@@ -51,9 +52,7 @@ def initial(budget, images):
 def _take_statistics(model, x):
     """Sets the moving statistics of every batch norm to those of one batch."""
     norms = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
+        layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)
     ]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
