@@ -62,15 +62,15 @@ def check_weights_path(path):
         received = " ".join(reprlib.repr(path).split())  # of arrays, it has many lines
         advice = "; `keras_resnets.convert_weights` takes arrays" if isinstance(path, dict) else ""
         raise TypeError(f"`weights` must be None or a path{advice}. Received: weights={received}")
-    path = model_file(path)
-    if not path.name.endswith(SUFFIXES + FOREIGN_SUFFIXES):
+    file = model_file(path)
+    if not file.name.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         raise ValueError(
-            "`weights` must be None, or the path of a file that ends in "
-            f"{', '.join(SUFFIXES + FOREIGN_SUFFIXES)}. Received: weights={str(path)!r}"
+            "`weights` must be None, the folder of a training run, or the path of a file that ends "
+            f"in {', '.join(SUFFIXES + FOREIGN_SUFFIXES)}. Received: weights={os.fspath(path)!r}"
         )
-    if not path.is_file():
+    if not file.is_file():
         raise ValueError(f"`weights` must be an existing file. Received: weights={str(path)!r}")
-    return path
+    return file
 
 
 def model_file(path):

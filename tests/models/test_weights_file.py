@@ -280,14 +280,14 @@ class TestLayersOfAFile:
 
     def test_integers_are_no_floats(self, path):
         with h5py.File(path, "a") as file:
-            del file["layers/dense/vars/1"]
-            file["layers/dense/vars/1"] = np.zeros(2, "int32")
+            del file["layers/classifier/vars/1"]
+            file["layers/classifier/vars/1"] = np.zeros(2, "int32")
         with pytest.raises(ValueError, match=r"'predictions': .* \(2,\) of integers"):
             build(TINY, weights=path)
 
     def test_a_layer_of_the_file_alone_is_named_without_its_whole_name_and_list(self, path):
         with h5py.File(path, "a") as file:
-            variables = file.create_group("layers/dense_1/vars")
+            variables = file.create_group("layers/classifier_1/vars")
             variables.attrs["name"] = "\x1b" * 900
             for number in range(300):
                 variables[str(number)] = np.zeros((1, 1), "float32")
@@ -398,7 +398,7 @@ def without_names(file):
     [
         lambda file: file.move("layers", "other"),
         without_names,
-        lambda file: file.move("layers/dense/vars/0", "layers/dense/vars/7"),
+        lambda file: file.move("layers/classifier/vars/0", "layers/dense/vars/7"),
     ],
 )
 def test_a_file_of_another_kind(path, damage):
@@ -409,7 +409,7 @@ def test_a_file_of_another_kind(path, damage):
 
 
 # Without the last, it would seem a file without a classifier.
-@pytest.mark.parametrize("group", ["", "/conv_norm", "/conv_norm/conv/vars", "/dense/vars"])
+@pytest.mark.parametrize("group", ["", "/conv_norm", "/conv_norm/conv/vars", "/classifier/vars"])
 def test_an_array_instead_of_a_group(path, group):
     with h5py.File(path, "a") as file:
         del file[f"layers{group}"]

@@ -10,6 +10,7 @@ from rich.console import Console
 from keras_resnets import build_model
 from tests.facts import CIFAR
 from training.recipe.files import recipe_to_toml
+from training.run.compare import spread
 from training.studies import blocks, lesion
 from training.studies.command import STUDIES, conduct, study_command
 from training.studies.degradation import DEPTHS
@@ -22,7 +23,6 @@ from training.studies.study import (
     Study,
     Trial,
     cifar_spec,
-    spread,
     study_recipe,
 )
 from training.studies.trials import run_name
