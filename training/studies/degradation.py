@@ -5,7 +5,7 @@ import numpy as np
 from keras_resnets import build_model
 from keras_resnets.analysis import assert_same_cost
 from training.run.compare import spread
-from training.studies.reading import curves, end_table, train_loss
+from training.studies.reading import curves, end_table, in_seeds, train_error
 from training.studies.study import Report, Study, cifar_spec, cost_of, study_recipe
 
 DEPTHS = {"quick": (8, 32), "full": (20, 32, 56)}
@@ -56,15 +56,16 @@ def _report(outcome):
 
 def _answer(outcome):
     shallow, *_, deep = DEPTHS[outcome.budget]
-    plain, residual = (
-        outcome.every_seed(f"{kind} {deep}", f"{kind} {shallow}", train_loss) for kind in KINDS
-    )
-    both = outcome.every_seed(f"plain {deep}", f"residual {deep}", train_loss)
+    errors = {
+        label: f"{np.mean(outcome.values(label, train_error)):.1%}" for label in outcome.labels
+    }
+    above = in_seeds(outcome.every_seed(f"plain {deep}", f"residual {deep}", train_error))
+    deeper = in_seeds(outcome.every_seed(f"plain {deep}", f"plain {shallow}", train_error))
     return (
-        f"With {deep} layers instead of {shallow}, the plain network ended with a higher training "
-        f"loss in {plain[0]} of {plain[1]} seeds, and the residual network in {residual[0]} of "
-        f"{residual[1]}. At {deep} layers, the plain network ended with a higher loss than its "
-        f"residual twin of the same cost in {both[0]} of {both[1]} seeds."
+        f"With {deep} layers, the plain network ended with {errors[f'plain {deep}']} training "
+        f"error, and its residual twin of the same cost with {errors[f'residual {deep}']}{above}. "
+        f"With {shallow} layers they ended with {errors[f'plain {shallow}']}{deeper} and "
+        f"{errors[f'residual {shallow}']}."
     )
 
 

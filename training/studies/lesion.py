@@ -9,7 +9,7 @@ from keras_resnets.analysis.plots import legend, line_styles, panels
 from keras_resnets.layers import ResidualBlock
 from training.run.compare import spread
 from training.studies.degradation import DEPTHS, twins
-from training.studies.reading import SHORT_RUNS, draw_band, mean_by_key
+from training.studies.reading import SHORT_RUNS, draw_band, in_seeds, mean_by_key
 from training.studies.study import Report, Study, cifar_spec, study_recipe
 
 DRAWS = 5  # of everything but one block removed
@@ -202,11 +202,11 @@ def _answer(outcome):
     }
     return (
         f"Removing a block raises the residual network's test error by {harm[residual]:.1f} "
-        f"points on average, its plain twin's by {harm[plain]:.1f}, and that of a residual "
-        f"network whose blocks start as the identity (γ = 0) by {harm[zero]:.1f}. The plain one "
-        f"loses more than its twin in {less[0]} of {less[1]} seeds. Removal costs less than a "
-        f"point for {spared[residual]:.0%} of the residual network's blocks, {spared[plain]:.0%} "
-        f"of the plain network's, and {spared[zero]:.0%} of those that start as the identity."
+        f"points on average, its plain twin's by {harm[plain]:.1f}{in_seeds(less)}, and that of a "
+        f"residual network whose blocks start as the identity (γ = 0) by {harm[zero]:.1f}. "
+        f"Removal costs less than a point for {spared[residual]:.0%} of the residual network's "
+        f"blocks, {spared[plain]:.0%} of the plain network's, and {spared[zero]:.0%} of those that "
+        "start as the identity."
     )
 
 

@@ -34,6 +34,18 @@ def test_error(trial):
     return 1 - trial.metrics[-1]["test_accuracy"]
 
 
+def in_seeds(counts):
+    """Says in how many of several seeds something was so; of one seed, nothing.
+
+    Example:
+
+    >>> in_seeds((2, 3)), in_seeds((1, 1))
+    (' (in 2 of 3 seeds)', '')
+    """
+    count, seeds = counts
+    return f" (in {count} of {seeds} seeds)" if seeds > 1 else ""
+
+
 def observed(trial, what):
     """Returns what was observed at the last evaluation: a number for each kernel."""
     return trial.metrics[-1]["observed"][what]

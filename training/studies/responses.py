@@ -13,7 +13,7 @@ from keras_resnets.analysis import (
 from keras_resnets.layers.graph import all_layers
 from training.run.compare import spread
 from training.studies.degradation import DEPTHS, KINDS, twins
-from training.studies.reading import SHORT_RUNS, decay_alone, mean_by_key
+from training.studies.reading import SHORT_RUNS, decay_alone, in_seeds, mean_by_key
 from training.studies.study import Report, Study, cifar_spec
 
 EXAMPLES = 256
@@ -119,13 +119,15 @@ def _answer(outcome):
     shallow, *_, deep = DEPTHS[outcome.budget]
     less = outcome.every_seed(f"plain {deep}", f"residual {deep}", _median_response)
     deeper = outcome.every_seed(f"residual {shallow}", f"residual {deep}", _median_response)
+    medians = {label: np.mean(outcome.values(label, _median_response)) for label in outcome.labels}
     ratios = [_ratios(trial.measured) for trial in outcome.of(f"residual {deep}")]
     return (
         f"In the {deep}-layer residual network, the branch F(x) has on average "
         f"{np.mean(ratios):.2f} times the norm of the shortcut, and at least "
-        f"{np.min(ratios):.2f} times in every block. Its median layer response is smaller than "
-        f"that of its plain twin in {less[0]} of {less[1]} seeds, and smaller than that of the "
-        f"{shallow}-layer residual network in {deeper[0]} of {deeper[1]}."
+        f"{np.min(ratios):.2f} times in every block. The median response of its layers is "
+        f"{medians[f'residual {deep}']:.2f}, that of its plain twin's "
+        f"{medians[f'plain {deep}']:.2f}{in_seeds(less)}, and that of the {shallow}-layer residual "
+        f"network's {medians[f'residual {shallow}']:.2f}{in_seeds(deeper)}."
     )
 
 
