@@ -52,7 +52,7 @@ def list_command(arguments):
         if fnmatch.fnmatch(preset.model, arguments.pattern.lower())
     ]
     if presets:
-        print("\nPublished weights, with their accuracy on ImageNet's validation images:\n")
+        print("\nWeights, with the accuracy on ImageNet's validation or CIFAR-10's test images:\n")
         preset_header = ("preset", "top-1 %", "top-5 %", "resized, cropped", "licence")
         print(format_table([preset_header, *presets], "<>><<"))
 

@@ -39,9 +39,10 @@ def build_model(
         spec: A `ResNetSpec`.
         include_top: Whether the model ends in pooling and classifier.
         weights: `None`; the path of a `.weights.h5` or `.keras` file of this architecture, or of
-            a checkpoint of another library that `keras_resnets.convert_weights` knows; a name in
-            `keras_resnets.PRESETS`, or `"imagenet"` for the best preset of this architecture,
-            which are downloaded once. A `.weights.h5` file does not record options without
+            a checkpoint of another library that `keras_resnets.convert_weights` knows; the folder
+            of a training run; a name in `keras_resnets.PRESETS`, or `"imagenet"` or `"cifar10"` for
+            the best preset of this architecture, which are downloaded once, unless the package
+            carries them. A `.weights.h5` file does not record options without
             arrays (`zero_pad`, `stride_on`, `activation`, …): pass those of its network. A `.keras`
             file does; one of another network is refused, and the model takes over its
             preprocessing. With another number of classes the classifier is initialized anew, and

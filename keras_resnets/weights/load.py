@@ -54,7 +54,11 @@ def open_weights(weights, spec, name):
 
 
 def _load_preset(model, preset, new_head=True):
-    checkpoint = read_checkpoint(cached_file(preset))
+    path = cached_file(preset)
+    if path.name.endswith(SUFFIXES):
+        _load_file_of_keras(model, path, new_head)
+        return
+    checkpoint = read_checkpoint(path)
     load_checkpoint(model, checkpoint, usual=preset.preprocessing, new_head=new_head)
 
 
