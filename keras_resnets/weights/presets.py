@@ -98,7 +98,7 @@ def _timm(version, depth, digits, top1):
 
 # In the package: docs, recipe and figures are in saved_models/resnet20_cifar10.
 _OWN = Preset(
-    name="keras_resnets/resnet20-cifar10",
+    name="keras_resnets/resnet20",
     model="resnet20",
     dataset="cifar10",
     url="",

@@ -187,7 +187,7 @@ def test_the_table_is_timm_s(name):
     assert eaten.resize == int(eaten.crop / config.crop_pct)
 
 
-OWN = PRESETS["keras_resnets/resnet20-cifar10"]
+OWN = PRESETS["keras_resnets/resnet20"]
 LOSSLESS = ROOT.parent / "shared" / "data" / "cifar10_test_first500.npz"
 
 
