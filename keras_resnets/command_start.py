@@ -6,6 +6,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
+COMMANDS = ("keras-resnets", "keras-resnets.exe")
+
 
 @contextlib.contextmanager
 def imports_of_the_command() -> Iterator[None]:
@@ -78,10 +80,8 @@ def is_command() -> bool:
     started = (getattr(sys, "argv", None) or [""])[0]
     if started == "-m":  # until Python knows the file that it runs
         return "keras_resnets" in sys.orig_argv
-    folder, name = os.path.split(started)
-    if name == "__main__.py":
-        return os.path.basename(folder) == "keras_resnets"
-    return os.path.splitext(name)[0] == "keras-resnets"
+    own = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+    return os.path.basename(started) in COMMANDS or os.path.abspath(started) == own
 
 
 def is_trainer() -> bool:

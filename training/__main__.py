@@ -103,7 +103,9 @@ def main(arguments: list[str]) -> int:
                 f"Received: {name!r}"
             )
         command, program = _command(name, rest), f"python -m training {name}"
-        if name == "sweep":  # whose options have several values
+        if name == "sweep":  # its options are those of `train`, with several values
+            options = [word for word in rest if word.startswith("--")]
+            check_option_names(_command("train", rest[:1]), options, program)
             return command(rest)
         check_option_names(command, rest, program)
         with contextlib.nullcontext() if name in WITH_RUNS else StopSignals():

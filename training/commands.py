@@ -206,7 +206,7 @@ def validate_command(
     splits: tuple[str, ...] = (),
     data_dir: Path | None = None,
     download: bool = False,
-    test_share: float = 0.2,
+    test_share: float | None = None,
     most: int = 10,
     json: Path | None = None,
 ) -> int:
@@ -219,7 +219,8 @@ def validate_command(
         splits: Names of the splits; by default all that there are.
         data_dir: Folder with prepared TFDS data sets.
         download: Allow the download of a data set that is missing.
-        test_share: Part of the images to test with, of a folder without folders for the splits.
+        test_share: Part of the images to test with, of a folder without folders for the splits;
+            a fifth by default.
         most: How many findings of each kind are named; the JSON file has all.
         json: Write the whole report to this file as well.
     """
@@ -232,7 +233,9 @@ def validate_command(
 
     console = Console(highlight=False)
     splits = splits or list_splits(dataset, data_dir, download)
-    data = Data(source=dataset, test_share=test_share if is_flat_folder(dataset) else 0.0)
+    if test_share is None:
+        test_share = 0.2 if is_flat_folder(dataset) else 0.0
+    data = Data(source=dataset, test_share=test_share)
     sources = {
         split: open_source(data, split, data_dir, download, must_be_sound=False) for split in splits
     }

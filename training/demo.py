@@ -26,7 +26,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 class Digits(NamedTuple):
-    """Handwritten digits, split by class: 8×8 images with values 0 to 16, and their labels."""
+    """Handwritten digits, split by class: 8×8 images with values 0 to 255, and their labels."""
 
     train_images: np.ndarray
     test_images: np.ndarray
@@ -105,7 +105,7 @@ def demo(seed: int = 0, epochs: int = 12, output: Path = Path("saved_models/demo
 def load_digits(seed: int) -> Digits:
     """Returns scikit-learn's digits with a fifth of each class set aside for the test."""
     images, labels = sklearn.datasets.load_digits(return_X_y=True)
-    images = images.reshape(-1, 8, 8, 1).astype("float32")
+    images = (images.reshape(-1, 8, 8, 1) * (255 / 16)).astype("float32")
     return Digits(
         *sklearn.model_selection.train_test_split(
             images, labels, test_size=0.2, stratify=labels, random_state=seed
@@ -114,13 +114,15 @@ def load_digits(seed: int) -> Digits:
 
 
 def deep_resnet() -> keras.Model:
-    """Returns a 32-layer ResNet for the digits as they are, with values 0 to 16."""
+    """Returns a 32-layer ResNet for the digits as grey levels, 0 to 255."""
     spec = keras_resnets.ResNetSpec(
         block="basic", repeats=(5, 5, 5), widths=(16, 32, 64), stem="cifar", shortcut="A"
     )
     pixels = keras.Input((8, 8, 1), name="pixels")
-    scaled = keras.layers.Rescaling(1 / 8, offset=-1.0, name="scaled")(pixels)
-    return keras_resnets.build_model(spec, input_tensor=scaled, classes=CLASSES, name="resnet32")
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scaled")(pixels)
+    model = keras_resnets.build_model(spec, input_tensor=scaled, classes=CLASSES, name="resnet32")
+    keras_resnets.set_class_names(model, [str(digit) for digit in range(CLASSES)])
+    return model
 
 
 def training_batches(digits: Digits, seed: int) -> tf.data.Dataset:
@@ -234,7 +236,7 @@ def _picture(digits, answers, count):
     for image, label, scores in zip(
         digits.test_images[:count], digits.test_labels[:count], answers[:count], strict=True
     ):
-        shades = (image[..., 0] / 16 * (len(SHADES) - 1)).round().astype(int)
+        shades = (image[..., 0] / 255 * (len(SHADES) - 1)).round().astype(int)
         rows = ["".join(SHADES[shade] * 2 for shade in row) for row in shades]
         verdict = "right" if scores.argmax() == label else f"it is a {label}"
         rows.append(f"{scores.argmax()} ({scores.max():.1%}) {verdict}".center(16))
@@ -247,7 +249,7 @@ def _print_files_and_next_steps(console, output):
         f"""
 Files
   {output / "saved_model"}     the SavedModel, for TensorFlow Serving or tf.saved_model.load
-  {output / "resnet32.keras"}  the residual network, for keras.models.load_model
+  {output / "resnet32.keras"}  the residual network: keras-resnets predict IMAGE --model …
   {output / "plain32.keras"}   its plain twin
   {output / "curves.png"}      the training errors over the epochs
 

@@ -43,6 +43,8 @@ class EvaluationOptions:
     Args:
         dataset: A source as in a recipe; by default the run's.
         split: By default the run's test split.
+        test_share: Part of the images that is the test split, of a folder without folders for the
+            splits; by default the run's, if its data set is measured.
         data_dir: Folder with prepared TFDS data sets.
         download: Allow the download of a data set that is missing.
         ten_crop: Average the probabilities of ten views.
@@ -53,6 +55,7 @@ class EvaluationOptions:
 
     dataset: str = ""
     split: str = ""
+    test_share: float = 0.0
     data_dir: Path | None = None
     download: bool = False
     ten_crop: bool = False

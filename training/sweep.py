@@ -41,8 +41,14 @@ def sweep(arguments: Sequence[str]) -> int:
         print(USAGE)
         return 0 if arguments else 2
     runs = list(planned_runs(arguments))  # all of them are checked before the first begins
-    for run in runs:
+    for number, run in enumerate(runs):
         check_paths(run.recipe)
+        for other in runs[:number]:
+            if run.recipe == other.recipe or run.run_dir == other.run_dir:
+                raise ValueError(
+                    "Each run of a sweep must have a recipe and a folder of its own. "
+                    f"Received: {str(other.run_dir)!r} and {str(run.run_dir)!r}"
+                )
     import_tensorflow()
     import keras
 
@@ -65,6 +71,8 @@ def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
     for word in rest:
         if word.startswith("--") and not re.fullmatch(r"--?\d.*", word):
             option, equals, value = word.partition("=")
+            if option in given:
+                raise ValueError(f"`{option}` must be given once, with all its values")
             given[option] = [value] if equals else []
         elif not given:
             raise ValueError(f"Options must begin with `--`. Received: {word!r}")
@@ -75,7 +83,7 @@ def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
         raise ValueError(f"`--run-dir` must be one folder. Received: {directory}")
 
     several = {
-        option: values
+        option: list(dict.fromkeys(values))
         for option, values in given.items()
         if len(values) > 1 and not _is_list(option)
     }

@@ -170,6 +170,8 @@ def convert_command(arguments):
     names = read_class_names(arguments.class_names, model)
     if names is not None:
         set_class_names(model, names)
+        if not dest.name.endswith(".keras"):
+            notes.append(f"only a .keras file holds class names, and {dest.name} does not")
     if arguments.weights is None and arguments.source.lower() in list_models():
         notes.append("the weights are new ones, untrained; --weights takes a file or a preset")
     if dest.name.endswith(".safetensors"):

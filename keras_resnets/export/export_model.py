@@ -233,7 +233,7 @@ def export_model(
     >>> keras_resnets.set_preprocessing(model, keras_resnets.Preprocessing.imagenet(16, 16))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     report = keras_resnets.export_model(
-    ...         model, folder, signatures=("image",), class_names="abcdefghij"
+    ...         model, folder, signatures=("image",), class_names=list("abcdefghij")
     ...     )
     ...     report.path.name, sorted(path.name for path in report.path.glob("*.*"))
     ('1', ['README.md', 'fingerprint.pb', 'labels.txt', 'preprocessing.json', 'saved_model.pb'])

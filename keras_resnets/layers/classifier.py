@@ -53,18 +53,18 @@ class Classifier(keras.layers.Dense):
 
 def check_class_names(class_names, classes) -> tuple[str, ...]:
     """Returns the names of so many classes as texts, or raises if they are not in an order."""
-    without_order = (set, frozenset, Mapping)
-    if classes == 1 and isinstance(class_names, str):  # its letters would be names
-        raise TypeError(
-            "`class_names` of one unit must be a list of one name or two. "
-            f"Received: class_names={class_names!r}"
-        )
-    if not isinstance(class_names, Iterable) or isinstance(class_names, without_order):
+    others = (str, bytes, set, frozenset, Mapping)  # a text's letters would be names
+    if not isinstance(class_names, Iterable) or isinstance(class_names, others):
         raise TypeError(
             "`class_names` must be a list of names in the order of the classes. "
             f"Received: class_names={class_names!r}"
         )
-    names = tuple(str(name) for name in class_names)
+    names = tuple(class_names)
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise (ValueError if isinstance(name, str) else TypeError)(
+                f"`class_names` must hold texts that are not empty. Received: the name {name!r}"
+            )
     if len(names) != classes and (len(names), classes) != (2, 1):
         rule = (
             "one name for one unit, or two: the negative class's and the positive's"

@@ -190,7 +190,7 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
     >>> model = keras_resnets.ResNet20()
     >>> keras_resnets.set_preprocessing(model, keras_resnets.Preprocessing.imagenet(32, 32))
     >>> image = np.zeros((48, 64, 3), "uint8")
-    >>> [prediction] = keras_resnets.classify(model, image, class_names="abcdefghij", top=3)
+    >>> [prediction] = keras_resnets.classify(model, image, class_names=[*"abcdefghij"], top=3)
     >>> len(prediction)
     3
     """

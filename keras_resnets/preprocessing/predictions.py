@@ -150,9 +150,9 @@ def find_classifier(model):
     """
     if len(getattr(model, "outputs", None) or ()) != 1:  # a subclass of `keras.Model`, for one
         return None
-    activations = (keras.layers.Activation, keras.layers.Softmax)
-    layer = _last_layer(model, lambda layer: _is_identity(layer) or isinstance(layer, activations))
-    return layer if isinstance(layer, Classifier) else None
+    layer = _last_layer(model, lambda layer: _is_identity(layer) or _keeps_order(layer))
+    is_its = isinstance(layer, Classifier) and tuple(model.outputs[0].shape) == (None, layer.units)
+    return layer if is_its else None
 
 
 def _last_layer(model, is_passed=None):
@@ -167,6 +167,13 @@ def _last_layer(model, is_passed=None):
             [output] = inputs
         else:
             return layer
+
+
+def _keeps_order(layer):
+    """Whether it is a softmax or a sigmoid, as a layer of its own."""
+    activations = (keras.activations.softmax, keras.activations.sigmoid)
+    is_activation = isinstance(layer, keras.layers.Activation) and layer.activation in activations
+    return is_activation or isinstance(layer, keras.layers.Softmax)
 
 
 def _is_identity(layer):

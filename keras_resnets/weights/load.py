@@ -28,6 +28,7 @@ from keras_resnets.weights.keras_files import (
     check_weights_path,
     errors_of_weights,
     load_weights,
+    model_file,
     own_layers,
 )
 from keras_resnets.weights.presets import cached_file, find_preset
@@ -40,8 +41,8 @@ def open_weights(weights, spec, name):
     Another library's file is read at once: options that its network fixes go to the spec. The
     loader's `new_head` says whether a classifier of other classes may begin anew.
     """
-    is_path = not isinstance(weights, str) or Path(weights).is_dir()
-    if not is_path and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
+    is_name = isinstance(weights, str) and model_file(weights) == Path(weights)
+    if is_name and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         return spec, functools.partial(_load_preset, preset=find_preset(weights, spec))
     path = check_weights_path(weights)
     if path.name.endswith(SUFFIXES) and not is_of_another_library(path):
@@ -88,7 +89,8 @@ def _take_over_preprocessing(model, configuration):
         for name, config in own_layers(configuration).items()
         if name.rpartition("/")[2] == "stem_conv" and config.get("preprocessing") is not None
     ]
-    scaling = [each for each in layer_entries(configuration) if each.get("class_name") in SCALING]
+    layers = layer_entries(configuration)
+    scaling = [each for each in layers if str(each.get("class_name")) in SCALING]
     if scaling and not scales_itself(model):
         warn_user(
             f"{model.name}: the file's model scales its images itself, by the layer "

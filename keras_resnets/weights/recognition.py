@@ -312,9 +312,11 @@ def _read_config(folder):
     if not path.is_file():
         return {}
     try:
-        if path.stat().st_size > MOST_BYTES_OF_CONFIG:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES_OF_CONFIG + 1)
+        if len(text) > MOST_BYTES_OF_CONFIG:
             raise ValueError(f"it has more than {MOST_BYTES_OF_CONFIG:,} bytes")
-        config = json.loads(path.read_bytes())
+        config = json.loads(text)
         if not isinstance(config, dict):
             raise ValueError("it holds no object")
     except (OSError, ValueError, RecursionError) as error:

@@ -112,6 +112,7 @@ def rewritten(basic, tmp_path):
     ("old", "new", "message"),
     [
         (b"{", b"[{", "configuration is no JSON"),
+        (b'"end"', b"[" * 100_000, "configuration is no JSON"),
         (b'"end"', b'"%s"' % (b"x" * 1000), r"zero_pad='x+\.\.\."),
         (b'"end"', b'{"a": [1]}', r"zero_pad=\{'a': \[1\]\}"),
         (b'ing": null', b'ing": {"smell": 3}', r"note a preprocessing.*'smell'.*weights="),
@@ -139,3 +140,8 @@ def test_the_preprocessing_is_taken_over_for_the_size_of_the_model_s_images(tmp_
     assert model_preprocessing(build(BASIC, weights=path)) == noted
     larger = model_preprocessing(build(BASIC, size=32, weights=path))
     assert larger == dataclasses.replace(noted, resize=40, crop=(32, 32))
+
+
+def test_a_class_that_is_no_text_is_no_layer_that_scales(rewritten):
+    path = rewritten(lambda content: content.replace(b'"Classifier"', b'["Rescaling"]'))
+    build(BASIC, weights=path)

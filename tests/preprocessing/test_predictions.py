@@ -48,7 +48,7 @@ def test_tensors_and_one_s_own_names():
     ("kind", "scores"), [("uint8", [3, 255, 0]), ("int8", [3, 127, -128]), ("int64", [0, 2, -1])]
 )
 def test_integers_are_in_their_order_too(kind, scores):
-    [row] = decode_predictions(np.array([scores], kind), top=3, class_names="abc")
+    [row] = decode_predictions(np.array([scores], kind), top=3, class_names=[*"abc"])
     assert [(name, score) for _, name, score in row] == [
         ("b", scores[1]),
         ("a", scores[0]),
@@ -63,7 +63,7 @@ def test_names_without_an_order_are_refused(names):
 
 
 def test_the_letters_of_a_text_are_no_names_of_one_unit():
-    with pytest.raises(TypeError, match=r"a list of one name or two\. .*class_names='ox'"):
+    with pytest.raises(TypeError, match=r"a list of names in the order.*class_names='ox'"):
         decode_predictions([[0.5]], class_names="ox")
 
 
@@ -73,11 +73,14 @@ def test_the_letters_of_a_text_are_no_names_of_one_unit():
         ({"preds": np.zeros((1, 10))}, r"\(batch, 1000\).*\(1, 10\)"),
         ({"preds": np.zeros(1000)}, r"\(batch, 1000\)"),
         ({"preds": np.full((1, 1000), np.nan)}, "NaN"),
-        ({"preds": np.eye(2, dtype=bool), "top": 1, "class_names": "ab"}, "preds.dtype=bool"),
-        ({"preds": np.eye(2, dtype=complex), "top": 1, "class_names": "ab"}, "dtype=complex"),
-        ({"preds": np.array([["x", "y"]]), "top": 1, "class_names": "ab"}, "preds.dtype=<U1"),
+        ({"preds": np.eye(2, dtype=bool), "top": 1, "class_names": ["a", "b"]}, "preds.dtype=bool"),
+        ({"preds": np.eye(2, dtype=complex), "top": 1, "class_names": ["a", "b"]}, "dtype=complex"),
+        ({"preds": np.array([["x", "y"]]), "top": 1, "class_names": ["a", "b"]}, "preds.dtype=<U1"),
         ({"preds": np.zeros((1, 1000)), "top": 0}, "`top` must be a positive"),
-        ({"preds": np.zeros((1, 5)), "class_names": "ab"}, "for each of the 5 classes.* 2 names"),
+        (
+            {"preds": np.zeros((1, 5)), "class_names": ["a", "b"]},
+            "for each of the 5 classes.* 2 names",
+        ),
         ({"preds": [[2.0]], "class_names": ["a", "b"]}, "of one unit must be prob.*2 to 2"),
         ({"preds": [[3.0]], "class_names": ["a"]}, "of one unit must be prob.*3 to 3"),
     ],

@@ -109,12 +109,12 @@ def test_a_head_of_neither_probabilities_nor_logits_is_refused_by_name(
 
 def test_changed_logits_are_taken_for_such_by_choice():
     model = classifier(3, None, lambda x: x / 2.0)
-    answers = classify(model, IMAGES, class_names="abc", scores="sigmoid")
+    answers = classify(model, IMAGES, class_names=[*"abc"], scores="sigmoid")
     np.testing.assert_allclose(scores_of(answers, "abc"), sigmoid(outputs_of(model)), rtol=1e-5)
     with pytest.raises(ValueError, match="softmax of one number is always 1"):
         classify(classifier(1), IMAGES, class_names=["a"], scores="softmax")
     with pytest.raises(ValueError, match="one of 'softmax', 'sigmoid', 'probabilities'"):
-        classify(model, IMAGES, class_names="abc", scores="argmax")
+        classify(model, IMAGES, class_names=[*"abc"], scores="argmax")
 
 
 def averaged(x):
@@ -143,7 +143,7 @@ def test_probabilities_of_an_operation_are_taken_for_such_by_choice(units, end):
 def test_a_softmax_of_probabilities_is_refused():
     model = classifier(3, None, lambda x: keras.ops.cast(keras.ops.softmax(x), "float32"))
     with pytest.raises(ValueError, match=r"probabilities already.*, scores='softmax'$"):
-        classify(model, IMAGES, class_names="abc", scores="softmax")
+        classify(model, IMAGES, class_names=[*"abc"], scores="softmax")
 
 
 def test_too_few_names_are_an_error_about_names():

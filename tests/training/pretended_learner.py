@@ -115,6 +115,7 @@ def pretend(monkeypatch):
     monkeypatch.setattr(session, "Learner", PretendedLearner)
     monkeypatch.setattr(session, "open_source", lambda *arguments: SOURCE)
     monkeypatch.setattr(session, "finished_model", lambda *arguments: PretendedModel())
+    monkeypatch.setattr(session, "count_macs", lambda model: 0)
     monkeypatch.setattr(session, "draw_curves", lambda entries, path: path.write_bytes(b"curves"))
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # takes most of the time
     # It cannot be undone, and nothing here depends on it.

@@ -132,6 +132,17 @@ def test_a_process_that_dies_at_work_says_so():
         worker.take(1)
 
 
+def test_each_process_has_the_settings_of_its_contender():
+    for backend in OURS:
+        first, *others = contenders_for(backend)
+        assert first.name == "ours"
+        assert {other.backend for other in others} <= {backend, "torch"}
+    names = {contender.name: contender for contender in contenders_for("tensorflow")}
+    assert names["ours"].environment == {"TF_ENABLE_ONEDNN_OPTS": "1"}
+    assert names["keras"].environment == {"TF_ENABLE_ONEDNN_OPTS": None}
+    assert names["keras-xla"].options == {"jit_compile": True}
+
+
 def test_what_is_not_there_is_a_note():
     contender = Contender("a", "", "step", "job", module="no_such_module", models=("x",))
     assert contender.why_absent("y", "") == "there is none for y"

@@ -32,7 +32,7 @@ def write_run(folder, accuracy=0.9, seed=0, is_complete=True, **changes):
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     result = {
         **{"test_accuracy": accuracy, "best_test_accuracy": accuracy, "train_loss": 0.5},
-        **{"parameters": 269_434, "seconds": 7.0, "classes": [*"0123456789"]},
+        **{"parameters": 269_434, "multiply_adds": 2_520_000, "seconds": 7.0},
     }
     if is_complete:
         (folder / "result.json").write_text(json.dumps(result))
@@ -54,12 +54,14 @@ def test_seeds_of_one_recipe_are_a_row_with_mean_and_standard_deviation(twins):
     assert list(cells) == ["resnet20", "plainnet20"]
     assert cells["resnet20"][1:3] == ("3", "91.00 ± 1.00")
     assert cells["plainnet20"][1:3] == ("2", "80.00 ± 0.00")
-    # The stem 8² · 9 · 16 and the stages' 8² · 6 · 9 · 16² and so on, and a classifier of 640.
-    stages = [size**2 * (5 * 9 * w**2 + 9 * w * v) for size, w, v in ((4, 32, 16), (2, 64, 32))]
-    macs = 8**2 * (9 * 16 + 6 * 9 * 16**2) + sum(stages) + 640
-    assert cells["resnet20"][6] == f"{macs / 1e6:.2f} M"
+    assert cells["resnet20"][5:7] == ("269,434", "2.52 M")
     assert comparison.fields == {"model.name": {"resnet20": "resnet20", "plainnet20": "plainnet20"}}
     assert comparison.left_out == []
+
+
+def test_a_run_that_is_named_twice_is_one(twins):
+    [cells] = rows(compare([twins[0], twins[0], twins[0].parent / "." / twins[0].name]))
+    assert cells[1:3] == ("1", "90.00")
 
 
 def test_namesakes_are_told_apart_by_what_differs(tmp_path):
@@ -139,6 +141,8 @@ def test_a_list_is_one_setting_and_switches_have_no_value():
         (["digits", "--run-dir", "a", "b"], "`--run-dir` must be one folder"),
         (["digits", "0", "--run-dir", "a"], "Options must begin with `--`. Received: '0'"),
         (["digitz", "--run-dir", "a"], "A recipe must be one of"),
+        (["digits", "--run-dir", "a", "--seed", "0", "--seed", "1"], "must be given once"),
+        (["digits", "--run-dir", "a", "--lr", "1"], "Did you mean '--optimizer.learning-rate'"),
     ],
 )
 def test_a_wrong_line_is_an_error_before_any_run(line, message, capsys):

@@ -52,7 +52,7 @@ def test_the_best_checkpoint_outlasts_the_others_and_its_weights_are_handed_on(t
     run, status = trained(tmp_path, BEST)
     assert status == 0
     result = json.loads((tmp_path / "result.json").read_text())
-    assert (result["kept"], result["best_step"], result["steps"]) == ("best", 3, 12)
+    assert (result["kept_step"], result["best_step"], result["steps"]) == (3, 3, 12)
     for name, array in weights_at(tmp_path, 3).items():
         np.testing.assert_array_equal(run.learner.variables[name], array)
 
@@ -65,3 +65,47 @@ def test_by_default_the_last_are_and_a_better_one_is_mentioned(tmp_path):
             np.testing.assert_array_equal(run.learner.variables[name], array)
     assert "at step 3. `--keep best`" in console.export_text()
     assert not (tmp_path / "checkpoints" / "step-00000003").exists()
+
+
+def test_a_best_checkpoint_that_is_damaged_leaves_the_last_weights(tmp_path):
+    """The run ends all the same, and says so."""
+    console = Console(record=True, width=300, file=io.StringIO())
+    evaluate = PretendedLearner.evaluate
+
+    def damaging(self, *arguments):
+        if self.step == 12:
+            (tmp_path / "checkpoints" / "step-00000003" / "variables.npz").write_bytes(b"")
+        return evaluate(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PretendedLearner, "evaluate", damaging)
+        _, status = trained(tmp_path, BEST, console)
+    assert status == 0
+    assert json.loads((tmp_path / "result.json").read_text())["kept_step"] == 12
+    assert "the last weights are kept instead of the best" in console.export_text()
+
+
+def test_where_nothing_was_right_the_last_weights_are_kept(tmp_path, pretend):  # noqa: F811
+    pretend.setattr(session.Session, "_go_back_to_the_best", lambda self: pytest.fail("went back"))
+    for step in ACCURACIES:
+        pretend.setitem(ACCURACIES, step, 1e-9)
+    assert trained(tmp_path, BEST)[1] == 0
+
+
+def test_the_model_that_is_written_has_the_best_weights(tmp_path, pretend):  # noqa: F811
+    """They are taken before the model is made of them."""
+    handed_on = []
+
+    class Written:
+        def save(self, path):
+            path.write_bytes(b"a model")
+
+    def noted(recipe, measured, *others):
+        handed_on.append({key: np.array(value) for key, value in run.learner.variables.items()})
+        return Written()
+
+    pretend.setattr(session, "finished_model", noted)
+    run = session.Session(BEST, tmp_path, RunOptions(strategy="one-device"), Console(quiet=True))
+    assert run.run() == 0
+    for name, array in weights_at(tmp_path, 3).items():
+        np.testing.assert_array_equal(handed_on[0][name], array)

@@ -29,11 +29,11 @@ def network(path, classes=3, name="resnet20"):
     return model, notes
 
 
-def begun(recipe, classes=3):
+def begun(recipe, classes=3, class_names=()):
     """Returns the network that a recipe begins with, the recipe followed, and what is said."""
     recipe, load = open_initial_weights(recipe)
     model = build_network(recipe, classes, channels=3)
-    return model, *load_initial_weights(recipe, model, load)
+    return model, *load_initial_weights(recipe, model, load, class_names)
 
 
 @pytest.fixture(scope="module")
@@ -221,10 +221,23 @@ def test_options_that_only_the_weights_decide_are_followed_and_resumed(tmp_path)
     assert with_what_weights_decided(other, recipe) == other
 
 
-def test_weights_whose_model_scales_its_images_by_a_layer_are_warned_of(tmp_path):
+def test_weights_whose_model_scales_its_images_by_a_layer_need_a_normalization(tmp_path):
     image = keras.Input((32, 32, 3))
     scaled = keras.layers.Rescaling(1 / 255, name="scaled")(image)
     keras_resnets.ResNet20(input_tensor=scaled, classes=3).save(tmp_path / "model.keras")
-    _, recipe, notes = begun(Recipe(model=Model(weights=str(tmp_path))))
-    assert any("scales its images itself, by the layer 'scaled'" in note for note in notes)
-    assert recipe.data == Data()
+    with pytest.raises(ValueError, match="scales its images by a layer of its own"):
+        begun(Recipe(model=Model(weights=str(tmp_path))))
+    for data in (Data(mean=(0.0,), std=(1.0,)), Data(per_pixel_mean=True)):
+        assert begun(Recipe(model=Model(weights=str(tmp_path)), data=data))[2] == []
+
+
+def test_as_many_other_classes_get_a_new_classifier(tmp_path):
+    original = keras_resnets.ResNet20(input_shape=(32, 32, 3), classes=3)
+    keras_resnets.set_class_names(original, ["cat", "dog", "owl"])
+    original.save(tmp_path / "model.keras")
+    recipe = Recipe(model=Model(weights=str(tmp_path)))
+    kernel = original.get_layer("predictions").get_weights()[0]
+    for names, is_kept in ((("cat", "dog", "owl"), True), (("dog", "cat", "owl"), False)):
+        model, _, notes = begun(recipe, class_names=names)
+        assert np.array_equal(model.get_layer("predictions").get_weights()[0], kernel) == is_kept
+        assert any("other classes, 'cat'" in note for note in notes) != is_kept

@@ -36,7 +36,7 @@ def test_a_recipe_synchronizes_every_norm_that_is_trained_and_none_that_serves(t
     model = build_network(recipe, classes=10, channels=3)
     assert synchronized(model) == [True] * 19  # the stem's, and two in each of nine blocks
     assert is_synchronized(model)
-    served = finished_model(recipe, model, np.zeros(3), np.ones(3), "abcdefghij")
+    served = finished_model(recipe, model, np.zeros(3), np.ones(3), [*"abcdefghij"])
     assert synchronized(served) == [False] * 19
 
 

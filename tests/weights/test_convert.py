@@ -239,6 +239,13 @@ def test_a_model_without_top_leaves_the_classifier_out(state):
     np.testing.assert_array_equal(weight(model, "stem_conv/norm/beta"), state["bn1.bias"])
 
 
+def test_a_stem_without_channels_is_misshapen(state):
+    model = convert_weights(state, **SIZE)
+    state["conv1.weight"] = state["conv1.weight"][:, :0]
+    with pytest.raises(ValueError, match=r"float32 \(4, 0, 7, 7\), must be float \(4, 3, 7, 7\)"):
+        convert_weights(state, model)
+
+
 def test_one_channel_sees_a_grey_image_as_three_would(state, rng):
     colour = convert_weights(state, classifier_activation="linear", **SIZE)
     with pytest.warns(UserWarning, match="adapted from 3 to 1 channels"):

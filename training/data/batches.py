@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from keras_resnets.preprocessing import Preprocessing
 from training.data.augment import (
     MeanAndStd,
     augmented,
@@ -111,10 +112,12 @@ def evaluation_batches(
     workers: int = 1,
     ten_crop: bool = False,
     mean_and_std: MeanAndStd | None = None,
+    view: Preprocessing | None = None,
 ) -> tf.data.Dataset:
     """Returns the batches of an evaluation: every example once, in the source's order.
 
-    An image that cannot be read is always an error here.
+    `view` says how images are resized and cropped, in place of the recipe. An image that cannot be
+    read is always an error here.
     """
     batch = recipe.evaluation.batch
     share = _share_of(batch, worker, workers)
@@ -125,7 +128,7 @@ def evaluation_batches(
         )
     mean, std = mean_and_std or normalization(source, recipe)
     image_size = recipe.test_image_size
-    preprocessing = view_preprocessing(recipe.evaluation, image_size)
+    preprocessing = view or view_preprocessing(recipe.evaluation, image_size)
     mean = resized_mean(mean, image_size)
     viewed = ten_views if ten_crop else central_view
 
@@ -149,8 +152,9 @@ def evaluation_batches(
         }
 
     positions = _mapped(tf.data.Dataset.range(-(-source.size // batch)), places)
+    whole = preprocessing.resize == preprocessing.crop == image_size
     as_they_are = isinstance(source, ArraySource) and source.image_shape == (image_size, image_size)
-    if as_they_are and recipe.evaluation.crop_ratio == 1 and not ten_crop:
+    if as_they_are and whole and not ten_crop:
         batches = _parallel(positions, lambda p: finish(*source.load(clipped(p)), p))
     else:
         examples = _parallel(positions.unbatch(), one)

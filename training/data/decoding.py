@@ -7,7 +7,11 @@ import tensorflow as tf
 
 from keras_resnets.arguments import check_pair
 from keras_resnets.preprocessing import Preprocessing
-from keras_resnets.preprocessing.preprocessing import MAX_ASPECT_RATIO, prepare_images
+from keras_resnets.preprocessing.preprocessing import (
+    MAX_ASPECT_RATIO,
+    prepare_images,
+    prepared_size,
+)
 from training.data.order import between, uniform
 from training.data.source import Source
 from training.recipe.recipe import Evaluation
@@ -144,7 +148,7 @@ def whole_view(image_size: int) -> Preprocessing:
 def central_view(image: tf.Tensor, source: Source, preprocessing: Preprocessing) -> tf.Tensor:
     """Decodes an image, resizes it and cuts its centre out, as a `Preprocessing` says."""
     view = _prepared(decoded(image, source), preprocessing)
-    return tf.ensure_shape(view, (preprocessing.crop, preprocessing.crop, source.channels))
+    return tf.ensure_shape(view, (*prepared_size(preprocessing, None, None), source.channels))
 
 
 def ten_views(image: tf.Tensor, source: Source, preprocessing: Preprocessing) -> tf.Tensor:

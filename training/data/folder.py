@@ -82,7 +82,8 @@ class FolderSource(Source):
 
 def is_flat(root: Path) -> bool:
     """Whether images lie right in the folders of a folder, which are then classes, not splits."""
-    if not root.is_dir() or (root / "train").is_dir():
+    train = root / "train"
+    if not root.is_dir() or (train.is_dir() and class_folders(train)):
         return False
     return any(any(_image_files(root / name)) for name in class_folders(root))
 
@@ -110,8 +111,8 @@ def _check_share(root, split, flat, share):
     if flat and not share:
         raise ValueError(
             f"{str(root)!r} has class folders and none for the splits: pass `--data.test-share "
-            "0.2` to test with a fifth of the images, chosen by their content, or make the folders "
-            "`train` and `test`. Received: data.test_share=0.0"
+            "0.2` (`evaluate` has `--test-share`) to test with a fifth of the images, chosen by "
+            "their content, or make the folders `train` and `test`. Received: test_share=0.0"
         )
     if flat and split not in ("train", "test"):
         raise ValueError(

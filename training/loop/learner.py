@@ -58,7 +58,9 @@ class Learner:
                 self.recipe, load = open_initial_weights(recipe)
             self.model = self._network()
             if begins_with:
-                self.recipe, notes = load_initial_weights(self.recipe, self.model, load)
+                self.recipe, notes = load_initial_weights(
+                    self.recipe, self.model, load, train_source.class_names
+                )
                 self.initial_weights = [f"Initial weights: {begins_with}", *notes]
             recipe = self.recipe
             self.schedule = build_schedule(recipe, train_source.size)

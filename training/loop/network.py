@@ -85,17 +85,27 @@ def open_initial_weights(recipe: Recipe) -> tuple[Recipe, Callable[..., None]]:
 
 
 def load_initial_weights(
-    recipe: Recipe, model: keras.Model, load: Callable[..., None]
+    recipe: Recipe, model: keras.Model, load: Callable[..., None], class_names: Sequence[str]
 ) -> tuple[Recipe, list[str]]:
     """Loads weights; returns the recipe with the normalization that comes with them, and notes.
 
     A classifier of other classes begins anew, and the stem is adapted to another number of
     channels. A recipe whose normalization is not the default and contradicts the file is refused.
     """
+    head = model.get_layer("predictions")
+    initial = head.get_weights()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         load(model)
     notes = [f"{warning.message}".removeprefix(f"{model.name}: ") for warning in caught]
+    if head.class_names not in (None, tuple(class_names)):
+        notes.append(
+            f"the classifier begins anew, for the weights are of other classes, "
+            f"{head.class_names[0]!r} and so on"
+        )
+        head.set_weights(initial)
+        head.class_names = None
+    notes = _without_own_scaling(recipe, notes)
     noted = model_preprocessing(model)
     if noted is None or leaves_values(noted):
         return recipe, notes
@@ -132,6 +142,21 @@ def load_initial_weights(
     for name, values in followed.items():
         notes.append(f"data.{name} is that of the weights, {' '.join(map(str, values))}")
     return dataclasses.replace(recipe, data=dataclasses.replace(data, **followed)), notes
+
+
+def _without_own_scaling(recipe, notes):
+    """Returns notes without that on a layer that scales; raises if nothing stands in for it."""
+    scaling = [note for note in notes if "scales its images itself" in note]
+    data = recipe.data
+    is_default = all(getattr(data, name) == getattr(Data, name) for name in ("mean", "std"))
+    if scaling and is_default and not data.per_pixel_mean:
+        raise ValueError(
+            "`model.weights` are of a model that scales its images by a layer of its own: give the "
+            "same normalization as `data.mean` and `data.std`, or `data.per_pixel_mean` if it "
+            f"subtracts a mean image. Received: model.weights={recipe.model.weights!r}, "
+            f"data.mean={data.mean}, data.std={data.std}"
+        )
+    return [note for note in notes if note not in scaling]
 
 
 def with_what_weights_decided(recipe: Recipe, of_run: Recipe) -> Recipe:

@@ -10,7 +10,6 @@ import numpy as np
 from rich.table import Table
 
 from keras_resnets.analysis.plots import legend, line_styles, panels
-from keras_resnets.architecture.plan import make_plan
 from training.recipe.files import load_recipe
 from training.recipe.recipe import Recipe
 from training.run.folder import RunFolder, read_metrics, write_json, write_text
@@ -47,16 +46,17 @@ class Comparison(NamedTuple):
 def compare(paths: Iterable[Path]) -> Comparison:
     """Reads runs and groups those whose recipes differ in the seed alone."""
     runs, left_out = [], []
-    for path in paths:
+    for path in {path.resolve(): path for path in paths}.values():  # each run once
         folder = RunFolder(path) if path.is_dir() else None
         if folder is None or not folder.recipe_file.is_file():
             left_out.append(f"{path}: not a run's folder")
         elif not folder.result_file.is_file():
             left_out.append(f"{path}: not complete; the same command resumes it")
         else:
-            result = json.loads(folder.result_file.read_text(encoding="utf-8"))
-            recipe = load_recipe(folder.recipe_file)
-            runs.append(Run(path, recipe, read_metrics(folder.metrics_file), result))
+            try:
+                runs.append(_read(path, folder))
+            except (OSError, ValueError) as error:
+                left_out.append(f"{path}: {error}")
     if not runs:
         raise ValueError(
             "`runs` must be folders of complete runs. Received: "
@@ -77,6 +77,17 @@ def compare(paths: Iterable[Path]) -> Comparison:
         {name: dict(zip(labels, values, strict=True)) for name, values in fields.items()},
         left_out,
     )
+
+
+FIGURES = ("test_accuracy", "best_test_accuracy", "train_loss", "parameters", "seconds")
+
+
+def _read(path, folder):
+    result = json.loads(folder.result_file.read_text(encoding="utf-8"))
+    missing = [name for name in FIGURES if name not in result]
+    if missing:
+        raise ValueError(f"{folder.result_file.name} has no {', '.join(missing)}")
+    return Run(path, load_recipe(folder.recipe_file), read_metrics(folder.metrics_file), result)
 
 
 def _without_seed(recipe):
@@ -136,7 +147,7 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
     return [
         (
             label,
-            str(len(runs)),
+            str(len({run.recipe.seed for run in runs})),
             spread([run.result["test_accuracy"] for run in runs], percent=True),
             spread([run.result["best_test_accuracy"] for run in runs], percent=True),
             spread([run.result["train_loss"] for run in runs], 3),
@@ -149,11 +160,8 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
 
 
 def _macs(run):
-    if run.recipe.model.block:  # other blocks than a plan has
-        return "-"
-    channels, classes = len(run.recipe.data.mean), len(run.result["classes"])
-    plan = make_plan(run.recipe.model.architecture)
-    return f"{plan.cost(run.recipe.data.image_size, channels, classes).macs / 1e6:,.2f} M"
+    count = run.result.get("multiply_adds")  # which older runs do not have
+    return "-" if count is None else f"{count / 1e6:,.2f} M"
 
 
 def table(comparison: Comparison) -> Table:

@@ -14,14 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnets import Preprocessing, model_class_names
-from keras_resnets.arguments import check_pair
 from keras_resnets.preprocessing.model import (
     GREY_LEVELS,
     required_preprocessing,
     stem_convolution,
 )
 from keras_resnets.preprocessing.predictions import score_function
-from keras_resnets.preprocessing.preprocessing import normalize
+from keras_resnets.preprocessing.preprocessing import normalize, prepared_size
 from training.data.batches import bad_images_named, evaluation_batches
 from training.data.sources import open_source
 from training.loop.evaluate import Scores, evaluate, make_score_function
@@ -74,17 +73,22 @@ def evaluate_model(
             "`dataset` must name the images for a model in a file. "
             f"Received: dataset={options.dataset!r}"
         )
-    if (path / "saved_model.pb").is_file():  # under the scope it cannot run eagerly
+    if run is None or (path / "saved_model.pb").is_file():  # not under the scope, to run eagerly
         _check_probabilities(path, open_served_model(path))
     with strategy.scope():
         model = open_served_model(path)
     data = Data(source=options.dataset) if run is None else run.data
-    usual = _evaluation_of(model.preprocessing) if run is None else run.evaluation
+    usual = Evaluation() if run is None else run.evaluation
+    view = None
+    if run is None and not (options.crop_ratio or options.ten_crop) and _has_size(model):
+        view = dataclasses.replace(model.preprocessing, **GREY_LEVELS)
+    name = options.dataset or data.source
     # `model.predict` normalizes grey levels itself.
     recipe = Recipe(
         data=dataclasses.replace(
             data,
-            source=options.dataset or data.source,
+            source=name,
+            test_share=options.test_share or (data.test_share if name == data.source else 0.0),
             image_size=model.image_size,
             per_pixel_mean=False,
             mean=(0.0,),
@@ -117,6 +121,7 @@ def evaluate_model(
             workers=context.num_input_pipelines,
             ten_crop=options.ten_crop,
             mean_and_std=(mean, std),
+            view=view,
         ).rebatch(evaluation.batch // replicas)
     )
     score = make_score_function(strategy, model.predict, puts_out_logits=False)
@@ -130,6 +135,7 @@ def evaluate_model(
         "image_size": model.image_size,
         "crops": 10 if options.ten_crop else 1,
         "crop_ratio": evaluation.crop_ratio,
+        "view": view and view.to_dict(),
     }
     usual_data = "" if run is None else run.data.source
     name = measurement_name(conditions, usual_data, usual.crop_ratio)
@@ -149,16 +155,6 @@ def measurement_name(conditions: dict[str, Any], usual_data: str, usual_crop_rat
         parts.append(f"crop-{conditions['crop_ratio']:g}")
     # The slices [:90%] and [90%:] must have different names.
     return re.sub(r"[^\w.%-]+", "-", "-".join(parts).replace("]", "").replace("[:", "-to"))
-
-
-def _evaluation_of(preprocessing: Preprocessing | None) -> Evaluation:
-    """Returns how the images are resized and cropped for a model in a file."""
-    if preprocessing is None or not isinstance(preprocessing.resize, int):
-        return Evaluation()
-    crop = max(check_pair("crop", preprocessing.crop or preprocessing.resize))
-    return Evaluation(
-        crop_ratio=crop / preprocessing.resize, interpolation=preprocessing.interpolation
-    )
 
 
 def _classes_of_run(path: Path) -> list[str] | None:
@@ -200,7 +196,7 @@ class ServedModel(NamedTuple):
     channels: int
     classes: int
     weights_sha256: str  # over the bytes of all its variables, as in a run's `result.json`
-    preprocessing: Preprocessing | None = None
+    preprocessing: Preprocessing
     class_names: tuple[str, ...] | None = None
 
 
@@ -228,13 +224,28 @@ def open_served_model(path: Path) -> ServedModel:
     _, image_size, _, channels = model.input_shape
     return ServedModel(
         predict,
-        image_size,
+        image_size or _size_of_any(model, preprocessing),
         channels,
         model.output_shape[-1],
         weights_sha256(model.variables),
         preprocessing,
         model_class_names(model),
     )
+
+
+def _has_size(model):
+    return (model.preprocessing.resize, model.preprocessing.crop) != (None, None)
+
+
+def _size_of_any(model, preprocessing):
+    """Returns the size of the images of a model that takes any."""
+    height, width = prepared_size(preprocessing, None, None)
+    if height is None or height != width:
+        raise ValueError(
+            "To be measured, a model that takes images of any size must carry a preprocessing with "
+            f"a square crop. Received: model={model.name!r}, {preprocessing}"
+        )
+    return height
 
 
 def _preprocessing(model):

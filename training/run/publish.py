@@ -109,6 +109,7 @@ def model_card(
         f"| {entry['test_loss']:.4f} | {entry['test_accuracy']:.2%} |"
         for entry in metrics[::-every][::-1]
     )
+    kept_step = result.get("kept_step", 0) if recipe.keep == "best" else 0
     replicas, changes = environment["replicas"], "; ".join(result["environment_changes"])
     if changes:
         changes = f" It was stopped and resumed with changes: {changes}"
@@ -166,7 +167,7 @@ measured on the split `{recipe.data.test_split}`.
 | SHA-256 of the weights | `{result["weights_sha256"]}` |
 | SavedModel against model | {result["saved_model_max_difference"]:.1e} at most |
 
-{_how_it_was_chosen(recipe)}
+{_how_it_was_chosen(recipe, kept_step)}
 
 | class | accuracy |
 | --- | ---: |
@@ -238,12 +239,15 @@ def _without_paths(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, data=data, model=model)
 
 
-def _how_it_was_chosen(recipe):
+def _how_it_was_chosen(recipe, kept_step):
     """Returns how the test images influenced the model."""
     text = f"One run. The test images were measured every {recipe.evaluation.every}. "
     if recipe.schedule.name == "plateau":
         text += "That lowered the learning rate, so that the accuracy is slightly too high. "
+    elif recipe.keep == "best":
+        text += "The best of these chose the weights, so that the accuracy is slightly too high. "
     else:
         text += "Nothing was chosen by that. "
     what = "the moving average of the weights" if recipe.ema else "the weights"
-    return text + f"The model has {what} at the end of the run."
+    when = f"after step {kept_step:,}" if kept_step else "at the end of the run"
+    return text + f"The model has {what} {when}."

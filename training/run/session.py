@@ -15,7 +15,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.text import Text
 
-from keras_resnets.analysis import count_parameters
+from keras_resnets.analysis import count_macs, count_parameters
 from training.data.batches import bad_images_named, indices_of_steps
 from training.data.sources import open_source
 from training.loop.evaluate import Scores
@@ -35,6 +35,7 @@ from training.recipe.files import differences
 from training.recipe.recipe import Recipe
 from training.run.checkpoint import (
     Checkpoint,
+    DamagedCheckpoint,
     State,
     check_facts,
     checkpoint_of,
@@ -74,6 +75,7 @@ class Session:
         self.events: EventLog | None = None
         self._built: bool | None = None  # the graph of the last call: whether of the head alone
         self._scores: Scores | None = None  # of the last evaluation in this process
+        self.kept_step = 0  # of the weights that are handed on, if not the last
 
     def run(self) -> int:
         """Does the run, or what is left of it; returns the exit status."""
@@ -327,12 +329,8 @@ class Session:
 
     def _finish(self):
         """Measures with ten crops if the recipe says so, and writes the model and the result."""
-        if self.recipe.keep == "best" and self.state.best_step != self.state.step:
-            restore(
-                self.learner.variables,
-                checkpoint_of(self.folder.checkpoints, self.state.best_step),
-            )
-            self._scores = None
+        if self.recipe.keep == "best" and self.state.best_step not in (0, self.state.step):
+            self._go_back_to_the_best()
         # The last step's evaluation was the same, unless it was made before the run was resumed.
         scores, ten_crop = self._scores, self.recipe.evaluation.ten_crop
         if scores is None or ten_crop:
@@ -346,28 +344,39 @@ class Session:
             model.save(path)
         with folder.writing(folder.curves_file) as path:
             draw_curves(folder.metrics, path)
-        folder.write_json(folder.result_file, self._result(scores))  # last: the run is complete
+        result = self._result(scores, count_macs(model))
+        folder.write_json(folder.result_file, result)  # last: the run is complete
         self._print(
             f"Test accuracy {scores.top1:.2%} after {self.state.step} steps and "
             f"{self.state.seconds:.0f} s: {folder.result_file}"
         )
         self._print_whether_the_best_was_better(scores)
 
+    def _go_back_to_the_best(self):
+        """Takes the variables of the best evaluation; where its checkpoint is damaged, the last."""
+        try:
+            best = checkpoint_of(self.folder.checkpoints, self.state.best_step)
+        except DamagedCheckpoint as error:
+            self._print(f"warning: the last weights are kept instead of the best: {error}")
+            return
+        restore(self.learner.variables, best)
+        self._scores, self.kept_step = None, self.state.best_step
+
     def _print_whether_the_best_was_better(self, scores):
         """Prints it if the difference is more than two standard errors of the accuracy."""
         best, images = self.state.best_accuracy, len(scores.labels)
         if self.recipe.keep == "best":
-            self._print(
-                f"The model is that of step {self.state.best_step}, with the best accuracy."
-            )
+            self._print(f"The weights are those of step {self.kept_step or self.state.step}.")
         elif best - scores.top1 > 2 * math.sqrt(best * (1 - best) / images):
             self._print(
                 f"It was {best:.2%} at step {self.state.best_step}. `--keep best`, in a new run, "
                 "hands on the weights of the best evaluation; the test images then choose them."
             )
 
-    def _result(self, scores: Scores) -> dict[str, Any]:
-        recipe, state, last = self.recipe, self.state, self.folder.metrics[-1]
+    def _result(self, scores: Scores, multiply_adds: int) -> dict[str, Any]:
+        recipe, state = self.recipe, self.state
+        kept = self.kept_step or state.step
+        last = next(entry for entry in self.folder.metrics if entry["step"] == kept)
         class_names = self.learner.test_source.class_names
         return {
             "model": recipe.model.name,
@@ -380,8 +389,9 @@ class Session:
             "accuracy_by_class": scores.named_accuracies(class_names),
             "best_test_accuracy": state.best_accuracy,
             "best_step": state.best_step,
-            "kept": recipe.keep,
+            "kept_step": kept,
             "parameters": count_parameters(self.learner.model).trainable,
+            "multiply_adds": multiply_adds,
             "seed": recipe.seed,
             "steps": state.step,
             "examples": state.step * recipe.batch,

@@ -241,8 +241,8 @@ def _describe_first_steps(outcome):
         f"(guessing gives {np.log(10):.2f}). Over the first {FIRST_STEPS} steps, the largest loss "
         f"is {np.max(zero_losses):.2f} instead of {np.max(losses):.2f}, and the mean of the last "
         f"ten {np.mean(np.array(zero_losses)[:, -10:]):.2f} instead of "
-        f"{np.mean(np.array(losses)[:, -10:]):.2f}. After training, the test error is "
-        f"{whole[other]:.1%} instead of {whole[one]:.1%}."
+        f"{np.mean(np.array(losses)[:, -10:]):.2f}. After training, the test error on the measured "
+        f"images is {whole[other]:.1%} instead of {whole[one]:.1%}."
     )
 
 

@@ -277,3 +277,11 @@ def test_pca_noise_shifts_a_whole_image_by_one_colour_of_the_right_covariance():
     scaled = vectors * np.array(EIGENVALUES) * 0.5
     np.testing.assert_allclose(np.cov(shifts.T), scaled @ scaled.T, rtol=0.15, atol=2e-4)
     np.testing.assert_allclose(np.mean(shifts, axis=0), 0, atol=6e-3)
+
+
+def test_the_tables_are_timms_and_torchvisions():
+    both = {"autocontrast", "equalize", "rotate", "posterize", "solarize", "saturation"}
+    both |= {"contrast", "brightness", "sharpness", "shear_x", "shear_y"}
+    both |= {"translate_x", "translate_y"}
+    assert set(RAND_AUGMENT) == both | {"invert", "solarize_add"}
+    assert set(TRIVIAL_AUGMENT) == both | {"identity"}
