@@ -58,6 +58,16 @@ def line_styles(labels):
     }
 
 
+def draw_band(axes, style, x, label, middle, low, high):
+    """Draws a line and the range around it, filled; that of a plain network between thin dashes."""
+    axes.plot(x, middle, label=label, **style)
+    if style["linestyle"] == "-":
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.15)
+        return
+    for edge in (low, high):
+        axes.plot(x, edge, linestyle="--", color=style["color"], alpha=0.5, linewidth=0.6)
+
+
 def log_scale(axes):
     """Makes the vertical axis of a finished plot logarithmic, with plain numbers beside it."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter

@@ -241,3 +241,24 @@ def test_as_many_other_classes_get_a_new_classifier(tmp_path):
         model, _, notes = begun(recipe, class_names=names)
         assert np.array_equal(model.get_layer("predictions").get_weights()[0], kernel) == is_kept
         assert any("other classes, 'cat'" in note for note in notes) != is_kept
+
+
+@pytest.mark.parametrize(("from_stage", "begins"), [(0, "stem_conv"), (3, "stage3")])
+def test_after_the_head_the_stages_of_the_recipe_are_trained(from_stage, begins, tmp_path):
+    keras_resnets.ResNet20(input_shape=(8, 8, 1), classes=10).save(tmp_path / "model.keras")
+    data = Data(source="digits", image_size=8, mean=(0.3,), std=(0.4,))
+    recipe = Recipe(model=Model(weights=str(tmp_path)), data=data, from_stage=from_stage)
+    strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
+    learner = Learner(recipe, strategy, digits("train"), digits("test"))
+    learner.train_function(True)
+    assert {w.path.split("/")[0] for w in learner.model.trainable_weights} == {"predictions"}
+    learner.train_function(False)
+    layers = [weight.path.split("/")[0] for weight in learner.model.trainable_weights]
+    assert layers[0].startswith(begins)
+    assert layers[-1] == "predictions"
+
+
+@pytest.mark.parametrize(("stage", "weights"), [(4, "w.keras"), (3, "")])
+def test_stages_that_cannot_be_trained_alone_are_refused(stage, weights):
+    with pytest.raises(ValueError, match=r"`from_stage` needs `model\.weights`.*at most 3"):
+        Recipe(model=Model(weights=weights), from_stage=stage)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.table import Table
 
-from keras_resnets.analysis.plots import legend, line_styles, panels
+from keras_resnets.analysis.plots import draw_band, legend, line_styles, panels
 from training.recipe.files import load_recipe
 from training.recipe.recipe import Recipe
 from training.run.folder import RunFolder, read_metrics, write_json, write_text
@@ -194,10 +194,8 @@ def draw(comparison: Comparison):
                     for run in runs
                 ]
             )
-            axes.plot(epochs, errors.mean(axis=0), label=label, **styles[label])
-            if len(runs) > 1:
-                low, high = errors.min(axis=0), errors.max(axis=0)
-                axes.fill_between(epochs, low, high, color=styles[label]["color"], alpha=0.15)
+            band = errors.mean(axis=0), errors.min(axis=0), errors.max(axis=0)
+            draw_band(axes, styles[label], epochs, label, *band)
         axes.set_ylabel(f"{'training' if key == 'train' else 'test'} error (%)")
         axes.set_ylim(bottom=0)
     panel[-1].set_xlabel("epochs")

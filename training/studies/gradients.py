@@ -8,14 +8,13 @@ import numpy as np
 
 from keras_resnets import build_model, with_blocks
 from keras_resnets.analysis import gradient_norms, plot_gradient_norms, plot_update_ratios
-from keras_resnets.analysis.plots import legend, line_styles, log_scale, panels
+from keras_resnets.analysis.plots import draw_band, legend, line_styles, log_scale, panels
 from keras_resnets.layers import UnnormalizedBlock
 from training.run.compare import spread
 from training.studies.degradation import DEPTHS, KINDS, twins
 from training.studies.reading import (
     SHORT_RUNS,
     decay_alone,
-    draw_band,
     mean_by_key,
     observed,
     train_loss,

@@ -5,11 +5,11 @@ import numpy as np
 
 from keras_resnets import build_model
 from keras_resnets.analysis import plot_lesions, remove_blocks, reorder_blocks
-from keras_resnets.analysis.plots import legend, line_styles, panels
+from keras_resnets.analysis.plots import draw_band, legend, line_styles, panels
 from keras_resnets.layers import ResidualBlock
 from training.run.compare import spread
 from training.studies.degradation import DEPTHS, twins
-from training.studies.reading import SHORT_RUNS, draw_band, in_seeds, mean_by_key
+from training.studies.reading import SHORT_RUNS, in_seeds, mean_by_key
 from training.studies.study import Report, Study, cifar_spec, study_recipe
 
 DRAWS = 5  # of everything but one block removed

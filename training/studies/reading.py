@@ -5,7 +5,7 @@ import tomllib
 
 import numpy as np
 
-from keras_resnets.analysis.plots import COLORS, legend, line_styles, panels
+from keras_resnets.analysis.plots import COLORS, draw_band, legend, line_styles, panels
 from training.run.compare import spread
 
 ERROR_HEADER = ("training loss", "training error %", "test error %")
@@ -88,16 +88,6 @@ def end_table(outcome, what, before=None, after=None):
         for label in outcome.labels
     ]
     return {END_CAPTION: ([what, *before, *ERROR_HEADER, *after], rows)}
-
-
-def draw_band(axes, style, x, label, middle, low, high):
-    """Draws a line and the range around it, filled; that of a plain network between thin dashes."""
-    axes.plot(x, middle, label=label, **style)
-    if style["linestyle"] == "-":
-        axes.fill_between(x, low, high, color=style["color"], alpha=0.15)
-        return
-    for edge in (low, high):
-        axes.plot(x, edge, linestyle="--", color=style["color"], alpha=0.5, linewidth=0.6)
 
 
 def curves(outcome):
