@@ -82,13 +82,19 @@ def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
     if len(directory) != 1:
         raise ValueError(f"`--run-dir` must be one folder. Received: {directory}")
 
+    for option, values in given.items():
+        if len(values) > 1 and _type_of(option) is None:
+            raise ValueError(
+                f"`{option}` is not a field of the recipe, and takes one value. "
+                f"Received: {option} {' '.join(values)}"
+            )
     several = {
         option: list(dict.fromkeys(values))
         for option, values in given.items()
-        if len(values) > 1 and not _is_list(option)
+        if len(values) > 1 and typing.get_origin(_type_of(option)) is not tuple
     }
-    for values in itertools.product(*several.values()):
-        chosen = dict(zip(several, values, strict=True))
+    for combination in itertools.product(*several.values()):
+        chosen = dict(zip(several, combination, strict=True))
         folder = Path(directory[0]) / (_folder(chosen) or "run")
         line = [name, "--run-dir", str(folder)]
         for option, words in given.items():
@@ -96,14 +102,14 @@ def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
         yield _parsed(line)
 
 
-def _is_list(option):
-    """Whether a field takes a list, whose values are one setting."""
+def _type_of(option):
+    """Returns the type of a recipe's field; `None` if it has none of that name."""
     kind: typing.Any = Recipe
     for part in option.removeprefix("--").replace("-", "_").split("."):
         if not dataclasses.is_dataclass(kind):
-            return False
+            return None
         kind = {field.name: field.type for field in dataclasses.fields(kind)}.get(part)
-    return typing.get_origin(kind) is tuple
+    return kind
 
 
 def _folder(chosen):

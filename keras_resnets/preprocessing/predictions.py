@@ -151,7 +151,8 @@ def find_classifier(model):
     if len(getattr(model, "outputs", None) or ()) != 1:  # a subclass of `keras.Model`, for one
         return None
     layer = _last_layer(model, lambda layer: _is_identity(layer) or _keeps_order(layer))
-    is_its = isinstance(layer, Classifier) and tuple(model.outputs[0].shape) == (None, layer.units)
+    shape = model.outputs[0].shape
+    is_its = isinstance(layer, Classifier) and len(shape) == 2 and shape[1] == layer.units
     return layer if is_its else None
 
 
@@ -170,9 +171,9 @@ def _last_layer(model, is_passed=None):
 
 
 def _keeps_order(layer):
-    """Whether it is a softmax or a sigmoid, as a layer of its own."""
-    activations = (keras.activations.softmax, keras.activations.sigmoid)
-    is_activation = isinstance(layer, keras.layers.Activation) and layer.activation in activations
+    """Whether it is a softmax, a sigmoid or the like, as a layer of its own."""
+    known = [getattr(keras.activations, name, None) for name in PROBABILITIES]
+    is_activation = isinstance(layer, keras.layers.Activation) and layer.activation in known
     return is_activation or isinstance(layer, keras.layers.Softmax)
 
 

@@ -158,7 +158,7 @@ def find_preset(name, spec):
     else:
         presets = "a preset, of which this network has none."
     raise ValueError(
-        "`weights` must be None, or the path of a file that ends in "
+        "`weights` must be None, the folder of a training run, or the path of a file that ends in "
         f"{', '.join(SUFFIXES + FOREIGN_SUFFIXES)}, or {presets} Received: weights={name!r}"
     )
 

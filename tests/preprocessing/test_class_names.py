@@ -92,6 +92,9 @@ def test_one_unit_has_one_name_or_two():
         ({"a", "b", "c"}, TypeError, "in the order of the classes"),
         (5, TypeError, "in the order of the classes"),
         (("a", "b\nc", "d"), ValueError, "names of one line each"),
+        (("a", " ", "d"), ValueError, "texts that are not empty"),
+        (("a", b"b", "d"), TypeError, "texts that are not empty"),
+        ("abc", TypeError, "in the order of the classes"),
     ],
 )
 def test_wrong_names_are_refused(names, error, message):
@@ -134,4 +137,22 @@ def test_a_classifier_can_be_quantized_as_keras_own(named):
     model = keras.models.clone_model(named)
     model.get_layer("predictions").quantize("int8")
     assert model.get_layer("predictions").quantization_mode == "int8"
+    assert keras_resnets.model_class_names(model) == NAMES
+
+
+def test_what_changes_the_meaning_of_the_outputs_loses_the_names(named):
+    output = named.output
+    flipped = keras.Model(named.input, keras.layers.Activation(lambda x: 1 - x)(output))
+    reordered = keras.Model(named.input, output[:, ::-1])
+    for model in (flipped, reordered):
+        assert keras_resnets.model_class_names(model) is None
+    for name in ("softmax", "sigmoid", "hard_sigmoid", "linear"):
+        model = keras.Model(named.input, keras.layers.Activation(name)(output))
+        assert keras_resnets.model_class_names(model) == NAMES
+
+
+def test_a_fixed_batch_keeps_the_names():
+    image = keras.Input((16, 16, 3), batch_size=2)
+    model = keras_resnets.ResNet20(input_tensor=image, classes=3)
+    keras_resnets.set_class_names(model, NAMES)
     assert keras_resnets.model_class_names(model) == NAMES

@@ -204,6 +204,15 @@ def test_a_recipe_that_contradicts_the_weights_is_refused(noted, data, message, 
         begun(recipe)
 
 
+def test_options_of_a_run_s_own_file_are_followed_too(tmp_path):
+    weights = saved(tmp_path, CIFAR, zero_pad="both")
+    _, recipe, _ = begun(Recipe(model=Model(weights=weights)))
+    assert recipe.model.zero_pad == "both"
+    weights = saved(tmp_path, CIFAR, shortcut="B")
+    _, recipe, _ = begun(Recipe(model=Model(weights=weights)))
+    assert recipe.model.architecture.shortcut == "B"
+
+
 def test_options_that_only_the_weights_decide_are_followed_and_resumed(tmp_path):
     original = keras_resnets.ResNet20(input_shape=(32, 32, 3), classes=3, zero_pad="both")
     state_dict = keras_resnets.to_torch_state_dict(original, family="akamaster")

@@ -36,7 +36,7 @@ class FolderSource(Source):
         flat = is_flat(root)
         _check_share(root, split, flat, test_share)
         self.folder = folder = root if flat else _split_folder(root, split)
-        class_root = root / "train" if (root / "train").is_dir() else folder
+        class_root = folder if flat or not (root / "train").is_dir() else root / "train"
         self.class_names = tuple(class_folders(class_root))
         unknown = sorted(set(class_folders(folder)) - set(self.class_names))
         self.unknown_classes = tuple(unknown)
@@ -85,7 +85,10 @@ def is_flat(root: Path) -> bool:
     train = root / "train"
     if not root.is_dir() or (train.is_dir() and class_folders(train)):
         return False
-    return any(any(_image_files(root / name)) for name in class_folders(root))
+    names = class_folders(root)
+    if {"train", *TEST_FOLDERS}.issuperset(names):  # splits without class folders, by mistake
+        return False
+    return any(any(_image_files(root / name)) for name in names)
 
 
 def is_of_test(path: Path, share: float) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnets import Preprocessing, model_class_names
+from keras_resnets.arguments import check_pair
 from keras_resnets.preprocessing.model import (
     GREY_LEVELS,
     required_preprocessing,
@@ -78,17 +79,19 @@ def evaluate_model(
     with strategy.scope():
         model = open_served_model(path)
     data = Data(source=options.dataset) if run is None else run.data
-    usual = Evaluation() if run is None else run.evaluation
+    usual = _evaluation_of(model.preprocessing) if run is None else run.evaluation
     view = None
     if run is None and not (options.crop_ratio or options.ten_crop) and _has_size(model):
         view = dataclasses.replace(model.preprocessing, **GREY_LEVELS)
+        if view.crop is None and isinstance(view.resize, int):
+            view = dataclasses.replace(view, crop=model.image_size)
     name = options.dataset or data.source
     # `model.predict` normalizes grey levels itself.
     recipe = Recipe(
         data=dataclasses.replace(
             data,
             source=name,
-            test_share=options.test_share or (data.test_share if name == data.source else 0.0),
+            test_share=_test_share(options, data, name),
             image_size=model.image_size,
             per_pixel_mean=False,
             mean=(0.0,),
@@ -136,6 +139,7 @@ def evaluate_model(
         "crops": 10 if options.ten_crop else 1,
         "crop_ratio": evaluation.crop_ratio,
         "view": view and view.to_dict(),
+        "test_share": data.test_share,
     }
     usual_data = "" if run is None else run.data.source
     name = measurement_name(conditions, usual_data, usual.crop_ratio)
@@ -149,6 +153,8 @@ def measurement_name(conditions: dict[str, Any], usual_data: str, usual_crop_rat
     if conditions["data"] != usual_data:
         parts.append(conditions["data"])
     parts.append(conditions["split"])
+    if conditions.get("test_share"):
+        parts.append(f"share-{conditions['test_share']:g}")
     if conditions["crops"] == 10:
         parts.append("ten-crop")
     if conditions["crop_ratio"] != usual_crop_ratio:
@@ -221,7 +227,12 @@ def open_served_model(path: Path) -> ServedModel:
         outputs = tf.cast(outputs, tf.float32)
         return outputs if function is None else getattr(tf.nn, function)(outputs)
 
-    _, image_size, _, channels = model.input_shape
+    _, image_size, width, channels = model.input_shape
+    if image_size != width:
+        raise ValueError(
+            "To be measured, a model must take square images. "
+            f"Received: model={model.name!r}, which takes {image_size}×{width}"
+        )
     return ServedModel(
         predict,
         image_size or _size_of_any(model, preprocessing),
@@ -231,6 +242,27 @@ def open_served_model(path: Path) -> ServedModel:
         preprocessing,
         model_class_names(model),
     )
+
+
+def _evaluation_of(preprocessing: Preprocessing) -> Evaluation:
+    """Returns the crop ratio and the interpolation that a preprocessing notes."""
+    if not isinstance(preprocessing.resize, int) or preprocessing.interpolation == "nearest":
+        return Evaluation()
+    crop = max(check_pair("crop", preprocessing.crop or preprocessing.resize))
+    return Evaluation(
+        crop_ratio=crop / preprocessing.resize, interpolation=preprocessing.interpolation
+    )
+
+
+def _test_share(options, data, name):
+    """Returns the part that is tested with: the run's, if its own data set is measured."""
+    is_own = name == data.source and data.test_share
+    if is_own and options.test_share not in (0.0, data.test_share):
+        raise ValueError(
+            "`test_share` must be the run's for its own images, of which it has trained on the "
+            f"others. Received: test_share={options.test_share}, not {data.test_share}"
+        )
+    return options.test_share or (data.test_share if is_own else 0.0)
 
 
 def _has_size(model):
@@ -321,11 +353,13 @@ def _notes_beside(path):
 
 
 def _check_probabilities(path, model):
-    """Raises if a SavedModel gives logits, or several labels' probabilities."""
+    """Raises if a model gives logits, or several labels' probabilities."""
+    if model.classes == 1:
+        return  # `_check_fit` refuses it
     image = tf.zeros((1, model.image_size, model.image_size, model.channels))
     total = float(tf.reduce_sum(model.predict(image)))
     if abs(total - 1) > TOLERANCE:
         raise ValueError(
-            "The SavedModel's outputs must be probabilities that sum to 1: measure the .keras file "
-            f"that it was exported from. Received: {str(path)!r}, whose sum to {total:.3g}"
+            "The model's outputs must be probabilities that sum to 1, as after a softmax. "
+            f"Received: {str(path)!r}, whose sum to {total:.3g}"
         )

@@ -109,7 +109,7 @@ def model_card(
         f"| {entry['test_loss']:.4f} | {entry['test_accuracy']:.2%} |"
         for entry in metrics[::-every][::-1]
     )
-    kept_step = result.get("kept_step", 0) if recipe.keep == "best" else 0
+    kept_step = result.get("kept_step", result.get("best_step", 0)) if recipe.keep == "best" else 0
     replicas, changes = environment["replicas"], "; ".join(result["environment_changes"])
     if changes:
         changes = f" It was stopped and resumed with changes: {changes}"

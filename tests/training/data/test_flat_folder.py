@@ -103,3 +103,14 @@ def test_it_is_validated_with_both_parts_and_every_file_is_read_once(tmp_path, c
 def test_a_folder_that_is_not_named_as_one_is_suggested(tmp_path):
     with pytest.raises(ValueError, match=f"'folder:{tmp_path}'"):
         check_source("data.source", str(tmp_path))
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    root = write_folder(tmp_path, {"vehicles": {"car": 3, "train": 3}}) / "vehicles"
+    assert is_flat(root)
+    assert FolderSource(root, "train", test_share=0.3).class_names == ("car", "train")
+
+
+def test_splits_without_class_folders_are_no_classes(tmp_path):
+    root = write_folder(tmp_path, {"photos": {"train": 2, "test": 2}}) / "photos"
+    assert not is_flat(root)
