@@ -237,7 +237,7 @@ def test_a_format_that_fails_leaves_the_others(failing, how, model, tmp_path, mo
         ({"signatures": ("image", "image")}, "must be a tuple of one or more"),
         ({"signatures": ("serve",)}, r"tuple of .* 'serving_default', .*signatures=\('serve',\)"),
         ({"class_names": None}, "need `class_names`"),
-        ({"class_names": "abc"}, "a name for each of the 6 classes. Received: 3"),
+        ({"class_names": [*"abc"]}, "a name for each of the 6 classes. Received: 3"),
         ({"class_names": [*NAMES[:5], "two\nlines"]}, r"of one line each.*'two\\nlines'"),
         ({"scores": "logits"}, "one of 'softmax', 'sigmoid', 'probabilities'"),
         ({"images": []}, "a list of one image or more"),
