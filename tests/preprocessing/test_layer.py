@@ -93,7 +93,8 @@ def test_in_front_of_a_model_it_is_saved_with_it(tmp_path, rng):
     expected = keras.ops.convert_to_numpy(model(pixels, training=False))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded(pixels, training=False), expected, rtol=1e-6)
+    outputs = keras.ops.convert_to_numpy(loaded(pixels, training=False))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-6)
     layer = loaded.get_layer("eats")
     assert layer.preprocessing == Preprocessing.imagenet_caffe(40, (32, 36))
 
