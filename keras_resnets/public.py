@@ -1,6 +1,9 @@
 """The public names, which `import keras_resnets` gives."""
 
-from keras_resnets import analysis, layers, models, preprocessing
+import keras_resnets.analysis as analysis
+import keras_resnets.layers as layers
+import keras_resnets.models as models
+import keras_resnets.preprocessing as preprocessing
 from keras_resnets.export import export_model
 from keras_resnets.models import *  # noqa: F403
 from keras_resnets.preprocessing import *  # noqa: F403

@@ -46,7 +46,9 @@ def test_so_do_the_trainer_s_rooms(room):
 def test_no_files_import_each_other_in_a_circle():
     """Imports within functions count too."""
     paths = [path for top in ("keras_resnets", "training") for path in (ROOT / top).rglob("*.py")]
-    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+    # A package is its `__init__`, which `from package import name` imports.
+    modules = dict(zip([name.removesuffix(".__init__") for name in names], paths, strict=True))
     left = {
         module: {name for name in imported_modules(path) if name in modules.keys() - {module}}
         for module, path in modules.items()

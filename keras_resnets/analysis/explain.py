@@ -5,7 +5,7 @@ from collections import Counter
 
 import keras
 
-from keras_resnets.analysis import paper
+import keras_resnets.analysis.paper as paper
 from keras_resnets.analysis.responses import block_model
 from keras_resnets.architecture.reading import stage_blocks, stem_name
 from keras_resnets.architecture.spec import STEMS
