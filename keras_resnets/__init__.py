@@ -2,6 +2,8 @@
 
 __version__ = "0.1.0"
 
+from typing import TYPE_CHECKING
+
 from keras_resnets.command_start import (
     end_on_interrupt,
     imports_of_the_command,
@@ -9,7 +11,13 @@ from keras_resnets.command_start import (
     is_trainer,
 )
 
-if is_command() or is_trainer():
+if TYPE_CHECKING or not (is_command() or is_trainer()):
+    with imports_of_the_command():
+        from keras_resnets.public import *  # noqa: F403
+
+        if not TYPE_CHECKING:
+            from keras_resnets.public import __all__ as __all__
+else:
     # The commands answer `--help`, and what was mistyped, before they import a backend.
     import importlib
 
@@ -17,8 +25,3 @@ if is_command() or is_trainer():
 
     def __getattr__(name):
         return getattr(importlib.import_module("keras_resnets.public"), name)
-
-else:
-    with imports_of_the_command():
-        from keras_resnets.public import *  # noqa: F403
-        from keras_resnets.public import __all__ as __all__

@@ -2,7 +2,7 @@
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -18,7 +18,12 @@ from keras_resnets.preprocessing.preprocessing import (
 )
 
 # The fields of a `Preprocessing` that leaves grey levels as they are.
-GREY_LEVELS = {"value_range": (0.0, 255.0), "mean": (0.0,), "std": (1.0,), "channel_order": "rgb"}
+GREY_LEVELS: dict[str, Any] = {
+    "value_range": (0.0, 255.0),
+    "mean": (0.0,),
+    "std": (1.0,),
+    "channel_order": "rgb",
+}
 
 
 def model_preprocessing(model):
