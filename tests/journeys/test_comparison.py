@@ -1,4 +1,4 @@
-"""A researcher's comparison, and the way from keras.applications, by the commands of the docs."""
+"""A researcher's comparison, by the commands of the docs."""
 
 import subprocess
 import sys
