@@ -85,10 +85,13 @@ def test_linear_scaling_by_the_batch(batch, reference, peak):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"warmup": "10 epochs"}, "`schedule.warmup` must be shorter"),
-        ({"name": "onecycle", "warmup": "5 epochs"}, "Twice `schedule.warmup`"),
-        ({"name": "step", "boundaries": ("10 epochs",)}, "`schedule.boundaries` must increase"),
-        ({"name": "step", "boundaries": ("20 steps", "1 epochs")}, "must increase"),
+        ({"warmup": "10 epochs"}, "pass --schedule.warmup '10 steps', or"),
+        ({"name": "onecycle", "warmup": "5 epochs"}, "pass --schedule.warmup '10 steps', or"),
+        ({"name": "step", "boundaries": ("10 epochs",)}, "pass --schedule.boundaries '50 steps',"),
+        (
+            {"name": "step", "boundaries": ("20 steps", "1 epochs"), "warmup": "11 epochs"},
+            "pass --schedule.warmup '10 steps' --schedule.boundaries '33 steps' '66 steps', or",
+        ),
     ],
 )
 def test_what_only_the_size_of_the_data_shows_is_an_error(fields, words):

@@ -158,18 +158,15 @@ def build_schedule(
     Call it under the strategy's scope: some schedules have variables.
     """
     schedule, peak = recipe.schedule, peak_learning_rate(recipe)
-    total = to_steps(recipe.length, recipe.batch, examples)
-    warmup = to_steps(schedule.warmup, recipe.batch, examples)
+
+    def steps(duration):
+        return to_steps(duration, recipe.batch, examples)
+
+    total, warmup = steps(recipe.length), steps(schedule.warmup)
     start, end = peak * schedule.warmup_from, peak * schedule.final
-    lines = 2 if schedule.name == "onecycle" else 1
-    if lines * warmup >= total:
-        what = "Twice `schedule.warmup`" if lines == 2 else "`schedule.warmup`"
-        raise ValueError(
-            f"{what} must be shorter than the run: pass `--schedule.warmup "
-            f"'{max(1, total // 10)} steps'`, a tenth of it, or a longer run. Received: "
-            f"schedule.warmup={schedule.warmup!r} ({warmup} steps), length={recipe.length!r} "
-            f"({total} steps)"
-        )
+    recipe.require_parts_fit(
+        f"{total} steps", lambda one, other, times: times * steps(one) < steps(other)
+    )
 
     match schedule.name:
         case "cosine":
@@ -187,7 +184,11 @@ def build_schedule(
 
     main = PiecewiseLinear([0], [peak])
     if schedule.name == "step":
-        main = _steps(recipe, peak, examples, total)
+        # Keras keeps a value up to and including the boundary, and counts steps from 0.
+        main = keras.optimizers.schedules.PiecewiseConstantDecay(
+            [steps(boundary) - 1 for boundary in schedule.boundaries],
+            [peak * schedule.factor**count for count in range(len(schedule.boundaries) + 1)],
+        )
     if warmup:
         main = LinearWarmup(main, warmup, start, peak)
     if schedule.name == "plateau":
@@ -195,20 +196,3 @@ def build_schedule(
     if schedule.warmup_until_accuracy:
         return WarmupUntilAccuracy(main, start, schedule.warmup_until_accuracy)
     return main
-
-
-def _steps(recipe, peak, examples, total):
-    texts = recipe.schedule.boundaries
-    boundaries = [to_steps(text, recipe.batch, examples) for text in texts]
-    grow = all(one < other for one, other in zip([0, *boundaries], boundaries, strict=False))
-    if not grow or boundaries[-1] >= total:
-        raise ValueError(
-            "`schedule.boundaries` must increase and lie within the run. Received: "
-            f"schedule.boundaries={texts!r} ({boundaries} steps), length={recipe.length!r} "
-            f"({total} steps)"
-        )
-    # Keras keeps a value up to and including the boundary, and counts steps from 0.
-    return keras.optimizers.schedules.PiecewiseConstantDecay(
-        [boundary - 1 for boundary in boundaries],
-        [peak * recipe.schedule.factor**count for count in range(len(boundaries) + 1)],
-    )

@@ -14,6 +14,10 @@ Value = TypeVar("Value")
 Condition = tuple[Any, ...] | Callable[[Any], object]
 
 
+class Unset(tuple[Any, ...]):
+    """A list's default, which is equal to the same values that were given, but told apart."""
+
+
 def option(default: Value, interval: str = "", **when: Condition) -> Value:
     """Declares a field of a group.
 
@@ -77,6 +81,8 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 def _converted(name, value, hint):
     """Returns a value as its annotation has it; raises if it cannot be."""
+    if isinstance(value, Unset):
+        return value
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         if value not in arguments:
@@ -161,26 +167,26 @@ def lasts(text: str) -> bool:
     return bool(parse_duration(text).number)
 
 
-def is_shorter(one: str, other: str, batch: int) -> bool:
-    """Returns whether a duration is shorter than another, or cannot be compared with it."""
+def is_shorter(one: str, other: str, times: int, batch: int) -> bool:
+    """Returns whether a duration some times is shorter than another, or cannot be compared."""
     (one_number, one_unit), (other_number, other_unit) = map(parse_duration, (one, other))
     if (one_unit == "epochs") != (other_unit == "epochs"):
         return True
     scale = {"epochs": 1, "examples": 1, "steps": batch}
-    return one_number * scale[one_unit] < other_number * scale[other_unit]
+    return times * one_number * scale[one_unit] < other_number * scale[other_unit]
 
 
-def tenth(text: str) -> str:
-    """Returns a tenth of a duration; of what is counted, 1 at least.
+def part_of(text: str, part: Fraction) -> str:
+    """Returns a part of a duration; of what is counted, 1 at least.
 
     Example:
 
-    >>> tenth("15 epochs"), tenth("30 steps")
+    >>> part_of("15 epochs", Fraction(1, 10)), part_of("30 steps", Fraction(1, 10))
     ('1.5 epochs', '3 steps')
     """
     number, unit = parse_duration(text)
-    part = f"{float(number) / 10:g}" if unit == "epochs" else max(1, number // 10)
-    return f"{part} {unit}"
+    rounded = f"{float(number * part):g}" if unit == "epochs" else max(1, int(number * part))
+    return f"{rounded} {unit}"
 
 
 def to_steps(duration: str, batch: int, examples: int) -> int:

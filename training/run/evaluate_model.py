@@ -71,8 +71,8 @@ def evaluate_model(
     run = load_recipe(path / "recipe.toml") if (path / "recipe.toml").is_file() else None
     if run is None and not options.dataset:
         raise ValueError(
-            "`dataset` must name the images for a model in a file. "
-            f"Received: dataset={options.dataset!r}"
+            "`data.source` must name the images for a model in a file. "
+            f"Received: data.source={options.dataset!r}"
         )
     if run is None or (path / "saved_model.pb").is_file():  # not under the scope, to run eagerly
         _check_probabilities(path, open_served_model(path))
@@ -259,8 +259,8 @@ def _test_share(options, data, name):
     is_own = name == data.source and data.test_share
     if is_own and options.test_share not in (0.0, data.test_share):
         raise ValueError(
-            "`test_share` must be the run's for its own images, of which it has trained on the "
-            f"others. Received: test_share={options.test_share}, not {data.test_share}"
+            "`data.test_share` must be the run's for its own images, of which it has trained on "
+            f"the others. Received: data.test_share={options.test_share}, not {data.test_share}"
         )
     return options.test_share or (data.test_share if is_own else 0.0)
 
