@@ -26,8 +26,10 @@ def augmented(image: tf.Tensor, seed: tf.Tensor, source: Source, recipe: Recipe)
     augmentation = recipe.augmentation
     pixels = _cropped(image, seed, source, recipe)
     if augmentation.policy == "randaugment":
-        mean_colour = [255 * value for value in recipe.data.mean]
-        pixels = rand_augment(pixels, seed, augmentation, fill=mean_colour)
+        mean = recipe.data.mean
+        if len(mean) > source.channels:  # that of colours, beside the mean image of grey ones
+            mean = (sum(mean) / len(mean),)
+        pixels = rand_augment(pixels, seed, augmentation, fill=[255 * value for value in mean])
     elif augmentation.policy == "trivialaugment":
         pixels = trivial_augment(pixels, seed, fill=[0.0])
     if augmentation.color_jitter:
@@ -132,18 +134,18 @@ def finished(
 def normalization(source: Source, recipe: Recipe) -> MeanAndStd:
     """Returns what is subtracted from values in [0, 1], and what they are then divided by."""
     data, channels = recipe.data, source.channels
-    for name in ("mean", "std"):
+
+    def of_channels(name):
         values = getattr(data, name)
         if len(values) not in (1, channels):
             raise ValueError(
                 f"`data.{name}` must have one value, or one for each of the {channels} "
                 f"channels of {data.source!r}. Received: data.{name}={values}"
             )
-    mean, std = (
-        np.broadcast_to(np.array(values, np.float32), (channels,)).copy()
-        for values in (data.mean, data.std)
-    )
-    return (mean_image(source, data) if data.per_pixel_mean else mean), std
+        return np.full(channels, values, np.float32)
+
+    mean = mean_image(source, data) if data.per_pixel_mean else of_channels("mean")
+    return mean, of_channels("std")
 
 
 def normalized(images: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:

@@ -241,6 +241,18 @@ def test_the_mean_image_is_numpys():
     assert mean.dtype == np.float32
 
 
+@pytest.mark.parametrize("policy", ["none", "randaugment"])
+def test_grey_images_have_a_mean_image_too(policy):
+    source = array_source(size=30, side=8, channels=1)
+    data = Data(per_pixel_mean=True, image_size=8, std=(0.5,))
+    recipe = Recipe(data=data, augmentation=Augmentation(policy=policy))
+    mean, std = normalization(source, recipe)
+    np.testing.assert_allclose(mean, source.images.mean(axis=0) / 255, atol=1e-7)
+    assert (mean.shape, std.tolist()) == ((8, 8, 1), [0.5])
+    picture = tf.constant(source.images[0])
+    assert augmented(picture, seeds(1)[0], source, recipe).shape == (8, 8, 1)
+
+
 def test_the_mean_image_of_files_is_that_of_their_central_views(tmp_path):
     source = FolderSource(write_folder(tmp_path, {"train": {"a": 2, "b": 1}}), "train")
     views = [
