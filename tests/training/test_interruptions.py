@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -24,6 +25,7 @@ pytest.importorskip("tensorflow")
 from tests.training.dying import Dying, Killed
 from tests.training.pretended_learner import (
     RECIPE,
+    SOURCE,
     PretendedLearner,
     pretend,  # noqa: F401
 )
@@ -541,6 +543,49 @@ def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, step, er
     assert latest_checkpoint(folder / "checkpoints")[0].step == step
     assert [now for what, now in seen if what == "train"] == [*range(1, step + 1)]  # once each
     assert resumed(folder) == whole
+
+
+def test_on_changed_images_a_run_is_resumed_only_if_that_is_accepted(whole, stopped, monkeypatch):
+    """As after an image that could not be read was repaired: the outcome is that of a whole run."""
+    repaired = SimpleNamespace(**{**vars(SOURCE), "identifier": "repaired"})
+    monkeypatch.setattr(session, "open_source", lambda *arguments: repaired)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"'train' have changed.*pass --accept-changed-data"):
+            train(stopped)
+    accepting = dataclasses.replace(ONE_DEVICE, accept_changed_data=True)
+    with doing(lambda *what: what == ("train", 6) and terminate()):
+        status = session.Session(RECIPE, stopped, accepting, Console(quiet=True)).run()
+    assert status == 143
+    found = resumed(stopped)  # no longer changed
+    changes = found[1].pop("environment_changes")
+    lines = [f"step 4: the images of {split!r} have changed" for split in ("train", "test")]
+    assert changes == lines
+    assert found[3] == ["repaired", "repaired"]
+    expected = (whole[0], {**whole[1]}, *whole[2:])
+    del expected[1]["environment_changes"]
+    assert found[:3] + found[4:] == expected[:3] + expected[4:]
+
+
+def test_fewer_images_may_end_a_run_at_once_and_other_classes_never_resume(stopped, monkeypatch):
+    accepting = dataclasses.replace(ONE_DEVICE, accept_changed_data=True)
+    recipe = dataclasses.replace(RECIPE, length="2 epochs")
+    others = {"identifier": "other", "class_names": ("b", "a")}
+    monkeypatch.setattr(
+        session, "open_source", lambda *arguments: SimpleNamespace(**{**vars(SOURCE), **others})
+    )
+    with pytest.raises(
+        ValueError, match=r"classes must be those.*\['b', 'a'\], before \['a', 'b'\]"
+    ):
+        session.Session(RECIPE, stopped, accepting, Console(quiet=True)).run()
+    # Of 40 images, 2 epochs are 8 steps; of 10 they are 2.
+    folder = stopped.with_name("fewer")
+    monkeypatch.setattr(session, "open_source", lambda *arguments: SOURCE)
+    with doing(lambda *what: what == ("train", 5) and terminate()):
+        assert train(folder, recipe) == 143
+    fewer = SimpleNamespace(**{**vars(SOURCE), "identifier": "fewer", "size": 10})
+    monkeypatch.setattr(session, "open_source", lambda *arguments: fewer)
+    assert session.Session(recipe, folder, accepting, Console(quiet=True)).run() == 0
+    assert json.loads((folder / "result.json").read_text())["steps"] == 5
 
 
 @pytest.mark.parametrize(

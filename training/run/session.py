@@ -172,19 +172,40 @@ class Session:
     def _restore(self, checkpoint: Checkpoint):
         """Takes over a checkpoint, and prints how the environment has changed since."""
         facts = checkpoint.facts
-        if facts["data"] != self.data:
-            raise ValueError(
-                f"The run in {self.folder.path} was started on other data and can be resumed only "
-                f"on those. Received: data.source={self.recipe.data.source!r}"
-            )
+        changed = self._changed_data(facts)
         restore(self.learner.variables, checkpoint)
         self.state = State.from_values(facts["state"])
         self._saved = dataclasses.replace(self.state)
         self.environment_changes = facts["environment_changes"]
+        self.environment_changes += [f"step {self.state.step}: {line}" for line in changed]
         self._print(f"Resuming at step {self.state.step} of {self.total}, from {self.folder.path}")
         for line in differences(facts["environment"], self.environment):
             self._print(f"warning: the bits may differ from an uninterrupted run's: {line}")
             self.environment_changes.append(f"step {self.state.step}: {line}")
+
+    def _changed_data(self, facts):
+        """Returns a line for each split that is not as in a checkpoint; raises unless accepted."""
+        names = (self.recipe.data.train_split, self.recipe.data.test_split)
+        changed = [
+            f"the images of {name!r} have changed"
+            for name, before, now in zip(names, facts["data"], self.data, strict=True)
+            if before != now
+        ]
+        source = self.recipe.data.source
+        if changed and not self.options.accept_changed_data:
+            raise ValueError(
+                f"The run in {self.folder.path} was started on other data: {', '.join(changed)}. "
+                "Restore them. Where an image could not be read and was repaired or removed, pass "
+                "--accept-changed-data: the run resumes on the images as they are now, and its "
+                f"result records it. Received: data.source={source!r}"
+            )
+        classes = list(self.learner.train_source.class_names)
+        if facts.get("classes", classes) != classes:
+            raise ValueError(
+                "The classes must be those that the run was started with. "
+                f"Received: data.source={source!r}, with {classes}, before {facts['classes']}"
+            )
+        return changed
 
     def _check_that_workers_agree(self):
         """Raises if a worker differs from the others, as when it reads another folder."""
@@ -263,7 +284,7 @@ class Session:
         It saves before it measures, so that no step is lost whatever stops the evaluation.
         """
         state = self.state
-        is_due = state.step == self.total or state.step % self.evaluate_every == 0
+        is_due = state.step >= self.total or state.step % self.evaluate_every == 0
         measures = is_due and state.evaluated != state.step
         if measures or state.step % self.checkpoint_every == 0:
             self.save()
@@ -282,6 +303,7 @@ class Session:
                 "environment": self.environment,
                 "environment_changes": self.environment_changes,
                 "data": self.data,
+                "classes": self.learner.train_source.class_names,
             }
             try:
                 keep = self.state.best_step if self.recipe.keep == "best" else 0
