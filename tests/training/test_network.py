@@ -181,6 +181,10 @@ def test_the_normalization_comes_with_the_weights(tmp_path):
     ]
     same = Data(mean=CIFAR.mean, std=CIFAR.std)
     assert begun(Recipe(model=Model(weights=weights), data=same))[1:] == (recipe, [])
+    # What is given stays when the run is resumed; what is not given is the run's.
+    for data, is_followed in ((Data(), True), (same, True), (Data(mean=tuple(Data().mean)), False)):
+        given = Recipe(model=Model(weights=weights), data=data)
+        assert (with_what_weights_decided(given, recipe) == recipe) == is_followed
 
 
 def test_other_units_are_converted_to_those_of_a_recipe(tmp_path):
@@ -194,6 +198,7 @@ def test_other_units_are_converted_to_those_of_a_recipe(tmp_path):
     ("noted", "data", "message"),
     [
         (CIFAR, {"mean": (0.5,), "std": (0.5,)}, r"pass --data\.mean 0\.49 0\.48 0\.45"),
+        (CIFAR, {"mean": tuple(Data().mean)}, r"pass --data\.mean 0\.49 0\.48 0\.45"),
         (CIFAR, {"per_pixel_mean": True}, r"data\.per_pixel_mean=True"),
         (keras_resnets.Preprocessing.imagenet_caffe(32, 32), {}, "channel_order='bgr'"),
     ],
@@ -236,7 +241,8 @@ def test_weights_whose_model_scales_its_images_by_a_layer_need_a_normalization(t
     keras_resnets.ResNet20(input_tensor=scaled, classes=3).save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="scales its images by a layer of its own"):
         begun(Recipe(model=Model(weights=str(tmp_path))))
-    for data in (Data(mean=(0.0,), std=(1.0,)), Data(per_pixel_mean=True)):
+    default = Data(mean=tuple(Data().mean), std=tuple(Data().std))  # given, and so confirmed
+    for data in (Data(mean=(0.0,), std=(1.0,)), Data(per_pixel_mean=True), default):
         assert begun(Recipe(model=Model(weights=str(tmp_path)), data=data))[2] == []
 
 
