@@ -136,7 +136,7 @@ model.weights = 'a.h5'; head_only = '15 epochs' | `head_only` must be over befor
 schedule.warmup = '20 epochs' | over before the run: pass --schedule.warmup '1.5 epochs', or
 schedule = { name = 'onecycle', warmup = '8 epochs' } | `schedule.warmup` must be over before
 data = { per_pixel_mean = true, std = [0.5, 0.5] } | for each of 1 or 3 channels
-data = { per_pixel_mean = true, source = 'digits' } | `data.std` must have one value for the digits
+data = { per_pixel_mean = true, source = 'digits' } | must have one value for the digits
 """
 LONGER_MISTAKES = [
     (

@@ -76,10 +76,7 @@ def _cropped(image, seed, source, recipe):
 
 
 def moved(images: tf.Tensor, seeds: tf.Tensor, padding: int, flip: bool) -> tf.Tensor:
-    """Pads images with zeros, takes a random crop of the old size, and mirrors half of them.
-
-    Each image moves as its own seed says, alone as in a batch.
-    """
+    """Pads images with zeros, takes random crops of the old size, and mirrors half of them."""
     count = tf.shape(seeds)[0]
     height, width, channels = images.shape[1:]
     columns = tf.broadcast_to(tf.range(width), (count, width))
@@ -161,12 +158,9 @@ def normalized(images: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
 
 
 def moved_mean(mean: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Returns what is subtracted from each image of a batch.
-
-    He et al. (2015) subtract the mean image first, then pad and crop: it moves with the image, and
-    the zeros beyond the border stay zeros. For the other crops, it is the mean of cropped images
-    and does not move.
-    """
+    """Returns what is subtracted from each image of a batch."""
+    # He et al. (2015) subtract the mean image first, then pad and crop: it moves with the image.
+    # For the other crops, it is the mean of cropped images and does not move.
     if mean.shape.rank == 1 or augmentation.crop != "pad":
         return mean
     return moved(mean[tf.newaxis], seeds, augmentation.padding, augmentation.flip)
@@ -180,10 +174,7 @@ def resized_mean(mean: np.ndarray, image_size: int) -> np.ndarray:
 
 
 def mean_image(source: Source, data: Data) -> np.ndarray:
-    """Averages the images of a source, pixel by pixel.
-
-    The sum is one of integers, so that no order of summation changes its bits.
-    """
+    """Averages the images of a source, pixel by pixel; as integers, so that no order matters."""
     shape = (data.image_size, data.image_size, source.channels)
     total = np.zeros(shape, np.int64)
     if isinstance(source, ArraySource) and source.images.shape[1:] == shape:
@@ -206,11 +197,7 @@ ERASED_ASPECT = (0.3, 3.3)
 
 
 def erased(images: tf.Tensor, seeds: tf.Tensor, probability: float) -> tf.Tensor:
-    """Sets a rectangle of some images to zero, which after normalization is the mean colour.
-
-    Area and aspect ratio are drawn as in `area_window`. If none of ten rectangles fits, the image
-    stays whole.
-    """
+    """Sets a rectangle of some images to zero, which after normalization is the mean colour."""
     height, width = images.shape[1:3]
     area = between(uniform(seeds, "erasing area", ERASING_ATTEMPTS), *ERASED_AREA)
     area *= height * width

@@ -25,17 +25,12 @@ class FolderSource(Source):
 
     A flat folder, which has its class folders at once and none for the splits, is split by
     `test_share`: see `places_in_split`.
-
-    Attributes:
-        folder: The split's folder.
-        paths: The files.
-        labels: Their labels, int64.
-        special: Pipes, devices and sockets named like images, and links to them; not read.
-        unknown_classes: Names of the split's folders that are not classes of the training split.
     """
 
     channels = 3
     encoded = True
+    special: list[Path]  # pipes, devices and sockets named like images, and links to them; not read
+    unknown_classes: tuple[str, ...]  # folders that are not classes of the training split
 
     def __init__(self, root: Path, split: str, must_be_sound: bool = True, test_share: float = 0.0):
         flat = is_flat(root)
@@ -43,12 +38,11 @@ class FolderSource(Source):
         self.folder = folder = root if flat else _split_folder(root, split)
         class_root = folder if flat or not (root / "train").is_dir() else root / "train"
         self.class_names = tuple(class_folders(class_root))
-        unknown = sorted(set(class_folders(folder)) - set(self.class_names))
-        self.unknown_classes = tuple(unknown)
-        if unknown and must_be_sound:
+        self.unknown_classes = tuple(sorted(set(class_folders(folder)) - set(self.class_names)))
+        if self.unknown_classes and must_be_sound:
             raise ValueError(
                 f"Each class of {str(folder)!r} must be one of those in {str(class_root)!r}. "
-                f"Received: {', '.join(unknown)}"
+                f"Received: {', '.join(self.unknown_classes)}"
             )
         found = {name: _image_files(folder / name) for name in self.class_names}
         self.special = [path for _, special in found.values() for path in special]
@@ -201,10 +195,7 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def _image_files(folder):
-    """Returns the image files in a folder, and pipes, devices and sockets named like images.
-
-    A broken link counts as a file that cannot be read.
-    """
+    """Returns the image files in a folder, and pipes, devices and sockets named like images."""
     files, special = [], []
     if folder.is_dir():
         with os.scandir(folder) as entries:
@@ -213,7 +204,7 @@ def _image_files(folder):
             if entry.name.startswith(".") or not entry.name.lower().endswith(SUFFIXES):
                 continue
             path = folder / entry.name
-            if entry.is_file() or not os.path.exists(path):
+            if entry.is_file() or not path.exists():  # a broken link is an unreadable file
                 files.append(path)
             elif not entry.is_dir():
                 special.append(path)
@@ -221,11 +212,8 @@ def _image_files(folder):
 
 
 def _identifier(class_names, folder, paths):
-    """Hashes names and sizes of all files, and both ends of up to ten thousand of them.
-
-    Times are left out because a copy has others. Opening a million files would take minutes, and
-    hours on a hard disk.
-    """
+    """Hashes names and sizes of all files, and both ends of up to ten thousand of them."""
+    # Without times, for a copy has others. Opening a million files would take minutes.
     digest = hashlib.sha256("\n".join([*class_names, ""]).encode())
     every = max(1, -(-len(paths) // MOST_OPENED))
     for number, path in enumerate(paths):

@@ -12,21 +12,13 @@ SEEDS_APART = 1_000_003  # of two replicas; a prime
 
 
 class Progress(NamedTuple):
-    """What a call of the train function saw.
+    """What a call of the train function saw."""
 
-    Attributes:
-        loss: Sum of the loss over the examples.
-        correct: Number of examples whose likeliest class was right.
-        steps: Number of steps that were taken.
-        finite: Whether every loss and gradient was finite; if not, the call ended after that step.
-        skipped: Number of examples that replaced one that could not be read.
-    """
-
-    loss: tf.Tensor
-    correct: tf.Tensor
-    steps: tf.Tensor
-    finite: tf.Tensor
-    skipped: tf.Tensor
+    loss: tf.Tensor  # sum over the examples
+    correct: tf.Tensor  # examples whose likeliest class was right
+    steps: tf.Tensor  # that were taken
+    finite: tf.Tensor  # whether all losses and gradients were; if not, the call ended there
+    skipped: tf.Tensor  # examples that replaced one that could not be read
 
 
 class MovingAverage:
@@ -95,12 +87,8 @@ def make_train_function(
                 )
                 part_loss = tf.reduce_sum(loss(part_targets, logits))
                 objective = part_loss / batch * scale
-            part_gradients = tape.gradient(objective, weights)
-            gradients = (
-                part_gradients
-                if gradients is None
-                else tf.nest.map_structure(tf.add, gradients, part_gradients)
-            )
+            further = tape.gradient(objective, weights)
+            gradients = further if gradients is None else [*map(tf.add, gradients, further)]
             total += part_loss
             right += tf.math.count_nonzero(
                 tf.argmax(logits, axis=-1) == tf.argmax(part_targets, axis=-1)

@@ -26,10 +26,7 @@ from training.recipe.recipe import Model, Recipe
 def synchronize_batch_norm(model: keras.Model) -> None:
     """Makes every batch normalization of a model take its statistics over all replicas.
 
-    Call it under the strategy's scope, before the model is trained. With one replica it changes
-    nothing: the statistics are those of the whole batch anyway, and the fused kernel, which is
-    faster, computes only a replica's own. A model that is saved and loaded, or built for serving,
-    is not synchronized.
+    With one replica it changes nothing: the fused kernel is faster, and sees the whole batch.
     """
     layers = _batch_norms(model)
     if not layers:
@@ -202,8 +199,7 @@ def finished_model(
 ) -> keras.Model:
     """Returns the network to hand on: a model of the zoo, in float32, that gives probabilities.
 
-    It carries its class names and its preprocessing. A mean image, which no `Preprocessing` holds,
-    is subtracted by a layer in front.
+    A mean image, which no `Preprocessing` holds, is subtracted by a layer in front.
     """
     size, channels, classes = recipe.test_image_size, trained.input_shape[-1], len(class_names)
     preprocessing = view_preprocessing(recipe.evaluation, size)

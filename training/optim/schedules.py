@@ -31,11 +31,8 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
     """A straight rise, and then another schedule."""
 
     def __init__(self, after, steps, start, peak, restart=False):
-        self.after = after
-        self.steps = steps
-        self.start = start
-        self.peak = peak
-        self.restart = restart
+        self.after, self.steps, self.restart = after, steps, restart
+        self.start, self.peak = start, peak
 
     def __call__(self, step):
         later = keras.ops.maximum(step - self.steps, 0) if self.restart else step
@@ -50,27 +47,22 @@ class WatchingSchedule(keras.optimizers.schedules.LearningRateSchedule):
     Its state is in `variables`, a list of scalar `keras.Variable`s, which checkpoints contain.
     """
 
-    def observe_step(self, accuracy):
-        """To be called after each step, also in a `tf.function`, outside of the replicas."""
-        return  # AutoGraph cannot convert a docstring alone
+    def observe_step(self, accuracy):  # in a `tf.function`, outside of the replicas
+        pass
 
     def observe_evaluation(self, accuracy):
-        """To be called after each evaluation."""
-        return
+        pass
 
 
 class Plateau(WatchingSchedule):
     """Another schedule times a scale that falls whenever the accuracy stops rising.
 
-    He et al., 2015, section 3.4: the rate "is divided by 10 when the error plateaus". After
-    `patience` evaluations in a row without a new best accuracy, the scale is multiplied by
-    `factor`, and the count starts again.
+    He et al., 2015, section 3.4: the rate "is divided by 10 when the error plateaus", here after
+    `patience` evaluations in a row without a new best accuracy.
     """
 
     def __init__(self, before, factor, patience):
-        self.before = before
-        self.factor = factor
-        self.patience = patience
+        self.before, self.factor, self.patience = before, factor, patience
         self.scale = _scalar(1.0, "scale")
         self.best = _scalar(0.0, "best_accuracy")
         self.waited = _scalar(0.0, "evaluations_waited")
@@ -101,9 +93,7 @@ class WarmupUntilAccuracy(WatchingSchedule):
     """
 
     def __init__(self, after, rate, accuracy):
-        self.after = after
-        self.rate = rate
-        self.accuracy = accuracy
+        self.after, self.rate, self.accuracy = after, rate, accuracy
         self.running = _scalar(0.0, "running_accuracy")
         self.is_over = _scalar(0.0, "warmup_is_over")
         self.variables = [self.running, self.is_over]
@@ -127,10 +117,7 @@ def _scalar(value, name):
 
 
 def peak_learning_rate(recipe: Recipe) -> float:
-    """Returns the schedule's greatest learning rate, scaled by the batch if the recipe says so.
-
-    Linear scaling ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 2.1).
-    """
+    """Returns the schedule's greatest learning rate, scaled by the batch if the recipe says so."""
     optimizer = recipe.optimizer
     scale = recipe.batch / optimizer.reference_batch if optimizer.reference_batch else 1.0
     return optimizer.learning_rate * scale
@@ -152,8 +139,7 @@ def build_schedule(
     - `"polynomial"`: p · ((1 − `final`) · ((T − t) / (T − W))^power + `final`).
     - `"onecycle"`: a line back to `warmup_from` · p at 2 W, and another to `final` · p at T: the
       one-cycle policy of [Smith, 2018](https://arxiv.org/abs/1803.09820) (section 4) with constant
-      momentum. PyTorch's `OneCycleLR` has its peak at W − 1 and its end at T − 1. The variant that
-      falls only once, from W to T, is `"polynomial"` or `"cosine"` with a warm-up.
+      momentum. PyTorch's `OneCycleLR` has its peak at W − 1 and its end at T − 1.
 
     Call it under the strategy's scope: some schedules have variables.
     """

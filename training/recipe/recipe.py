@@ -424,11 +424,11 @@ class Recipe(Group):
         if len(data.std) == 1:
             beside = f"data.std={data.std!r}, which is that of grey images"
             augmentation.require_default("pca_noise", beside)
-        of_grey = "`data.std`" if data.per_pixel_mean else "`data.mean` and `data.std`"
         self.require(
             data.source != "digits" or len(data.std) == 1,
-            f"{of_grey} must have one value for the digits, which are grey",
-            "data.std" if data.per_pixel_mean else "data.mean data.std",
+            "`data.std`, and `data.mean` without `data.per_pixel_mean`, must have one value for the "
+            "digits, which are grey",
+            "data.mean data.std data.per_pixel_mean",
         )
         stride = self.model.architecture.natural_stride
         self.require(

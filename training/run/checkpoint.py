@@ -27,17 +27,11 @@ _NAME = re.compile(rf"step-([0-9]{{8}}|[1-9][0-9]{{8,}})({WRITING}|{REPLACED})?"
 
 @dataclasses.dataclass
 class State:
-    """What changes during a run, and goes into its checkpoints beside the variables.
-
-    Attributes:
-        seconds: Time that training took, from asking for a batch to the outcome of the step.
-            Building the graph, once a start, is in it; evaluations, checkpoints and the start are
-            not.
-    """
+    """What changes during a run, and goes into its checkpoints beside the variables."""
 
     step: int = 0
     evaluated: int = 0  # the step when the test split was last measured
-    seconds: float = 0.0
+    seconds: float = 0.0  # of training, and of building the graph; not of evaluations and saves
     steady_seconds: float = 0.0  # of the calls that did not build the graph
     steps_of_steady_seconds: int = 0
     best_accuracy: float = 0.0
@@ -77,15 +71,12 @@ class State:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint: its folder, the steps done, the variables' values by name.
-
-    Its `facts` are what was saved beside them, as plain JSON values.
-    """
+    """A verified checkpoint."""
 
     path: Path
     step: int
-    facts: dict[str, Any]
-    arrays: dict[str, np.ndarray]
+    facts: dict[str, Any]  # what was saved beside the variables, as plain JSON values
+    arrays: dict[str, np.ndarray]  # the variables' values by name
 
 
 class DamagedCheckpoint(ValueError):
@@ -119,7 +110,7 @@ def save_checkpoint(
         with open(beside / ARRAYS, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
             _to_disk(file)
-        digest = _sha256(beside / ARRAYS, _canonical(step, facts))
+        digest = _sha256(beside / ARRAYS, step, facts)
         description = {"step": step, "sha256": digest, "facts": facts}
         with open(beside / DESCRIPTION, "w", encoding="utf-8") as file:
             json.dump(description, file, indent=2, allow_nan=False)
@@ -172,7 +163,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             raise ValueError(f"`step` must be an integer and `facts` an object in {DESCRIPTION}")
         if name is None or int(name[1]) != step:
             raise ValueError(f"`step` is {step}, and its folder's name says otherwise")
-        whole = _sha256(path / ARRAYS, _canonical(step, facts))
+        whole = _sha256(path / ARRAYS, step, facts)
         # Checkpoints were once written with a hash over the arrays alone.
         if expected not in (whole, _sha256(path / ARRAYS)):
             raise ValueError(f"the SHA-256 of its contents is {whole}, not {expected!r}")
@@ -257,11 +248,8 @@ def _checkpoints(folder):
 
 
 def _remove_all_but_the_last(folder, latest, keep):
-    """Removes all but the last two up to the latest, which was just written, and that to keep.
-
-    Later ones were damaged, so that the run went back. What cannot be removed now is tried again
-    after the next checkpoint.
-    """
+    """Removes all but the last two up to the latest, which was just written, and that to keep."""
+    # Later ones were damaged, so that the run went back.
     written = [path for path in _checkpoints(folder) if path.suffix != REPLACED]
     if latest not in written:  # another folder has replaced this one
         return
@@ -280,15 +268,11 @@ def _remove(path):
             path.unlink()
 
 
-def _canonical(step, facts):
-    """Returns the bytes that stand for a description in the hash."""
-    return json.dumps([step, facts], sort_keys=True, allow_nan=False).encode()
-
-
-def _sha256(path, beginning=b""):
-    """Returns the hash over some bytes and a file."""
+def _sha256(path, *description):
+    """Returns the hash over a description, if there is one, and a file."""
+    start = json.dumps(description, sort_keys=True, allow_nan=False) if description else ""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.sha256(beginning)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.sha256(start.encode())).hexdigest()
 
 
 def _to_disk(file):
