@@ -8,7 +8,6 @@ import io
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -476,29 +475,6 @@ def test_the_handlers_are_as_they_were_after_a_run(tmp_path):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     train(tmp_path)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
-
-
-@contextlib.contextmanager
-def largest_file(size):
-    """Lets the system refuse to write more than so many bytes to a file."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-
-
-@pytest.mark.parametrize(
-    ("size", "name"), [(100, "recipe.toml"), (1600, "The checkpoint of step 2")]
-)
-def test_a_write_that_the_system_refuses_is_named(whole, tmp_path, size, name):
-    folder = tmp_path / "run"
-    with largest_file(size), pytest.raises(OSError, match=f"{name} could not be written: ") as e:
-        train(folder)
-    assert e.value.errno == errno.EFBIG
-    assert not list(folder.glob("**/*writing*"))
-    assert resumed(folder) == whole
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "model.keras", "curves.png", "result.json"])

@@ -6,7 +6,6 @@ import pytest
 
 from training.optim.schedules import (
     PiecewiseLinear,
-    Plateau,
     WarmupUntilAccuracy,
     build_schedule,
     peak_learning_rate,
@@ -99,7 +98,7 @@ def test_what_only_the_size_of_the_data_shows_is_an_error(fields, words):
         schedule(**fields)
 
 
-def test_a_plateau_lowers_the_rate():
+def test_a_plateau_lowers_the_rate_counts_anew_and_remembers_the_best():
     rates = schedule(name="plateau", factor=0.5, patience=2)
     seen = []
     for accuracy in (0.3, 0.5, 0.5, 0.6, 0.6, 0.4, 0.5, 0.7, 0.7, 0.2):
@@ -107,15 +106,6 @@ def test_a_plateau_lowers_the_rate():
         seen.append(float(rates(7)))
     #       better, better, 1,   better, 1,   2,   1,   better, 1,   2
     assert seen == [1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25]
-
-
-def test_a_plateau_counts_anew_after_each_fall_but_remembers_the_best():
-    rates = Plateau(constant(1.0), factor=0.5, patience=2)
-    for accuracy in (0.9, 0.5, 0.6, 0.7):
-        rates.observe_evaluation(accuracy)
-    assert float(rates(0)) == 0.5
-    rates.observe_evaluation(0.8)
-    assert float(rates(0)) == 0.25
 
 
 def test_the_paper_s_rule_for_depth_110():

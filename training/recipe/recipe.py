@@ -426,7 +426,7 @@ class Recipe(Group):
             augmentation.require_default("pca_noise", beside)
         self.require(
             data.source != "digits" or len(data.std) == 1,
-            "`data.std`, and `data.mean` without `data.per_pixel_mean`, must have one value for the "
+            "`data.std`, and `data.mean` unless `data.per_pixel_mean`, must have one value for the "
             "digits, which are grey",
             "data.mean data.std data.per_pixel_mean",
         )

@@ -190,8 +190,10 @@ def folder_to_disk(folder: Path) -> None:
 
 
 # What each line of `metrics.jsonl` has, beside the number of steps.
-MEASURED = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
-MEASURED += ("learning_rate", "seconds")
+MEASURED = (
+    *("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate"),
+    "seconds",
+)
 
 
 def read_metrics(path: Path, evaluated: float = math.inf) -> list[dict[str, Any]]:
