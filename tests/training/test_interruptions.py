@@ -48,12 +48,13 @@ def interruptible():
 
 
 ONE_DEVICE = RunOptions(strategy="one-device")
+ACCEPTING = RunOptions(strategy="one-device", accept_changed_data=True)
 WHOLE = []
 
 
-def train(folder, recipe=RECIPE, console=None, observer=None):
+def train(folder, recipe=RECIPE, console=None, observer=None, options=ONE_DEVICE):
     console = console or Console(quiet=True)
-    return session.Session(recipe, folder, ONE_DEVICE, console, observer).run()
+    return session.Session(recipe, folder, options, console, observer).run()
 
 
 def outcome(folder):
@@ -521,47 +522,40 @@ def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, step, er
     assert resumed(folder) == whole
 
 
+def on_other_data(monkeypatch, **changes):
+    other = SimpleNamespace(**vars(SOURCE) | {"identifier": "other"} | changes)
+    monkeypatch.setattr(session, "open_source", lambda *arguments: other)
+
+
 def test_on_changed_images_a_run_is_resumed_only_if_that_is_accepted(whole, stopped, monkeypatch):
     """As after an image that could not be read was repaired: the outcome is that of a whole run."""
-    repaired = SimpleNamespace(**{**vars(SOURCE), "identifier": "repaired"})
-    monkeypatch.setattr(session, "open_source", lambda *arguments: repaired)
+    on_other_data(monkeypatch)
     for _ in range(2):
         with pytest.raises(ValueError, match=r"'train' have changed.*pass --accept-changed-data"):
             train(stopped)
-    accepting = dataclasses.replace(ONE_DEVICE, accept_changed_data=True)
     with doing(lambda *what: what == ("train", 6) and terminate()):
-        status = session.Session(RECIPE, stopped, accepting, Console(quiet=True)).run()
-    assert status == 143
-    found = resumed(stopped)  # no longer changed
-    changes = found[1].pop("environment_changes")
+        assert train(stopped, options=ACCEPTING) == 143
+    metrics, result, state, data, *others = resumed(stopped)  # accepted once and for all
     lines = [f"step 4: the images of {split!r} have changed" for split in ("train", "test")]
-    assert changes == lines
-    assert found[3] == ["repaired", "repaired"]
-    expected = (whole[0], {**whole[1]}, *whole[2:])
-    del expected[1]["environment_changes"]
-    assert found[:3] + found[4:] == expected[:3] + expected[4:]
+    assert (result.pop("environment_changes"), data) == (lines, ["other", "other"])
+    expected = {name: value for name, value in whole[1].items() if name != "environment_changes"}
+    assert (metrics, result, state, *others) == (whole[0], expected, whole[2], *whole[4:])
 
 
-def test_fewer_images_may_end_a_run_at_once_and_other_classes_never_resume(stopped, monkeypatch):
-    accepting = dataclasses.replace(ONE_DEVICE, accept_changed_data=True)
+def test_other_classes_never_resume_a_run(stopped, monkeypatch):
+    on_other_data(monkeypatch, class_names=("b", "a"))
+    with pytest.raises(ValueError, match=r"classes must be those.*'a'\], before \['a', 'b'\]"):
+        train(stopped, options=ACCEPTING)
+
+
+def test_fewer_images_may_end_a_run_at_once(tmp_path, monkeypatch):
+    """Of 40 images, 2 epochs are 8 steps; of 10 they are 2."""
     recipe = dataclasses.replace(RECIPE, length="2 epochs")
-    others = {"identifier": "other", "class_names": ("b", "a")}
-    monkeypatch.setattr(
-        session, "open_source", lambda *arguments: SimpleNamespace(**{**vars(SOURCE), **others})
-    )
-    with pytest.raises(
-        ValueError, match=r"classes must be those.*\['b', 'a'\], before \['a', 'b'\]"
-    ):
-        session.Session(RECIPE, stopped, accepting, Console(quiet=True)).run()
-    # Of 40 images, 2 epochs are 8 steps; of 10 they are 2.
-    folder = stopped.with_name("fewer")
-    monkeypatch.setattr(session, "open_source", lambda *arguments: SOURCE)
     with doing(lambda *what: what == ("train", 5) and terminate()):
-        assert train(folder, recipe) == 143
-    fewer = SimpleNamespace(**{**vars(SOURCE), "identifier": "fewer", "size": 10})
-    monkeypatch.setattr(session, "open_source", lambda *arguments: fewer)
-    assert session.Session(recipe, folder, accepting, Console(quiet=True)).run() == 0
-    assert json.loads((folder / "result.json").read_text())["steps"] == 5
+        assert train(tmp_path, recipe) == 143
+    on_other_data(monkeypatch, size=10)
+    assert train(tmp_path, recipe, options=ACCEPTING) == 0
+    assert json.loads((tmp_path / "result.json").read_text())["steps"] == 5
 
 
 @pytest.mark.parametrize(

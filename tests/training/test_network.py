@@ -203,6 +203,10 @@ def test_other_units_are_converted_to_those_of_a_recipe(tmp_path):
     noted = keras_resnets.Preprocessing(resize=32, crop=32, value_range=(-1, 1), mean=0.2, std=0.5)
     _, recipe, _ = begun(Recipe(model=Model(weights=saved(tmp_path, noted))))
     assert (recipe.data.mean, recipe.data.std) == ((0.6,), (0.25,))
+    confirmed = Data(std=(0.25, 0.25, 0.25))
+    _, recipe, notes = begun(Recipe(model=recipe.model, data=confirmed))
+    assert (recipe.data.mean, recipe.data.std) == ((0.6,) * 3, (0.25,) * 3)
+    assert notes == ["data.mean is that of the weights, 0.6"]
 
 
 @pytest.mark.parametrize(

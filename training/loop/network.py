@@ -158,7 +158,10 @@ def load_initial_weights(
         )
     for name, values in followed.items():
         notes.append(f"data.{name} is that of the weights, {' '.join(map(str, values))}")
-    return dataclasses.replace(recipe, data=dataclasses.replace(data, **followed)), notes
+    chosen = {name: followed.get(name, getattr(data, name)) for name in ("mean", "std")}
+    longest = max(map(len, chosen.values()))  # the other may be one value for all channels
+    chosen = {name: values * (longest // len(values)) for name, values in chosen.items()}
+    return dataclasses.replace(recipe, data=dataclasses.replace(data, **chosen)), notes
 
 
 def _without_own_scaling(recipe, notes):
