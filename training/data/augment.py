@@ -52,18 +52,12 @@ def is_batchwise(source: Source, recipe: Recipe) -> bool:
     )
 
 
-def augmented_batch(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Does to a batch what `augmented` does to each image, if `is_batchwise`."""
-    padding = augmentation.padding if augmentation.crop == "pad" else 0
-    return moved(images, seeds, padding, augmentation.flip)
-
-
 def _cropped(image, seed, source, recipe):
     """Crops, resizes and mirrors."""
     augmentation, image_size = recipe.augmentation, recipe.data.image_size
     if augmentation.crop in ("none", "pad"):
         view = central_view(image, source, whole_view(image_size))
-        return augmented_batch(view[tf.newaxis], seed[tf.newaxis], augmentation)[0]
+        return moved(view[tf.newaxis], seed[tf.newaxis], augmentation)[0]
     shape = image_shape(image, source)
     if augmentation.crop == "resized":
         window = area_window(shape, seed, augmentation.area)
@@ -75,12 +69,16 @@ def _cropped(image, seed, source, recipe):
     return pixels
 
 
-def moved(images: tf.Tensor, seeds: tf.Tensor, padding: int, flip: bool) -> tf.Tensor:
-    """Pads images with zeros, takes random crops of the old size, and mirrors half of them."""
+def moved(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """Pads images with zeros, takes random crops of the old size, and mirrors half of them.
+
+    If `is_batchwise`, this is what `augmented` does to each image.
+    """
+    padding = augmentation.padding if augmentation.crop == "pad" else 0
     count = tf.shape(seeds)[0]
     height, width, channels = images.shape[1:]
     columns = tf.broadcast_to(tf.range(width), (count, width))
-    if flip:
+    if augmentation.flip:
         columns = tf.where(mirrored(seeds)[:, None], columns[:, ::-1], columns)
     rows = tf.broadcast_to(tf.range(height), (count, height))
     if padding:
@@ -163,7 +161,7 @@ def moved_mean(mean: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) ->
     # For the other crops, it is the mean of cropped images and does not move.
     if mean.shape.rank == 1 or augmentation.crop != "pad":
         return mean
-    return moved(mean[tf.newaxis], seeds, augmentation.padding, augmentation.flip)
+    return moved(mean[tf.newaxis], seeds, augmentation)
 
 
 def resized_mean(mean: np.ndarray, image_size: int) -> np.ndarray:

@@ -10,10 +10,10 @@ from keras_resnets.preprocessing import Preprocessing
 from training.data.augment import (
     MeanAndStd,
     augmented,
-    augmented_batch,
     finished,
     is_batchwise,
     mixes,
+    moved,
     normalization,
     normalized,
     resized_mean,
@@ -77,8 +77,7 @@ def training_batches(
 
     def many(places):
         images, labels = source.load(places["index"])
-        images = augmented_batch(images, places["seed"], augmentation)
-        return places | {"image": images, "label": labels}
+        return places | {"image": moved(images, places["seed"], augmentation), "label": labels}
 
     def finish(examples):
         step = examples["position"][0] // batch

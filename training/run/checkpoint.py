@@ -45,17 +45,16 @@ class State:
     def from_values(cls, values: Any) -> "State":
         """Returns the state of a checkpoint's JSON values; raises `ValueError` if it is none."""
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or values.keys() != fields.keys():
+
+        def is_allowed(name, value):
+            return type(value) in (int, fields[name]) and 0 <= value < math.inf
+
+        has_all = isinstance(values, dict) and values.keys() == fields.keys()
+        if not has_all or not all(is_allowed(*each) for each in values.items()):
             raise ValueError(
-                f"A state must have the fields {', '.join(fields)}. Received: {values!r}"
+                f"A state must have the fields {', '.join(fields)}, each a number from 0 on, and "
+                f"whole if it counts. Received: {values!r}"
             )
-        for name, value in values.items():
-            is_number = type(value) is int or (fields[name] is float and type(value) is float)
-            if not is_number or not 0 <= value < math.inf:
-                raise ValueError(
-                    f"`{name}` must be a number from 0 on, and whole if it counts. "
-                    f"Received: {name}={value!r}"
-                )
         state = cls(**values)
         if max(state.evaluated, state.best_step) > state.step or state.best_accuracy > 1:
             raise ValueError(f"A state's numbers must agree. Received: {values!r}")

@@ -58,24 +58,25 @@ def moved_by_numpy(image, top, left, flip, padding):
 @pytest.mark.parametrize(("channels", "dtype"), [(3, np.uint8), (1, np.uint8), (3, np.float32)])
 def test_images_move_as_numpy_moves_them(rng, channels, dtype):
     images = rng.integers(0, 256, (50, 10, 14, channels)).astype(dtype)
-    found = moved(tf.constant(images), seeds(50), padding=3, flip=True)
+    found = moved(tf.constant(images), seeds(50), Augmentation(padding=3))
     offsets = integers(seeds(50), "pad crop", (7, 7)).numpy()
     flips = mirrored(seeds(50)).numpy()
     assert found.dtype == images.dtype
     for image, result, (top, left), flip in zip(images, found, offsets, flips, strict=True):
         np.testing.assert_array_equal(result, moved_by_numpy(image, top, left, flip, 3))
-    np.testing.assert_array_equal(moved(tf.constant(images), seeds(50), 0, False), images)
+    still = Augmentation(crop="none", flip=False)
+    np.testing.assert_array_equal(moved(tf.constant(images), seeds(50), still), images)
 
 
 def test_an_image_moves_alone_as_in_a_batch(rng):
     images = tf.constant(rng.integers(0, 256, (9, 8, 8, 3), dtype=np.uint8))
-    together = moved(images, seeds(9), padding=2, flip=True)
+    together = moved(images, seeds(9), Augmentation(padding=2))
     for number in range(9):
-        alone = moved(images[number, None], seeds(9)[number, None], padding=2, flip=True)
+        alone = moved(images[number, None], seeds(9)[number, None], Augmentation(padding=2))
         np.testing.assert_array_equal(alone[0], together[number])
     # One image, moved as several seeds say.
-    many = moved(images[:1], seeds(9), padding=2, flip=True)
-    same = moved(tf.repeat(images[:1], 9, axis=0), seeds(9), padding=2, flip=True)
+    many = moved(images[:1], seeds(9), Augmentation(padding=2))
+    same = moved(tf.repeat(images[:1], 9, axis=0), seeds(9), Augmentation(padding=2))
     np.testing.assert_array_equal(many, same)
 
 
