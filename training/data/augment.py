@@ -70,10 +70,7 @@ def _cropped(image, seed, source, recipe):
 
 
 def moved(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Pads images with zeros, takes random crops of the old size, and mirrors half of them.
-
-    If `is_batchwise`, this is what `augmented` does to each image.
-    """
+    """Pads images with zeros, takes random crops of the old size, and mirrors half of them."""
     padding = augmentation.padding if augmentation.crop == "pad" else 0
     count = tf.shape(seeds)[0]
     height, width, channels = images.shape[1:]

@@ -203,11 +203,7 @@ def area_window(shape: tf.Tensor, seed: tf.Tensor, area: tuple[float, float]) ->
 def scale_window(
     shape: tf.Tensor, seed: tf.Tensor, sides: tuple[int, int], image_size: int
 ) -> tf.Tensor:
-    """Draws the window of an image whose shorter side takes a random length (He et al., 2015).
-
-    Cutting the window out and resizing it to `image_size` is the same as resizing the image and
-    cutting a square of `image_size` out, except for the rounding to whole pixels.
-    """
+    """Draws the window of an image whose shorter side takes a random length (He et al., 2015)."""
     choices = sides[1] - sides[0] + 1
     side = sides[0] + tf.floor(uniform(seed, "crop scale", 1)[0] * choices)
     shorter = tf.cast(tf.reduce_min(shape), tf.float32)

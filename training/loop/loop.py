@@ -64,9 +64,7 @@ def make_train_function(
     """Returns a function that trains for some steps.
 
     Each replica computes the gradient of its examples' losses, divided by the number of examples
-    of the whole batch; the optimizer adds the gradients up over the replicas. The moving statistics
-    of batch normalization are averaged over the replicas, so that all have the same. What is drawn
-    within the model, such as dropped paths, each replica draws for itself.
+    of the whole batch; the optimizer adds the gradients up over the replicas.
     """
     replicas = strategy.num_replicas_in_sync
     variables = model.trainable_variables

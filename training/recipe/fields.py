@@ -19,25 +19,16 @@ class Unset(tuple[Any, ...]):
 
 
 def option(default: Value, interval: str = "", **when: Condition) -> Value:
-    """Declares a field of a group.
+    """Declares a field of a group, with an interval of its numbers such as `"[0, 1)"`.
 
-    Args:
-        default: The field's default.
-        interval: The numbers that are allowed, such as `"[0, 1)"`; for a list those of each value,
-            for a duration those of its number.
-        **when: Other fields of the group with the values, or a test of the value, beside which
-            this field has an effect.
+    `when` has other fields with the values, or a test of the value, beside which it has an effect.
     """
     return dataclasses.field(default=default, metadata={"interval": interval, "when": when})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Group:
-    """A frozen dataclass whose fields check their types, intervals and effects.
-
-    A whole number passes for a float and a list, which is what TOML has, for a tuple. Both are
-    converted to what is annotated, so that equal recipes are written alike.
-    """
+    """A frozen dataclass whose fields check, and convert to, what they declare."""
 
     prefix: ClassVar[str]
 
@@ -141,14 +132,7 @@ class Duration(NamedTuple):
 
 
 def parse_duration(text: str) -> Duration:
-    """Reads a duration such as `"90 epochs"`, `"0.5 epochs"`, `"64_000 steps"` or `"1 step"`.
-
-    Example:
-
-    >>> number, unit = parse_duration("1.5 epochs")
-    >>> float(number), unit
-    (1.5, 'epochs')
-    """
+    """Reads a duration such as `"90 epochs"`, `"0.5 epochs"`, `"64_000 steps"` or `"1 step"`."""
     match = _FORM.fullmatch(str(text))
     if match is None:
         raise ValueError(
@@ -177,13 +161,7 @@ def is_shorter(one: str, other: str, times: int, batch: int) -> bool:
 
 
 def part_of(text: str, part: Fraction) -> str:
-    """Returns a part of a duration; of what is counted, 1 at least.
-
-    Example:
-
-    >>> part_of("15 epochs", Fraction(1, 10)), part_of("30 steps", Fraction(1, 10))
-    ('1.5 epochs', '3 steps')
-    """
+    """Returns a part of a duration; of what is counted, 1 at least."""
     number, unit = parse_duration(text)
     rounded = f"{float(number * part):g}" if unit == "epochs" else max(1, int(number * part))
     return f"{rounded} {unit}"

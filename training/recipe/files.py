@@ -95,13 +95,7 @@ def recipe_to_toml(recipe: Recipe) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Returns a line for each entry, also a nested one, in which two mappings differ.
-
-    Example:
-
-    >>> differences({"batch": 128, "data": {"source": "a"}}, {"batch": 64, "data": {"source": "b"}})
-    ['batch: 128 before, 64 now', "data.source: 'a' before, 'b' now"]
-    """
+    """Returns a line for each entry, also a nested one, in which two mappings differ."""
     lines = []
     for name in {**old, **new}:
         was, now = old.get(name), new.get(name)
