@@ -103,6 +103,7 @@ def main(arguments: list[str]) -> int:
                 f"Received: {name!r}"
             )
         command, program = _command(name, rest), f"python -m training {name}"
+        rest = [_in_full(word) for word in rest]
         if name == "sweep":  # its options are those of `train`, with several values
             options = [word for word in rest if word.startswith("--")]
             check_option_names(_command("train", rest[:1]), options, program)
@@ -116,6 +117,12 @@ def main(arguments: list[str]) -> int:
     except (Diverged, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _in_full(word):
+    """Returns a word of the command line with the first name of an option that has two."""
+    name, equals, value = word.partition("=")
+    return SYNONYMS.get(name.replace("_", "-"), name) + equals + value
 
 
 def _print_help():
@@ -137,10 +144,11 @@ def _command(name, arguments):
     return function(arguments) if name in OF_A_RECIPE else function
 
 
+# Options with a second name, which every command takes.
+SYNONYMS = {"--dataset": "--data.source", "--test-share": "--data.test-share"}
 # What other programs call an option.
 ALIASES = {
     "batch-size": "batch",
-    "dataset": "data.source",
     "duration": "length",
     "epochs": "length",
     "lr": "optimizer.learning-rate",
@@ -189,19 +197,18 @@ def _options(command) -> dict[str, str]:
     """Returns the names of a command's options, each with its opposite if it is a switch."""
     options: dict[str, str] = {}
     for parameter in inspect.signature(command).parameters.values():
-        name, kind = parameter.name, parameter.annotation
-        if typing.get_origin(kind) is typing.Annotated:
-            kind, *notes = typing.get_args(kind)
-            if _POSITIONAL in notes:
-                continue
-            names = [note.name for note in notes if getattr(note, "name", None) is not None]
-            name = [*names, name][0]
-        _add(options, name, kind)
+        _add(options, parameter.name, parameter.annotation)
     return options
 
 
 def _add(options, name, kind):
     """Adds an option, or those of a group."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind, *notes = typing.get_args(kind)
+        if _POSITIONAL in notes:
+            return
+        names = [note.name for note in notes if getattr(note, "name", None) is not None]
+        name = [*names, name][0]
     if dataclasses.is_dataclass(kind):
         for field in dataclasses.fields(kind):
             _add(options, f"{name}.{field.name}".removeprefix("."), field.type)

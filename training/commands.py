@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from training.options import EvaluationOptions, RunOptions, StrategyName
+from training.options import DataSource, EvaluationOptions, RunOptions, StrategyName
 from training.process import held_stderr, import_tensorflow
 from training.recipe.files import (
     list_recipes,
@@ -202,11 +202,11 @@ def index() -> int:
 
 
 def validate_command(
-    dataset: str,
+    dataset: DataSource,
     splits: tuple[str, ...] = (),
     data_dir: Path | None = None,
     download: bool = False,
-    test_share: float | None = None,
+    test_share: Annotated[float | None, tyro.conf.arg(name="data.test-share")] = None,
     most: int = 10,
     json: Path | None = None,
 ) -> int:
@@ -225,7 +225,7 @@ def validate_command(
         json: Write the whole report to this file as well.
     """
     require_folder_of("json", json)
-    check_source("dataset", dataset)
+    check_source("data.source", dataset)
     import_tensorflow()
     from training.data.sources import is_flat_folder, list_splits, open_source
     from training.data.validate import validate

@@ -2,10 +2,15 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 StrategyName = Literal["auto", "one-device", "mirrored", "multi-worker", "tpu"]
 ClusterName = Literal["auto", "slurm", "tf-config"]
+# On the command line, the names of a recipe's fields.
+DataSource = Annotated[str, tyro.conf.arg(name="data.source")]
+TestShare = Annotated[float, tyro.conf.arg(name="data.test-share")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,6 +24,8 @@ class RunOptions:
         cluster: How several workers find each other.
         steps_per_call: Steps between looks at signals; 0 for 1 on a CPU and 20 on a GPU.
         tensorboard: Write event files for TensorBoard too, to the run's folder.
+        accept_changed_data: Resume on images that have changed, as after one was repaired or
+            removed. The result records it.
     """
 
     data_dir: Path | None = None
@@ -27,6 +34,7 @@ class RunOptions:
     cluster: ClusterName = "auto"
     steps_per_call: int = 0
     tensorboard: bool = False
+    accept_changed_data: bool = False
 
     def __post_init__(self):
         if self.steps_per_call < 0:
@@ -53,9 +61,9 @@ class EvaluationOptions:
         batch: Images at a time, over all devices; 0 for the run's.
     """
 
-    dataset: str = ""
+    dataset: DataSource = ""
     split: str = ""
-    test_share: float = 0.0
+    test_share: TestShare = 0.0
     data_dir: Path | None = None
     download: bool = False
     ten_crop: bool = False

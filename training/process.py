@@ -22,15 +22,11 @@ class Diverged(RuntimeError):
 
 
 class Stopped(Exception):
-    """Ends a run at a place where it can be saved, because a signal asked for it.
-
-    Attributes:
-        status: The exit status, which by custom is 128 plus the signal's number.
-    """
+    """Ends a run at a place where it can be saved, because a signal asked for it."""
 
     def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
-        self.status = 128 + number
+        self.status = 128 + number  # the exit status, by custom
 
 
 class StopSignals:
@@ -39,13 +35,10 @@ class StopSignals:
     As long as there is nothing to save, a signal raises `SystemExit`, so that unfinished files are
     removed. It is raised again at the end of the block if the exception was lost, as in a callback
     of the garbage collector. After `hold`, signals are only noted.
-
-    Attributes:
-        received: Number of the first signal, or `None`.
     """
 
     def __init__(self):
-        self.received: int | None = None
+        self.received: int | None = None  # number of the first signal
         self._is_holding = False
         self._handlers = {}
 
@@ -100,10 +93,7 @@ def held_stderr(telling: tuple[type[Exception], ...] = ()) -> Iterator[None]:
 def keep_freed_memory() -> bool:
     """Lets glibc keep freed memory for the next step; elsewhere it changes nothing.
 
-    By default glibc returns blocks of 32 MB and more to the system as soon as they are freed, and
-    smaller ones under a rule that adapts to what the program frees first, which depends on chance.
-    The system then has to clear that memory again in each step, which shows in the benchmark of a
-    ResNet-50. The peak stays the same, but the process keeps it until it ends.
+    By default it returns large blocks to the system, which clears them again in each step.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -77,7 +77,7 @@ def test_each_measurement_has_a_name_of_its_own():
     ("call", "words"),
     [
         ("odd batch", "must be a multiple of the number of replicas, 2. Received: batch=5"),
-        ("no data", "Received: dataset=''"),
+        ("no data", "Received: data.source=''"),
         ("no model", "There must be a model at the path. Received: path="),
         ("other classes", "'digits' with 1 and 10"),
         ("cut file", "must be whole, as Keras or a run has written it. Received: "),

@@ -8,11 +8,11 @@ import io
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -24,6 +24,7 @@ pytest.importorskip("tensorflow")
 from tests.training.dying import Dying, Killed
 from tests.training.pretended_learner import (
     RECIPE,
+    SOURCE,
     PretendedLearner,
     pretend,  # noqa: F401
 )
@@ -47,12 +48,13 @@ def interruptible():
 
 
 ONE_DEVICE = RunOptions(strategy="one-device")
+ACCEPTING = RunOptions(strategy="one-device", accept_changed_data=True)
 WHOLE = []
 
 
-def train(folder, recipe=RECIPE, console=None, observer=None):
+def train(folder, recipe=RECIPE, console=None, observer=None, options=ONE_DEVICE):
     console = console or Console(quiet=True)
-    return session.Session(recipe, folder, ONE_DEVICE, console, observer).run()
+    return session.Session(recipe, folder, options, console, observer).run()
 
 
 def outcome(folder):
@@ -476,29 +478,6 @@ def test_the_handlers_are_as_they_were_after_a_run(tmp_path):
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
-@contextlib.contextmanager
-def largest_file(size):
-    """Lets the system refuse to write more than so many bytes to a file."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-
-
-@pytest.mark.parametrize(
-    ("size", "name"), [(100, "recipe.toml"), (1600, "The checkpoint of step 2")]
-)
-def test_a_write_that_the_system_refuses_is_named(whole, tmp_path, size, name):
-    folder = tmp_path / "run"
-    with largest_file(size), pytest.raises(OSError, match=f"{name} could not be written: ") as e:
-        train(folder)
-    assert e.value.errno == errno.EFBIG
-    assert not list(folder.glob("**/*writing*"))
-    assert resumed(folder) == whole
-
-
 @pytest.mark.parametrize("name", ["metrics.jsonl", "model.keras", "curves.png", "result.json"])
 def test_a_full_disk_is_named_and_the_last_checkpoint_stays(whole, tmp_path, monkeypatch, name):
     """A device that is always full stands in for one of the files."""
@@ -541,6 +520,42 @@ def test_what_stops_it_while_it_measures_costs_no_step(whole, tmp_path, step, er
     assert latest_checkpoint(folder / "checkpoints")[0].step == step
     assert [now for what, now in seen if what == "train"] == [*range(1, step + 1)]  # once each
     assert resumed(folder) == whole
+
+
+def on_other_data(monkeypatch, **changes):
+    other = SimpleNamespace(**vars(SOURCE) | {"identifier": "other"} | changes)
+    monkeypatch.setattr(session, "open_source", lambda *arguments: other)
+
+
+def test_on_changed_images_a_run_is_resumed_only_if_that_is_accepted(whole, stopped, monkeypatch):
+    """As after an image that could not be read was repaired: the outcome is that of a whole run."""
+    on_other_data(monkeypatch)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"'train' have changed.*pass --accept-changed-data"):
+            train(stopped)
+    with doing(lambda *what: what == ("train", 6) and terminate()):
+        assert train(stopped, options=ACCEPTING) == 143
+    metrics, result, state, data, *others = resumed(stopped)  # accepted once and for all
+    lines = [f"step 4: the images of {split!r} have changed" for split in ("train", "test")]
+    assert (result.pop("environment_changes"), data) == (lines, ["other", "other"])
+    expected = {name: value for name, value in whole[1].items() if name != "environment_changes"}
+    assert (metrics, result, state, *others) == (whole[0], expected, whole[2], *whole[4:])
+
+
+def test_other_classes_never_resume_a_run(stopped, monkeypatch):
+    on_other_data(monkeypatch, class_names=("b", "a"))
+    with pytest.raises(ValueError, match=r"classes must be those.*'a'\], before \['a', 'b'\]"):
+        train(stopped, options=ACCEPTING)
+
+
+def test_fewer_images_may_end_a_run_at_once(tmp_path, monkeypatch):
+    """Of 40 images, 2 epochs are 8 steps; of 10 they are 2."""
+    recipe = dataclasses.replace(RECIPE, length="2 epochs")
+    with doing(lambda *what: what == ("train", 5) and terminate()):
+        assert train(tmp_path, recipe) == 143
+    on_other_data(monkeypatch, size=10)
+    assert train(tmp_path, recipe, options=ACCEPTING) == 0
+    assert json.loads((tmp_path / "result.json").read_text())["steps"] == 5
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_resnets
+from keras_resnets.architecture.spec import VARIANTS
 from training.data.augment import resized_mean
 from training.data.source import digits
 from training.loop.learner import Learner
@@ -21,6 +22,16 @@ from training.loop.network import (
 from training.recipe.recipe import Data, Evaluation, Model, Recipe
 
 DATA = Data(image_size=16)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_networks():
+    """ResNet-20 has one block a stage, and ResNet-32 two."""
+    with pytest.MonkeyPatch.context() as patch:
+        for count, name in enumerate(("resnet20", "resnet32"), 1):
+            spec = dataclasses.replace(VARIANTS[name], repeats=(count,) * 3)
+            patch.setitem(VARIANTS, name, spec)
+        yield
 
 
 def network(path, classes=3, name="resnet20"):
@@ -86,7 +97,7 @@ def test_a_backbone_alone_gets_a_classifier_and_another_stem_is_warned_of(tmp_pa
     model, said = network(tmp_path / "backbone.weights.h5")
     assert any("kernel was adapted from 1 to 3 channels" in line for line in said)
     assert "the classifier of 3 classes begins anew, for the file has none." in said
-    for path in ("stem_conv/norm/gamma", "stage3_block3/conv2/conv/kernel"):
+    for path in ("stem_conv/norm/gamma", "stage3_block1/conv2/conv/kernel"):
         loaded, expected = (
             next(weight for weight in each.weights if weight.path == path)
             for each in (model, backbone)
@@ -113,7 +124,7 @@ def test_a_run_that_is_resumed_does_not_need_the_file():
 
 @pytest.mark.parametrize("classes", [3, 7])
 def test_another_architecture_is_an_error_that_names_the_first_layer(file, classes):
-    with pytest.raises(ValueError, match="first layer that differs is 'stage1_block4"):
+    with pytest.raises(ValueError, match="first layer that differs is 'stage1_block2"):
         network(file, classes, name="resnet32")
 
 
@@ -181,6 +192,10 @@ def test_the_normalization_comes_with_the_weights(tmp_path):
     ]
     same = Data(mean=CIFAR.mean, std=CIFAR.std)
     assert begun(Recipe(model=Model(weights=weights), data=same))[1:] == (recipe, [])
+    # What is given stays when the run is resumed; what is not given is the run's.
+    for data, is_followed in ((Data(), True), (same, True), (Data(mean=tuple(Data().mean)), False)):
+        given = Recipe(model=Model(weights=weights), data=data)
+        assert (with_what_weights_decided(given, recipe) == recipe) == is_followed
 
 
 def test_other_units_are_converted_to_those_of_a_recipe(tmp_path):
@@ -188,12 +203,17 @@ def test_other_units_are_converted_to_those_of_a_recipe(tmp_path):
     noted = keras_resnets.Preprocessing(resize=32, crop=32, value_range=(-1, 1), mean=0.2, std=0.5)
     _, recipe, _ = begun(Recipe(model=Model(weights=saved(tmp_path, noted))))
     assert (recipe.data.mean, recipe.data.std) == ((0.6,), (0.25,))
+    confirmed = Data(std=(0.25, 0.25, 0.25))
+    _, recipe, notes = begun(Recipe(model=recipe.model, data=confirmed))
+    assert (recipe.data.mean, recipe.data.std) == ((0.6,) * 3, (0.25,) * 3)
+    assert notes == ["data.mean is that of the weights, 0.6"]
 
 
 @pytest.mark.parametrize(
     ("noted", "data", "message"),
     [
         (CIFAR, {"mean": (0.5,), "std": (0.5,)}, r"pass --data\.mean 0\.49 0\.48 0\.45"),
+        (CIFAR, {"mean": tuple(Data().mean)}, r"pass --data\.mean 0\.49 0\.48 0\.45"),
         (CIFAR, {"per_pixel_mean": True}, r"data\.per_pixel_mean=True"),
         (keras_resnets.Preprocessing.imagenet_caffe(32, 32), {}, "channel_order='bgr'"),
     ],
@@ -236,7 +256,8 @@ def test_weights_whose_model_scales_its_images_by_a_layer_need_a_normalization(t
     keras_resnets.ResNet20(input_tensor=scaled, classes=3).save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="scales its images by a layer of its own"):
         begun(Recipe(model=Model(weights=str(tmp_path))))
-    for data in (Data(mean=(0.0,), std=(1.0,)), Data(per_pixel_mean=True)):
+    default = Data(mean=tuple(Data().mean), std=tuple(Data().std))  # given, and so confirmed
+    for data in (Data(mean=(0.0,), std=(1.0,)), Data(per_pixel_mean=True), default):
         assert begun(Recipe(model=Model(weights=str(tmp_path)), data=data))[2] == []
 
 

@@ -1,14 +1,30 @@
 """Fields on the command line."""
 
 import re
-from dataclasses import asdict
+import shlex
+from dataclasses import asdict, replace
 
 import pytest
 import tyro
 
 from tests.training.command_line import parsed_recipe
-from training.__main__ import COMMANDS, _command, check_option_names, main
-from training.recipe.files import differences, named_recipe, recipe_to_toml
+from training.__main__ import (
+    COMMANDS,
+    SYNONYMS,
+    _command,
+    _options,
+    check_option_names,
+    main,
+)
+from training.optim.schedules import build_schedule
+from training.recipe.fields import Unset
+from training.recipe.files import (
+    differences,
+    list_recipes,
+    load_recipe,
+    named_recipe,
+    recipe_to_toml,
+)
 from training.recipe.recipe import Recipe, Schedule
 
 STEP = Recipe(schedule=Schedule(name="step", boundaries=("5 epochs", "10 epochs")))
@@ -139,6 +155,39 @@ def test_errors_within_a_group_name_the_page_that_has_its_fields(capsys):
     assert "dummy" not in told
 
 
+@pytest.mark.parametrize("command", ["validate", "train digits --run-dir x", "data digits"])
+@pytest.mark.parametrize("option", ["--dataset", "--data.source"])
+def test_the_data_set_has_the_same_names_in_every_command(command, option, capsys):
+    for words in ([option, "folder:no"], [f"{option}=folder:no"]):
+        assert main([*command.split(), *words]) == 2
+        assert "existing folder after 'folder:'. Received: data.source=" in capsys.readouterr().err
+
+
+def test_all_commands_that_split_a_folder_call_the_share_the_same():
+    for name in ("validate", "evaluate", "train", "data"):
+        options = _options(_command(name, []))
+        assert {"data.source", "data.test-share"} <= set(options)
+    assert set(SYNONYMS.values()) == {"--data.source", "--data.test-share"}
+
+
+@pytest.mark.parametrize("length", ["1 steps", "5 steps", "1 epochs"])
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_run_that_is_too_short_for_its_parts_names_all_options_at_once(name, length, monkeypatch):
+    """What it says is passed along as it was printed, and is enough; or no options would be."""
+    recipe = load_recipe(name)
+    if recipe.head_only != "0 epochs":
+        recipe = replace(recipe, model=replace(recipe.model, weights="imagenet"))
+    try:
+        build_schedule(replace(recipe, length=length), examples=50_000)
+    except ValueError as error:
+        told = re.search(r"pass (?:(.*), or )?a longer --length", str(error))
+        if not told[1]:
+            assert length == "1 steps"
+            return
+        options = ["--model.weights", recipe.model.weights, *shlex.split(told[1])]
+        build_schedule(parsed_recipe(name, ["--length", length, *options], monkeypatch), 50_000)
+
+
 def test_the_recipe_comes_first():
     with pytest.raises(ValueError, match=r"must come first.* Received: '--run-dir'"):
         named_recipe(["--run-dir", "runs/a", "digits"])
@@ -151,3 +200,12 @@ def test_help_lists_every_field_with_its_value_in_this_recipe(parse, capsys):
     shown = capsys.readouterr().out
     assert "--optimizer.learning-rate" in shown
     assert "'10 epochs'" in shown or "10 epochs" in shown
+
+
+def test_what_is_given_is_told_from_the_same_default(monkeypatch):
+    """Weights decide the normalization that is not given."""
+    default = (0.485, 0.456, 0.406)
+    for arguments in ([], ["--data.mean", *map(str, default)]):
+        mean = parsed_recipe("finetune", arguments, monkeypatch).data.mean
+        assert mean == default
+        assert isinstance(mean, Unset) == (not arguments)

@@ -26,8 +26,10 @@ def augmented(image: tf.Tensor, seed: tf.Tensor, source: Source, recipe: Recipe)
     augmentation = recipe.augmentation
     pixels = _cropped(image, seed, source, recipe)
     if augmentation.policy == "randaugment":
-        mean_colour = [255 * value for value in recipe.data.mean]
-        pixels = rand_augment(pixels, seed, augmentation, fill=mean_colour)
+        mean = recipe.data.mean
+        if len(mean) > source.channels:  # that of colours, beside the mean image of grey ones
+            mean = (sum(mean) / len(mean),)
+        pixels = rand_augment(pixels, seed, augmentation, fill=[255 * value for value in mean])
     elif augmentation.policy == "trivialaugment":
         pixels = trivial_augment(pixels, seed, fill=[0.0])
     if augmentation.color_jitter:
@@ -50,18 +52,12 @@ def is_batchwise(source: Source, recipe: Recipe) -> bool:
     )
 
 
-def augmented_batch(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Does to a batch what `augmented` does to each image, if `is_batchwise`."""
-    padding = augmentation.padding if augmentation.crop == "pad" else 0
-    return moved(images, seeds, padding, augmentation.flip)
-
-
 def _cropped(image, seed, source, recipe):
     """Crops, resizes and mirrors."""
     augmentation, image_size = recipe.augmentation, recipe.data.image_size
     if augmentation.crop in ("none", "pad"):
         view = central_view(image, source, whole_view(image_size))
-        return augmented_batch(view[tf.newaxis], seed[tf.newaxis], augmentation)[0]
+        return moved(view[tf.newaxis], seed[tf.newaxis], augmentation)[0]
     shape = image_shape(image, source)
     if augmentation.crop == "resized":
         window = area_window(shape, seed, augmentation.area)
@@ -73,15 +69,13 @@ def _cropped(image, seed, source, recipe):
     return pixels
 
 
-def moved(images: tf.Tensor, seeds: tf.Tensor, padding: int, flip: bool) -> tf.Tensor:
-    """Pads images with zeros, takes a random crop of the old size, and mirrors half of them.
-
-    Each image moves as its own seed says, alone as in a batch.
-    """
+def moved(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """Pads images with zeros, takes random crops of the old size, and mirrors half of them."""
+    padding = augmentation.padding if augmentation.crop == "pad" else 0
     count = tf.shape(seeds)[0]
     height, width, channels = images.shape[1:]
     columns = tf.broadcast_to(tf.range(width), (count, width))
-    if flip:
+    if augmentation.flip:
         columns = tf.where(mirrored(seeds)[:, None], columns[:, ::-1], columns)
     rows = tf.broadcast_to(tf.range(height), (count, height))
     if padding:
@@ -132,18 +126,18 @@ def finished(
 def normalization(source: Source, recipe: Recipe) -> MeanAndStd:
     """Returns what is subtracted from values in [0, 1], and what they are then divided by."""
     data, channels = recipe.data, source.channels
-    for name in ("mean", "std"):
+
+    def of_channels(name):
         values = getattr(data, name)
         if len(values) not in (1, channels):
             raise ValueError(
                 f"`data.{name}` must have one value, or one for each of the {channels} "
                 f"channels of {data.source!r}. Received: data.{name}={values}"
             )
-    mean, std = (
-        np.broadcast_to(np.array(values, np.float32), (channels,)).copy()
-        for values in (data.mean, data.std)
-    )
-    return (mean_image(source, data) if data.per_pixel_mean else mean), std
+        return np.full(channels, values, np.float32)
+
+    mean = mean_image(source, data) if data.per_pixel_mean else of_channels("mean")
+    return mean, of_channels("std")
 
 
 def normalized(images: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
@@ -159,15 +153,12 @@ def normalized(images: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
 
 
 def moved_mean(mean: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Returns what is subtracted from each image of a batch.
-
-    He et al. (2015) subtract the mean image first, then pad and crop: it moves with the image, and
-    the zeros beyond the border stay zeros. For the other crops, it is the mean of cropped images
-    and does not move.
-    """
+    """Returns what is subtracted from each image of a batch."""
+    # He et al. (2015) subtract the mean image first, then pad and crop: it moves with the image.
+    # For the other crops, it is the mean of cropped images and does not move.
     if mean.shape.rank == 1 or augmentation.crop != "pad":
         return mean
-    return moved(mean[tf.newaxis], seeds, augmentation.padding, augmentation.flip)
+    return moved(mean[tf.newaxis], seeds, augmentation)
 
 
 def resized_mean(mean: np.ndarray, image_size: int) -> np.ndarray:
@@ -178,10 +169,7 @@ def resized_mean(mean: np.ndarray, image_size: int) -> np.ndarray:
 
 
 def mean_image(source: Source, data: Data) -> np.ndarray:
-    """Averages the images of a source, pixel by pixel.
-
-    The sum is one of integers, so that no order of summation changes its bits.
-    """
+    """Averages the images of a source, pixel by pixel; as integers, so that no order matters."""
     shape = (data.image_size, data.image_size, source.channels)
     total = np.zeros(shape, np.int64)
     if isinstance(source, ArraySource) and source.images.shape[1:] == shape:
@@ -204,11 +192,7 @@ ERASED_ASPECT = (0.3, 3.3)
 
 
 def erased(images: tf.Tensor, seeds: tf.Tensor, probability: float) -> tf.Tensor:
-    """Sets a rectangle of some images to zero, which after normalization is the mean colour.
-
-    Area and aspect ratio are drawn as in `area_window`. If none of ten rectangles fits, the image
-    stays whole.
-    """
+    """Sets a rectangle of some images to zero, which after normalization is the mean colour."""
     height, width = images.shape[1:3]
     area = between(uniform(seeds, "erasing area", ERASING_ATTEMPTS), *ERASED_AREA)
     area *= height * width

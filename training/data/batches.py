@@ -10,10 +10,10 @@ from keras_resnets.preprocessing import Preprocessing
 from training.data.augment import (
     MeanAndStd,
     augmented,
-    augmented_batch,
     finished,
     is_batchwise,
     mixes,
+    moved,
     normalization,
     normalized,
     resized_mean,
@@ -44,8 +44,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Returns the endless batches of a run, from a step on.
 
-    Batch k holds the positions k·batch to (k + 1)·batch − 1 of the run, across the borders of
-    epochs, so that no example is dropped. Nothing before `start_step` is read or drawn.
+    Batch k holds the positions k·batch to (k + 1)·batch − 1 of the run, across epochs. Nothing
+    before `start_step` is read or drawn.
     """
     batch, augmentation = recipe.batch, recipe.augmentation
     share = _share_of(batch, worker, workers)
@@ -77,8 +77,7 @@ def training_batches(
 
     def many(places):
         images, labels = source.load(places["index"])
-        images = augmented_batch(images, places["seed"], augmentation)
-        return places | {"image": images, "label": labels}
+        return places | {"image": moved(images, places["seed"], augmentation), "label": labels}
 
     def finish(examples):
         step = examples["position"][0] // batch
@@ -199,11 +198,9 @@ class BadImage(OSError):
 
 @contextlib.contextmanager
 def bad_images_named(source: Source, indices: Callable[[], Iterable[int]]) -> Iterator[None]:
-    """Raises `BadImage` if an image stops the pipeline that is read within this context.
-
-    TensorFlow's error does not say which file could not be decoded, and no operation catches it.
-    So the images at `indices` are read again then, one by one.
-    """
+    """Raises `BadImage` if an image stops the pipeline that is read within this context."""
+    # TensorFlow's error does not say which file could not be decoded: those at `indices` are read
+    # again.
     try:
         yield
     except tf.errors.OpError as error:

@@ -73,9 +73,7 @@ def crop_resized(image: tf.Tensor, window: tf.Tensor, source: Source, image_size
     """Cuts a window out of an image and resizes it to a square, for training.
 
     Of a JPEG only the window is decoded, at half, a quarter or an eighth of its size if that is
-    still no smaller than the square. Pixels are averaged where the window shrinks and interpolated
-    where it grows. That takes half the time of `tf.image.resize(antialias=True)`, which took as
-    long as the decoding.
+    still no smaller than the square.
     """
     if source.encoded:
         part = tf.cond(
@@ -114,14 +112,14 @@ def _cut(image, window):
 
 
 def _resized(part, image_size):
+    """Averages pixels where a part shrinks, and interpolates where it grows."""
+    # This takes half the time of `tf.image.resize(antialias=True)`.
     size = tf.constant([image_size, image_size])
     shrunk = tf.minimum(tf.shape(part)[:2], size)
-
-    def averaged():
-        return tf.image.resize(part, shrunk, method="area")
-
     part = tf.cond(
-        tf.reduce_all(shrunk == tf.shape(part)[:2]), lambda: tf.cast(part, tf.float32), averaged
+        tf.reduce_all(shrunk == tf.shape(part)[:2]),
+        lambda: tf.cast(part, tf.float32),
+        lambda: tf.image.resize(part, shrunk, method="area"),
     )
     grown = tf.cond(
         tf.reduce_all(shrunk == size), lambda: part, lambda: tf.image.resize(part, size)
@@ -178,9 +176,8 @@ ASPECT = (3 / 4, 4 / 3)
 def area_window(shape: tf.Tensor, seed: tf.Tensor, area: tuple[float, float]) -> tf.Tensor:
     """Draws a window of random area and aspect ratio (Szegedy et al., 2015), as in torchvision.
 
-    The area is uniform, and so is the logarithm of the aspect ratio. The first of ten shapes that
-    fits into the image is taken, at a uniform place. If none fits, it is the largest central window
-    whose aspect ratio is in range.
+    The first of ten shapes that fits into the image is taken, at a uniform place. If none fits, it
+    is the largest central window whose aspect ratio is in range.
     """
     image_height, image_width = tf.unstack(tf.cast(shape, tf.float32))
     areas = between(uniform(seed, "crop area", ATTEMPTS), *area) * image_height * image_width
@@ -206,11 +203,7 @@ def area_window(shape: tf.Tensor, seed: tf.Tensor, area: tuple[float, float]) ->
 def scale_window(
     shape: tf.Tensor, seed: tf.Tensor, sides: tuple[int, int], image_size: int
 ) -> tf.Tensor:
-    """Draws the window of an image whose shorter side takes a random length (He et al., 2015).
-
-    Cutting the window out and resizing it to `image_size` is the same as resizing the image and
-    cutting a square of `image_size` out, except for the rounding to whole pixels.
-    """
+    """Draws the window of an image whose shorter side takes a random length (He et al., 2015)."""
     choices = sides[1] - sides[0] + 1
     side = sides[0] + tf.floor(uniform(seed, "crop scale", 1)[0] * choices)
     shorter = tf.cast(tf.reduce_min(shape), tf.float32)

@@ -77,10 +77,7 @@ ROUNDS = 8  # four for each digit; Luby and Rackoff's strong permutation needs f
 def example_at(
     position: tf.Tensor, size: int, seed: int, repeats: int = 1
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the index, epoch and repetition of the example at a position of the run.
-
-    An epoch draws each of `size` examples once, `repeats` times in a row.
-    """
+    """Returns the index, epoch and repetition of the example at a position of the run."""
     position = tf.cast(position, tf.int64)
     drawn = position // repeats
     epoch = drawn // size
@@ -91,13 +88,7 @@ def batch_order(batch: int, repeats: int, replicas: int) -> np.ndarray:
     """Returns the order of a batch's places in which each replica takes a contiguous share.
 
     The repeats of an image are adjacent in a batch. For several replicas, all first repeats come
-    before all second ones. A share then holds each image once, as with torchvision's and timm's
-    samplers, or as rarely as possible if there are fewer replicas than repeats.
-
-    Example:
-
-    >>> batch_order(8, repeats=2, replicas=2).tolist()
-    [0, 2, 4, 6, 1, 3, 5, 7]
+    before all second ones, so that a share holds each image once, or as rarely as possible.
     """
     places = np.arange(batch)
     return places if replicas == 1 else places[np.argsort(places % repeats, kind="stable")]

@@ -159,12 +159,20 @@ def warped(name: str, amount: tf.Tensor | float, image: tf.Tensor, fill: tf.Tens
     return tf.ensure_shape(to_uint8(found[0] + fill), image.shape)
 
 
+def _length(image, axis):
+    return tf.cast(tf.shape(image)[axis], tf.float32)
+
+
 def _whole(value):
     return tf.cast(value, tf.int32)
 
 
-def _length(image, axis):
-    return tf.cast(tf.shape(image)[axis], tf.float32)
+def _to(most):
+    return lambda strength, sign, image: sign * strength * most
+
+
+def _around_one(most):
+    return lambda strength, sign, image: 1 + sign * strength * most
 
 
 Amounts = Mapping[str, Callable[..., tf.Tensor] | None]
@@ -172,19 +180,13 @@ Amounts = Mapping[str, Callable[..., tf.Tensor] | None]
 
 # The operations that timm calls increasing, in its order.
 RAND_AUGMENT: Amounts = {
-    "autocontrast": None,
-    "equalize": None,
-    "invert": None,
-    "rotate": lambda strength, sign, image: sign * strength * 30,
+    **dict.fromkeys(("autocontrast", "equalize", "invert")),
+    "rotate": _to(30),
     "posterize": lambda strength, sign, image: 4 - _whole(strength * 4),
     "solarize": lambda strength, sign, image: 256 - _whole(strength * 256),
     "solarize_add": lambda strength, sign, image: _whole(strength * 110),
-    "saturation": lambda strength, sign, image: 1 + sign * strength * 0.9,
-    "contrast": lambda strength, sign, image: 1 + sign * strength * 0.9,
-    "brightness": lambda strength, sign, image: 1 + sign * strength * 0.9,
-    "sharpness": lambda strength, sign, image: 1 + sign * strength * 0.9,
-    "shear_x": lambda strength, sign, image: sign * strength * 0.3,
-    "shear_y": lambda strength, sign, image: sign * strength * 0.3,
+    **dict.fromkeys(("saturation", "contrast", "brightness", "sharpness"), _around_one(0.9)),
+    **dict.fromkeys(("shear_x", "shear_y"), _to(0.3)),
     "translate_x": lambda strength, sign, image: sign * strength * 0.45 * _length(image, 1),
     "translate_y": lambda strength, sign, image: sign * strength * 0.45 * _length(image, 0),
 }
@@ -192,19 +194,16 @@ RAND_AUGMENT: Amounts = {
 # torchvision translates by whole pixels, cut towards zero; timm, above, by parts of them.
 TRIVIAL_AUGMENT: Amounts = {
     "identity": None,
-    "shear_x": lambda strength, sign, image: sign * strength * 0.99,
-    "shear_y": lambda strength, sign, image: sign * strength * 0.99,
-    "translate_x": lambda strength, sign, image: sign * tf.floor(strength * 32),
-    "translate_y": lambda strength, sign, image: sign * tf.floor(strength * 32),
-    "rotate": lambda strength, sign, image: sign * strength * 135,
-    "brightness": lambda strength, sign, image: 1 + sign * strength * 0.99,
-    "saturation": lambda strength, sign, image: 1 + sign * strength * 0.99,
-    "contrast": lambda strength, sign, image: 1 + sign * strength * 0.99,
-    "sharpness": lambda strength, sign, image: 1 + sign * strength * 0.99,
+    **dict.fromkeys(("shear_x", "shear_y"), _to(0.99)),
+    **dict.fromkeys(
+        ("translate_x", "translate_y"),
+        lambda strength, sign, image: sign * tf.floor(strength * 32),
+    ),
+    "rotate": _to(135),
+    **dict.fromkeys(("brightness", "saturation", "contrast", "sharpness"), _around_one(0.99)),
     "posterize": lambda strength, sign, image: 8 - _whole(tf.round(strength * 6)),
     "solarize": lambda strength, sign, image: _whole(tf.math.ceil(255 - strength * 255)),
-    "autocontrast": None,
-    "equalize": None,
+    **dict.fromkeys(("autocontrast", "equalize")),
 }
 STRENGTHS = 31  # TrivialAugment's grid
 
@@ -229,11 +228,7 @@ def transformed(
 def rand_augment(
     image: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation, fill: Sequence[float]
 ) -> tf.Tensor:
-    """Applies RandAugment (Cubuk et al., 2020).
-
-    Each of `augmentation.operations` is drawn from 15, with replacement, and is then left out with
-    probability 1 − `policy_probability`. Its strength is normal around `magnitude`, cut to [0, 10].
-    """
+    """Applies RandAugment (Cubuk et al., 2020), with strengths that are normal as in timm."""
     count = augmentation.operations
     chosen = integers(seed, "policy operation", (len(RAND_AUGMENT),) * count)
     applied = uniform(seed, "policy applied", count) < augmentation.policy_probability

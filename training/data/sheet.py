@@ -36,10 +36,13 @@ def write_sheet(
             f"Received: images={images}"
         )
     indices = np.linspace(0, source.size - 1, images).astype(np.int64)
+    # The centres of the images; files at twice the training size.
+    view = whole_view(recipe.data.image_size * (2 if source.encoded else 1))
     # A mean image is computed from the whole split.
     with bad_images_named(source, lambda: itertools.chain(indices, range(source.size))):
-        originals = [_original(source, recipe, index) for index in indices]
-        labels = [int(source.load(tf.constant(index))[1]) for index in indices]
+        loaded = [source.load(tf.constant(index)) for index in indices]
+        originals = [central_view(image, source, view).numpy() / 255 for image, _ in loaded]
+        labels = [int(label) for _, label in loaded]
         columns = [augmented_versions(source, recipe, indices, epoch) for epoch in range(versions)]
     width = CELL_INCHES * (versions + 1)
     title = textwrap.wrap(_title(recipe), width=int(width * CHARACTERS_AN_INCH))
@@ -74,21 +77,10 @@ def augmented_versions(
     return np.clip(batch["image"].numpy() * std + mean, 0, 1), batch["target"].numpy()
 
 
-def _original(source, recipe, index):
-    """Returns the centre of an image; a file's at twice the training size."""
-    image = source.load(tf.constant(index))[0]
-    size = recipe.data.image_size * (2 if source.encoded else 1)
-    return central_view(image, source, whole_view(size)).numpy() / 255
-
-
 def _draw(cell, image, text, bold=False):
-    cell.imshow(
-        image if image.shape[-1] == 3 else image[..., 0],
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        interpolation="nearest" if image.shape[0] < 100 else "antialiased",
-    )
+    pixels = image if image.shape[-1] == 3 else image[..., 0]
+    interpolation = "nearest" if len(image) < 100 else "antialiased"
+    cell.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation=interpolation)
     cell.set_title(text, fontsize=8, fontweight="bold" if bold else "normal", pad=3)
     cell.set_axis_off()
 
@@ -104,17 +96,15 @@ def _target_text(target, label, class_names):
 def _title(recipe):
     """Lists what the recipe's augmentation does."""
     augmentation = recipe.augmentation
-    steps = [
-        {
-            "none": "whole image",
-            "pad": f"padded by {augmentation.padding} and cropped",
-            "resized": "crop of {:g} to {:g} of the area".format(*augmentation.area),
-            "scale": "shorter side {} to {}, then cropped".format(*augmentation.scale_sides),
-        }[augmentation.crop]
-    ]
-    steps += ["mirrored"] if augmentation.flip else []
-    policies = {"randaugment": ["RandAugment"], "trivialaugment": ["TrivialAugment"], "none": []}
-    steps += policies[augmentation.policy]
+    crops = {
+        "none": "whole image",
+        "pad": f"padded by {augmentation.padding} and cropped",
+        "resized": "crop of {:g} to {:g} of the area".format(*augmentation.area),
+        "scale": "shorter side {} to {}, then cropped".format(*augmentation.scale_sides),
+    }
+    steps = [crops[augmentation.crop]] + ["mirrored"] * augmentation.flip
+    if augmentation.policy != "none":
+        steps.append({"randaugment": "RandAugment"}.get(augmentation.policy, "TrivialAugment"))
     for name in ("color_jitter", "pca_noise", "random_erasing", "mixup", "cutmix"):
         if getattr(augmentation, name):
             steps.append(f"{name.replace('_', ' ')} {getattr(augmentation, name):g}")

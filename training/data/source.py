@@ -32,10 +32,8 @@ class Source(abc.ABC):
 
 
 def why_not_loaded(error: Exception) -> str:
-    """Says in a few words why a source could not load an image.
-
-    TensorFlow puts the operation and the file before the reason, and the operation after it.
-    """
+    """Says in a few words why a source could not load an image."""
+    # TensorFlow puts the operation and the file before the reason, and the operation after it.
     line = str(error).splitlines()[0]
     return line.partition(" [Op:")[0].rpartition("; ")[2]
 
@@ -79,10 +77,7 @@ SYNTHETIC_CLASSES = 10
 
 
 def digits(split: str) -> ArraySource:
-    """Returns scikit-learn's 1,797 handwritten digits: 8×8 grey images, 0 to 255.
-
-    The test split is always the same fifth of each class.
-    """
+    """Returns scikit-learn's 1,797 handwritten digits, 8×8 and grey; a fifth of each are tests."""
     _check_split("digits", split, ("train", "test"))
     images, labels = sklearn.datasets.load_digits(return_X_y=True)
     images = np.round(images * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
@@ -90,15 +85,11 @@ def digits(split: str) -> ArraySource:
         np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0
     )
     chosen = np.sort(parts[("train", "test").index(split)])
-    names = tuple(str(digit) for digit in range(10))
-    return ArraySource(f"digits {split}", images[chosen], labels[chosen], names)
+    return ArraySource(f"digits {split}", images[chosen], labels[chosen], tuple("0123456789"))
 
 
 def synthetic(split: str, image_size: int) -> ArraySource:
-    """Returns noisy rings around random centres: ten classes that differ in hue and ring width.
-
-    For tests and benchmarks: easily learned, and the same on every machine.
-    """
+    """Returns noisy rings around random centres: ten classes that differ in hue and ring width."""
     _check_split("synthetic", split, tuple(SYNTHETIC_SIZES))
     size = SYNTHETIC_SIZES[split]
     generator = np.random.Generator(np.random.PCG64([image_size, split == "test"]))

@@ -59,18 +59,20 @@ def _root(source):
 
 
 def tfds_source(name: str, split: str, data_dir: Path | None, download: bool) -> Source:
-    """Opens a split of a TFDS data set.
-
-    Images of one size are held in memory if they take up to 1 GiB when decoded.
-    """
+    """Opens a split of a TFDS data set: in memory if its images have one size and are few."""
     builder = _builder(name, data_dir, download)
-    image_key, label_key = _keys(name, builder.info.features)
-    chosen = _split(name, builder, split)
-    shape = builder.info.features[image_key].shape
-    class_names = tuple(builder.info.features[label_key].names)
+    features = builder.info.features
+    image_key, label_key = _keys(name, features)
+    try:
+        chosen = builder.info.splits[split]
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{name!r} has the splits {', '.join(builder.info.splits)}. Received: split={split!r}"
+        ) from error
+    shape, class_names = features[image_key].shape, tuple(features[label_key].names)
     title = f"{builder.info.full_name} {split}"
     if None not in shape and chosen.num_examples * int(np.prod(shape)) <= IN_MEMORY_BYTES:
-        images, labels = _decoded(builder, split, chosen.num_examples, image_key, label_key)
+        images, labels = _decoded(builder, split, image_key, label_key)
         return ArraySource(title, images, labels, class_names)
     return RecordSource(
         title, chosen.file_instructions, image_key, label_key, class_names, shape[-1] or 3
@@ -85,7 +87,7 @@ class RecordSource(Source):
     """Encoded images in TFRecord files of `tf.train.Example`s, read by their place in the files.
 
     `shards` are TFDS's file instructions: `take` records (−1: all the others) of `filename` after
-    the first `skip`. Reading the length of every record takes about a second for 100,000 of them.
+    the first `skip`.
     """
 
     encoded = True
@@ -169,9 +171,13 @@ def find_prepared(name: str, data_dir: Path) -> Path | None:
     """Finds the folder of a prepared data set, without network access."""
     path, _, version = name.partition(":")
     pattern = f"{version or '*'}/dataset_info.json"
-    found = sorted((data_dir / path).glob(pattern), key=_version)
+
+    def version_of(file):  # 3.10.0 comes after 3.9.0
+        return [int(part) if part.isdigit() else -1 for part in file.parent.name.split(".")]
+
+    found = sorted((data_dir / path).glob(pattern), key=version_of)
     if not found and "/" not in path:
-        found = sorted((data_dir / path).glob(f"*/{pattern}"), key=_version)
+        found = sorted((data_dir / path).glob(f"*/{pattern}"), key=version_of)
         configurations = sorted({str(file.parents[1].relative_to(data_dir)) for file in found})
         if len(configurations) > 1:
             raise ValueError(
@@ -181,28 +187,21 @@ def find_prepared(name: str, data_dir: Path) -> Path | None:
     return found[-1].parent if found else None
 
 
-def _known_names(data_dir):
-    """Returns the names to suggest for a mistyped one."""
-    found = [*data_dir.glob("*/*/dataset_info.json"), *data_dir.glob("*/*/*/dataset_info.json")]
-    prepared = {file.relative_to(data_dir).parts[0] for file in found}
-    return sorted({*BUNDLED, "cifar10", "cifar100", "imagenet2012"} | prepared)
-
-
-def _version(file):
-    """Returns the key that sorts 3.10.0 after 3.9.0."""
-    return [int(part) if part.isdigit() else -1 for part in file.parent.name.split(".")]
-
-
 def _builder(name, data_dir, download):
     if data_dir is None:
         default = Path("~/tensorflow_datasets").expanduser()
         data_dir = Path(os.environ.get("TFDS_DATA_DIR", default))
     folder = find_prepared(name, data_dir)
     if folder is None and not download:
+        found = [*data_dir.glob("*/*/dataset_info.json"), *data_dir.glob("*/*/*/dataset_info.json")]
+        prepared = [file.relative_to(data_dir).parts[0] for file in found]
+        hint = nearest(name, [*BUNDLED, "cifar10", "cifar100", "imagenet2012", *prepared])
+        if Path(name).is_dir():
+            hint += f" For the images in a folder it is 'folder:{name}'."
         raise ValueError(
             f"The data set {name!r} is not prepared in {str(data_dir)!r}. Either set `--data-dir` "
             "to the folder that holds it, or let TFDS download it with `--download`."
-            f"{nearest(name, _known_names(data_dir))}{_or_folder(name)} Received: source={name!r}"
+            f"{hint} Received: source={name!r}"
         )
     import tensorflow_datasets as tfds  # slow, and noisy on stderr
 
@@ -223,21 +222,16 @@ def _builder(name, data_dir, download):
     return builder
 
 
-def _or_folder(name):
-    return f" For the images in a folder it is 'folder:{name}'." if Path(name).is_dir() else ""
-
-
 def _keys(name, features):
     """Returns the keys of the image and of its class."""
     import tensorflow_datasets as tfds
 
-    def only(feature):
-        return [key for key in features if type(features[key]) is feature]
+    def only(feature, preferred):
+        keys = [key for key in features if type(features[key]) is feature]
+        return [preferred] if preferred in keys else keys
 
-    images, labels = only(tfds.features.Image), only(tfds.features.ClassLabel)
-    for preferred, keys in (("image", images), ("label", labels)):
-        if preferred in keys:
-            keys[:] = [preferred]
+    images = only(tfds.features.Image, "image")
+    labels = only(tfds.features.ClassLabel, "label")
     if len(images) != 1 or len(labels) != 1:
         raise ValueError(
             "A TFDS data set must have one image and one class label an example. "
@@ -246,32 +240,17 @@ def _keys(name, features):
     return images[0], labels[0]
 
 
-def _split(name, builder, split):
-    try:
-        return builder.info.splits[split]
-    except (KeyError, ValueError) as error:
-        raise ValueError(
-            f"{name!r} has the splits {', '.join(builder.info.splits)}. Received: split={split!r}"
-        ) from error
-
-
-def _decoded(builder, split, size, image_key, label_key):
+def _decoded(builder, split, image_key, label_key):
     """Returns all images and labels of a split, in the order of its files."""
     import tensorflow_datasets as tfds
 
-    shape = builder.info.features[image_key].shape
-    images = np.empty((size, *shape), np.uint8)
-    labels = np.empty(size, np.int64)
-    filled = 0
+    channels = builder.info.features[image_key].shape[-1]
     # TFDS would decode JPEG files with the fast and inexact transform.
     encoded = builder.as_dataset(split=split, decoders={image_key: tfds.decode.SkipDecoding()})
     examples = encoded.map(
-        lambda example: (decoded_file(example[image_key], shape[-1]), example[label_key]),
+        lambda example: (decoded_file(example[image_key], channels), example[label_key]),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    for some_images, some_labels in examples.batch(1000).as_numpy_iterator():
-        end = filled + len(some_labels)
-        images[filled:end], labels[filled:end] = some_images, some_labels
-        filled = end
-    return images, labels
+    images, labels = zip(*examples.batch(1000).as_numpy_iterator(), strict=True)
+    return np.concatenate(images), np.concatenate(labels)

@@ -1,6 +1,7 @@
 """Checks of a data set before training."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -125,9 +126,7 @@ class DatasetReport:
         if len(names) > most:
             table.add_row(f"and {len(names) - most:,} classes with more")
         table.add_section()
-        table.add_row(
-            "all", *[f"{sum(counts.values()):,}" for counts in self.class_counts.values()]
-        )
+        table.add_row("all", *[f"{sum(column):,}" for column in zip(*rows.values(), strict=True)])
         return table
 
 
@@ -147,23 +146,20 @@ def validate(
     places: dict[bytes, list[tuple[str, int, int]]] = {}
     read = 0
     for split, source in sources.items():
-        counts = np.zeros(len(source.class_names), np.int64)
+        counts = dict.fromkeys(source.class_names, 0)
         for index, (label, digest, found) in enumerate(_examples(split, source)):
             if label is not None and 0 <= label < len(counts):
-                counts[label] += 1
+                counts[source.class_names[label]] += 1
             elif label is not None:
                 found.append(("label", f"{label}, of {len(counts)} classes"))
             if digest is not None and label is not None:
                 places.setdefault(digest, []).append((split, index, label))
-            for kind, detail in found:
-                findings.append(Finding(kind, split, _name(source, index), detail))
+            findings += [Finding(kind, split, _name(source, index), why) for kind, why in found]
             read += 1
             if progress is not None:
                 progress(read)
-        class_counts[split] = dict(zip(source.class_names, counts.tolist(), strict=True))
-        for name, count in class_counts[split].items():
-            if count == 0:
-                findings.append(Finding("empty class", split, name))
+        class_counts[split] = counts
+        findings += [Finding("empty class", split, name) for name in counts if not counts[name]]
         if isinstance(source, FolderSource):
             folders.setdefault(source.folder, {})[split] = source
     for of_folder in folders.values():
@@ -213,11 +209,10 @@ def findings_in(contents: bytes, name: str) -> Iterator[tuple[str, str]]:
         return
     if len(contents) > HUGE_BYTES:
         yield "huge", f"{len(contents) / 1e6:.0f} MB"
-    try:
-        with Image.open(io.BytesIO(contents)) as image:
-            yield from _findings_in_header(image, contents, name)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
-        return  # the decoder reports a broken file; what Pillow finds too large is huge
+    # The decoder reports a broken file; what Pillow finds too large is huge.
+    errors = (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError)
+    with contextlib.suppress(*errors), Image.open(io.BytesIO(contents)) as image:
+        yield from _findings_in_header(image, contents, name)
 
 
 def _findings_in_header(image, contents, name):
@@ -253,18 +248,16 @@ def _unread(sources):
     classes = class_folders(source.folder)
     for name in source.unknown_classes:
         yield Finding("unknown class", split, str(source.folder / name), "its files are not read")
-    for path in sorted(source.folder.iterdir()):
-        if path.name.startswith(".") or path.name not in classes:
-            yield Finding("hidden" if path.name[0] == "." else "loose file", split, str(path))
     read = {path for each in sources.values() for path in each.paths}
-    special = set(source.special)
-    for name in classes:
-        for path in sorted((source.folder / name).iterdir()):
-            if path in read or name in source.unknown_classes:
-                continue
+    for path in sorted(source.folder.iterdir()):
+        if path.name not in classes:
+            yield Finding("hidden" if path.name[0] == "." else "loose file", split, str(path))
+    for name in source.class_names:
+        folder = source.folder / name
+        for path in sorted(set(folder.iterdir()) - read) if folder.is_dir() else ():
             if path.name.startswith("."):
                 kind = "hidden"
-            elif path in special:
+            elif path in source.special:
                 kind = "special"
             else:
                 kind = "nested folder" if path.is_dir() else "other file"
@@ -276,12 +269,8 @@ def _twins(same, sources):
     first_split, first_index, first_label = same[0]
     first_name = f"{first_split}, {_name(sources[first_split], first_index)}"
     for split, index, label in same[1:]:
-        if split != first_split:
-            kind = "leak"
-        elif label != first_label:
-            kind = "contradiction"
-        else:
-            kind = "duplicate"
+        kind = "contradiction" if label != first_label else "duplicate"
+        kind = "leak" if split != first_split else kind
         yield Finding(kind, split, _name(sources[split], index), f"as {first_name}")
 
 

@@ -9,7 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from training.data.batches import bad_images_named, evaluation_batches
+from training.data.source import Source
 from training.process import Diverged
+from training.recipe.recipe import Recipe
 
 BINS = 15
 
@@ -53,21 +56,15 @@ class Scores:
 
     def named_accuracies(self, class_names: Sequence[str]) -> dict[str, float | None]:
         """Returns each class's accuracy by its name; `None`, as JSON needs it, for NaN."""
-        accuracies = self.accuracy_by_class().tolist()
-        return {
-            name: None if math.isnan(accuracy) else accuracy
-            for name, accuracy in zip(class_names, accuracies, strict=True)
-        }
+        pairs = zip(class_names, self.accuracy_by_class().tolist(), strict=True)
+        return {name: None if math.isnan(accuracy) else accuracy for name, accuracy in pairs}
 
     def calibration_error(self) -> float:
         """Expected calibration error over 15 equal bins (Guo et al., 2017)."""
         right = self.predictions == self.labels
         bins = np.minimum((self.confidences * BINS).astype(int), BINS - 1)
-        gaps = np.abs(
-            np.bincount(bins, right, minlength=BINS)
-            - np.bincount(bins, self.confidences, minlength=BINS)
-        )
-        return float(gaps.sum() / len(right))
+        hits, expected = (np.bincount(bins, each, BINS) for each in (right, self.confidences))
+        return float(np.abs(hits - expected).sum() / len(right))
 
 
 def make_score_function(
@@ -109,6 +106,35 @@ def make_score_function(
         return {name: strategy.gather(value, axis=0) for name, value in results.items()}
 
     return score
+
+
+def evaluate_source(
+    score: Callable[[Any], dict[str, tf.Tensor]],
+    strategy: tf.distribute.Strategy,
+    source: Source,
+    recipe: Recipe,
+    check: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> Scores:
+    """Scores a split, calling `check` before each batch; `evaluation_batches` has the options."""
+    share = recipe.evaluation.batch // strategy.num_replicas_in_sync
+    batches = strategy.distribute_datasets_from_function(
+        lambda context: evaluation_batches(
+            source,
+            recipe,
+            worker=context.input_pipeline_id,
+            workers=context.num_input_pipelines,
+            **options,
+        ).rebatch(share)
+    )
+
+    def checked():
+        for batch in batches:
+            check()
+            yield batch
+
+    with bad_images_named(source, lambda: range(source.size)):
+        return evaluate(score, checked(), source.size, len(source.class_names))
 
 
 def evaluate(

@@ -1,7 +1,7 @@
 """What learns: network, optimizer, loss and data under a strategy."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from keras_resnets import freeze_backbone, unfreeze
 from training.data.augment import normalization
-from training.data.batches import bad_images_named, evaluation_batches, training_batches
+from training.data.batches import evaluation_batches, training_batches
 from training.data.source import Source
-from training.loop.evaluate import Scores, evaluate, make_score_function
+from training.loop.evaluate import Scores, evaluate_source, make_score_function
 from training.loop.loop import MovingAverage, Progress, make_train_function
 from training.loop.network import build_network, load_initial_weights, open_initial_weights
 from training.optim.losses import build_loss
@@ -32,10 +32,8 @@ class Learner:
         model: The network that is trained.
         measured: The network that is evaluated and handed on: the moving average, or `model`.
         variables: All that changes in training, by name.
-        mean_and_std: What the images are normalized with.
         recipe: The recipe, with what only its initial weights decide.
         initial_weights: What the network begins with, in lines, if the recipe names weights.
-        observe: What `observer` returned.
     """
 
     def __init__(
@@ -143,39 +141,25 @@ class Learner:
         """Scores the test split with the weights, or with their moving average."""
         if self.average is not None:
             self.average.copy_to(self.measured)
-        batches = self.strategy.distribute_datasets_from_function(
-            lambda context: evaluation_batches(
-                self.test_source,
-                self.recipe,
-                worker=context.input_pipeline_id,
-                workers=context.num_input_pipelines,
-                ten_crop=ten_crop,
-                mean_and_std=self.mean_and_std,
-            ).rebatch(self.recipe.evaluation.batch // self.strategy.num_replicas_in_sync)
+        return evaluate_source(
+            self._score,
+            self.strategy,
+            self.test_source,
+            self.recipe,
+            check,
+            ten_crop=ten_crop,
+            mean_and_std=self.mean_and_std,
         )
-        source = self.test_source
-        with bad_images_named(source, lambda: range(source.size)):
-            return evaluate(
-                self._score, _checked(batches, check), source.size, len(source.class_names)
-            )
 
     def _network(self):
         source = self.train_source
         return build_network(self.recipe, len(source.class_names), source.channels)
 
 
-def _checked(batches: Iterable[Any], check: Callable[[], None]) -> Iterator[Any]:
-    for batch in batches:
-        check()
-        yield batch
-
-
 def named_variables(**groups: Sequence[Any]) -> dict[str, Any]:
-    """Returns the variables of all groups by unique names, in a stable order.
-
-    The numbers with which Keras tells objects of one class apart are left out: they count what the
-    process has made before, and a run may be resumed in another process.
-    """
+    """Returns the variables of all groups by unique names, in a stable order."""
+    # Without the numbers by which Keras tells objects of one class apart: they count what the
+    # process has made before, and a run may be resumed in another process.
     named = {}
     for group, variables in groups.items():
         for index, variable in enumerate(variables):

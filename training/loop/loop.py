@@ -12,21 +12,13 @@ SEEDS_APART = 1_000_003  # of two replicas; a prime
 
 
 class Progress(NamedTuple):
-    """What a call of the train function saw.
+    """What a call of the train function saw."""
 
-    Attributes:
-        loss: Sum of the loss over the examples.
-        correct: Number of examples whose likeliest class was right.
-        steps: Number of steps that were taken.
-        finite: Whether every loss and gradient was finite; if not, the call ended after that step.
-        skipped: Number of examples that replaced one that could not be read.
-    """
-
-    loss: tf.Tensor
-    correct: tf.Tensor
-    steps: tf.Tensor
-    finite: tf.Tensor
-    skipped: tf.Tensor
+    loss: tf.Tensor  # sum over the examples
+    correct: tf.Tensor  # examples whose likeliest class was right
+    steps: tf.Tensor  # that were taken
+    finite: tf.Tensor  # whether all losses and gradients were; if not, the call ended there
+    skipped: tf.Tensor  # examples that replaced one that could not be read
 
 
 class MovingAverage:
@@ -72,9 +64,7 @@ def make_train_function(
     """Returns a function that trains for some steps.
 
     Each replica computes the gradient of its examples' losses, divided by the number of examples
-    of the whole batch; the optimizer adds the gradients up over the replicas. The moving statistics
-    of batch normalization are averaged over the replicas, so that all have the same. What is drawn
-    within the model, such as dropped paths, each replica draws for itself.
+    of the whole batch; the optimizer adds the gradients up over the replicas.
     """
     replicas = strategy.num_replicas_in_sync
     variables = model.trainable_variables
@@ -95,12 +85,8 @@ def make_train_function(
                 )
                 part_loss = tf.reduce_sum(loss(part_targets, logits))
                 objective = part_loss / batch * scale
-            part_gradients = tape.gradient(objective, weights)
-            gradients = (
-                part_gradients
-                if gradients is None
-                else tf.nest.map_structure(tf.add, gradients, part_gradients)
-            )
+            further = tape.gradient(objective, weights)
+            gradients = further if gradients is None else [*map(tf.add, gradients, further)]
             total += part_loss
             right += tf.math.count_nonzero(
                 tf.argmax(logits, axis=-1) == tf.argmax(part_targets, axis=-1)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,16 +19,14 @@ from keras_resnets.weights.load import open_weights
 from keras_resnets.weights.recognition import is_of_another_library
 from training.data.augment import resized_mean
 from training.data.decoding import view_preprocessing
-from training.recipe.recipe import Data, Model, Recipe
+from training.recipe.fields import Unset
+from training.recipe.recipe import Model, Recipe
 
 
 def synchronize_batch_norm(model: keras.Model) -> None:
     """Makes every batch normalization of a model take its statistics over all replicas.
 
-    Call it under the strategy's scope, before the model is trained. With one replica it changes
-    nothing: the statistics are those of the whole batch anyway, and the fused kernel, which is
-    faster, computes only a replica's own. A model that is saved and loaded, or built for serving,
-    is not synchronized.
+    With one replica it changes nothing: the fused kernel is faster, and sees the whole batch.
     """
     layers = _batch_norms(model)
     if not layers:
@@ -113,7 +110,7 @@ def load_initial_weights(
     """Loads weights; returns the recipe with the normalization that comes with them, and notes.
 
     A classifier of other classes begins anew, and the stem is adapted to another number of
-    channels. A recipe whose normalization is not the default and contradicts the file is refused.
+    channels. A recipe that gives another normalization than the file is refused.
     """
     head = model.get_layer("predictions")
     initial = head.get_weights()
@@ -145,36 +142,37 @@ def load_initial_weights(
         )
     low, high = noted.value_range
     mean, std = ((np.array(noted.mean) - low) / (high - low), np.array(noted.std) / (high - low))
-    followed: dict[str, Any] = {}
-    for name, values in (("mean", mean), ("std", std)):
-        given = np.array(getattr(data, name))
-        if np.all(np.abs(given - values) <= TOLERANCE):
-            continue
-        followed[name] = _rounded(values)
-    is_default = all(getattr(data, name) == getattr(Data, name) for name in ("mean", "std"))
-    if followed and not is_default:
+    followed = {
+        name: _rounded(values)
+        for name, values in (("mean", mean), ("std", std))
+        if np.any(np.abs(np.array(getattr(data, name)) - values) > TOLERANCE)
+    }
+    if not all(isinstance(getattr(data, name), Unset) for name in followed):
         options = " ".join(
-            f"--data.{name} {' '.join(map(str, followed[name]))}" for name in followed
+            f"--data.{name} {' '.join(map(str, values))}" for name, values in followed.items()
         )
         raise ValueError(
             "`data.mean` and `data.std` must be what `model.weights` were trained with: pass "
-            f"{options}, or leave them at their default. Received: data.mean={data.mean}, "
+            f"{options}, or leave them out. Received: data.mean={data.mean}, "
             f"data.std={data.std}, model.weights={weights!r}"
         )
     for name, values in followed.items():
         notes.append(f"data.{name} is that of the weights, {' '.join(map(str, values))}")
-    return dataclasses.replace(recipe, data=dataclasses.replace(data, **followed)), notes
+    chosen = {name: followed.get(name, getattr(data, name)) for name in ("mean", "std")}
+    longest = max(map(len, chosen.values()))  # the other may be one value for all channels
+    chosen = {name: values * (longest // len(values)) for name, values in chosen.items()}
+    return dataclasses.replace(recipe, data=dataclasses.replace(data, **chosen)), notes
 
 
 def _without_own_scaling(recipe, notes):
     """Returns notes without that on a layer that scales; raises if nothing stands in for it."""
     scaling = [note for note in notes if "scales its images itself" in note]
     data = recipe.data
-    is_default = all(getattr(data, name) == getattr(Data, name) for name in ("mean", "std"))
-    if scaling and is_default and not data.per_pixel_mean:
+    is_given = not (isinstance(data.mean, Unset) and isinstance(data.std, Unset))
+    if scaling and not (is_given or data.per_pixel_mean):
         raise ValueError(
-            "`model.weights` are of a model that scales its images by a layer of its own: give the "
-            "same normalization as `data.mean` and `data.std`, or `data.per_pixel_mean` if it "
+            "`model.weights` are of a model that scales its images by a layer of its own: pass the "
+            "same normalization by --data.mean and --data.std, or --data.per-pixel-mean if it "
             f"subtracts a mean image. Received: model.weights={recipe.model.weights!r}, "
             f"data.mean={data.mean}, data.std={data.std}"
         )
@@ -185,13 +183,14 @@ def with_what_weights_decided(recipe: Recipe, of_run: Recipe) -> Recipe:
     """Returns a recipe with the values that a run has taken from the same initial weights."""
     if not recipe.model.weights or recipe.model.weights != of_run.model.weights:
         return recipe
-    groups = {"model": FIXED_BY_WEIGHTS, "data": ("mean", "std")}
-    for group, names in groups.items():
-        own, taken = getattr(recipe, group), getattr(of_run, group)
-        defaults = [name for name in names if getattr(own, name) == getattr(type(own), name)]
-        values = {name: getattr(taken, name) for name in defaults}
-        recipe = dataclasses.replace(recipe, **{group: dataclasses.replace(own, **values)})
-    return recipe
+    model, data = recipe.model, recipe.data
+    options = [name for name in FIXED_BY_WEIGHTS if getattr(model, name) == getattr(Model, name)]
+    values = [name for name in ("mean", "std") if isinstance(getattr(data, name), Unset)]
+    return dataclasses.replace(
+        recipe,
+        model=dataclasses.replace(model, **{name: getattr(of_run.model, name) for name in options}),
+        data=dataclasses.replace(data, **{name: getattr(of_run.data, name) for name in values}),
+    )
 
 
 def finished_model(
@@ -203,8 +202,7 @@ def finished_model(
 ) -> keras.Model:
     """Returns the network to hand on: a model of the zoo, in float32, that gives probabilities.
 
-    It carries its class names and its preprocessing. A mean image, which no `Preprocessing` holds,
-    is subtracted by a layer in front.
+    A mean image, which no `Preprocessing` holds, is subtracted by a layer in front.
     """
     size, channels, classes = recipe.test_image_size, trained.input_shape[-1], len(class_names)
     preprocessing = view_preprocessing(recipe.evaluation, size)

@@ -14,19 +14,6 @@ from training.recipe.recipe import Recipe
 FIRST_PORT, PORTS_A_JOB, JOBS = 10_000, 16, 1_250  # up to 29,999, below what systems give away
 
 
-def slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """Returns the resolver for this task of a Slurm job step."""
-    addresses, rank = slurm_workers(os.environ)
-    gpus = len(tf.config.list_physical_devices("GPU"))  # starts nothing, unlike the logical ones
-    return tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec({"worker": addresses}),
-        task_type="worker",
-        task_id=rank,
-        rpc_layer="grpc",
-        num_accelerators={"GPU": gpus},
-    )
-
-
 def slurm_workers(variables: Mapping[str, str]) -> tuple[list[str], int]:
     """Returns the addresses of a job step's workers, and the rank of this one."""
     needed = ("JOB_ID", "PROCID", "NODEID", "STEP_NODELIST", "STEP_TASKS_PER_NODE")
@@ -61,18 +48,15 @@ def _hosts(text):
             continue
         for part in ranges.split(","):
             first, _, last = part.partition("-")
-            for number in range(int(first), int(last or first) + 1):
-                hosts.append(f"{prefix}{number:0{len(first)}d}{suffix}")
+            numbers = range(int(first), int(last or first) + 1)
+            hosts += [f"{prefix}{number:0{len(first)}d}{suffix}" for number in numbers]
     return hosts
 
 
 def _counts(text):
     """Returns the numbers in a list such as `2(x3),1`."""
-    counts = []
-    for part in text.split(","):
-        count, _, times = part.rstrip(")").partition("(x")
-        counts += [int(count)] * int(times or 1)
-    return counts
+    parts = (part.rstrip(")").partition("(x") for part in text.split(","))
+    return [int(count) for count, _, times in parts for _ in range(int(times or 1))]
 
 
 # What a collective operation ends with when a peer was killed, left, or does not answer.
@@ -125,10 +109,7 @@ def _has_peers(strategy):
 def make_strategy(
     name: StrategyName = "auto", cluster: ClusterName = "auto"
 ) -> tf.distribute.Strategy:
-    """Returns the strategy of a name.
-
-    Call it before anything else computes: TensorFlow connects several workers only at its start.
-    """
+    """Returns the strategy of a name. TensorFlow connects workers only before it computes."""
     workers = _workers_in_tf_config()
     if name not in ("auto", "multi-worker"):
         if cluster != "auto":
@@ -142,7 +123,7 @@ def make_strategy(
                 f"use strategy='multi-worker'. Received: strategy={name!r}"
             )
     if name == "multi-worker" or cluster != "auto" or workers > 1:
-        resolver = _resolver(cluster)
+        resolver = _resolver(cluster, workers)
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     if name == "tpu":
         try:
@@ -163,13 +144,10 @@ def make_strategy(
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether this process writes the run's files."""
     resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.task_type:
+    if resolver is None or resolver.task_type in (None, "", "chief"):
         return True
-    return resolver.task_type == "chief" or (
-        resolver.task_type == "worker"
-        and resolver.task_id == 0
-        and "chief" not in resolver.cluster_spec().jobs
-    )
+    is_first = (resolver.task_type, resolver.task_id) == ("worker", 0)
+    return is_first and "chief" not in resolver.cluster_spec().jobs
 
 
 def check_shares(recipe: Recipe, replicas: int) -> None:
@@ -202,10 +180,18 @@ def _workers_in_tf_config():
         ) from error
 
 
-def _resolver(cluster):
-    if cluster == "slurm" or (cluster == "auto" and not _workers_in_tf_config()):
-        return slurm_resolver()
-    if not _workers_in_tf_config():
+def _resolver(cluster, workers):
+    if cluster == "slurm" or (cluster == "auto" and not workers):
+        addresses, rank = slurm_workers(os.environ)
+        return tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec({"worker": addresses}),
+            task_type="worker",
+            task_id=rank,
+            rpc_layer="grpc",
+            # Physical devices start nothing, unlike the logical ones.
+            num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        )
+    if not workers:
         raise ValueError(
             "Several workers need the environment variable TF_CONFIG with a cluster in it. "
             f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')!r}"

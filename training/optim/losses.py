@@ -18,9 +18,8 @@ def build_loss(loss: Loss) -> Callable[[Any, Any], Any]:
 
     - `"softmax"`: −Σ t · log softmax(logits).
     - `"bce"`: the mean over the classes of the binary cross-entropy between t and sigmoid(logit),
-      as in "ResNet strikes back" ([Wightman et al., 2021](https://arxiv.org/abs/2110.00476)) and
-      timm's `BinaryCrossEntropy`. There, a class counts as present if its share of a mixed image is
-      above `target_threshold`.
+      as in "ResNet strikes back" ([Wightman et al., 2021](https://arxiv.org/abs/2110.00476)). A
+      class counts as present if its share of a mixed image is above `target_threshold`.
     """
 
     def example_losses(targets, logits):

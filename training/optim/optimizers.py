@@ -4,6 +4,7 @@ They are rebuilt from the recipe, never saved as objects, so they have no `get_c
 """
 
 import math
+from typing import Any
 
 import keras
 
@@ -19,15 +20,12 @@ class AdamW(keras.optimizers.Optimizer):
         w ← w − η λ w,  w ← w − η · m̂ / (√v̂ + ε)
 
     where m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). `keras.optimizers.AdamW` adds ε to √v before
-    the bias is removed. In the first step, its ε counts 1 / √(1 − β₂) = 32 times as much, and a
-    gradient of 1e-8 moves a weight by 0.03 η instead of 0.5 η.
+    the bias is removed, so that it counts 1 / √(1 − β₂) = 32 times as much in the first step.
     """
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def build(self, variables):
         if self.built:
@@ -62,12 +60,9 @@ class LAMB(AdamW):
         m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²
         r = m̂ / (√v̂ + ε) + λ w,  w ← w − η · ‖w‖ / ‖r‖ · r
 
-    where m̂ and v̂ are m and v without their bias. The ratio is 1 if one of the norms is 0.
-
-    `keras.optimizers.Lamb` computes the same for λ = 0. Its `weight_decay` is applied outside of
-    the ratio, that of the paper, timm and NVIDIA's LAMB inside. timm's LAMB also clips the whole
-    gradient to a norm of 1 (a recipe's `clip_norm`), and its ratio is 1 for every weight that does
-    not decay. Here it is 1 for γ, β and biases if `adapt_norm_and_bias` is `False`.
+    where m̂ and v̂ are m and v without their bias. The ratio is 1 if one of the norms is 0, and for
+    γ, β and biases if `adapt_norm_and_bias` is `False`. `keras.optimizers.Lamb` computes the same
+    for λ = 0; it applies its `weight_decay` outside of the ratio.
     """
 
     def __init__(
@@ -115,9 +110,7 @@ class CoupledSGD(keras.optimizers.SGD):
     times weaker at the same coefficient.
 
     The learning rate is inside the momentum, as in Caffe, which He et al. used: v ← m v − η g,
-    w ← w + v. In PyTorch it is outside: w ← w − η v. Both are the same for a constant rate. After
-    a drop, the steps here stay large for about 1 / (1 − m) more steps (Goyal et al., 2017,
-    section 3, remark 2).
+    w ← w + v. In PyTorch it is outside: w ← w − η v (Goyal et al., 2017, section 3, remark 2).
     """
 
     def __init__(self, learning_rate, coupled_decay=0.0, decay_norm_and_bias=True, **kwargs):
@@ -143,52 +136,30 @@ def build_optimizer(
 ) -> keras.optimizers.Optimizer:
     """Returns the optimizer, built for every trainable weight of the model.
 
-    Where the decay is decoupled, learning_rate · weight_decay · w is taken from a weight before
-    the step, as in PyTorch's AdamW.
-
     Call it under the strategy's scope, while every weight to be trained at any time is trainable.
-    To train fewer weights, call `apply(gradients, variables)` with these.
-
     The loop handles the recipe's `clip_norm` and `accumulate`: Keras would clip each replica's
     gradient before they are added up, which is not the whole batch's gradient.
 
-    With precision `"mixed_float16"`, Keras's `LossScaleOptimizer` wraps the optimizer. The loop
-    must take the gradient of `optimizer.scale_loss(loss)` and pass scaled gradients to `apply`,
-    which divides them by `dynamic_scale`, skips a step with a gradient that is not finite, and then
-    halves the scale. A limit on the gradient's norm must be multiplied by `dynamic_scale`.
-    Gradients must be added up over the replicas beforehand and divided by their number, because
-    `apply` adds them up again; otherwise only some replicas may skip a step.
+    With precision `"mixed_float16"`, Keras's `LossScaleOptimizer` wraps the optimizer: it takes
+    scaled gradients, skips a step with one that is not finite, and then halves the scale.
     """
     options = recipe.optimizer
     weights = model.trainable_variables
     exempt = [] if options.decay_norm_and_bias else [w for w in weights if is_norm_or_bias(w)]
+    decay = options.weight_decay
+    momentum: dict[str, Any] = {"momentum": options.momentum, "nesterov": options.nesterov}
     optimizer: keras.optimizers.Optimizer
     match options.name, options.decay:
         case "sgd", "coupled":
-            optimizer = CoupledSGD(
-                schedule,
-                coupled_decay=options.weight_decay,
-                decay_norm_and_bias=options.decay_norm_and_bias,
-                momentum=options.momentum,
-                nesterov=options.nesterov,
-            )
+            optimizer = CoupledSGD(schedule, decay, options.decay_norm_and_bias, **momentum)
         case "sgd", _:
-            optimizer = keras.optimizers.SGD(
-                schedule,
-                momentum=options.momentum,
-                nesterov=options.nesterov,
-                weight_decay=options.weight_decay,
-            )
+            optimizer = keras.optimizers.SGD(schedule, weight_decay=decay, **momentum)
             optimizer.exclude_from_weight_decay(var_list=exempt)
         case "adamw", _:
-            optimizer = AdamW(schedule, weight_decay=options.weight_decay)
+            optimizer = AdamW(schedule, weight_decay=decay)
             optimizer.exclude_from_weight_decay(var_list=exempt)
         case _:
-            optimizer = LAMB(
-                schedule,
-                layer_decay=options.weight_decay,
-                adapt_norm_and_bias=options.decay_norm_and_bias,
-            )
+            optimizer = LAMB(schedule, decay, options.decay_norm_and_bias)
     if recipe.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(weights)

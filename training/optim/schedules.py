@@ -31,11 +31,8 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
     """A straight rise, and then another schedule."""
 
     def __init__(self, after, steps, start, peak, restart=False):
-        self.after = after
-        self.steps = steps
-        self.start = start
-        self.peak = peak
-        self.restart = restart
+        self.after, self.steps, self.restart = after, steps, restart
+        self.start, self.peak = start, peak
 
     def __call__(self, step):
         later = keras.ops.maximum(step - self.steps, 0) if self.restart else step
@@ -50,27 +47,22 @@ class WatchingSchedule(keras.optimizers.schedules.LearningRateSchedule):
     Its state is in `variables`, a list of scalar `keras.Variable`s, which checkpoints contain.
     """
 
-    def observe_step(self, accuracy):
-        """To be called after each step, also in a `tf.function`, outside of the replicas."""
-        return  # AutoGraph cannot convert a docstring alone
+    def observe_step(self, accuracy):  # in a `tf.function`, outside of the replicas
+        pass
 
     def observe_evaluation(self, accuracy):
-        """To be called after each evaluation."""
-        return
+        pass
 
 
 class Plateau(WatchingSchedule):
     """Another schedule times a scale that falls whenever the accuracy stops rising.
 
-    He et al., 2015, section 3.4: the rate "is divided by 10 when the error plateaus". After
-    `patience` evaluations in a row without a new best accuracy, the scale is multiplied by
-    `factor`, and the count starts again.
+    He et al., 2015, section 3.4: the rate "is divided by 10 when the error plateaus", here after
+    `patience` evaluations in a row without a new best accuracy.
     """
 
     def __init__(self, before, factor, patience):
-        self.before = before
-        self.factor = factor
-        self.patience = patience
+        self.before, self.factor, self.patience = before, factor, patience
         self.scale = _scalar(1.0, "scale")
         self.best = _scalar(0.0, "best_accuracy")
         self.waited = _scalar(0.0, "evaluations_waited")
@@ -101,9 +93,7 @@ class WarmupUntilAccuracy(WatchingSchedule):
     """
 
     def __init__(self, after, rate, accuracy):
-        self.after = after
-        self.rate = rate
-        self.accuracy = accuracy
+        self.after, self.rate, self.accuracy = after, rate, accuracy
         self.running = _scalar(0.0, "running_accuracy")
         self.is_over = _scalar(0.0, "warmup_is_over")
         self.variables = [self.running, self.is_over]
@@ -127,10 +117,7 @@ def _scalar(value, name):
 
 
 def peak_learning_rate(recipe: Recipe) -> float:
-    """Returns the schedule's greatest learning rate, scaled by the batch if the recipe says so.
-
-    Linear scaling ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 2.1).
-    """
+    """Returns the schedule's greatest learning rate, scaled by the batch if the recipe says so."""
     optimizer = recipe.optimizer
     scale = recipe.batch / optimizer.reference_batch if optimizer.reference_batch else 1.0
     return optimizer.learning_rate * scale
@@ -152,24 +139,20 @@ def build_schedule(
     - `"polynomial"`: p · ((1 − `final`) · ((T − t) / (T − W))^power + `final`).
     - `"onecycle"`: a line back to `warmup_from` · p at 2 W, and another to `final` · p at T: the
       one-cycle policy of [Smith, 2018](https://arxiv.org/abs/1803.09820) (section 4) with constant
-      momentum. PyTorch's `OneCycleLR` has its peak at W − 1 and its end at T − 1. The variant that
-      falls only once, from W to T, is `"polynomial"` or `"cosine"` with a warm-up.
+      momentum. PyTorch's `OneCycleLR` has its peak at W − 1 and its end at T − 1.
 
     Call it under the strategy's scope: some schedules have variables.
     """
     schedule, peak = recipe.schedule, peak_learning_rate(recipe)
-    total = to_steps(recipe.length, recipe.batch, examples)
-    warmup = to_steps(schedule.warmup, recipe.batch, examples)
+
+    def steps(duration):
+        return to_steps(duration, recipe.batch, examples)
+
+    total, warmup = steps(recipe.length), steps(schedule.warmup)
     start, end = peak * schedule.warmup_from, peak * schedule.final
-    lines = 2 if schedule.name == "onecycle" else 1
-    if lines * warmup >= total:
-        what = "Twice `schedule.warmup`" if lines == 2 else "`schedule.warmup`"
-        raise ValueError(
-            f"{what} must be shorter than the run: pass `--schedule.warmup "
-            f"'{max(1, total // 10)} steps'`, a tenth of it, or a longer run. Received: "
-            f"schedule.warmup={schedule.warmup!r} ({warmup} steps), length={recipe.length!r} "
-            f"({total} steps)"
-        )
+    recipe.require_parts_fit(
+        f"{total} steps", lambda one, other, times: times * steps(one) < steps(other)
+    )
 
     match schedule.name:
         case "cosine":
@@ -187,7 +170,11 @@ def build_schedule(
 
     main = PiecewiseLinear([0], [peak])
     if schedule.name == "step":
-        main = _steps(recipe, peak, examples, total)
+        # Keras keeps a value up to and including the boundary, and counts steps from 0.
+        main = keras.optimizers.schedules.PiecewiseConstantDecay(
+            [steps(boundary) - 1 for boundary in schedule.boundaries],
+            [peak * schedule.factor**count for count in range(len(schedule.boundaries) + 1)],
+        )
     if warmup:
         main = LinearWarmup(main, warmup, start, peak)
     if schedule.name == "plateau":
@@ -195,20 +182,3 @@ def build_schedule(
     if schedule.warmup_until_accuracy:
         return WarmupUntilAccuracy(main, start, schedule.warmup_until_accuracy)
     return main
-
-
-def _steps(recipe, peak, examples, total):
-    texts = recipe.schedule.boundaries
-    boundaries = [to_steps(text, recipe.batch, examples) for text in texts]
-    grow = all(one < other for one, other in zip([0, *boundaries], boundaries, strict=False))
-    if not grow or boundaries[-1] >= total:
-        raise ValueError(
-            "`schedule.boundaries` must increase and lie within the run. Received: "
-            f"schedule.boundaries={texts!r} ({boundaries} steps), length={recipe.length!r} "
-            f"({total} steps)"
-        )
-    # Keras keeps a value up to and including the boundary, and counts steps from 0.
-    return keras.optimizers.schedules.PiecewiseConstantDecay(
-        [boundary - 1 for boundary in boundaries],
-        [peak * recipe.schedule.factor**count for count in range(len(boundaries) + 1)],
-    )

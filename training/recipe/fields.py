@@ -14,26 +14,21 @@ Value = TypeVar("Value")
 Condition = tuple[Any, ...] | Callable[[Any], object]
 
 
-def option(default: Value, interval: str = "", **when: Condition) -> Value:
-    """Declares a field of a group.
+class Unset(tuple[Any, ...]):
+    """A list's default, which is equal to the same values that were given, but told apart."""
 
-    Args:
-        default: The field's default.
-        interval: The numbers that are allowed, such as `"[0, 1)"`; for a list those of each value,
-            for a duration those of its number.
-        **when: Other fields of the group with the values, or a test of the value, beside which
-            this field has an effect.
+
+def option(default: Value, interval: str = "", **when: Condition) -> Value:
+    """Declares a field of a group, with an interval of its numbers such as `"[0, 1)"`.
+
+    `when` has other fields with the values, or a test of the value, beside which it has an effect.
     """
     return dataclasses.field(default=default, metadata={"interval": interval, "when": when})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Group:
-    """A frozen dataclass whose fields check their types, intervals and effects.
-
-    A whole number passes for a float and a list, which is what TOML has, for a tuple. Both are
-    converted to what is annotated, so that equal recipes are written alike.
-    """
+    """A frozen dataclass whose fields check, and convert to, what they declare."""
 
     prefix: ClassVar[str]
 
@@ -77,6 +72,8 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 def _converted(name, value, hint):
     """Returns a value as its annotation has it; raises if it cannot be."""
+    if isinstance(value, Unset):
+        return value
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         if value not in arguments:
@@ -135,14 +132,7 @@ class Duration(NamedTuple):
 
 
 def parse_duration(text: str) -> Duration:
-    """Reads a duration such as `"90 epochs"`, `"0.5 epochs"`, `"64_000 steps"` or `"1 step"`.
-
-    Example:
-
-    >>> number, unit = parse_duration("1.5 epochs")
-    >>> float(number), unit
-    (1.5, 'epochs')
-    """
+    """Reads a duration such as `"90 epochs"`, `"0.5 epochs"`, `"64_000 steps"` or `"1 step"`."""
     match = _FORM.fullmatch(str(text))
     if match is None:
         raise ValueError(
@@ -161,26 +151,20 @@ def lasts(text: str) -> bool:
     return bool(parse_duration(text).number)
 
 
-def is_shorter(one: str, other: str, batch: int) -> bool:
-    """Returns whether a duration is shorter than another, or cannot be compared with it."""
+def is_shorter(one: str, other: str, times: int, batch: int) -> bool:
+    """Returns whether a duration some times is shorter than another, or cannot be compared."""
     (one_number, one_unit), (other_number, other_unit) = map(parse_duration, (one, other))
     if (one_unit == "epochs") != (other_unit == "epochs"):
         return True
     scale = {"epochs": 1, "examples": 1, "steps": batch}
-    return one_number * scale[one_unit] < other_number * scale[other_unit]
+    return times * one_number * scale[one_unit] < other_number * scale[other_unit]
 
 
-def tenth(text: str) -> str:
-    """Returns a tenth of a duration; of what is counted, 1 at least.
-
-    Example:
-
-    >>> tenth("15 epochs"), tenth("30 steps")
-    ('1.5 epochs', '3 steps')
-    """
+def part_of(text: str, part: Fraction) -> str:
+    """Returns a part of a duration; of what is counted, 1 at least."""
     number, unit = parse_duration(text)
-    part = f"{float(number) / 10:g}" if unit == "epochs" else max(1, number // 10)
-    return f"{part} {unit}"
+    rounded = f"{float(number * part):g}" if unit == "epochs" else max(1, int(number * part))
+    return f"{rounded} {unit}"
 
 
 def to_steps(duration: str, batch: int, examples: int) -> int:

@@ -37,13 +37,7 @@ def list_recipes() -> list[str]:
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """Returns a recipe by its name, or from a TOML file.
-
-    Example:
-
-    >>> load_recipe("cifar10_paper").length
-    '64000 steps'
-    """
+    """Returns a recipe by its name, or from a TOML file."""
     path = _path(name_or_path)
     try:
         return recipe_from_toml(path.read_text(encoding="utf-8"))
@@ -67,21 +61,12 @@ def named_recipe(arguments: Sequence[str]) -> Recipe:
 
 
 def recipe_header(name_or_path: str | Path) -> RecipeHeader:
-    """Reads the comment at the head of a recipe's file.
-
-    After the title come `Source:`, `Command:`, `Cost:` and `Expected:`, each over one line or more.
-
-    Example:
-
-    >>> recipe_header("digits").command
-    'python -m training train digits --run-dir runs/digits'
-    """
+    """Reads the comment at the head of a recipe's file."""
     path = _path(name_or_path)
     text = path.read_text(encoding="utf-8").splitlines()
     comment = itertools.takewhile(lambda line: line.startswith("#"), text)
     lines = [line.removeprefix("#").strip() for line in comment]
-    pattern = r"^(?:" + "|".join(_HEADER_PARTS) + "):"
-    title, *rest = re.split(f"(?m)(?={pattern})", "\n".join(lines))
+    title, *rest = re.split(f"(?m)(?=^(?:{'|'.join(_HEADER_PARTS)}):)", "\n".join(lines))
     parts = {"title": " ".join(title.split())}
     for text in rest:
         name, _, words = text.partition(":")
@@ -110,13 +95,7 @@ def recipe_to_toml(recipe: Recipe) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Returns a line for each entry, also a nested one, in which two mappings differ.
-
-    Example:
-
-    >>> differences({"batch": 128, "data": {"source": "a"}}, {"batch": 64, "data": {"source": "b"}})
-    ['batch: 128 before, 64 now', "data.source: 'a' before, 'b' now"]
-    """
+    """Returns a line for each entry, also a nested one, in which two mappings differ."""
     lines = []
     for name in {**old, **new}:
         was, now = old.get(name), new.get(name)

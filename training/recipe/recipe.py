@@ -1,14 +1,17 @@
 """All that determines a run, as data."""
 
 import dataclasses
+import functools
 import itertools
 import json
 import re
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Literal
 
 from keras_resnets.architecture.spec import VARIANTS, ResNetSpec
 from keras_resnets.arguments import nearest
-from training.recipe.fields import Group, is_shorter, lasts, option, tenth
+from training.recipe.fields import Group, Unset, is_shorter, lasts, option, part_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,8 +33,8 @@ class Model(Group, prefix="model."):
         classifier_std: Standard deviation of the classifier's initial weights; 0 for Keras's own.
         weights: Initial weights: what `weights` of `keras_resnets.ResNet34` takes, such as
             `"imagenet"`, the path of a `.keras` file or PyTorch checkpoint, or a run's folder; the
-            empty string for none. Options and a normalization that are at their default give way
-            to those of the weights.
+            empty string for none. Options at their default, and a normalization that is not
+            given, give way to those of the weights.
         sync_batch_norm: Whether batch normalization takes its statistics over the whole batch
             and not over each replica's part.
     """
@@ -138,8 +141,8 @@ class Data(Group, prefix="data."):
     test_split: str = "test"
     test_share: float = option(0.0, "[0, 1)", source=lambda source: source.startswith("folder:"))
     image_size: int = option(32, "[1, inf)")
-    mean: tuple[float, ...] = option((0.485, 0.456, 0.406), per_pixel_mean=(False,))
-    std: tuple[float, ...] = option((0.229, 0.224, 0.225), "(0, inf)")
+    mean: tuple[float, ...] = option(Unset((0.485, 0.456, 0.406)), per_pixel_mean=(False,))
+    std: tuple[float, ...] = option(Unset((0.229, 0.224, 0.225)), "(0, inf)")
     per_pixel_mean: bool = False
     on_bad_image: Literal["error", "skip"] = option(
         "error", source=lambda source: source not in ("digits", "synthetic")
@@ -153,7 +156,7 @@ class Data(Group, prefix="data."):
             self.source != "folder:", "`data.source` must have a path after 'folder:'", "source"
         )
         self.require(
-            len(self.mean) == len(self.std) and len(self.mean) in (1, 3),
+            len(self.std) in (1, 3) and (self.per_pixel_mean or len(self.mean) == len(self.std)),
             "`data.mean` and `data.std` must each have a value for each of 1 or 3 channels",
             "mean std",
         )
@@ -418,13 +421,14 @@ class Recipe(Group):
             "`augmentation.scale_sides` must not be below `data.image_size`, which is cut out",
             "augmentation.scale_sides data.image_size",
         )
-        if len(data.mean) == 1:
-            beside = f"data.mean={data.mean!r}, which is that of grey images"
+        if len(data.std) == 1:
+            beside = f"data.std={data.std!r}, which is that of grey images"
             augmentation.require_default("pca_noise", beside)
         self.require(
-            data.source != "digits" or len(data.mean) == 1,
-            "`data.mean` and `data.std` must have one value for the digits, which are grey",
-            "data.mean data.std",
+            data.source != "digits" or len(data.std) == 1,
+            "`data.std`, and `data.mean` unless `data.per_pixel_mean`, must have one value for the "
+            "digits, which are grey",
+            "data.mean data.std data.per_pixel_mean",
         )
         stride = self.model.architecture.natural_stride
         self.require(
@@ -436,24 +440,13 @@ class Recipe(Group):
 
     def _check_durations(self):
         """Raises if a part is as long as the whole, as far as that is known without the data."""
+        self.require_parts_fit(self.length, functools.partial(is_shorter, batch=self.batch))
         self.require(
             self.model.weights or not lasts(self.head_only),
             "`head_only` needs `model.weights`: a classifier learns nothing from a backbone that "
             "is not trained",
             "head_only model.weights",
         )
-        boundaries = self.schedule.boundaries
-        parts = [("head_only", self.head_only), ("schedule.warmup", self.schedule.warmup)]
-        parts += [("schedule.boundaries", boundary) for boundary in boundaries]
-        long = {name: part for name, part in parts if not is_shorter(part, self.length, self.batch)}
-        if long:
-            received = ", ".join(f"{name}={part!r}" for name, part in long.items())
-            shorter = f"{tenth(self.length)!r}, a tenth"
-            raise ValueError(
-                f"{' and '.join(f'`{name}`' for name in long)} must be over before the run: make "
-                f"the run longer, or give each a shorter duration, such as {shorter}. "
-                f"Received: {received}, length={self.length!r}"
-            )
         stages = len(self.model.architecture.repeats)
         self.require(
             self.from_stage <= stages and (self.model.weights or not self.from_stage),
@@ -461,11 +454,41 @@ class Recipe(Group):
             f"must be at most {stages}, the number of stages",
             "from_stage model.weights",
         )
-        self.require(
-            all(is_shorter(*pair, self.batch) for pair in itertools.pairwise(boundaries)),
-            "`schedule.boundaries` must grow",
-            "schedule.boundaries",
-        )
+
+    def require_parts_fit(self, length: str, is_shorter: Callable[[str, str, int], bool]) -> None:
+        """Raises unless the parts of the run fit into its length; names all options to change."""
+        schedule = self.schedule
+        count = len(schedule.boundaries)
+        evenly = [Fraction(number, count + 1) for number in range(1, count + 1)]
+        twice = 2 if schedule.name == "onecycle" else 1
+        # For each field: its durations, how often each takes place, and parts that would fit.
+        parts = {
+            "head_only": ([self.head_only], 1, [Fraction(1, 10)]),
+            "schedule.warmup": ([schedule.warmup], twice, [Fraction(1, 10)]),
+            "schedule.boundaries": ([*schedule.boundaries], 1, evenly),
+        }
+        received, options, can_fit = {}, [], True
+
+        def fit(durations, times):
+            pairs = itertools.pairwise([*durations, length])
+            return all(is_shorter(one, other, times) for one, other in pairs)
+
+        for name, (durations, times, fractions) in parts.items():
+            if not fit(durations, times):
+                others = [part_of(length, fraction) for fraction in fractions]
+                can_fit &= fit(others, times)
+                received[name] = durations
+                options += [f"--{name.replace('_', '-')}", *map(repr, others)]
+        if received:
+            names = " and ".join(f"`{name}`" for name in received)
+            growing = ", in growing order" if count > 1 else ""
+            values = ", ".join(f"{name}={values!r}" for name, values in received.items())
+            shorter = f"{' '.join(options)}, or " if can_fit else ""
+            in_steps = f" ({length})" if length != self.length else ""
+            raise ValueError(
+                f"{names} must be over before the run{growing}: pass {shorter}a longer --length. "
+                f"Received: {values}, length={self.length!r}{in_steps}"
+            )
 
     @property
     def test_image_size(self) -> int:

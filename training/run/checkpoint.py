@@ -27,17 +27,11 @@ _NAME = re.compile(rf"step-([0-9]{{8}}|[1-9][0-9]{{8,}})({WRITING}|{REPLACED})?"
 
 @dataclasses.dataclass
 class State:
-    """What changes during a run, and goes into its checkpoints beside the variables.
-
-    Attributes:
-        seconds: Time that training took, from asking for a batch to the outcome of the step.
-            Building the graph, once a start, is in it; evaluations, checkpoints and the start are
-            not.
-    """
+    """What changes during a run, and goes into its checkpoints beside the variables."""
 
     step: int = 0
     evaluated: int = 0  # the step when the test split was last measured
-    seconds: float = 0.0
+    seconds: float = 0.0  # of training, and of building the graph; not of evaluations and saves
     steady_seconds: float = 0.0  # of the calls that did not build the graph
     steps_of_steady_seconds: int = 0
     best_accuracy: float = 0.0
@@ -51,17 +45,16 @@ class State:
     def from_values(cls, values: Any) -> "State":
         """Returns the state of a checkpoint's JSON values; raises `ValueError` if it is none."""
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or values.keys() != fields.keys():
+
+        def is_allowed(name, value):
+            return type(value) in (int, fields[name]) and 0 <= value < math.inf
+
+        has_all = isinstance(values, dict) and values.keys() == fields.keys()
+        if not has_all or not all(is_allowed(*each) for each in values.items()):
             raise ValueError(
-                f"A state must have the fields {', '.join(fields)}. Received: {values!r}"
+                f"A state must have the fields {', '.join(fields)}, each a number from 0 on, and "
+                f"whole if it counts. Received: {values!r}"
             )
-        for name, value in values.items():
-            is_number = type(value) is int or (fields[name] is float and type(value) is float)
-            if not is_number or not 0 <= value < math.inf:
-                raise ValueError(
-                    f"`{name}` must be a number from 0 on, and whole if it counts. "
-                    f"Received: {name}={value!r}"
-                )
         state = cls(**values)
         if max(state.evaluated, state.best_step) > state.step or state.best_accuracy > 1:
             raise ValueError(f"A state's numbers must agree. Received: {values!r}")
@@ -77,15 +70,12 @@ class State:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint: its folder, the steps done, the variables' values by name.
-
-    Its `facts` are what was saved beside them, as plain JSON values.
-    """
+    """A verified checkpoint."""
 
     path: Path
     step: int
-    facts: dict[str, Any]
-    arrays: dict[str, np.ndarray]
+    facts: dict[str, Any]  # what was saved beside the variables, as plain JSON values
+    arrays: dict[str, np.ndarray]  # the variables' values by name
 
 
 class DamagedCheckpoint(ValueError):
@@ -119,7 +109,7 @@ def save_checkpoint(
         with open(beside / ARRAYS, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
             _to_disk(file)
-        digest = _sha256(beside / ARRAYS, _canonical(step, facts))
+        digest = _sha256(beside / ARRAYS, step, facts)
         description = {"step": step, "sha256": digest, "facts": facts}
         with open(beside / DESCRIPTION, "w", encoding="utf-8") as file:
             json.dump(description, file, indent=2, allow_nan=False)
@@ -172,7 +162,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             raise ValueError(f"`step` must be an integer and `facts` an object in {DESCRIPTION}")
         if name is None or int(name[1]) != step:
             raise ValueError(f"`step` is {step}, and its folder's name says otherwise")
-        whole = _sha256(path / ARRAYS, _canonical(step, facts))
+        whole = _sha256(path / ARRAYS, step, facts)
         # Checkpoints were once written with a hash over the arrays alone.
         if expected not in (whole, _sha256(path / ARRAYS)):
             raise ValueError(f"the SHA-256 of its contents is {whole}, not {expected!r}")
@@ -257,11 +247,8 @@ def _checkpoints(folder):
 
 
 def _remove_all_but_the_last(folder, latest, keep):
-    """Removes all but the last two up to the latest, which was just written, and that to keep.
-
-    Later ones were damaged, so that the run went back. What cannot be removed now is tried again
-    after the next checkpoint.
-    """
+    """Removes all but the last two up to the latest, which was just written, and that to keep."""
+    # Later ones were damaged, so that the run went back.
     written = [path for path in _checkpoints(folder) if path.suffix != REPLACED]
     if latest not in written:  # another folder has replaced this one
         return
@@ -280,15 +267,11 @@ def _remove(path):
             path.unlink()
 
 
-def _canonical(step, facts):
-    """Returns the bytes that stand for a description in the hash."""
-    return json.dumps([step, facts], sort_keys=True, allow_nan=False).encode()
-
-
-def _sha256(path, beginning=b""):
-    """Returns the hash over some bytes and a file."""
+def _sha256(path, *description):
+    """Returns the hash over a description, if there is one, and a file."""
+    start = json.dumps(description, sort_keys=True, allow_nan=False) if description else ""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.sha256(beginning)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.sha256(start.encode())).hexdigest()
 
 
 def _to_disk(file):

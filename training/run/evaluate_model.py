@@ -22,9 +22,8 @@ from keras_resnets.preprocessing.model import (
 )
 from keras_resnets.preprocessing.predictions import score_function
 from keras_resnets.preprocessing.preprocessing import normalize, prepared_size
-from training.data.batches import bad_images_named, evaluation_batches
 from training.data.sources import open_source
-from training.loop.evaluate import Scores, evaluate, make_score_function
+from training.loop.evaluate import Scores, evaluate_source, make_score_function
 from training.options import EvaluationOptions
 from training.recipe.files import load_recipe
 from training.recipe.recipe import Data, Evaluation, Recipe
@@ -32,19 +31,12 @@ from training.run.checkpoint import weights_sha256
 
 
 class Measurement(NamedTuple):
-    """The scores of a model on a split.
-
-    Attributes:
-        scores: What it did with each example.
-        class_names: Names of the classes.
-        conditions: What the figures depend on, as JSON values.
-        name: For the names of files, so that no measurement of a model overwrites another.
-    """
+    """The scores of a model on a split."""
 
     scores: Scores
     class_names: tuple[str, ...]
-    conditions: dict[str, Any]
-    name: str
+    conditions: dict[str, Any]  # what the figures depend on, as JSON values
+    name: str  # for files, so that no measurement of a model overwrites another
 
     def values(self) -> dict[str, Any]:
         """Returns what was measured, how, and the outcome, as JSON values."""
@@ -71,41 +63,20 @@ def evaluate_model(
     run = load_recipe(path / "recipe.toml") if (path / "recipe.toml").is_file() else None
     if run is None and not options.dataset:
         raise ValueError(
-            "`dataset` must name the images for a model in a file. "
-            f"Received: dataset={options.dataset!r}"
+            "`data.source` must name the images for a model in a file. "
+            f"Received: data.source={options.dataset!r}"
         )
     if run is None or (path / "saved_model.pb").is_file():  # not under the scope, to run eagerly
         _check_probabilities(path, open_served_model(path))
     with strategy.scope():
         model = open_served_model(path)
-    data = Data(source=options.dataset) if run is None else run.data
-    usual = _evaluation_of(model.preprocessing) if run is None else run.evaluation
-    view = None
-    if run is None and not (options.crop_ratio or options.ten_crop) and _has_size(model):
-        view = dataclasses.replace(model.preprocessing, **GREY_LEVELS)
-        if view.crop is None and isinstance(view.resize, int):
-            view = dataclasses.replace(view, crop=model.image_size)
-    name = options.dataset or data.source
-    # `model.predict` normalizes grey levels itself.
-    recipe = Recipe(
-        data=dataclasses.replace(
-            data,
-            source=name,
-            test_share=_test_share(options, data, name),
-            image_size=model.image_size,
-            per_pixel_mean=False,
-            mean=(0.0,),
-            std=(1.0,),
-        ),
-        evaluation=dataclasses.replace(
-            usual,
-            image_size=0,
-            ten_crop=options.ten_crop,
-            crop_ratio=options.crop_ratio or usual.crop_ratio,
-            batch=options.batch or usual.batch,
-        ),
+    usual = run or Recipe(
+        data=Data(source=options.dataset, mean=(0.0,), std=(1.0,)),
+        evaluation=_evaluation_of(model.preprocessing),
     )
+    recipe = _recipe(model, usual, options)
     data, evaluation = recipe.data, recipe.evaluation
+    view = None if run else _noted_view(model, options)
     split = options.split or data.test_split
     source = open_source(data, split, options.data_dir, options.download)
     _check_fit(model, source, data.source, model.class_names or _classes_of_run(path))
@@ -116,20 +87,15 @@ def evaluate_model(
             f"Received: batch={evaluation.batch}"
         )
     mean, std = np.zeros(source.channels, "float32"), np.full(source.channels, 1 / 255, "float32")
-    batches = strategy.distribute_datasets_from_function(
-        lambda context: evaluation_batches(
-            source,
-            recipe,
-            worker=context.input_pipeline_id,
-            workers=context.num_input_pipelines,
-            ten_crop=options.ten_crop,
-            mean_and_std=(mean, std),
-            view=view,
-        ).rebatch(evaluation.batch // replicas)
+    scores = evaluate_source(
+        make_score_function(strategy, model.predict, puts_out_logits=False),
+        strategy,
+        source,
+        recipe,
+        ten_crop=options.ten_crop,
+        mean_and_std=(mean, std),
+        view=view,
     )
-    score = make_score_function(strategy, model.predict, puts_out_logits=False)
-    with bad_images_named(source, lambda: range(source.size)):
-        scores = evaluate(score, batches, source.size, len(source.class_names))
     conditions = {
         "model": str(path),
         "weights_sha256": model.weights_sha256,
@@ -141,9 +107,50 @@ def evaluate_model(
         "view": view and view.to_dict(),
         "test_share": data.test_share,
     }
-    usual_data = "" if run is None else run.data.source
-    name = measurement_name(conditions, usual_data, usual.crop_ratio)
+    usual_data = run.data.source if run else ""
+    name = measurement_name(conditions, usual_data, usual.evaluation.crop_ratio)
     return Measurement(scores, source.class_names, conditions, name)
+
+
+def _recipe(model, usual, options):
+    """Returns the recipe to evaluate by: the usual one with the options that are given."""
+    data, evaluation = usual.data, usual.evaluation
+    name, share = options.dataset or data.source, options.test_share
+    if name == data.source and data.test_share:  # the run's own images
+        if share not in (0.0, data.test_share):
+            raise ValueError(
+                "`data.test_share` must be the run's for its own images, of which it has trained "
+                f"on the others. Received: data.test_share={share}, not {data.test_share}"
+            )
+        share = data.test_share
+    # `model.predict` normalizes grey levels itself.
+    data = dataclasses.replace(
+        data,
+        source=name,
+        test_share=share,
+        image_size=model.image_size,
+        per_pixel_mean=False,
+        mean=(0.0,),
+        std=(1.0,),
+    )
+    evaluation = dataclasses.replace(
+        evaluation,
+        image_size=0,
+        ten_crop=options.ten_crop,
+        crop_ratio=options.crop_ratio or evaluation.crop_ratio,
+        batch=options.batch or evaluation.batch,
+    )
+    return Recipe(data=data, evaluation=evaluation)
+
+
+def _noted_view(model, options):
+    """Returns the view that a model notes; `None` if the options or their defaults decide."""
+    view = dataclasses.replace(model.preprocessing, **GREY_LEVELS)
+    if options.crop_ratio or options.ten_crop or (view.resize, view.crop) == (None, None):
+        return None
+    if view.crop is None and isinstance(view.resize, int):
+        view = dataclasses.replace(view, crop=model.image_size)
+    return view
 
 
 def measurement_name(conditions: dict[str, Any], usual_data: str, usual_crop_ratio: float) -> str:
@@ -163,7 +170,7 @@ def measurement_name(conditions: dict[str, Any], usual_data: str, usual_crop_rat
     return re.sub(r"[^\w.%-]+", "-", "-".join(parts).replace("]", "").replace("[:", "-to"))
 
 
-def _classes_of_run(path: Path) -> list[str] | None:
+def _classes_of_run(path):
     """Returns the class names of the run or published model that a path is in, if it has any."""
     result = (path.parent if path.name in ("model.keras", "saved_model") else path) / "result.json"
     if not result.is_file():
@@ -178,16 +185,12 @@ def _check_fit(model, source, name, classes):
             f"of {model.channels} channels and {model.classes} classes, and {name!r} with "
             f"{source.channels} and {len(source.class_names)}"
         )
-    if classes is not None and list(classes) != list(source.class_names):
-        differing = next(
-            f"{was!r}, {now!r}"
-            for was, now in zip(classes, source.class_names, strict=True)
-            if was != now
-        )
-        raise ValueError(
-            "The data set must have the classes that the model was trained on, in the same order. "
-            f"Received: {name!r}, whose first different one is {differing}"
-        )
+    for was, now in zip(classes or source.class_names, source.class_names, strict=True):
+        if was != now:
+            raise ValueError(
+                "The data set must have the classes that the model was trained on, in the same "
+                f"order. Received: {name!r}, whose first different one is {was!r}, {now!r}"
+            )
 
 
 # What a sum of probabilities may lack to 1, also in 16 bits.
@@ -220,22 +223,29 @@ def open_served_model(path: Path) -> ServedModel:
     _check_whole(path)
     model = keras.models.load_model(path, compile=False)
     function = score_function(model)
-    preprocessing = _preprocessing(model)
+    try:
+        stem_convolution(model)
+    except ValueError:  # not of this package: it takes pixels
+        preprocessing = Preprocessing(**GREY_LEVELS)
+    else:
+        preprocessing = required_preprocessing(model)
 
     def predict(pixels, training=False):
         outputs = model(normalize(pixels, preprocessing, -1), training=training)
         outputs = tf.cast(outputs, tf.float32)
         return outputs if function is None else getattr(tf.nn, function)(outputs)
 
-    _, image_size, width, channels = model.input_shape
-    if image_size != width:
+    _, *size, channels = model.input_shape
+    height, width = size if any(size) else prepared_size(preprocessing, None, None)
+    if height is None or height != width:
         raise ValueError(
-            "To be measured, a model must take square images. "
-            f"Received: model={model.name!r}, which takes {image_size}×{width}"
+            "To be measured, a model must take square images, or images of any size with a "
+            "preprocessing that crops a square. "
+            f"Received: model={model.name!r}, which takes {size}, and {preprocessing}"
         )
     return ServedModel(
         predict,
-        image_size or _size_of_any(model, preprocessing),
+        height,
         channels,
         model.output_shape[-1],
         weights_sha256(model.variables),
@@ -244,7 +254,7 @@ def open_served_model(path: Path) -> ServedModel:
     )
 
 
-def _evaluation_of(preprocessing: Preprocessing) -> Evaluation:
+def _evaluation_of(preprocessing):
     """Returns the crop ratio and the interpolation that a preprocessing notes."""
     if not isinstance(preprocessing.resize, int) or preprocessing.interpolation == "nearest":
         return Evaluation()
@@ -254,52 +264,16 @@ def _evaluation_of(preprocessing: Preprocessing) -> Evaluation:
     )
 
 
-def _test_share(options, data, name):
-    """Returns the part that is tested with: the run's, if its own data set is measured."""
-    is_own = name == data.source and data.test_share
-    if is_own and options.test_share not in (0.0, data.test_share):
-        raise ValueError(
-            "`test_share` must be the run's for its own images, of which it has trained on the "
-            f"others. Received: test_share={options.test_share}, not {data.test_share}"
-        )
-    return options.test_share or (data.test_share if is_own else 0.0)
-
-
-def _has_size(model):
-    return (model.preprocessing.resize, model.preprocessing.crop) != (None, None)
-
-
-def _size_of_any(model, preprocessing):
-    """Returns the size of the images of a model that takes any."""
-    height, width = prepared_size(preprocessing, None, None)
-    if height is None or height != width:
-        raise ValueError(
-            "To be measured, a model that takes images of any size must carry a preprocessing with "
-            f"a square crop. Received: model={model.name!r}, {preprocessing}"
-        )
-    return height
-
-
-def _preprocessing(model):
-    try:
-        stem_convolution(model)
-    except ValueError:  # not of this package: it takes pixels
-        return Preprocessing(**GREY_LEVELS)
-    return required_preprocessing(model)
-
-
 def _check_whole(path):
     """Raises for a damaged archive, for which Keras's own error names no reason."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
             missing = {"config.json", "model.weights.h5"}.difference(archive.namelist())
-            fault = f"damaged: {damaged}" if damaged else ""
-            if missing and not damaged:
-                fault = f"without {', '.join(sorted(missing))}"
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        fault = f"damaged: {error}"
-    if fault:
+        damaged, missing = str(error), set()
+    if damaged or missing:
+        fault = f"damaged: {damaged}" if damaged else f"without {', '.join(sorted(missing))}"
         raise ValueError(
             "A .keras file must be whole, as Keras or a run has written it. "
             f"Received: {str(path)!r}, {fault}"
@@ -354,11 +328,9 @@ def _notes_beside(path):
 
 def _check_probabilities(path, model):
     """Raises if a model gives logits, or several labels' probabilities."""
-    if model.classes == 1:
-        return  # `_check_fit` refuses it
     image = tf.zeros((1, model.image_size, model.image_size, model.channels))
     total = float(tf.reduce_sum(model.predict(image)))
-    if abs(total - 1) > TOLERANCE:
+    if abs(total - 1) > TOLERANCE and model.classes > 1:  # `_check_fit` refuses one class
         raise ValueError(
             "The model's outputs must be probabilities that sum to 1, as after a softmax. "
             f"Received: {str(path)!r}, whose sum to {total:.3g}"

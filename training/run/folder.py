@@ -23,11 +23,7 @@ from training.recipe.recipe import Recipe
 
 
 class RunFolder:
-    """The files of a run, and the lock that keeps other processes from writing them.
-
-    Attributes:
-        metrics: The lines of `metrics.jsonl`, after `open_metrics`.
-    """
+    """The files of a run, and the lock that keeps other processes from writing them."""
 
     def __init__(self, path: Path):
         if path.exists() and not path.is_dir():
@@ -47,21 +43,24 @@ class RunFolder:
             )
         self.events = path / "tensorboard"
         self.lock_file = path / "run.lock"
-        self.metrics: list[dict[str, Any]] = []
+        self.metrics: list[dict[str, Any]] = []  # the lines of its file, after `open_metrics`
         self._lock: Any = None  # the open lock file
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Locks the folder, which is made if it is missing, for this process.
 
-        The lock is the kernel's (`flock`): it ends with the process, also by SIGKILL, and the file
-        that is left behind locks nothing. It names the process that holds the lock. If nothing else
-        was written, as after wrong arguments, the file is removed, and the folder if it is new.
+        The lock is the kernel's (`flock`) and ends with the process. The file that is left behind
+        names the process and locks nothing. It is removed if nothing else was written.
         """
         is_new = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.lock_file, "a+", encoding="utf-8") as self._lock:
-            if not self._takes_lock():
+            is_free = False
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_free = self._is_held()  # not a file that was just removed
+            if not is_free:
                 self._lock.seek(0)
                 holder = self._lock.read().strip() or "another"
                 raise ValueError(
@@ -80,13 +79,6 @@ class RunFolder:
                         self.lock_file.unlink()
                         if is_new:
                             self.path.rmdir()
-
-    def _takes_lock(self):
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return self._is_held()  # not the lock of a file that was just removed
 
     def _is_held(self):
         """Returns whether the locked file is still the one in the folder."""
@@ -154,10 +146,7 @@ class RunFolder:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yields a path beside a file's; what is written there replaces the file in the end.
-
-    If the block raises, the file stays as it was.
-    """
+    """Yields a path beside a file's; what is written there replaces the file if nothing fails."""
     beside = path.with_name(f"writing.{path.name}")
     try:
         with _named_errors(path):
@@ -208,10 +197,7 @@ MEASURED = (
 
 
 def read_metrics(path: Path, evaluated: float = math.inf) -> list[dict[str, Any]]:
-    """Returns the lines of a `metrics.jsonl` up to a step.
-
-    An unfinished last line, as a kill leaves it, is left out.
-    """
+    """Returns the lines of a `metrics.jsonl` up to a step, without an unfinished last one."""
     if not path.is_file():  # reading a pipe may never end
         raise ValueError(f"{path.name} must be a regular file. Received: {str(path)!r}")
     entries: list[dict[str, Any]] = []
@@ -280,6 +266,7 @@ FLAGS = (
 def describe_environment(strategy: tf.distribute.Strategy) -> dict[str, Any]:
     """Returns versions, devices, thread counts and flags, all of which can change the bits."""
     gpus = tf.config.list_physical_devices("GPU")
+    has_affinity = hasattr(os, "sched_getaffinity")
     details = tf.config.experimental.get_device_details
     return {
         "versions": {
@@ -292,7 +279,8 @@ def describe_environment(strategy: tf.distribute.Strategy) -> dict[str, Any]:
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": _processor(),
-        "cores": _cores(),
+        # That this process may use, by which TensorFlow sizes its thread pools.
+        "cores": len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count(),
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "gpus": [details(device).get("device_name", device.name) for device in gpus],
         "strategy": type(strategy).__name__,
@@ -314,10 +302,3 @@ def _processor():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()
-
-
-def _cores():
-    """Returns how many cores this process may use, by which TensorFlow sizes its thread pools."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()

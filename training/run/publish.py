@@ -35,11 +35,7 @@ the result and a card.
 
 
 def publish(run_dir: Path, folder: Path, note: str) -> None:
-    """Makes the folder of a finished run's model: SavedModel, Keras file, card, recipe, result.
-
-    It is written under another name and renamed, so that it is there whole or not at all. Paths in
-    the recipe are reduced to the last name, so that nothing of this machine is published.
-    """
+    """Makes the folder of a finished run's model: SavedModel, Keras file, card, recipe, result."""
     run = RunFolder(run_dir)
     files = (
         *(run.result_file, run.model_file, run.recipe_file, run.environment_file),
@@ -63,6 +59,7 @@ def publish(run_dir: Path, folder: Path, note: str) -> None:
     metrics = read_metrics(run.metrics_file)
     recipe = _without_paths(load_recipe(run.recipe_file))
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # Renamed at the end, so that it is there whole or not at all.
     beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         for file in (run.model_file, run.curves_file):
@@ -229,25 +226,27 @@ def _read(path, names):
 
 def _without_paths(recipe: Recipe) -> Recipe:
     """Returns a recipe with the name of a folder or file in place of its path."""
-    source = recipe.data.source
+    source, weights = recipe.data.source, recipe.model.weights
     if source.startswith("folder:"):
         source = f"folder:{Path(source.removeprefix('folder:')).name}"
-    data = dataclasses.replace(recipe.data, source=source)
-    weights = recipe.model.weights
     weights = weights if weights in PRESETS else Path(weights).name
-    model = dataclasses.replace(recipe.model, weights=weights)
-    return dataclasses.replace(recipe, data=data, model=model)
+    return dataclasses.replace(
+        recipe,
+        data=dataclasses.replace(recipe.data, source=source),
+        model=dataclasses.replace(recipe.model, weights=weights),
+    )
 
 
 def _how_it_was_chosen(recipe, kept_step):
     """Returns how the test images influenced the model."""
-    text = f"One run. The test images were measured every {recipe.evaluation.every}. "
+    chosen = "Nothing was chosen by that"
     if recipe.schedule.name == "plateau":
-        text += "That lowered the learning rate, so that the accuracy is slightly too high. "
+        chosen = "That lowered the learning rate, so that the accuracy is slightly too high"
     elif recipe.keep == "best":
-        text += "The best of these chose the weights, so that the accuracy is slightly too high. "
-    else:
-        text += "Nothing was chosen by that. "
+        chosen = "The best of these chose the weights, so that the accuracy is slightly too high"
     what = "the moving average of the weights" if recipe.ema else "the weights"
     when = f"after step {kept_step:,}" if kept_step else "at the end of the run"
-    return text + f"The model has {what} {when}."
+    return (
+        f"One run. The test images were measured every {recipe.evaluation.every}. {chosen}. "
+        f"The model has {what} {when}."
+    )

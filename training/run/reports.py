@@ -6,7 +6,7 @@ import datetime
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ RECENT = 50  # updates over which the speed is measured
 
 
 class StepProgress:
-    """A bar over the steps of a run; a line every half minute where there is no terminal."""
+    """A bar over the steps of a run; without a terminal, a line every half minute."""
 
     def __init__(
         self,
@@ -63,15 +63,14 @@ class StepProgress:
     ) -> None:
         """Shows where the run is."""
         now = self._clock()
+        state = f"loss {loss:.3f} acc {accuracy:.1%} lr {learning_rate:.4f}"
         if self._first is None:  # the first steps include building the graph
             self._first = now, step
         else:
             self._recent.append((step - self._step, seconds))
-        self._step = step
-        state = f"loss {loss:.3f} acc {accuracy:.1%} lr {learning_rate:.4f}"
-        if self._recent:
             steps, took = map(sum, zip(*self._recent, strict=True))
             state += f" {steps * self._batch / took:.0f} img/s"
+        self._step = step
         self._bar.update(self._task, completed=step, state=state)
         if not self._console.is_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
@@ -114,23 +113,16 @@ class EventLog:
 
     def append(self, entry: dict[str, Any]) -> None:
         """Adds a line of `metrics.jsonl`, and writes it at once."""
+        scalar = tf.compat.v1.SummaryMetadata()
+        scalar.plugin_data.plugin_name = "scalars"
         with self._writer.as_default(entry["step"]):
             for name, value in entry.items():
-                if name != "step" and isinstance(value, (int, float)):
-                    tf.summary.write(_tag(name), tf.constant(value, tf.float32), metadata=_scalar())
+                if name == "step" or not isinstance(value, (int, float)):
+                    continue
+                split, _, quantity = name.partition("_")  # `test_loss` becomes `loss/test`
+                tag = f"{quantity}/{split}" if split in ("train", "test") else name
+                tf.summary.write(tag, tf.constant(value, tf.float32), metadata=scalar)
         self._writer.flush()
-
-
-def _tag(name):
-    """Groups the curves of a quantity: `test_loss` becomes `loss/test`."""
-    split, _, quantity = name.partition("_")
-    return f"{quantity}/{split}" if split in ("train", "test") else name
-
-
-def _scalar():
-    metadata = tf.compat.v1.SummaryMetadata()
-    metadata.plugin_data.plugin_name = "scalars"
-    return metadata
 
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
@@ -201,29 +193,14 @@ def confusion_table(scores: Scores, class_names: tuple[str, ...], width: int = 8
         return None
     beside = max(map(len, (CORNER, *class_names)))
     room = (width - beside) // len(class_names) - 2  # between columns there is a space on each side
-    table = Table(box=None)
-    table.add_column(CORNER)
-    for name in shortened(class_names, max(room, SHORTEST)):
-        table.add_column(Text(name), justify="right")
+    table = Table(CORNER, box=None)
+    for name in class_names:
+        short = name if len(name) <= max(room, SHORTEST) else f"{name[: max(room, SHORTEST) - 1]}…"
+        table.add_column(Text(short), justify="right")
     for label, counts in enumerate(scores.confusion()):
         cells = [f"[bold]{n}[/]" if label == other else str(n) for other, n in enumerate(counts)]
         table.add_row(Text(class_names[label]), *cells)
     return table
-
-
-def shortened(names: Sequence[str], length: int) -> list[str]:
-    """Returns names of some length at most, the shortened ones marked; longer, to stay distinct.
-
-    Example:
-
-    >>> shortened(["cat", "automobile", "automaton"], length=6)
-    ['cat', 'automob…', 'automat…']
-    """
-    while True:
-        short = [name if len(name) <= length else f"{name[: length - 1]}…" for name in names]
-        if len(set(short)) == len(set(names)):
-            return short
-        length += 1
 
 
 def write_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) -> None:
@@ -235,54 +212,27 @@ def write_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) ->
             writer.writerow([name, *counts])
 
 
-def most_confused(
-    scores: Scores, class_names: tuple[str, ...], most: int
-) -> list[tuple[str, str, int]]:
-    """Returns the most frequent mistakes: the true class, the predicted one, and how often."""
-    counts = scores.confusion()
-    np.fill_diagonal(counts, 0)
-    places = np.argsort(-counts, axis=None, kind="stable")[:most]
-    rows, columns = np.unravel_index(places, counts.shape)
-    return [
-        (class_names[row], class_names[column], int(counts[row, column]))
-        for row, column in zip(rows, columns, strict=True)
-        if counts[row, column]
-    ]
-
-
 def draw_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) -> None:
     """Draws the confusion matrix: a row for each true class, its parts adding up to one."""
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     counts = scores.confusion()
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     are_few = len(class_names) <= MOST_NAMED
     side = 3.0 + 0.5 * len(class_names) if are_few else 10.0
-    figure = Figure(figsize=(side + 1, side) if are_few else (14.0, side), layout="constrained")
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.add_subplot()
     # The square root lets rare mistakes be seen: one in a hundred has a tenth of the colour's way.
-    picture = axes.imshow(
-        parts, cmap="cividis", norm="linear" if are_few else _square_root(), interpolation="nearest"
-    )
-    picture.set_clim(0, 1)
+    norm = PowerNorm(1.0 if are_few else 0.5, vmin=0, vmax=1)
+    picture = axes.imshow(parts, cmap="cividis", norm=norm, interpolation="nearest")
     figure.colorbar(picture, label="part of the true class", shrink=0.6)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title(f"{scores.top1:.2%} of {len(scores.labels):,} are right")
     if are_few:
         _write_counts(axes, counts, parts, class_names)
-    else:
-        mistakes = most_confused(scores, class_names, most=45)
-        lines = [f"{n:>5}  {true[:28]} → {taken[:28]}" for true, taken, n in mistakes]
-        text = "\n".join(["Most frequent mistakes", *lines])
-        figure.text(1.0, 0.5, text, va="center", ha="left", size=8, family="monospace")
-    figure.savefig(path, dpi=120, bbox_inches=None if are_few else "tight")
-
-
-def _square_root():
-    from matplotlib.colors import PowerNorm
-
-    return PowerNorm(0.5)
+    figure.savefig(path, dpi=120)
 
 
 def _write_counts(axes, counts, parts, class_names):

@@ -170,21 +170,42 @@ class Session:
         self._bar = StepProgress(name, step, self.total, self.recipe.batch, self.console)
 
     def _restore(self, checkpoint: Checkpoint):
-        """Takes over a checkpoint, and prints how the environment has changed since."""
+        """Takes over a checkpoint, and notes what has changed since."""
         facts = checkpoint.facts
-        if facts["data"] != self.data:
-            raise ValueError(
-                f"The run in {self.folder.path} was started on other data and can be resumed only "
-                f"on those. Received: data.source={self.recipe.data.source!r}"
-            )
+        changed = self._changed_data(facts)
         restore(self.learner.variables, checkpoint)
         self.state = State.from_values(facts["state"])
         self._saved = dataclasses.replace(self.state)
         self.environment_changes = facts["environment_changes"]
+        self.environment_changes += [f"step {self.state.step}: {line}" for line in changed]
         self._print(f"Resuming at step {self.state.step} of {self.total}, from {self.folder.path}")
         for line in differences(facts["environment"], self.environment):
             self._print(f"warning: the bits may differ from an uninterrupted run's: {line}")
             self.environment_changes.append(f"step {self.state.step}: {line}")
+
+    def _changed_data(self, facts):
+        """Returns a line for each split that is not as in a checkpoint; raises unless accepted."""
+        names = (self.recipe.data.train_split, self.recipe.data.test_split)
+        changed = [
+            f"the images of {name!r} have changed"
+            for name, before, now in zip(names, facts["data"], self.data, strict=True)
+            if before != now
+        ]
+        source = self.recipe.data.source
+        if changed and not self.options.accept_changed_data:
+            raise ValueError(
+                f"The run in {self.folder.path} was started on other data: {', '.join(changed)}. "
+                "Restore them. Where an image could not be read and was repaired or removed, pass "
+                "--accept-changed-data: the run resumes on the images as they are now, and its "
+                f"result records it. Received: data.source={source!r}"
+            )
+        classes = list(self.learner.train_source.class_names)
+        if facts.get("classes", classes) != classes:
+            raise ValueError(
+                "The classes must be those that the run was started with. "
+                f"Received: data.source={source!r}, with {classes}, before {facts['classes']}"
+            )
+        return changed
 
     def _check_that_workers_agree(self):
         """Raises if a worker differs from the others, as when it reads another folder."""
@@ -215,10 +236,8 @@ class Session:
         """Returns the next step at which something is due."""
         step = self.state.step
         every = (self.evaluate_every, self.checkpoint_every)
-        stops = [self.total, *(step - step % steps + steps for steps in every)]
-        if step < self.head_only:
-            stops.append(self.head_only)
-        return min(stops)
+        head_end = self.head_only if step < self.head_only else self.total
+        return min(self.total, head_end, *(step - step % steps + steps for steps in every))
 
     def _train_until(self, end, batches):
         """Trains up to a step at which something is due."""
@@ -229,9 +248,8 @@ class Session:
             self._stop_if_asked()
             steps = min(self.steps_per_call, end - state.step)
             started = time.perf_counter()
-            with bad_images_named(
-                learner.train_source, functools.partial(self._indices, state.step, steps)
-            ):
+            read = functools.partial(self._indices, state.step, steps)
+            with bad_images_named(learner.train_source, read):
                 progress = train(batches, tf.constant(steps, tf.int64))
             loss, taken = float(progress.loss), int(progress.steps)
             seconds = time.perf_counter() - started
@@ -249,24 +267,16 @@ class Session:
             state.correct += int(progress.correct)
             state.examples += taken * self.recipe.batch
             state.skipped += int(progress.skipped)
-            self._bar.update(
-                state.step,
-                state.loss_sum / state.examples,
-                state.correct / state.examples,
-                learner.learning_rate,
-                seconds,
-            )
+            loss, accuracy = state.loss_sum / state.examples, state.correct / state.examples
+            self._bar.update(state.step, loss, accuracy, learner.learning_rate, seconds)
 
     def _do_what_is_due(self):
-        """Saves and measures the test split, whichever is due at this step and not done.
-
-        It saves before it measures, so that no step is lost whatever stops the evaluation.
-        """
+        """Saves and measures the test split, whichever is due at this step and not done."""
         state = self.state
-        is_due = state.step == self.total or state.step % self.evaluate_every == 0
+        is_due = state.step >= self.total or state.step % self.evaluate_every == 0
         measures = is_due and state.evaluated != state.step
         if measures or state.step % self.checkpoint_every == 0:
-            self.save()
+            self.save()  # first: no step is lost, whatever stops the evaluation
         if measures:
             self._measure()
 
@@ -274,23 +284,25 @@ class Session:
         """Writes a checkpoint of the step reached, unless there is one already."""
         if self.state == self._saved:
             return
-        self._check_variables()
+        state, variables = self.state, self.learner.variables
+        for name, variable in variables.items():  # a finite gradient may make a weight infinite
+            if not np.all(np.isfinite(np.asarray(variable))):
+                self._diverge(state.step, f"the variable {name} is not a finite number after it")
         if self.is_chief:
             self.folder.check()
             facts = {
-                "state": dataclasses.asdict(self.state),
+                "state": dataclasses.asdict(state),
                 "environment": self.environment,
                 "environment_changes": self.environment_changes,
                 "data": self.data,
+                "classes": self.learner.train_source.class_names,
             }
+            keep = state.best_step if self.recipe.keep == "best" else 0
             try:
-                keep = self.state.best_step if self.recipe.keep == "best" else 0
-                save_checkpoint(
-                    self.folder.checkpoints, self.state.step, self.learner.variables, facts, keep
-                )
+                save_checkpoint(self.folder.checkpoints, state.step, variables, facts, keep)
             finally:  # if the folder was replaced meanwhile, that is the error to name
                 self.folder.check()
-        self._saved = dataclasses.replace(self.state)
+        self._saved = dataclasses.replace(state)
 
     def _measure(self):
         """Measures the test split, and adds the outcome to the state and the metrics."""
@@ -338,9 +350,9 @@ class Session:
         if not self.is_chief:
             return
         folder, learner = self.folder, self.learner
+        names = learner.train_source.class_names
+        model = finished_model(self.recipe, learner.measured, *learner.mean_and_std, names)
         with folder.writing(folder.model_file) as path:
-            names = learner.train_source.class_names
-            model = finished_model(self.recipe, learner.measured, *learner.mean_and_std, names)
             model.save(path)
         with folder.writing(folder.curves_file) as path:
             draw_curves(folder.metrics, path)
@@ -407,24 +419,13 @@ class Session:
         try:
             return self.learner.evaluate(self._stop_if_asked, ten_crop)
         except Diverged as error:
-            self._diverge_in_evaluation(f"{error}", error)
+            self._diverge_in_evaluation(str(error), error)
 
     def _stop_if_asked(self):
         """Raises `Stopped` if any worker has received a signal: in all of them at one step."""
         number = max(self._gather(self.signals.received or 0))
         if number:
             raise Stopped(number)
-
-    def _check_variables(self):
-        """Raises `Diverged` if a value is not finite, so that none is ever saved.
-
-        A step with a finite gradient may still make a weight infinite.
-        """
-        for name, variable in self.learner.variables.items():
-            if not np.all(np.isfinite(np.asarray(variable))):
-                self._diverge(
-                    self.state.step, f"the variable {name} is not a finite number after it"
-                )
 
     def _diverge(self, step: int, what: str) -> NoReturn:
         """Raises `Diverged` with the step, counted from 1, and the examples of its batch."""

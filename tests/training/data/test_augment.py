@@ -58,24 +58,25 @@ def moved_by_numpy(image, top, left, flip, padding):
 @pytest.mark.parametrize(("channels", "dtype"), [(3, np.uint8), (1, np.uint8), (3, np.float32)])
 def test_images_move_as_numpy_moves_them(rng, channels, dtype):
     images = rng.integers(0, 256, (50, 10, 14, channels)).astype(dtype)
-    found = moved(tf.constant(images), seeds(50), padding=3, flip=True)
+    found = moved(tf.constant(images), seeds(50), Augmentation(padding=3))
     offsets = integers(seeds(50), "pad crop", (7, 7)).numpy()
     flips = mirrored(seeds(50)).numpy()
     assert found.dtype == images.dtype
     for image, result, (top, left), flip in zip(images, found, offsets, flips, strict=True):
         np.testing.assert_array_equal(result, moved_by_numpy(image, top, left, flip, 3))
-    np.testing.assert_array_equal(moved(tf.constant(images), seeds(50), 0, False), images)
+    still = Augmentation(crop="none", flip=False)
+    np.testing.assert_array_equal(moved(tf.constant(images), seeds(50), still), images)
 
 
 def test_an_image_moves_alone_as_in_a_batch(rng):
     images = tf.constant(rng.integers(0, 256, (9, 8, 8, 3), dtype=np.uint8))
-    together = moved(images, seeds(9), padding=2, flip=True)
+    together = moved(images, seeds(9), Augmentation(padding=2))
     for number in range(9):
-        alone = moved(images[number, None], seeds(9)[number, None], padding=2, flip=True)
+        alone = moved(images[number, None], seeds(9)[number, None], Augmentation(padding=2))
         np.testing.assert_array_equal(alone[0], together[number])
     # One image, moved as several seeds say.
-    many = moved(images[:1], seeds(9), padding=2, flip=True)
-    same = moved(tf.repeat(images[:1], 9, axis=0), seeds(9), padding=2, flip=True)
+    many = moved(images[:1], seeds(9), Augmentation(padding=2))
+    same = moved(tf.repeat(images[:1], 9, axis=0), seeds(9), Augmentation(padding=2))
     np.testing.assert_array_equal(many, same)
 
 
@@ -239,6 +240,18 @@ def test_the_mean_image_is_numpys():
     expected = source.images.astype(np.float64).mean(axis=0) / 255
     np.testing.assert_allclose(mean, expected, atol=1e-7)
     assert mean.dtype == np.float32
+
+
+@pytest.mark.parametrize("policy", ["none", "randaugment"])
+def test_grey_images_have_a_mean_image_too(policy):
+    source = array_source(size=30, side=8, channels=1)
+    data = Data(per_pixel_mean=True, image_size=8, std=(0.5,))
+    recipe = Recipe(data=data, augmentation=Augmentation(policy=policy))
+    mean, std = normalization(source, recipe)
+    np.testing.assert_allclose(mean, source.images.mean(axis=0) / 255, atol=1e-7)
+    assert (mean.shape, std.tolist()) == ((8, 8, 1), [0.5])
+    picture = tf.constant(source.images[0])
+    assert augmented(picture, seeds(1)[0], source, recipe).shape == (8, 8, 1)
 
 
 def test_the_mean_image_of_files_is_that_of_their_central_views(tmp_path):

@@ -9,7 +9,8 @@ pytest.importorskip("tensorflow")
 
 from tests.training.data.pictures import write_folder
 from training.commands import check_source, validate_command
-from training.data.folder import FolderSource, is_flat, is_of_test
+from training.data import folder
+from training.data.folder import PLACES, FolderSource, is_flat, places_in_split
 from training.data.sources import list_splits, open_source
 from training.recipe.recipe import Data
 
@@ -58,9 +59,62 @@ def test_a_larger_share_takes_more_and_none_back(flat):
     assert names(flat, "test", 0.1) <= names(flat, "test", 0.2) <= names(flat, "test", 0.5)
 
 
-def test_a_broken_link_is_of_the_training_split(tmp_path):
-    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nothing")
-    assert not is_of_test(tmp_path / "gone.jpg", 0.999)
+def test_a_broken_link_is_of_the_training_split(flat, tmp_path):
+    root = shutil.copytree(flat, tmp_path / "photos")
+    (root / "cat" / "gone.jpg").symlink_to(tmp_path / "nothing")
+    for share in (0.1, 0.9):
+        assert root / "cat" / "gone.jpg" in FolderSource(root, "train", test_share=share).paths
+
+
+def test_both_splits_read_each_file_once(flat, tmp_path, monkeypatch):
+    root = shutil.copytree(flat, tmp_path / "photos")
+    digest, read = folder.hashlib.file_digest, []
+
+    def counted(file, kind):
+        read.append(file.name)
+        return digest(file, kind)
+
+    monkeypatch.setattr(folder.hashlib, "file_digest", counted)
+    names(root, "train"), names(root, "test")
+    assert len(read) == len(set(read)) == 120
+    (root / "cat" / "00.jpg").write_bytes(b"another")  # is noticed
+    assert names(root, "train").isdisjoint(names(root, "test"))
+    assert len(read) == 240
+
+
+def place(contents, path):
+    path.write_bytes(contents)
+    return places_in_split((path,))[path] / PLACES
+
+
+def small_class(tmp_path, flat, low, high):
+    """Adds a class of two images with places near these numbers to a flat folder."""
+    root = shutil.copytree(flat, tmp_path / "photos")
+    (root / "owl").mkdir()
+    for number, wanted in enumerate((low, high)):
+        path, contents = root / "owl" / f"{number}.jpg", 0
+        while not wanted < place(b"%d %d" % (number, contents), path) < wanted + 0.05:
+            places_in_split.cache_clear()
+            contents += 1
+    return root
+
+
+def test_a_class_without_images_to_train_on_is_refused_with_a_share_that_works(flat, tmp_path):
+    root = small_class(tmp_path, flat, 0.3, 0.5)
+    with pytest.raises(ValueError, match=r"no image of 'owl' is in the train split: pass") as error:
+        FolderSource(root, "train", test_share=0.6)
+    share = float(str(error.value).partition("--data.test-share ")[2].partition(",")[0])
+    for split in ("train", "test"):
+        assert "owl" in {path.parts[0] for path in names(root, split, share)}
+
+
+def test_a_class_without_test_images_is_warned_of(flat, tmp_path):
+    root = small_class(tmp_path, flat, 0.3, 0.5)
+    with pytest.warns(UserWarning, match=r"no image of 'owl' is in the test split: pass --data\."):
+        FolderSource(root, "test", test_share=0.2)
+    (root / "owl" / "1.jpg").unlink()  # one image cannot be in both
+    with pytest.warns(UserWarning, match="is in the test split: add images to it, or make"):
+        FolderSource(root, "test", test_share=0.2)
 
 
 def test_folders_with_splits_are_not_flat(tmp_path, flat):
