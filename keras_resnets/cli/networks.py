@@ -42,8 +42,6 @@ SILENT_OPTIONS = [name for name, option in OPTIONS.items() if option.changes == 
 def list_command(arguments):
     """Lists the networks, with parameters and multiply-adds, and their published weights."""
     names = list_models(arguments.pattern)
-    if not names:
-        raise ValueError(f"No network matches the pattern. Received: {arguments.pattern!r}")
     header = ("model", "parameters", "multiply-adds", "image")
     print(format_table([header, *map(_variant_row, names)], "<>><"))
     presets = [

@@ -41,11 +41,6 @@ PACKAGES = (
 
 def predict_command(arguments):
     """Classifies images: the best classes of each, as bars or as JSON."""
-    if arguments.model is None:
-        raise ValueError(
-            "`--model` is required: `--model resnet20.keras`, or, downloaded "
-            "once, `--model resnet50 --weights imagenet`. Received: no --model"
-        )
     if arguments.weights is None and arguments.model.lower() in list_models():
         raise ValueError(
             "A network by its name alone has new weights, which know nothing: give a file or a "

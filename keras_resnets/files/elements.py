@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import ml_dtypes  # noqa: F401  NumPy then knows "bfloat16"
 import numpy as np
 
+from keras_resnets.arguments import printable
+
 SHOWN_LETTERS = 80
 CHUNK = 2**20
 MOST_DIMENSIONS = 32
@@ -48,12 +50,6 @@ def shown(value: str) -> str:
     if len(value) > SHOWN_LETTERS:
         return f"{value[:SHOWN_LETTERS]!r}…"
     return repr(value)
-
-
-def printable(text: str, most_letters: int = 300) -> str:
-    """Escapes and cuts a message that may repeat what is in a file, without quoting it."""
-    cut = text if len(text) <= most_letters else f"{text[:most_letters]}…"
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)
 
 
 def cause(error: object) -> str:

@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from keras_resnets.architecture.spec import OPTIONS
+from keras_resnets.arguments import printable
 from keras_resnets.files.archive import layer_entries
-from keras_resnets.files.elements import WeightsFileError, printable, require, shown
+from keras_resnets.files.elements import WeightsFileError, require, shown
 from keras_resnets.layers import Classifier
 from keras_resnets.layers.composite import automatic_stem, is_automatic
 from keras_resnets.layers.graph import sublayers

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import keras
 
+from keras_resnets.arguments import printable
 from keras_resnets.files.archive import WEIGHTS, open_keras_file
-from keras_resnets.files.elements import WeightsFileError, printable, require, shown
+from keras_resnets.files.elements import WeightsFileError, require, shown
 from keras_resnets.weights.keras_files import OWN, load_weights
 
 LEAST_BYTES_OF_A_WEIGHT = 2

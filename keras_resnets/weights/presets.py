@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from keras_resnets.architecture.spec import OPTIONS, VARIANTS, ResNetSpec
-from keras_resnets.arguments import nearest
-from keras_resnets.files.elements import printable
+from keras_resnets.arguments import nearest, printable
 from keras_resnets.preprocessing.preprocessing import Preprocessing
 from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES, SUFFIXES
 
