@@ -43,34 +43,15 @@ def argument(*names, **options):
     return names, options
 
 
-def file(path):
-    """Returns a path, or raises if there is nothing there; before a backend is imported."""
-    if not os.path.exists(path):
-        raise argparse.ArgumentTypeError(f"No such file: {path!r}")
-    return path
-
-
-def name_or_file(source):
-    """Returns a name or a path, or raises if it is the path of a file that is not there."""
-    return file(source) if source.endswith(SUFFIXES) else source
-
-
-def names_or_file(source):
-    """Returns which class names are meant, or raises if they are in a file that is not there."""
-    return source if source in DATASETS else file(source)
-
-
 HELP = "a network's or preset's name, a run's folder, or a file (.keras, .safetensors, .pth …)"
-MODEL = argument("model", metavar="MODEL", type=name_or_file, help=HELP)
+MODEL = argument("model", metavar="MODEL", help=HELP)
 WEIGHTS = argument(
     "--weights",
-    type=name_or_file,
     help="for a network's name: a file, or a preset's name, as imagenet",
 )
 CLASS_NAMES = argument(
     "--class-names",
     metavar="NAMES",
-    type=names_or_file,
     help="what the classes are called: imagenet, cifar10, or a text file with a name a line",
 )
 
@@ -113,7 +94,7 @@ For a file, or for a network by its name, whose weights are then new ones.""",
 The suffix of DEST says which: .keras for a whole model, .weights.h5 for its weights alone, and
 .safetensors for torch: under torchvision's names, which are timm's too, or another family's.""",
         (
-            argument("source", metavar="SOURCE", type=name_or_file, help=HELP),
+            argument("source", metavar="SOURCE", help=HELP),
             argument(
                 "dest",
                 metavar="DEST",
@@ -153,8 +134,8 @@ The suffix of DEST says which: .keras for a whole model, .weights.h5 for its wei
         "serving",
         "Classifies images: the best classes of each, as bars or as JSON.",
         (
-            argument("images", metavar="IMAGE", nargs="+", type=file, help="an image file"),
-            argument("--model", type=name_or_file, required=True, help=HELP),
+            argument("images", metavar="IMAGE", nargs="+", help="an image file"),
+            argument("--model", required=True, help=HELP),
             WEIGHTS,
             argument("--top", type=int, default=5, help="how many classes, at most (default: 5)"),
             CLASS_NAMES,
@@ -183,7 +164,6 @@ outputs differ, is left out; the exit status is then 1.""",
             argument(
                 "--images",
                 nargs="+",
-                type=file,
                 metavar="IMAGE",
                 help="image files to compare on (default: images of random discs, which a trained "
                 "model knows as little as noise); litert_int8 needs them, to take its ranges from",
@@ -200,7 +180,7 @@ They are to the fastest way that gives the model's own outputs, which 8 bits do 
 Beside a network that torchvision has too, torchvision's is timed in ONNX Runtime, if torch,
 torchvision and onnx are installed.""",
         (
-            argument("models", metavar="MODEL", nargs="+", type=name_or_file, help=HELP),
+            argument("models", metavar="MODEL", nargs="+", help=HELP),
             argument(
                 "--formats",
                 nargs="+",
@@ -279,8 +259,10 @@ def _run(parsed):
     return 0
 
 
-def _check_names(pattern=None, model=None, models=(), source=None, weights=None, **_):
-    """Raises for a network or a preset that is not known, before a backend is imported."""
+def _check_names(
+    pattern=None, model=None, models=(), source=None, weights=None, class_names=None, images=(), **_
+):
+    """Raises for a name or a file that is not there, before a backend is imported."""
     if pattern is not None and not fnmatch.filter(VARIANTS, pattern.lower()):
         raise ValueError(
             f"No network matches the pattern.{nearest(pattern, VARIANTS)} Received: {pattern!r}"
@@ -289,12 +271,16 @@ def _check_names(pattern=None, model=None, models=(), source=None, weights=None,
     for kind, name, known in (
         *(("model", name, networks) for name in (model, source, *models)),
         ("weights", weights, presets),
+        *(("", name, DATASETS) for name in (class_names, *(images or ()))),
     ):
-        if name is not None and name.lower() not in known and not os.path.exists(name):
-            raise ValueError(
-                f"The {kind} must be a name that `keras-resnets list` gives, or the path of a file "
-                f"or of a training run's folder.{nearest(name, known)} Received: {name!r}"
-            )
+        if name is None or name.lower() in known or os.path.exists(name):
+            continue
+        if not kind or name.endswith(SUFFIXES):
+            raise ValueError(f"No such file: {name!r}")
+        raise ValueError(
+            f"The {kind} must be a name that `keras-resnets list` gives, or the path of a file or "
+            f"of a training run's folder.{nearest(name, known)} Received: {name!r}"
+        )
 
 
 class _Parser(argparse.ArgumentParser):

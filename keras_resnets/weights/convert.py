@@ -1,7 +1,6 @@
 """A checkpoint of another library in, the same model in Keras out."""
 
 import dataclasses
-import inspect
 import sys
 import types
 import warnings
@@ -18,9 +17,8 @@ from keras_resnets.arguments import check_choice
 from keras_resnets.files.elements import shown
 from keras_resnets.layers import BatchNormalization
 from keras_resnets.preprocessing.model import fit_preprocessing, set_preprocessing, without_scaling
-from keras_resnets.preprocessing.preprocessing import Preprocessing
 from keras_resnets.weights.families import Family
-from keras_resnets.weights.keras_files import adapt_channels, is_finite, note_new_head
+from keras_resnets.weights.keras_files import adapt_channels, is_finite, new_head_note
 from keras_resnets.weights.recognition import Checkpoint, read_checkpoint
 
 STEM_KERNEL = "stem_conv/conv/kernel"
@@ -96,10 +94,6 @@ def convert_weights(
     True
     """
     checkpoint = read_checkpoint(source)
-    if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
-        raise TypeError(
-            f"`preprocessing` must be a Preprocessing. Received: preprocessing={preprocessing!r}"
-        )
     own = {
         "classes": classes,
         "input_shape": input_shape,
@@ -110,9 +104,8 @@ def convert_weights(
     if model is None:
         model = _build(checkpoint, **own)
     else:
-        parameters = inspect.signature(convert_weights).parameters
         for argument, value in own.items():
-            if value != parameters[argument].default:
+            if value != ("softmax" if argument == "classifier_activation" else None):
                 raise ValueError(
                     f"`{argument}` belongs to model=None: a given model has its own. "
                     f"Received: {argument}={value!r}"
@@ -128,7 +121,8 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
         spec = dataclasses.replace(spec, stride_on=stride_on)
     if classes is None and checkpoint.has_top:
         classes = _source_classes(checkpoint)
-    channels = _source_channels(checkpoint)
+    kernel = checkpoint.arrays[checkpoint.names[STEM_KERNEL]]
+    channels = _our_layout(kernel, STEM_KERNEL, checkpoint.family).shape[2]
     # Shapes can ask for any amount of memory in a few bytes: a network is built only of arrays
     # that are all there.
     match(checkpoint, spec, make_plan(spec).variable_shapes(channels, classes))
@@ -158,12 +152,7 @@ def _source_classes(checkpoint):
     return len(bias)
 
 
-def _source_channels(checkpoint):
-    kernel = checkpoint.arrays[checkpoint.names[STEM_KERNEL]]
-    return _our_layout(kernel, STEM_KERNEL, checkpoint.family).shape[2]
-
-
-def load_checkpoint(model, checkpoint, preprocessing=None, usual=None, new_head=True):
+def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
     """Loads all of a checkpoint or nothing, and warns of what could not be taken over.
 
     The model then carries `preprocessing`; without one, the `usual` one, or the family's, at the
@@ -172,7 +161,7 @@ def load_checkpoint(model, checkpoint, preprocessing=None, usual=None, new_head=
     spec = check_model(model, checkpoint.family)
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
-    values, notes = match(checkpoint, spec, shapes, new_head)
+    values, notes = match(checkpoint, spec, shapes)
     if preprocessing is None:
         usual = usual or _usual_preprocessing(checkpoint, notes)
         # Of images of another number of channels it says nothing.
@@ -218,10 +207,7 @@ def check_model(model, family: Family) -> ResNetSpec:
 
 
 def match(
-    checkpoint: Checkpoint,
-    spec: ResNetSpec,
-    shapes: Mapping[str, tuple[int, ...]],
-    new_head: bool = True,
+    checkpoint: Checkpoint, spec: ResNetSpec, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[Iterator[tuple[str, np.ndarray]], list[str]]:
     """Returns the values for the variables of a model, and what could not be taken over.
 
@@ -234,7 +220,7 @@ def match(
         names = {path: name for path, name in names.items() if path not in HEAD_VARIABLES}
         classes = shapes["predictions/bias"][0]
         theirs = f"{_source_classes(checkpoint)}" if checkpoint.has_top else "none"
-        notes.append(note_new_head(classes, theirs, "source", new_head))
+        notes.append(new_head_note(classes, theirs, "source"))
     biases = _bias_names(checkpoint.family, spec)
     wanted = [
         (name, _wanted(checkpoint, name, path, shapes, notes), path, f"our {path!r}")
@@ -335,19 +321,18 @@ def _head_begins_anew(checkpoint, names, shapes):
 
 def _check_arrays(checkpoint, wanted, surplus):
     """Raises one error that lists all that is missing, left over, misshapen or unsound."""
-    problems = {"missing": [], "surplus": surplus, "misshapen": [], "unsound": []}
+    problems = [f"surplus: {name}" for name in surplus]
     for name, shape, path, use in wanted:
         array = checkpoint.arrays.get(name)
         if array is None:
-            problems["missing"].append(f"{name!r}, {use}")
+            problems.append(f"missing: {name!r}, {use}")
         elif found := _problem(array, shape, path):
             kind, text = found
-            problems[kind].append(f"{shown(checkpoint.given_names[name])} {text}, {use}")
-    if any(problems.values()):
-        lines = [f"\n  {kind}: {entry}" for kind in problems for entry in problems[kind]]
+            problems.append(f"{kind}: {shown(checkpoint.given_names[name])} {text}, {use}")
+    if problems:
         raise ValueError(
             "`source` must hold exactly the arrays of the model, under the names of "
-            f"{checkpoint.family.name}, as finite numbers. Received:{''.join(lines)}"
+            + "\n  ".join([f"{checkpoint.family.name}, as finite numbers. Received:", *problems])
         )
 
 

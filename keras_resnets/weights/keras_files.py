@@ -27,16 +27,6 @@ HEAD, STEM = "predictions", "stem_conv/conv"
 OWN = "keras_resnets>"
 
 
-class OtherClassesError(ValueError):
-    """A source's classifier has other classes than the model's, which must not begin anew."""
-
-    def __init__(self, classes, in_source):
-        self.classes, self.in_source = classes, in_source
-        super().__init__(
-            f"The classifier must be of the source's classes. Received: {classes}, not {in_source}"
-        )
-
-
 class OptionError(WeightsFileError):
     """A file's network has another option than the model, even if every array would fit.
 
@@ -85,7 +75,7 @@ def errors_of_weights(name, path):
     """Adds to what is wrong with a file the model that it is for, and its path."""
     try:
         yield
-    except (OtherClassesError, OptionError):
+    except OptionError:
         raise
     except ValueError as error:
         reason = error.reason if isinstance(error, WeightsFileError) else str(error)
@@ -96,7 +86,7 @@ def errors_of_weights(name, path):
         ) from error
 
 
-def load_weights(model, file, adapts=False, new_head=True):
+def load_weights(model, file, adapts=False):
     """Loads the weights of a `KerasFile`: either every one, or none.
 
     Only the arrays are read, not an optimizer's state. Nothing is built from the configuration in a
@@ -106,7 +96,7 @@ def load_weights(model, file, adapts=False, new_head=True):
     with file.weights(8 * number_of_values) as root:  # room for double precision
         require("layers" in root.groups, "The file holds no layers.")
         pairs = list(_pairs(model, root.groups["layers"]))
-        notes = _check_same(pairs, adapts, new_head)
+        notes = _check_same(pairs, adapts)
         values = [
             (path, layer, {key: array.read() for key, array in arrays.items()})
             for path, layer, arrays in pairs
@@ -122,10 +112,8 @@ def load_weights(model, file, adapts=False, new_head=True):
     return notes
 
 
-def note_new_head(classes, in_source, source, allowed):
-    """Returns the note that a classifier begins anew, or raises where that is not allowed."""
-    if not allowed:
-        raise OtherClassesError(classes, in_source)
+def new_head_note(classes, in_source, source):
+    """Returns the note that a classifier begins anew."""
     return f"the classifier of {classes} classes begins anew, for the {source} has {in_source}"
 
 
@@ -217,7 +205,7 @@ def _find(layer, parent, layers, filed):
     return dict(zip(map(id, alike), found, strict=False)).get(id(layer))
 
 
-def _check_same(pairs, adapts, new_head):
+def _check_same(pairs, adapts):
     """Returns what may differ, in sentences by layers, and raises if anything else does."""
     differing, notes = [], {}
     for path, layer, arrays in pairs:
@@ -228,22 +216,11 @@ def _check_same(pairs, adapts, new_head):
         }
         if expected == present:
             continue
-        wanted, found = ([shape for shape, _ in each.values()] for each in (expected, present))
-        is_alike = _kinds(expected) == _kinds(present)
-        if (
-            adapts
-            and path == HEAD
-            and (not expected or not present or (is_alike and _is_other_head(wanted, found)))
-        ):
-            if layer is not None:
-                classes = found[1][0] if found else "none"
-                notes[path] = note_new_head(wanted[1][0], classes, "file", new_head)
-        elif adapts and path == STEM and is_alike and _is_other_stem(wanted, found):
-            notes[path] = (
-                f"the stem's kernel was adapted from {found[0][2]} to {wanted[0][2]} channels"
-            )
-        else:
+        note = _adaptation(path, expected, present) if adapts else None
+        if note is None:
             differing.append((path, expected, present))
+        elif note:
+            notes[path] = note
     if differing:
         path, expected, present = differing[0]
         raise WeightsFileError(
@@ -266,19 +243,29 @@ def _kind(dtype):
     return "floats" if "float" in dtype else "integers"
 
 
-def _kinds(variables):
-    return {key: kind for key, (_, kind) in variables.items()}
+def _adaptation(path, expected, present):
+    """Returns what is said of another head or stem, or nothing; `None` if it cannot be adapted."""
+    wanted, found = ([shape for shape, _ in each.values()] for each in (expected, present))
+    if path == HEAD and not expected:
+        return ""
+    if path == HEAD and not present:
+        return new_head_note(wanted[1][0], "none", "file")
 
-
-def _is_other_head(wanted, found):
-    """Whether two classifiers' shapes differ in nothing but the classes."""
-    return len(found) == 2 and len(found[1]) == 1 and found[0] == (wanted[0][0], *found[1])
-
-
-def _is_other_stem(wanted, found):
-    """Whether two kernels' shapes differ in nothing but the channels that they read."""
-    [(height, width, _, filters)] = wanted
-    return len(found[0]) == 4 and found == [(height, width, found[0][2] or None, filters)]
+    kinds, kinds_in_file = (
+        {key: kind for key, (_, kind) in each.items()} for each in (expected, present)
+    )
+    if kinds != kinds_in_file:
+        return None
+    if path == HEAD:
+        differs_in_classes = (
+            len(found) == 2 and len(found[1]) == 1 and found[0] == (wanted[0][0], *found[1])
+        )
+        return new_head_note(wanted[1][0], found[1][0], "file") if differs_in_classes else None
+    if path == STEM and len(found[0]) == 4:
+        [(height, width, channels, filters)], in_file = wanted, found[0][2]
+        if in_file and found == [(height, width, in_file, filters)]:
+            return f"the stem's kernel was adapted from {in_file} to {channels} channels"
+    return None
 
 
 def _describe(variables):

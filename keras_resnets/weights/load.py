@@ -38,8 +38,7 @@ from keras_resnets.weights.recognition import Checkpoint, is_of_another_library,
 def open_weights(weights, spec, name):
     """Returns the spec of the network to build for some weights, and what loads them into it.
 
-    Another library's file is read at once: options that its network fixes go to the spec. The
-    loader's `new_head` says whether a classifier of other classes may begin anew.
+    Another library's file is read at once: options that its network fixes go to the spec.
     """
     is_name = isinstance(weights, str) and model_file(weights) == Path(weights)
     if is_name and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
@@ -54,18 +53,17 @@ def open_weights(weights, spec, name):
     return dataclasses.replace(spec, **followed), load
 
 
-def _load_preset(model, preset, new_head=True):
+def _load_preset(model, preset):
     path = cached_file(preset)
     if path.name.endswith(SUFFIXES):
-        _load_file_of_keras(model, path, new_head)
-        return
-    checkpoint = read_checkpoint(path)
-    load_checkpoint(model, checkpoint, usual=preset.preprocessing, new_head=new_head)
+        _load_file_of_keras(model, path)
+    else:
+        load_checkpoint(model, read_checkpoint(path), usual=preset.preprocessing)
 
 
-def _load_file_of_keras(model, path, new_head=True):
+def _load_file_of_keras(model, path):
     with errors_of_weights(model.name, path), open_keras_file(path) as file:
-        notes = load_weights(model, file, adapts=True, new_head=new_head)
+        notes = load_weights(model, file, adapts=True)
         configuration = file.configuration() or {}
         if STEM not in notes:  # of images of another number of channels the file says nothing
             _take_over_preprocessing(model, configuration)
@@ -149,9 +147,9 @@ def _fixed_options(checkpoint: Checkpoint, spec, name, path):
     return followed
 
 
-def _load_foreign_file(model, checkpoint, path, asked_for, new_head=True):
+def _load_foreign_file(model, checkpoint, path, asked_for):
     with errors_of_weights(model.name, path):
-        load_checkpoint(model, checkpoint, new_head=new_head)
+        load_checkpoint(model, checkpoint)
     for option, in_file in _fixed_options(checkpoint, asked_for, model.name, path).items():
         default = DEFAULTS[option]
         warn_user(f"{model.name}: {option} is the file's, {in_file!r}, not {default!r}.")

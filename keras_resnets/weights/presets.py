@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import os
 import re
-import sys
 import types
 from pathlib import Path
 from typing import Literal
@@ -216,7 +215,6 @@ def download(url, path, sha256, most_bytes):
         )
     import filelock
     import requests
-    import tqdm
     from pooch import HTTPDownloader
 
     path = Path(path)
@@ -227,21 +225,12 @@ def download(url, path, sha256, most_bytes):
             if path.exists() and has_sha256(path, sha256):  # another process was faster
                 return
             unfinished.unlink(missing_ok=True)  # of a process that was killed
+            receive = HTTPDownloader(
+                progressbar=True, timeout=TIMEOUT, hooks={"response": _check_redirect(url)}
+            )
             try:
-                # A bar that rewrites its line would fill a log file.
-                with (
-                    tqdm.tqdm(
-                        desc=path.name,
-                        total=most_bytes,  # until the server has said
-                        unit="B",
-                        unit_scale=True,
-                        mininterval=0.1 if sys.stderr.isatty() else 10.0,
-                    ) as bar,
-                    _BoundedFile(unfinished, most_bytes) as file,
-                ):
-                    HTTPDownloader(
-                        progressbar=bar, timeout=TIMEOUT, hooks={"response": _check_redirect(url)}
-                    )(url, file, None)
+                with _BoundedFile(unfinished, most_bytes) as file:
+                    receive(url, file, None)
                 if not has_sha256(unfinished, sha256):
                     raise OSError(
                         f"its sha256 must begin with {sha256}, and what came has another; it was "

@@ -439,8 +439,8 @@ def test_weights_of_other_classes_are_refused_where_no_number_can_be_given(
         (model.save if path.suffix == ".keras" else model.save_weights)(path)
     for command in (("predict", image, "--model", "resnet20"), ("describe", "ResNet20")):
         line = fails(capsys, *command, "--weights", path)
-        assert "`--weights` must be of 10 classes, as resnet20 has by default" in line
-        assert "file has 3. A .keras file, or another library's checkpoint, opens" in line
+        assert "must be of as many classes as resnet20 has by default: resnet20: the" in line
+        assert " has 3. A .keras file, or another library's checkpoint, opens" in line
         assert line.rstrip().endswith(f"Received: 'resnet20' and --weights {path}")
 
 

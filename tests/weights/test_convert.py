@@ -371,7 +371,7 @@ def test_arguments_are_checked(state):
         convert_weights(state, model, classes=3)
     with pytest.raises(ValueError, match="belongs to block='bottleneck'"):
         convert_weights(state, stride_on="1x1", **SIZE)
-    with pytest.raises(TypeError, match="must be a Preprocessing"):
+    with pytest.raises(TypeError, match="must be None or a Preprocessing"):
         convert_weights(state, model, preprocessing="torch")
     built_upon = keras.Model(model.input, keras.layers.Dense(2, name="more")(model.output))
     with pytest.raises(ValueError, match=r"no others with weights.*'more/bias'"):
