@@ -56,13 +56,7 @@ def read_class_names(source, model):
 
 
 def open_model(source, weights=None, **converting):
-    """Returns the model of a network's name, a preset's name, or a file.
-
-    Example:
-
-    >>> open_model("resnet20").name
-    'resnet20'
-    """
+    """Returns the model of a network's name, a preset's name, or a file."""
     name, path = source.lower(), model_file(source)
     is_network, is_preset = name in list_models(), source in PRESETS
     if weights is not None and not is_network:
@@ -93,10 +87,8 @@ def open_model(source, weights=None, **converting):
     if is_file:
         return load_keras_file(path)
     raise ValueError(
-        "The model must be the name of a network or preset, as `keras-resnets list` gives them, or "
-        f"an existing file that ends in .keras, {', '.join(FOREIGN_SUFFIXES)}, or the folder of a "
-        "training run. "
-        f"Received: {source!r}"
+        "The model must be the name of a network or preset, an existing file that ends in .keras, "
+        f"{', '.join(FOREIGN_SUFFIXES)}, or the folder of a training run. Received: {source!r}"
     )
 
 

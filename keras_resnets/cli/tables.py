@@ -25,14 +25,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def format_table(rows, alignment):
-    """Returns rows of texts as lines with columns two spaces apart.
-
-    Example:
-
-    >>> print(format_table([("network", "layers"), ("small", "20")], "<>"))
-    network  layers
-    small        20
-    """
+    """Returns rows of texts as lines with columns two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -44,15 +37,7 @@ def format_table(rows, alignment):
 
 
 def bar(share, width):
-    """Returns a bar of a length between 0 and `width` characters, exact to an eighth of one.
-
-    Where the terminal's encoding lacks the characters, it is made of `#`.
-
-    Example:
-
-    >>> bar(0.5, 5)
-    '██▌'
-    """
+    """Returns a bar of at most `width` characters, exact to an eighth; of `#` in ASCII."""
     try:
         EIGHTHS.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:

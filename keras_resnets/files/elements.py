@@ -58,10 +58,7 @@ def cause(error: object) -> str:
 
 
 def check_shape(shape: Sequence[int]) -> None:
-    """Raises if NumPy cannot make an array of this shape.
-
-    A size of 0 hides how large the others are from a check of bytes, but not from NumPy.
-    """
+    """Raises if NumPy cannot make an array of this shape, even an empty one."""
     require(
         len(shape) <= MOST_DIMENSIONS,
         f"A tensor must have at most {MOST_DIMENSIONS} dimensions; one has {len(shape)}.",
@@ -78,10 +75,7 @@ def loaded_type(stored: str) -> np.dtype:
 
 
 def read_elements(stream, stored: str, count: int, byte_order: str = "little") -> np.ndarray:
-    """Returns the next elements of a stream as a flat array, in this machine's byte order.
-
-    The caller checks that the file is that long: so much memory is allocated at once.
-    """
+    """Returns the next elements of a stream, which must have them, in this machine's byte order."""
     elements = np.empty(count, loaded_type(stored))
     chunk = np.empty(min(count, CHUNK), stored)
     for start in range(0, count, CHUNK):

@@ -164,11 +164,7 @@ TYPES = {
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of a safetensors file; bfloat16 as float32.
-
-    The `safetensors` package reads and checks the table: the tensors lie inside the file, one after
-    another, without gaps. The elements are read here, where bfloat16 is widened as it comes.
-    """
+    """Returns the arrays of a safetensors file; bfloat16 as float32."""
     arrays = {}
     with open(path, "rb") as file:
         head = file.read(8)

@@ -35,10 +35,7 @@ PILLOW_MODES = {1: "L", 3: "RGB"}
 
 
 def decode_image(path, channels=3):
-    """Reads an image file as RGB or grey; its first frame, if it has several.
-
-    The camera's orientation is applied, transparent pixels become white, and 16 bits 8.
-    """
+    """Reads an image's first frame as RGB or grey, upright, on white, with 8 bits a channel."""
     check_choice("channels", channels, PILLOW_MODES)
     if os.path.isdir(path):
         raise ValueError(
@@ -204,7 +201,8 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
             f"Received: model={model.name!r}, which takes {model.input_shape}"
         )
     preprocessing = required_preprocessing(model)
-    channels = model.input_shape[channel_axis(keras.config.image_data_format())]
+    channels_at = channel_axis(keras.config.image_data_format())
+    channels = model.input_shape[channels_at]
     if class_names is not None:
         check_class_names(class_names, classes)
     else:
@@ -221,22 +219,16 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
     for index, image in enumerate(images):
         pixels = _pixels(image, index, channels)[None]
         try:
-            prepared = _prepared(pixels, preprocessing)
+            prepared = prepare_images(pixels, preprocessing, "channels_last")
         except ValueError as error:
             raise ValueError(f"{error} of image {index}") from error
+        prepared = np.moveaxis(keras.ops.convert_to_numpy(prepared), -1, channels_at)
         if len(batch) == batch_size or (batch and batch[0].shape != prepared.shape):
             rows, batch = rows + _predict(model, batch, scores), []
         batch.append(prepared)
     rows += _predict(model, batch, scores) if batch else []
     preds = np.reshape(rows, (len(images), classes))
     return decode_predictions(preds, top=top, class_names=class_names)
-
-
-def _prepared(pixels, preprocessing):
-    """Returns what the model reads of a batch of pixels."""
-    prepared = prepare_images(pixels, preprocessing, "channels_last")
-    prepared = keras.ops.convert_to_numpy(prepared)
-    return np.moveaxis(prepared, -1, channel_axis(keras.config.image_data_format()))
 
 
 def _as_list(images):

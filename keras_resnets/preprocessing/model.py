@@ -69,7 +69,7 @@ def required_preprocessing(model):
     if preprocessing is None:
         noted, scaling = _noted_and_scaling(model)
         if scaling is not None:
-            raise ValueError(_unknown_scaling(model, scaling, noted))
+            raise ValueError(_refusal(model, scaling, noted))
         raise ValueError(
             "The model must note how its images are prepared: give it a preprocessing with "
             f"`set_preprocessing`. Received: model={model.name!r}"
@@ -112,15 +112,8 @@ def set_preprocessing(model, preprocessing):
         )
     if preprocessing is not None and not leaves_values(preprocessing):
         scaling = inner_scaling(model, stem, preprocessing)
-        if scaling is not None and scaling.kind != "grey levels":
-            raise ValueError(_unknown_scaling(model, scaling, preprocessing))
         if scaling is not None:
-            raise ValueError(
-                "The images of a model that scales its images itself must not be scaled before: "
-                "note their size alone, `Preprocessing(resize=…, crop=…, value_range=(0, 255))`, "
-                f"or build it without its layers that scale. Received: model={model.name!r}, "
-                f"preprocessing={preprocessing}"
-            )
+            raise ValueError(_refusal(model, scaling, preprocessing))
     stem.preprocessing = preprocessing and preprocessing.to_dict()
 
 
@@ -231,8 +224,15 @@ def _noted_and_scaling(model):
     return noted, inner_scaling(model, stem, noted)
 
 
-def _unknown_scaling(model, scaling, noted):
-    """Returns the error for a model that scales values of which nobody knows what they are."""
+def _refusal(model, scaling, noted):
+    """Returns the error for a model whose own scaling does not go with what is noted."""
+    if scaling.kind == "grey levels":
+        return (
+            "The images of a model that scales its images itself must not be scaled before: note "
+            "their size alone, `Preprocessing(resize=…, crop=…, value_range=(0, 255))`, or build "
+            f"it without its layers that scale. Received: model={model.name!r}, "
+            f"preprocessing={noted}"
+        )
     if scaling.kind == "either":
         return (
             "The layers before a model's first weights must be either for grey levels 0 to 255 or "
@@ -306,11 +306,7 @@ class Scaling(NamedTuple):
 
 
 def inner_scaling(model, stem, noted=None):
-    """Returns the `Scaling` before a model's first weights; `None` where `noted` is to be applied.
-
-    Whatever scales is seen, a layer or an operation, in nested models too: images of one value are
-    sent through all that comes before the first layer with weights to be trained.
-    """
+    """Returns the `Scaling` before a model's first weights; `None` where `noted` is toapplied."""
     # A thread of its own is within no graph of TensorFlow's and no trace of JAX's.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_inner_scaling, model, stem, noted).result()
@@ -353,12 +349,7 @@ def _inner_scaling(model, stem, noted):
 
 
 def _are_of_grey_levels(black, grey, white):
-    """Whether a network may read what 0, 127.5 and 255 become.
-
-    Layers that are for images of 0 to 1 spread white far beyond 255, only shift it by less than
-    a grey level, or make white of all grey, as a sigmoid does; a second division by 255 leaves
-    nothing.
-    """
+    """Whether a network may read what 0, 127.5 and 255 become."""
     spread = abs(white - black)
     least, largest = SPREAD_OF_GREY_LEVELS
     saturates = min(abs(grey - black), abs(white - grey)) < 0.1 * spread
@@ -392,13 +383,15 @@ def _fronts(model, stem):
 
 
 def _run(fronts, least, levels):
-    """Returns what some levels become in the centre of an image; `None` if that cannot be run.
-
-    Of the channels it is the one that tells the first and the last apart most.
-    """
+    """Returns what levels become in an image's centre, in one channel; `None` if that fails."""
     for size in SIZES:
         try:
-            values = [_levels(each.shape, max(size, least), levels) for each in fronts[0].inputs]
+            shapes = [
+                [side or max(size, least) for side in each.shape[1:]] for each in fronts[0].inputs
+            ]
+            values = [
+                np.stack([np.full(shape, level, "float32") for level in levels]) for shape in shapes
+            ]
             for front in fronts:
                 values = keras.tree.flatten(front(values, training=False))
             centre = [slice(None)] * len(values[0].shape)
@@ -412,14 +405,6 @@ def _run(fronts, least, levels):
         except Exception:  # of any layer's: too small an image, or another type than numbers
             continue
     return None
-
-
-def _levels(shape, size, levels):
-    """Returns an image of each level; `size` stands for what a shape leaves open."""
-    images = np.empty((len(levels), *(side or size for side in shape[1:])), "float32")
-    for image, level in zip(images, levels, strict=True):
-        image[...] = level
-    return images
 
 
 def _first_learner(model, stem):

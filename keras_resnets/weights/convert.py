@@ -153,11 +153,7 @@ def _source_classes(checkpoint):
 
 
 def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
-    """Loads all of a checkpoint or nothing, and warns of what could not be taken over.
-
-    The model then carries `preprocessing`; without one, the `usual` one, or the family's, at the
-    size of its images.
-    """
+    """Loads all of a checkpoint or nothing, and warns of what could not be taken over."""
     spec = check_model(model, checkpoint.family)
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
@@ -209,11 +205,7 @@ def check_model(model, family: Family) -> ResNetSpec:
 def match(
     checkpoint: Checkpoint, spec: ResNetSpec, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[Iterator[tuple[str, np.ndarray]], list[str]]:
-    """Returns the values for the variables of a model, and what could not be taken over.
-
-    Everything is checked before this returns. The values are made one at a time, as they are asked
-    for: all of them at once would take as much memory as the checkpoint and the model again.
-    """
+    """Returns a model's values, made one at a time, and notes of what is not taken over."""
     names = checkpoint.family.names(spec, include_top="predictions/kernel" in shapes)
     notes: list[str] = []
     if _head_begins_anew(checkpoint, names, shapes):

@@ -28,11 +28,7 @@ OWN = "keras_resnets>"
 
 
 class OptionError(WeightsFileError):
-    """A file's network has another option than the model, even if every array would fit.
-
-    Attributes:
-        contradiction: What differs, in short, for whoever gives other advice.
-    """
+    """A file's network has another option than the model, even if every array would fit."""
 
     def __init__(self, model, path, option, in_file, in_model, opener):
         present, wanted = reprlib.repr(in_file), reprlib.repr(in_model)
@@ -71,6 +67,18 @@ def model_file(path):
 
 
 @contextlib.contextmanager
+def written_whole(path, suffix=""):
+    """Yields a path to write to, whose file takes its place at `path` only when it is whole."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        with contextlib.suppress(OSError):  # where none can be made, none can be taken away
+            unfinished.unlink()
+
+
+@contextlib.contextmanager
 def errors_of_weights(name, path):
     """Adds to what is wrong with a file the model that it is for, and its path."""
     try:
@@ -87,11 +95,7 @@ def errors_of_weights(name, path):
 
 
 def load_weights(model, file, adapts=False):
-    """Loads the weights of a `KerasFile`: either every one, or none.
-
-    Only the arrays are read, not an optimizer's state. Nothing is built from the configuration in a
-    `.keras` file; it is compared with the model, for not every option shows in the arrays.
-    """
+    """Loads the weights of a `KerasFile`, no optimizer's state: either every one, or none."""
     number_of_values = sum(math.prod(weight.shape) for weight in model.weights)
     with file.weights(8 * number_of_values) as root:  # room for double precision
         require("layers" in root.groups, "The file holds no layers.")
@@ -118,12 +122,7 @@ def new_head_note(classes, in_source, source):
 
 
 def adapt_channels(kernel, channels):
-    """Returns a stem's kernel for another number of input channels.
-
-    One channel takes the sum over all of them, so that a grey image gives what it would as RGB
-    with three equal channels. Several are filled by repeating the kernel's channels in turn
-    (red, green, blue, red, …), scaled so that the response to an even image stays as strong.
-    """
+    """Returns a stem's kernel for other channels: the sum for one, the same in turn for several."""
     present = kernel.shape[2]
     if channels == 1:
         return kernel.sum(axis=2, keepdims=True)
@@ -134,10 +133,8 @@ def adapt_channels(kernel, channels):
 def _pairs(parent, group, prefix=""):
     """Yields the path of each layer with variables, the layer, and the arrays filed for it.
 
-    Keras files a layer under `layers/<key>`, its sublayers below that, and the variables of each
-    under `vars`, with the layer's name as an attribute. The key only counts the layers of a class.
-    So layers are matched by their names; where Keras made up the name, whose number depends on
-    what was built before, by their order among those of their class.
+    Keras files a layer under `layers/<key>`, and its name as an attribute. Layers are matched by
+    name; where Keras made it up, with a number that depends on what was built before, by order.
     """
     layers, filed = _sublayers(parent), _filed_layers(group)
     pairs = [(layer, _find(layer, parent, layers, filed)) for layer in layers]
@@ -310,12 +307,7 @@ STRIDES = ("strides", "dilation", "first_dilation")
 
 
 def _check_configuration(model, file):
-    """Raises if a file's network, by its configuration, computes something else than a model.
-
-    Shapes do not show where a shortcut's zeros or a bottleneck's stride are, nor which activation
-    there is; the layers of this package, matched by their names, note it. Dilation is asked for
-    to compute the same in more positions, so that a model may have it where the file's has none.
-    """
+    """Raises if a file's network, by its configuration, computes something else than a model."""
     in_file, in_model = own_layers(file.configuration() or {}), _model_layers(model)
     is_dilated = any(
         config.get("dilation") not in (1, [1, 1], None) for config in in_model.values()
@@ -334,11 +326,7 @@ def _check_configuration(model, file):
 
 
 def own_layers(configuration):
-    """Returns the layers of this package in a configuration: names to their own configurations.
-
-    A layer within a model has that model's name and a slash before its own. The class is an option
-    among the others.
-    """
+    """Returns the configurations of this package's layers, with their class, by `model/layer`."""
     layers = {}
     pending = [("", configuration)]
     while pending:

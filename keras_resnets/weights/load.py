@@ -36,10 +36,7 @@ from keras_resnets.weights.recognition import Checkpoint, is_of_another_library,
 
 
 def open_weights(weights, spec, name):
-    """Returns the spec of the network to build for some weights, and what loads them into it.
-
-    Another library's file is read at once: options that its network fixes go to the spec.
-    """
+    """Returns the spec of the network to build, with options that the weights fix, and a loader."""
     is_name = isinstance(weights, str) and model_file(weights) == Path(weights)
     if is_name and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         return spec, functools.partial(_load_preset, preset=find_preset(weights, spec))
@@ -77,11 +74,7 @@ SCALING = {layer.__name__ for layer in SCALING_LAYERS}
 
 
 def _take_over_preprocessing(model, configuration):
-    """Makes a model carry what the file's network carries, at the size of its own images.
-
-    A model that carries one already keeps it. One that leaves grey levels as they are is left out:
-    the file's model may have scaled them by layers that are not in this one.
-    """
+    """Makes a model carry what the file's network carries, unless it carries one already."""
     noted = [
         config["preprocessing"]
         for name, config in own_layers(configuration).items()
@@ -128,10 +121,7 @@ DEFAULTS = {field.name: field.default for field in dataclasses.fields(ResNetSpec
 
 
 def _fixed_options(checkpoint: Checkpoint, spec, name, path):
-    """Returns the options that a checkpoint, or its family, fixes and that differ from a spec's.
-
-    Only those at their default give way; `_load_foreign_file` warns of each.
-    """
+    """Returns the options at their default that a checkpoint, or its family, fixes otherwise."""
     fixed = [*STRUCTURE, "shortcut", "zero_pad", "activation"]
     if checkpoint.spec.block == "bottleneck" and len(checkpoint.family.strides_on) == 1:
         fixed.append("stride_on")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import os
 import re
 import types
@@ -79,10 +80,7 @@ def _torchvision(version, depth, digits, top1, top5):
 
 
 def _timm(version, depth, digits, top1):
-    """A row of table 2 of Wightman et al., 2021, with timm 1.0's file for it.
-
-    The images are tested at 224 pixels with a crop of 0.95: a shorter side of 235.
-    """
+    """A row of table 2 of Wightman et al., 2021: at 224 pixels, 0.95 of a shorter side of 235."""
     return _preset(
         *("timm", version, depth, digits),
         url=f"{TIMM}resnet{depth}_{version}_0-{digits}.pth",
@@ -204,10 +202,7 @@ def cache_folder() -> Path:
 
 
 def download(url, path, sha256, most_bytes):
-    """Downloads a file to a path, where it appears only when it is whole and verified.
-
-    Several processes may call this at once: one downloads, the others wait for it.
-    """
+    """Downloads a file to a path, where it appears only when it is whole and verified."""
     if not re.fullmatch(r"https?://[!-~]+", str(url)):
         raise ValueError(
             "`url` must begin with http:// or https://, without spaces or letters beyond ASCII. "
@@ -254,26 +249,17 @@ def has_sha256(path, digits) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(digits)
 
 
-class _BoundedFile:
+class _BoundedFile(io.FileIO):
     """A file to write to that refuses to grow beyond a size."""
 
     def __init__(self, path, most_bytes):
-        self._path, self._most_bytes = path, most_bytes
-
-    def __enter__(self):
-        self._file = open(self._path, "wb")
-        return self
-
-    def __exit__(self, *exception):
-        self._file.close()
+        super().__init__(path, "wb")
+        self._most_bytes = most_bytes
 
     def write(self, block):
-        if self._file.tell() + len(block) > self._most_bytes:
+        if self.tell() + len(block) > self._most_bytes:
             raise OSError(f"it has more than the {self._most_bytes:,} bytes that are allowed")
-        self._file.write(block)
-
-    def flush(self):
-        self._file.flush()
+        return super().write(block)
 
 
 def _check_redirect(url):

@@ -1,6 +1,5 @@
 """Our weights under torch's names, for torchvision, timm and Hugging Face."""
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from keras_resnets.arguments import check_choice
 from keras_resnets.weights.convert import check_model
 from keras_resnets.weights.families import FAMILIES
+from keras_resnets.weights.keras_files import written_whole
 
 
 def to_torch_state_dict(model, path=None, family="torchvision"):
@@ -95,17 +95,13 @@ def _write(path, arrays):
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(arrays, unfinished, metadata={"format": "pt"})  # Hugging Face asks for it
-        os.replace(unfinished, path)
+        with written_whole(path) as unfinished:
+            save_file(arrays, unfinished, metadata={"format": "pt"})  # Hugging Face asks for it
     except (OSError, SafetensorError) as error:
         raise OSError(
             f"The file could not be written ({error}). Received: path={str(path)!r}"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):  # where none can be made, none can be taken away
-            unfinished.unlink()
 
 
 def _advice(model, families):

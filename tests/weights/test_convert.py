@@ -188,18 +188,6 @@ def test_a_classifier_s_activation_is_what_build_model_takes_it_for(state):
         convert_weights(state, model, classifier_activation=None)
 
 
-def test_a_stem_of_other_filters_than_the_first_stage_is_named(state):
-    """Hugging Face's `embedding_size` may differ from the width of the blocks behind it."""
-    wide = torchvision_entries("basic", (1, 2), widths=(8, 6), classes=5)
-    state |= {
-        name: array
-        for name, array in random_state(wide).items()
-        if name.startswith(("conv1", "bn1"))
-    }
-    with pytest.raises(ValueError, match=r"as many filters as .*Received: a stem of 8, .* of 4"):
-        convert_weights(state)
-
-
 def test_two_arrays_of_one_name_are_refused(state):
     state["module.conv1.weight"] = state["conv1.weight"]
     with pytest.raises(ValueError, match="each array once"):
