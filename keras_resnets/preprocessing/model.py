@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnets.arguments import check_pair
 from keras_resnets.layers import ConvNorm
+from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.layers.graph import all_layers, has_graph, inputs_of, learns, nodes
 from keras_resnets.preprocessing.predictions import check_built, find_classifier
 from keras_resnets.preprocessing.preprocessing import (
@@ -384,6 +385,18 @@ def _fronts(model, stem):
 
 def _run(fronts, least, levels):
     """Returns what levels become in an image's centre, in one channel; `None` if that fails."""
+    found = _outputs(fronts, least, levels)
+    if found is None:
+        return None
+    for axis in spatial_axes(keras.config.image_data_format()) if found.ndim == 4 else ():
+        found = np.take(found, [found.shape[axis] // 2], axis)
+    found = found.reshape(len(levels), -1)
+    # Of the channels it is the one that tells the first and the last apart most.
+    return tuple(map(float, found[:, np.argmax(np.abs(found[-1] - found[0]))]))
+
+
+def _outputs(fronts, least, levels):
+    """Returns what images of some levels become; `None` if that cannot be run."""
     for size in SIZES:
         try:
             shapes = [
@@ -394,17 +407,28 @@ def _run(fronts, least, levels):
             ]
             for front in fronts:
                 values = keras.tree.flatten(front(values, training=False))
-            centre = [slice(None)] * len(values[0].shape)
-            for axis in spatial_axes(keras.config.image_data_format()) if len(centre) == 4 else ():
-                middle = values[0].shape[axis] // 2
-                centre[axis] = slice(middle, middle + 1)
-            found = keras.ops.convert_to_numpy(keras.ops.cast(values[0][tuple(centre)], "float32"))
-            found = found.reshape(len(levels), -1)
-            channel = np.argmax(np.abs(found[-1] - found[0]))
-            return tuple(map(float, found[:, channel]))
+            found = keras.ops.convert_to_numpy(keras.ops.cast(values[0], "float32"))
+            if found.size:
+                return found
         except Exception:  # of any layer's: too small an image, or another type than numbers
             continue
     return None
+
+
+def own_normalization(model):
+    """Returns the mean and deviation by which a model's layers normalize 0 to 1; else `None`."""
+    fronts, _ = _fronts(model, stem_convolution(model))
+    found = _outputs(fronts, 1, (0.0, 127.5, 255.0)) if fronts else None
+    if found is None or found.ndim != 4:
+        return None
+    found = np.moveaxis(found, channel_axis(keras.config.image_data_format()), -1)
+    black, grey, white = found[:, 0, 0]
+    is_even = np.allclose(found, found[:, :1, :1])
+    is_linear = np.allclose(grey, (black + white) / 2, atol=1e-4)
+    if not is_even or not is_linear or min(white - black) <= 0:
+        return None
+    std = 1 / (white - black)
+    return -black * std, std
 
 
 def _first_learner(model, stem):
