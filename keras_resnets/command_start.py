@@ -53,7 +53,7 @@ NAMES_FOR_PIP = {"PIL": "pillow", "sklearn": "scikit-learn"}
 
 def missing_package(error: ModuleNotFoundError) -> str:
     """Returns a sentence that names the package to install, unless the error says it itself."""
-    if not str(error).startswith("No module named"):
+    if "pip install" in str(error):
         return str(error)
     package = str(error.name).partition(".")[0]
     if package in BACKENDS:

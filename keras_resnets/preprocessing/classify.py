@@ -1,6 +1,5 @@
 """From image files to names: the whole way."""
 
-import importlib
 import os
 import warnings
 
@@ -13,6 +12,7 @@ from keras_resnets.arguments import (
     check_positive_int,
     check_regular_file,
 )
+from keras_resnets.command_start import imports_of_the_command
 from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.model import model_class_names, required_preprocessing
@@ -37,21 +37,16 @@ PILLOW_MODES = {1: "L", 3: "RGB"}
 def decode_image(path, channels=3):
     """Reads an image's first frame as RGB or grey, upright, on white, with 8 bits a channel."""
     check_choice("channels", channels, PILLOW_MODES)
-    if os.path.isdir(path):
-        raise ValueError(
-            "An image must be a file; for the images of a folder, give a list of their paths. "
-            f"Received: the folder {os.fspath(path)!r}"
-        )
-    image_module = _pillow("PIL.Image")
-    image_ops = _pillow("PIL.ImageOps")
+    with imports_of_the_command():
+        from PIL import Image, ImageOps
     check_regular_file(path)
     with open(path, "rb") as file:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", image_module.DecompressionBombWarning)
-                with image_module.open(file) as image:
-                    image = image_ops.exif_transpose(image)
-                    image = _of_8_bits(image, image_module).convert(PILLOW_MODES[channels])
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(file) as image:
+                    image = _of_8_bits(ImageOps.exif_transpose(image), Image)
+                    image = image.convert(PILLOW_MODES[channels])
                     pixels = np.asarray(image)
         except Exception as error:  # Pillow's decoders raise without a common base
             raise ValueError(
@@ -73,17 +68,6 @@ def _of_8_bits(image, image_module):
         white = image_module.new("RGBA", image.size, "white")
         return image_module.alpha_composite(white, image)
     return image
-
-
-def _pillow(name):
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Reading image files needs Pillow: `pip install pillow`. "
-            "Arrays can be classified without it.",
-            name=error.name,
-        ) from error
 
 
 # As `keras.applications.imagenet_utils.preprocess_input` has them, which leaves sizes as they are.

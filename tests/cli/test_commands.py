@@ -280,7 +280,7 @@ def test_predict_without_names_says_how_to_give_them(converted, image, capsys):
     [
         (["IMAGE", "--model", "resnet20"], "new weights, which know nothing"),
         (["nowhere.png", "--model", "MODEL"], "No such file.*nowhere.png"),
-        ([".", "--model", "MODEL"], "give a list of their paths.*the folder '.'"),
+        ([".", "--model", "MODEL"], "must be a regular file, not a folder.*'.'"),
         (["IMAGE", "--model", "MODEL", "--top", "0"], "`top` must be a positive integer"),
         (["IMAGE", "--model", "MODEL", "--class-names", "cifar10"], "3 classes.*10 names"),
         (["IMAGE", "--model", "MODEL", "--class-names", "nowhere.txt"], "nowhere.txt"),
