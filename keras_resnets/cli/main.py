@@ -245,9 +245,6 @@ def _run(parsed):
     except BrokenPipeError:
         # The reader, such as `head`, has enough. Python would complain once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except ModuleNotFoundError as error:
-        _print_error(missing_package(error))
-        return 2
     except EXPECTED as error:
         _print_error(error)
         return 2
@@ -310,7 +307,8 @@ def _parser():
 
 
 def _print_error(error):
-    print(f"keras-resnets: error: {_one_line(error)}", file=sys.stderr)
+    message = missing_package(error) if isinstance(error, ModuleNotFoundError) else error
+    print(f"keras-resnets: error: {_one_line(message)}", file=sys.stderr)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

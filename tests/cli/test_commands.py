@@ -313,9 +313,8 @@ def test_what_has_several_inputs_or_outputs_is_converted_and_one_line_elsewhere(
         (tmp_path / "c.keras").unlink()
     line = fails(capsys, "describe", tmp_path / "pair.keras")
     assert "one input, a batch of images. Received: 'pair' with inputs of the shapes" in line
-    for command in (("predict", image, "--model"), ("export",)):
-        line = fails(capsys, *command, tmp_path / "pair.keras", *["out"][: len(command) == 1])
-        assert "must be a classifier, with one input and one row of scores an image" in line
+    line = fails(capsys, "predict", image, "--model", tmp_path / "pair.keras")
+    assert "must be a classifier, with one input and one row of scores an image" in line
 
 
 def test_help_shows_what_a_command_does_and_its_defaults(capsys):
