@@ -219,7 +219,6 @@ def download(url, path, sha256, most_bytes):
         with filelock.FileLock(f"{path}.lock"):
             if path.exists() and has_sha256(path, sha256):  # another process was faster
                 return
-            unfinished.unlink(missing_ok=True)  # of a process that was killed
             receive = HTTPDownloader(
                 progressbar=True, timeout=TIMEOUT, hooks={"response": _check_redirect(url)}
             )
