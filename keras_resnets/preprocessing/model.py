@@ -25,9 +25,8 @@ GREY_LEVELS = {"value_range": (0.0, 255.0), "mean": (0.0,), "std": (1.0,), "chan
 def model_preprocessing(model):
     """Returns what is to be done to an image before this model sees it.
 
-    It stands in the configuration of the stem's convolution, so it survives `.keras` files,
-    `keras.models.clone_model`, `feature_extractor`, `plain_twin` and whatever is built upon the
-    model. A `.weights.h5` file does not hold it.
+    It survives `.keras` files, `keras.models.clone_model`, `plain_twin` and whatever is built upon
+    the model, for the stem's configuration holds it. A `.weights.h5` file does not.
 
     A model that scales its images itself, by layers before its first weights (`Rescaling`,
     `Normalization`, `as_layer`, arithmetic), takes grey levels 0 to 255. Of what it carries, only
@@ -121,9 +120,8 @@ def set_preprocessing(model, preprocessing):
 def model_class_names(model):
     """Returns the names of the classes that a model carries, in the order of its outputs.
 
-    They stand in the configuration of the classifier, so they survive `.keras` files,
-    `keras.models.clone_model`, `plain_twin` and whatever keeps that layer. A new classifier has
-    none, and a `.weights.h5` file does not hold them.
+    They survive whatever keeps the classifier, whose configuration holds them: `.keras` files,
+    `keras.models.clone_model`, `plain_twin`. A `.weights.h5` file does not hold them.
 
     Args:
         model: A model of the zoo, or one built upon it.

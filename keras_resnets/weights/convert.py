@@ -48,14 +48,10 @@ def convert_weights(
     """Returns the Keras model of a checkpoint of torchvision, timm, Hugging Face and others.
 
     The family is recognized by the arrays' names, and the network by their shapes. Every array is
-    used exactly once; only torch's `num_batches_tracked` is left out.
-
-    Some options show in no array. The bottleneck's stride is on the 3×3 convolution ("v1.5") by
-    default, and on the first 1×1 for `keras.applications`. The `config.json` beside a Hugging Face
-    file is followed; without one, pass `stride_on="1x1"` for a network with
-    `downsample_in_bottleneck=True`. A network with another activation than ReLU, with
-    `downsample_in_first_stage=True`, or with blurred or averaged strides (timm's `resnetblur18`,
-    `resnetaa50`) cannot be told from its plain namesake, and gives wrong answers.
+    used exactly once; only torch's `num_batches_tracked` is left out. The `config.json` beside a
+    Hugging Face file is followed. A network with another activation than ReLU, or with blurred or
+    averaged strides (timm's `resnetblur18`, `resnetaa50`), cannot be told from its plain namesake,
+    and gives wrong answers.
 
     Args:
         source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a
@@ -67,13 +63,12 @@ def convert_weights(
             unless this is given.
         input_shape: The image's shape without the batch, as in `build_model`. With another number
             of channels the stem's kernel is summed or repeated, with a warning.
-        stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride.
+        stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride, which
+            no array shows. By default the 3×3, and the first 1×1 for `keras.applications`.
         classifier_activation: Activation of the classifier; `None` for logits.
         preprocessing: The `Preprocessing` that the model carries; by default, that of the
-            family's published networks: torchvision's, or ImageNet's mean and deviation at 32×32
-            for akamaster's CIFAR networks, or BGR less the mean colour for `keras.applications`.
-            The model carries none, with a warning, if its network is not a published one, and
-            none if the number of channels was changed.
+            family's published networks, and none, with a warning, for other networks. None if the
+            number of channels was changed.
         name: Name of the model; by default, `resnet` and its depth.
 
     Returns:
@@ -81,8 +76,8 @@ def convert_weights(
 
     Raises:
         ValueError: If the family is not known; if arrays are missing, left over, of the wrong
-            shape, not finite, or negative variances, all of them listed under both names; if the
-            model computes what the family's networks do not. A given model is then left as it was.
+            shape, not finite, or negative variances, all of them listed; if the model computes
+            what the family's networks do not. A given model is then left as it was.
         TypeError: If an argument is of another type.
 
     Example:
