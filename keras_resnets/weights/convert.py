@@ -252,16 +252,12 @@ def _value(checkpoint, name, bias_name, more_epsilon, path, shape):
 
 def _left_over(checkpoint, spec):
     """Returns the names that stand for nothing; a classifier may be left off with the top."""
-    family = checkpoint.family
-    known = {
-        *family.names(spec, include_top=True).values(),
-        *_bias_names(family, spec).values(),
-        *(
-            f"{theirs}{family.separator}{variable}"
-            for ours, theirs in family.layer_names(spec, include_top=False).items()
-            for variable in (family.left_out if ours.endswith("/norm") else ())
-        ),
-    }
+    family, known = checkpoint.family, set(_bias_names(checkpoint.family, spec).values())
+    for ours, theirs in family.layer_names(spec, include_top=True).items():
+        part = ours.rpartition("/")[2]
+        variables = family.variables[part].values()
+        left_out = family.left_out if part == "norm" else ()
+        known |= {f"{theirs}{family.separator}{name}" for name in (*variables, *left_out)}
     return [shown(given) for name, given in checkpoint.given_names.items() if name not in known]
 
 
