@@ -351,6 +351,7 @@ def _are_of_grey_levels(black, grey, white):
     """Whether a network may read what 0, 127.5 and 255 become."""
     spread = abs(white - black)
     least, largest = SPREAD_OF_GREY_LEVELS
+    # Layers for 0 to 1 spread white far, shift it by less than a level, or make white of all grey.
     saturates = min(abs(grey - black), abs(white - grey)) < 0.1 * spread
     is_shifted_or_divided = abs(black) > 1.5 or abs(white) <= LARGEST_OF_DIVIDED
     return least <= spread <= largest and is_shifted_or_divided and not saturates

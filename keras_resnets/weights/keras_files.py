@@ -309,6 +309,7 @@ STRIDES = ("strides", "dilation", "first_dilation")
 def _check_configuration(model, file):
     """Raises if a file's network, by its configuration, computes something else than a model."""
     in_file, in_model = own_layers(file.configuration() or {}), _model_layers(model)
+    # Dilation computes the same in more positions: a model may have it where the file's has none.
     is_dilated = any(
         config.get("dilation") not in (1, [1, 1], None) for config in in_model.values()
     )

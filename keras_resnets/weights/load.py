@@ -97,6 +97,7 @@ def _take_over_preprocessing(model, configuration):
         raise WeightsFileError(
             f"A .keras file must note a preprocessing as this package does: {reason}."
         ) from error
+    # Grey levels were scaled by layers of the file's model, which are not in this one.
     if not leaves_values(preprocessing):
         set_preprocessing(model, without_scaling(fit_preprocessing(preprocessing, model), model))
 
