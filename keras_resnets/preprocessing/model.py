@@ -305,7 +305,7 @@ class Scaling(NamedTuple):
 
 
 def inner_scaling(model, stem, noted=None):
-    """Returns the `Scaling` before a model's first weights; `None` where `noted` is toapplied."""
+    """Returns the `Scaling` before the first weights; `None` where `noted` is to be applied."""
     # A thread of its own is within no graph of TensorFlow's and no trace of JAX's.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_inner_scaling, model, stem, noted).result()

@@ -125,8 +125,8 @@ TORCHVISION = Family(
 _EMBEDDER = "resnet.embedder.embedder"
 _STAGE = "resnet.encoder.stages.{stage0}.layers.{block0}"
 
-# `ResNetForImageClassification` and `ResNetModel`. The configuration's `downsample_in_bottleneck` is
-# our `stride_on="1x1"`; the arrays do not tell.
+# `ResNetForImageClassification` and `ResNetModel`. Their configuration's `downsample_in_bottleneck`
+# is our `stride_on="1x1"`; the arrays do not tell.
 HUGGING_FACE = Family(
     name="hugging_face",
     layers={
@@ -143,8 +143,8 @@ HUGGING_FACE = Family(
     published={"stem": "imagenet"},
 )
 
-# `akamaster/pytorch_resnet_cifar10`, and CIFAR repositories written after it. Option A puts the zero
-# channels on both sides; option B has projections under `shortcut`.
+# `akamaster/pytorch_resnet_cifar10`, and CIFAR repositories written after it. Option A puts zeros on
+# both sides; option B has projections under `shortcut`.
 AKAMASTER = Family(
     name="akamaster",
     layers={
