@@ -58,7 +58,7 @@ def read_class_names(source, model):
 def open_model(source, weights=None, **converting):
     """Returns the model of a network's name, a preset's name, or a file."""
     name, path = source.lower(), model_file(source)
-    is_network, is_preset = name in list_models(), source in PRESETS
+    is_network, is_preset = name in list_models(), name in PRESETS
     if weights is not None and not is_network:
         raise ValueError(
             "`--weights` belongs to a network's name, such as resnet50. "
@@ -78,7 +78,7 @@ def open_model(source, weights=None, **converting):
     if is_network:
         return create_model(name) if weights is None else _open_network(name, weights)
     if is_preset:
-        return create_model(PRESETS[source].model, weights=source)
+        return create_model(PRESETS[name].model, weights=name)
     if path.name.endswith(".weights.h5"):
         raise ValueError(
             "A .weights.h5 file of this package does not say of which network it is: name the "

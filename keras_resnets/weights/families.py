@@ -143,8 +143,8 @@ HUGGING_FACE = Family(
     published={"stem": "imagenet"},
 )
 
-# `akamaster/pytorch_resnet_cifar10`, and CIFAR repositories written after it. Option A puts zeros on
-# both sides; option B has projections under `shortcut`.
+# `akamaster/pytorch_resnet_cifar10`, and CIFAR repositories written after it. Option A puts zeros
+# on both sides; option B has projections under `shortcut`.
 AKAMASTER = Family(
     name="akamaster",
     layers={
