@@ -48,7 +48,7 @@ from collections.abc import Iterator  # noqa: E402
 
 BACKENDS = ("tensorflow", "jax", "jaxlib", "torch", "openvino")
 # What pip calls packages that are not named as their modules.
-NAMES_FOR_PIP = {"PIL": "pillow", "sklearn": "scikit-learn"}
+NAMES_FOR_PIP = {"PIL": "pillow", "absl": "absl-py", "sklearn": "scikit-learn"}
 
 
 def missing_package(error: ModuleNotFoundError) -> str:
