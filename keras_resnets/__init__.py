@@ -1,15 +1,10 @@
 """Residual networks and their plain twins for Keras 3."""
 
+from keras_resnets.command_start import imports_of_the_command, is_command, is_trainer
+
 __version__ = "0.1.0"
 
 from typing import TYPE_CHECKING
-
-from keras_resnets.command_start import (
-    end_on_interrupt,
-    imports_of_the_command,
-    is_command,
-    is_trainer,
-)
 
 if TYPE_CHECKING or not (is_command() or is_trainer()):
     with imports_of_the_command():
@@ -20,8 +15,6 @@ if TYPE_CHECKING or not (is_command() or is_trainer()):
 else:
     # The commands answer `--help`, and what was mistyped, before they import a backend.
     import importlib
-
-    end_on_interrupt()
 
     def __getattr__(name):
         return getattr(importlib.import_module("keras_resnets.public"), name)

@@ -111,6 +111,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(by_lower_case[name] for name in close)}?" if close else ""
 
 
+def printable(text: str, most_letters: int = 300) -> str:
+    """Escapes and cuts a message that may repeat what is in a file, without quoting it."""
+    cut = text if len(text) <= most_letters else f"{text[:most_letters]}…"
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)
+
+
 def check_data_format(name: str, value: Any) -> str:
     """Returns a data format; `None` stands for `keras.config.image_data_format()`."""
     import keras

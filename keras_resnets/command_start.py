@@ -1,30 +1,27 @@
 """What the command `keras-resnets` needs before Keras, and with it a backend, is imported."""
 
-import contextlib
+# Built in; the imports of `signal` take milliseconds, in which Ctrl-C may come.
+import _signal  # type: ignore[import-not-found]
 import os
-import signal
 import sys
-from collections.abc import Iterator
 
 COMMANDS = ("keras-resnets", "keras-resnets.exe")
 
 
-@contextlib.contextmanager
-def imports_of_the_command() -> Iterator[None]:
-    """Holds chatter back, as `without_chatter`, and names a backend that is missing."""
-    try:
-        with without_chatter():
-            yield
-    except ModuleNotFoundError as error:
-        if error.name not in ("tensorflow", "jax", "jaxlib", "torch", "openvino"):
-            raise
-        raise ModuleNotFoundError(
-            "keras_resnets needs a backend for Keras, and the one it would use, "
-            f"{error.name!r}, is not installed. Install TensorFlow with `pip install "
-            "tensorflow-cpu` or `pip install 'tensorflow[and-cuda]'`; or install JAX or PyTorch "
-            "and set the environment variable KERAS_BACKEND to 'jax' or 'torch'.",
-            name=error.name,
-        ) from error
+def is_command() -> bool:
+    """Whether this process was started as `keras-resnets` or `python -m keras_resnets`."""
+    started = (getattr(sys, "argv", None) or [""])[0]
+    if started == "-m":  # until Python knows the file that it runs
+        return "keras_resnets" in sys.orig_argv
+    own = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+    return os.path.basename(started) in COMMANDS or os.path.abspath(started) == own
+
+
+def is_trainer() -> bool:
+    """Whether this process was started as `python -m training` of the same checkout."""
+    started = (getattr(sys, "argv", None) or [""])[0]
+    checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return os.path.abspath(started) == os.path.join(checkout, "training", "__main__.py")
 
 
 def end_on_interrupt() -> None:
@@ -34,14 +31,53 @@ def end_on_interrupt() -> None:
     collector, where the exception is printed and lost. Other processes are not changed, nor is a
     Ctrl-C that is ignored.
     """
-    if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if is_command() and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 
 def raise_on_interrupt() -> None:
     """Makes Ctrl-C raise `KeyboardInterrupt` in the command's process again."""
-    if is_command() and signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if is_command() and _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+
+
+end_on_interrupt()  # before anything else is imported
+
+import contextlib  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+
+BACKENDS = ("tensorflow", "jax", "jaxlib", "torch", "openvino")
+# What pip calls packages that are not named as their modules.
+NAMES_FOR_PIP = {"PIL": "pillow", "absl": "absl-py", "sklearn": "scikit-learn"}
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    """Returns a sentence that names the package to install, unless the error says it itself."""
+    if "pip install" in str(error):
+        return str(error)
+    package = str(error.name).partition(".")[0]
+    if package in BACKENDS:
+        return (
+            f"keras_resnets needs a backend for Keras, and the one it would use, {package!r}, is "
+            "not installed. Install TensorFlow with `pip install tensorflow-cpu` or `pip install "
+            "'tensorflow[and-cuda]'`; or install JAX or PyTorch and set the environment variable "
+            "KERAS_BACKEND to 'jax' or 'torch'."
+        )
+    package = NAMES_FOR_PIP.get(package, package)
+    return f"The package {package!r} is not installed. Install it with `pip install {package}`."
+
+
+@contextlib.contextmanager
+def imports_of_the_command() -> Iterator[None]:
+    """Holds chatter back, as `without_chatter`, and names a package that is missing."""
+    missing = None
+    with without_chatter():  # and not shown for this error, which says all
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            missing = error
+    if missing is not None:
+        raise ModuleNotFoundError(missing_package(missing), name=missing.name) from missing
 
 
 @contextlib.contextmanager
@@ -73,19 +109,3 @@ def without_chatter() -> Iterator[None]:
         finally:
             sys.stderr = pythons
             os.dup2(descriptor, 2)
-
-
-def is_command() -> bool:
-    """Whether this process was started as `keras-resnets` or `python -m keras_resnets`."""
-    started = (getattr(sys, "argv", None) or [""])[0]
-    if started == "-m":  # until Python knows the file that it runs
-        return "keras_resnets" in sys.orig_argv
-    own = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
-    return os.path.basename(started) in COMMANDS or os.path.abspath(started) == own
-
-
-def is_trainer() -> bool:
-    """Whether this process was started as `python -m training` of the same checkout."""
-    started = (getattr(sys, "argv", None) or [""])[0]
-    checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return os.path.abspath(started) == os.path.join(checkout, "training", "__main__.py")

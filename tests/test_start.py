@@ -91,6 +91,13 @@ NO_BACKEND = {name: f"raise SystemExit('imports {name}')" for name in ("keras", 
         ("keras_resnets describe --szie 3 resnet18", 2, "--szie"),
         ("keras_resnets predict no.jpg --model resnet18", 2, "No such file: 'no.jpg'"),
         ("keras_resnets describe no.keras", 2, "No such file: 'no.keras'"),
+        ("keras_resnets describe resnet5O", 2, "Did you mean 'resnet56' or 'resnet50'"),
+        ("keras_resnets convert torchvision/resnet50-v3", 2, "Did you mean 'torchvision/resnet50"),
+        ("keras_resnets predict README.md --model resnet5O", 2, "'resnet50'"),
+        ("keras_resnets predict README.md", 2, "required: --model"),
+        ("keras_resnets export resnet20 x --weights cifar100", 2, "Did you mean 'cifar10'?"),
+        ("keras_resnets benchmark resnet20 resnet2O", 2, "'resnet20'"),
+        ("keras_resnets list resnet5O", 2, "'resnet50'"),
         ("keras_resnets export resnet18 x --class-names no.txt", 2, "No such file: 'no.txt'"),
         ("keras_resnets export resnet18 x --formats omnx", 2, "choose from 'saved_model', 'onnx'"),
         ("training --help", 0, "Trains by a recipe"),
@@ -116,6 +123,51 @@ def test_help_and_mistakes_do_not_wait_for_a_backend(command, status, words, tmp
     result = run_with_stubs(command.split(), NO_BACKEND, tmp_path)
     shown = " ".join((result.stdout + result.stderr).replace("│", " ").split())
     assert (result.returncode, words in shown) == (status, True), shown
+
+
+# A `sitecustomize` that strikes by Ctrl-C at the first import after that of some module.
+STRIKING = """
+import os, signal, sys
+seen = []
+def strike(event, arguments):
+    if event == "import" and seen:
+        os.kill(os.getpid(), signal.SIGINT)
+    if event == "import" and arguments[0] == {after!r}:
+        seen.append(arguments[0])
+sys.modules.pop("contextlib", None)
+sys.addaudithook(strike)
+"""
+
+
+@pytest.mark.parametrize("after", ["keras_resnets.command_start", "argparse", "tempfile"])
+def test_ctrl_c_at_the_start_shows_no_traceback(after, tmp_path, interrupts):
+    stubs = {"sitecustomize": STRIKING.format(after=after)}
+    result = run_with_stubs(("keras_resnets", "list", "resnet20"), stubs, tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "pip"),
+    [
+        ("keras_resnets list", "ml_dtypes", "pip install ml_dtypes"),
+        ("keras_resnets list", "safetensors", "pip install safetensors"),
+        ("keras_resnets list", "keras", "pip install keras"),
+        ("keras_resnets list", "tensorflow", "pip install tensorflow-cpu"),
+        ("training recipes", "tyro", "pip install tyro"),
+        ("training recipes", "rich", "pip install rich"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_in_a_line(command, package, pip, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    absent = f"No module named {package!r}"
+    stub = {package: f"raise ModuleNotFoundError({absent!r}, name={package!r})"}
+    result = run_with_stubs(command.split(), stub, tmp_path)
+    assert result.returncode
+    line = result.stderr.removesuffix("\n")
+    assert "\n" not in line
+    assert "error: " in line
+    assert repr(package) in line
+    assert pip in line
 
 
 @pytest.mark.parametrize("is_lost", [False, True])

@@ -20,13 +20,17 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import tyro
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from keras_resnets.arguments import nearest
+from keras_resnets.command_start import missing_package
 from training.process import Diverged, StopSignals, import_tensorflow
+
+try:
+    import tyro
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {missing_package(error)}")
 
 
 class Command(NamedTuple):
@@ -113,6 +117,9 @@ def main(arguments: list[str]) -> int:
             return tyro.cli(command, prog=program, args=rest) or 0
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"error: {missing_package(error)}", file=sys.stderr)
         return 2
     except (Diverged, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

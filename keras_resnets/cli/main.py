@@ -1,6 +1,7 @@
 """The command line: its commands and their arguments, and how it fails."""
 
 import argparse
+import fnmatch
 import importlib
 import os
 import sys
@@ -9,15 +10,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras_resnets
+from keras_resnets.architecture.spec import VARIANTS
+from keras_resnets.arguments import nearest, printable
 from keras_resnets.cli.tables import plain_where_needed
-from keras_resnets.command_start import imports_of_the_command, raise_on_interrupt, without_chatter
+from keras_resnets.command_start import (
+    end_on_interrupt,
+    imports_of_the_command,
+    missing_package,
+    raise_on_interrupt,
+    without_chatter,
+)
 
+# Those of `keras_resnets.export` and `keras_resnets.weights`, which import a backend.
 FORMATS = ("saved_model", "onnx", "litert", "litert_int8", "openvino")
+DATASETS = ("cifar10", "imagenet")
+PRESETS = (
+    "keras_resnets/resnet20",
+    *(f"torchvision/resnet{depth}-v1" for depth in (18, 34, 50, 101, 152)),
+    *(f"torchvision/resnet{depth}-v2" for depth in (50, 101, 152)),
+    *(f"timm/resnet{depth}-{recipe}" for depth in (18, 34, 50) for recipe in ("a1", "a2", "a3")),
+)
 # A model's or its weights' files.
 SUFFIXES = (".keras", ".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
 # A list of arrays that do not fit may be long, and a name in a file endless.
 MOST_LETTERS = 100_000
-# What wrong arguments, files and networks raise, and a package that is not installed.
+# What wrong arguments, files and networks raise, and a package that cannot be imported.
 EXPECTED = (ValueError, TypeError, OSError, ImportError)
 
 
@@ -26,32 +43,15 @@ def argument(*names, **options):
     return names, options
 
 
-def file(path):
-    """Returns a path, or raises if there is nothing there; before a backend is imported."""
-    if not os.path.exists(path):
-        raise argparse.ArgumentTypeError(f"No such file: {path!r}")
-    return path
-
-
-def model_or_file(source):
-    """Returns a name or a path, or raises if it is the path of a file that is not there."""
-    return file(source) if source.endswith(SUFFIXES) else source
-
-
-def names_or_file(source):
-    """Returns which class names are meant, or raises if they are in a file that is not there."""
-    return source if source in ("imagenet", "cifar10") else file(source)
-
-
 HELP = "a network's or preset's name, a run's folder, or a file (.keras, .safetensors, .pth …)"
-MODEL = argument("model", metavar="MODEL", type=model_or_file, help=HELP)
+MODEL = argument("model", metavar="MODEL", help=HELP)
 WEIGHTS = argument(
-    "--weights", type=model_or_file, help="for a network's name: a file, or a preset's name"
+    "--weights",
+    help="for a network's name: a file, or a preset's name, as imagenet",
 )
 CLASS_NAMES = argument(
     "--class-names",
     metavar="NAMES",
-    type=names_or_file,
     help="what the classes are called: imagenet, cifar10, or a text file with a name a line",
 )
 
@@ -94,7 +94,7 @@ For a file, or for a network by its name, whose weights are then new ones.""",
 The suffix of DEST says which: .keras for a whole model, .weights.h5 for its weights alone, and
 .safetensors for torch: under torchvision's names, which are timm's too, or another family's.""",
         (
-            argument("source", metavar="SOURCE", type=model_or_file, help=HELP),
+            argument("source", metavar="SOURCE", help=HELP),
             argument(
                 "dest",
                 metavar="DEST",
@@ -134,8 +134,8 @@ The suffix of DEST says which: .keras for a whole model, .weights.h5 for its wei
         "serving",
         "Classifies images: the best classes of each, as bars or as JSON.",
         (
-            argument("images", metavar="IMAGE", nargs="+", type=file, help="an image file"),
-            argument("--model", type=model_or_file, help=f"required: {HELP}"),
+            argument("images", metavar="IMAGE", nargs="+", help="an image file"),
+            argument("--model", required=True, help=HELP),
             WEIGHTS,
             argument("--top", type=int, default=5, help="how many classes, at most (default: 5)"),
             CLASS_NAMES,
@@ -164,7 +164,6 @@ outputs differ, is left out; the exit status is then 1.""",
             argument(
                 "--images",
                 nargs="+",
-                type=file,
                 metavar="IMAGE",
                 help="image files to compare on (default: images of random discs, which a trained "
                 "model knows as little as noise); litert_int8 needs them, to take its ranges from",
@@ -181,7 +180,7 @@ They are to the fastest way that gives the model's own outputs, which 8 bits do 
 Beside a network that torchvision has too, torchvision's is timed in ONNX Runtime, if torch,
 torchvision and onnx are installed.""",
         (
-            argument("models", metavar="MODEL", nargs="+", type=model_or_file, help=HELP),
+            argument("models", metavar="MODEL", nargs="+", help=HELP),
             argument(
                 "--formats",
                 nargs="+",
@@ -232,6 +231,7 @@ def main(arguments=None) -> int:
 
 def _run(parsed):
     try:
+        _check_names(**vars(parsed))
         with imports_of_the_command():
             module = importlib.import_module(f"keras_resnets.cli.{COMMANDS[parsed.command].module}")
         with without_chatter(), warnings.catch_warnings():
@@ -251,7 +251,33 @@ def _run(parsed):
     except KeyboardInterrupt:
         print("keras-resnets: stopped", file=sys.stderr)
         return 130
+    finally:
+        end_on_interrupt()  # libraries may take a while to end
     return 0
+
+
+def _check_names(
+    pattern=None, model=None, models=(), source=None, weights=None, class_names=None, images=(), **_
+):
+    """Raises for a name or a file that is not there, before a backend is imported."""
+    if pattern is not None and not fnmatch.filter(VARIANTS, pattern.lower()):
+        raise ValueError(
+            f"No network matches the pattern.{nearest(pattern, VARIANTS)} Received: {pattern!r}"
+        )
+    networks, presets = (*VARIANTS, *PRESETS), (*DATASETS, *PRESETS)
+    for kind, name, known in (
+        *(("model", name, networks) for name in (model, source, *models)),
+        ("weights", weights, presets),
+        *(("", name, DATASETS) for name in (class_names, *(images or ()))),
+    ):
+        if name is None or name.lower() in known or os.path.exists(name):
+            continue
+        if not kind or name.endswith(SUFFIXES):
+            raise ValueError(f"No such file: {name!r}")
+        raise ValueError(
+            f"The {kind} must be a name that `keras-resnets list` gives, or the path of a file or "
+            f"of a training run's folder.{nearest(name, known)} Received: {name!r}"
+        )
 
 
 class _Parser(argparse.ArgumentParser):
@@ -281,7 +307,8 @@ def _parser():
 
 
 def _print_error(error):
-    print(f"keras-resnets: error: {_one_line(error)}", file=sys.stderr)
+    message = missing_package(error) if isinstance(error, ModuleNotFoundError) else error
+    print(f"keras-resnets: error: {_one_line(message)}", file=sys.stderr)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
@@ -289,7 +316,5 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
 
 
 def _one_line(message):
-    from keras_resnets.files.elements import printable
-
     text = " ".join(str(message).split()) or type(message).__name__
     return printable(text, most_letters=MOST_LETTERS)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import fnmatch
-import os
 import sys
 import textwrap
 from pathlib import Path
@@ -12,7 +11,7 @@ import keras
 from keras_resnets.analysis import count_parameters, explain, layer_costs, summarize
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.reading import stem_name
-from keras_resnets.architecture.spec import OPTIONS, STEMS
+from keras_resnets.architecture.spec import STEMS
 from keras_resnets.arguments import check_positive_int
 from keras_resnets.cli.open_model import open_model, read_class_names
 from keras_resnets.cli.tables import format_table
@@ -31,19 +30,15 @@ from keras_resnets.preprocessing.model import (
 )
 from keras_resnets.preprocessing.preprocessing import spatial_axes
 from keras_resnets.weights import PRESETS, to_torch_state_dict
-from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES
+from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES, written_whole
 
 TERMINAL_WIDTH = 80
 SUFFIXES = (".weights.h5", ".keras", ".safetensors")
-# What shows in no array's shape, and changes what a network computes of them.
-SILENT_OPTIONS = [name for name, option in OPTIONS.items() if option.changes == "answers"]
 
 
 def list_command(arguments):
     """Lists the networks, with parameters and multiply-adds, and their published weights."""
     names = list_models(arguments.pattern)
-    if not names:
-        raise ValueError(f"No network matches the pattern. Received: {arguments.pattern!r}")
     header = ("model", "parameters", "multiply-adds", "image")
     print(format_table([header, *map(_variant_row, names)], "<>><"))
     presets = [
@@ -177,11 +172,11 @@ def convert_command(arguments):
     if dest.name.endswith(".safetensors"):
         to_torch_state_dict(model, dest, arguments.family or "torchvision")
     else:
-        _save(model, dest)
+        suffix = next(suffix for suffix in SUFFIXES if dest.name.endswith(suffix))
+        with written_whole(dest, suffix) as unfinished:
+            (model.save if suffix == ".keras" else model.save_weights)(unfinished)
     images, numbers = _sizes(model.inputs), _sizes(model.outputs)
     print(f"Wrote {dest}: {model.name}, from images {images} to {numbers} numbers.")
-    if dest.name.endswith(".weights.h5"):
-        notes += _options_lost(model)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 
@@ -191,21 +186,6 @@ def _sizes(tensors):
         "×".join("any" if size is None else str(size) for size in tensor.shape[1:])
         for tensor in tensors
     )
-
-
-def _options_lost(model):
-    """Returns a note of the options that a `.weights.h5` file does not hold, where they matter."""
-    try:
-        spec = model_spec(model)
-    except ValueError:  # of other blocks, or a network within another model
-        return []
-    options = {
-        field.name: getattr(spec, field.name)
-        for field in dataclasses.fields(spec)
-        if field.name in SILENT_OPTIONS and getattr(spec, field.name) != field.default
-    }
-    listed = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    return [f"a .weights.h5 file does not say {listed}; a .keras file does"] if options else []
 
 
 def _default_dest(source):
@@ -260,17 +240,3 @@ def _first_preprocessing(model, given):
     crop = given.get("crop") or (size[0] if is_square else size)
     resize = given.get("resize") or (max(crop) if isinstance(crop, tuple) else crop)
     return Preprocessing.imagenet(resize, crop)
-
-
-def _save(model, dest):
-    """Writes a file of Keras that appears at its path only when it is whole."""
-    suffix = next(suffix for suffix in SUFFIXES if dest.name.endswith(suffix))
-    unfinished = dest.with_name(f".{dest.name}.{os.getpid()}{suffix}")
-    try:
-        if suffix == ".keras":
-            model.save(unfinished)
-        else:
-            model.save_weights(unfinished)
-        os.replace(unfinished, dest)
-    finally:
-        unfinished.unlink(missing_ok=True)

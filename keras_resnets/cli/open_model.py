@@ -1,5 +1,6 @@
 """The model and the class names that an argument of the command means."""
 
+import warnings
 from pathlib import Path
 
 from keras_resnets.architecture.network import build_network
@@ -11,8 +12,8 @@ from keras_resnets.preprocessing.predictions import imagenet_classes, number_of_
 from keras_resnets.weights import PRESETS, convert_weights
 from keras_resnets.weights.keras_files import (
     FOREIGN_SUFFIXES,
+    SUFFIXES,
     OptionError,
-    OtherClassesError,
     model_file,
 )
 from keras_resnets.weights.keras_model import load_keras_file
@@ -55,76 +56,60 @@ def read_class_names(source, model):
 
 
 def open_model(source, weights=None, **converting):
-    """Returns the model of a network's name, a preset's name, or a file.
-
-    Example:
-
-    >>> open_model("resnet20").name
-    'resnet20'
-    """
-    if source.lower() in list_models():
-        _check_unused(converting)
-        return _open_network(source, weights)
-    if weights is not None:
+    """Returns the model of a network's name, a preset's name, or a file."""
+    name, path = source.lower(), model_file(source)
+    is_network, is_preset = name in list_models(), name in PRESETS
+    if weights is not None and not is_network:
         raise ValueError(
             "`--weights` belongs to a network's name, such as resnet50. "
             f"Received: {source!r} and --weights {weights}"
         )
-    if source in PRESETS:
-        _check_unused(converting)
-        return create_model(PRESETS[source].model, weights=source)
-    path = model_file(source)
-    of_keras = path.name.endswith((".weights.h5", ".keras"))
-    if of_keras and path.is_file() and is_of_another_library(path):
+    is_file = path.name.endswith((".keras", *FOREIGN_SUFFIXES)) and path.is_file()
+    is_other = is_file and (not path.name.endswith(SUFFIXES) or is_of_another_library(path))
+    if is_other and not (is_network or is_preset):
         return convert_weights(path, **converting)
+
+    for option, value in converting.items():
+        if value is not None:
+            raise ValueError(
+                f"`--{option.replace('_', '-')}` belongs to a checkpoint of another library. "
+                f"Received: {value!r}"
+            )
+    if is_network:
+        return create_model(name) if weights is None else _open_network(name, weights)
+    if is_preset:
+        return create_model(PRESETS[name].model, weights=name)
     if path.name.endswith(".weights.h5"):
         raise ValueError(
             "A .weights.h5 file of this package does not say of which network it is: name the "
             f"network, and give the file as --weights. Received: {source!r}"
         )
-    if path.name.endswith(".keras") and path.is_file():
-        _check_unused(converting)
+    if is_file:
         return load_keras_file(path)
-    if path.name.endswith(FOREIGN_SUFFIXES) and path.is_file():
-        return convert_weights(path, **converting)
     raise ValueError(
-        "The model must be the name of a network or preset, as `keras-resnets list` gives them, or "
-        f"an existing file that ends in .keras, {', '.join(FOREIGN_SUFFIXES)}, or the folder of a "
-        "training run. "
-        f"Received: {source!r}"
+        "The model must be the name of a network or preset, an existing file that ends in .keras, "
+        f"{', '.join(FOREIGN_SUFFIXES)}, or the folder of a training run. Received: {source!r}"
     )
 
 
 def _open_network(name, weights):
-    if weights is None:
-        return create_model(name)
-    name = name.lower()
+    received = f"Received: {name!r} and --weights {weights}"
     try:
         spec, load = open_weights(weights, VARIANTS[name], name)
         model = build_network(spec, name=name)
-        # Whoever can name no number of classes wants no classifier that knows nothing.
-        load(model, new_head=False)
+        with warnings.catch_warnings():  # who names no number of classes wants no new classifier
+            warnings.filterwarnings("error", ".* the classifier of .* begins anew")
+            load(model)
         return model
-    except OtherClassesError as error:
+    except UserWarning as warning:
         raise ValueError(
-            f"`--weights` must be of {error.classes} classes, as {name} has by default, and this "
-            f"file has {error.in_source}. A .keras file, or another library's checkpoint, opens "
-            "with its own classes in place of the name; a .weights.h5 file by "
-            f"`keras_resnets.create_model({name!r}, classes=…, weights=…)`. "
-            f"Received: {name!r} and --weights {weights}"
-        ) from error
+            f"`--weights` must be of as many classes as {name} has by default: {warning} A .keras "
+            "file, or another library's checkpoint, opens with its own classes in place of the "
+            "name; a .weights.h5 file by "
+            f"`keras_resnets.create_model({name!r}, classes=…, weights=…)`. {received}"
+        ) from warning
     except OptionError as error:
         raise ValueError(
             f"`--weights` must be of {name} as it is by default, and {error.contradiction}. The "
-            f"file says itself which network it is: give it in place of the name. "
-            f"Received: {name!r} and --weights {weights}"
+            f"file says itself which network it is: give it in place of the name. {received}"
         ) from error
-
-
-def _check_unused(converting):
-    for name, value in converting.items():
-        if value is not None:
-            raise ValueError(
-                f"`--{name.replace('_', '-')}` belongs to a checkpoint of another library. "
-                f"Received: {value!r}"
-            )

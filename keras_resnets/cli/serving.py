@@ -1,12 +1,12 @@
 """The commands that run models: on images, as exported files, and against the clock."""
 
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from keras_resnets import export
@@ -41,11 +41,6 @@ PACKAGES = (
 
 def predict_command(arguments):
     """Classifies images: the best classes of each, as bars or as JSON."""
-    if arguments.model is None:
-        raise ValueError(
-            "`--model` is required: `--model resnet20.keras`, or, downloaded "
-            "once, `--model resnet50 --weights imagenet`. Received: no --model"
-        )
     if arguments.weights is None and arguments.model.lower() in list_models():
         raise ValueError(
             "A network by its name alone has new weights, which know nothing: give a file or a "
@@ -63,7 +58,11 @@ def predict_command(arguments):
     if not has_names:
         print("note: the model carries no class names; --class-names gives them", file=sys.stderr)
     if arguments.json:
-        print(json.dumps([_as_json(image, found) for image, found in images], indent=2))
+        found = [
+            {"image": image, "predictions": [each._asdict() for each in predictions]}
+            for image, predictions in images
+        ]
+        print(json.dumps(found, indent=2))
         return
     for number, (image, predictions) in enumerate(images):
         print(f"\n{image}" if number else image)
@@ -94,10 +93,6 @@ def _prediction_row(prediction):
     if len(name) > NAME_WIDTH:
         name = f"{name[: NAME_WIDTH - 1]}…"
     return "", name, f"{prediction.score:.2%}", bar(prediction.score, BAR_WIDTH)
-
-
-def _as_json(image, predictions):
-    return {"image": image, "predictions": [each._asdict() for each in predictions]}
 
 
 def export_command(arguments):
@@ -132,7 +127,7 @@ def benchmark_command(arguments):
     """Times a model in each format that it can be exported in, in turns."""
     formats = arguments.formats
     if formats is None:
-        formats = [name for name, kind in FORMATS.items() if _is_installed(kind.packages)]
+        formats = [name for name, kind in FORMATS.items() if all(map(find_spec, kind.packages))]
     if arguments.json and not Path(arguments.json).parent.is_dir():
         raise ValueError(
             f"`--json` must name a file in an existing folder. Received: {arguments.json!r}"
@@ -140,14 +135,13 @@ def benchmark_command(arguments):
     models = [_open(source) for source in arguments.models]
     results: list = []
     for source, model in zip(arguments.models, models, strict=True):
+        name, peers = source.lower(), {}
         with tempfile.TemporaryDirectory() as folder:
+            if name.startswith("resnet") and has_torchvision_peer(name):
+                peers = {PEER: torchvision_runner(name, model.input_shape[1], Path(folder))}
             try:
                 timings = export.time_formats(
-                    model,
-                    tuple(formats),
-                    tuple(arguments.batches),
-                    arguments.rounds,
-                    _peers(source.lower(), model, Path(folder)),
+                    model, tuple(formats), tuple(arguments.batches), arguments.rounds, peers
                 )
             except export.ExportError as error:
                 raise ValueError(str(error)) from error
@@ -168,16 +162,6 @@ def _open(source):
         # its probabilities. Logits can be compared, and torchvision's networks give them, too.
         return create_model(source, classifier_activation=None)
     return open_model(source)
-
-
-def _is_installed(packages):
-    return all(importlib.util.find_spec(package) is not None for package in packages)
-
-
-def _peers(name, model, folder):
-    if not name.startswith("resnet") or not has_torchvision_peer(name):
-        return {}
-    return {PEER: torchvision_runner(name, model.input_shape[1], folder)}
 
 
 def _rows(timings):
@@ -202,19 +186,10 @@ def _rows(timings):
 
 
 def _machine():
-    versions = [
-        f"{package} {importlib.metadata.version(package)}"
-        for package in PACKAGES
-        if _is_distributed(package)
-    ]
+    installed = {
+        each.name.replace("_", "-"): each.version for each in importlib.metadata.distributions()
+    }
+    versions = [f"{name} {installed[name]}" for name in PACKAGES if name in installed]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()} {platform.machine()}, {cores} cores"
     return f"{system}; Python {sys.version.split()[0]}, {', '.join(versions)}"
-
-
-def _is_distributed(package):
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True

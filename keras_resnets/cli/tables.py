@@ -1,28 +1,19 @@
 """Tables in plain text."""
 
-import codecs
 import contextlib
 import io
 import sys
 
-# One for one, so that columns stay in line.
-PLAIN = {"×": "x", "·": "*", "…": "~"}
-HANDLER = "keras_resnets.plain"
-
 
 @contextlib.contextmanager
 def plain_where_needed():
-    """Has stdout show "x" for "×", and "?" for others, where its encoding has no such character.
-
-    Python would raise, and what a pipe or a log file gets is often ASCII.
-    """
+    """Has stdout show "?" for what its encoding lacks: a pipe or a log file is often ASCII."""
     stdout = sys.stdout
     if not isinstance(stdout, io.TextIOWrapper):
         yield
         return
     before = stdout.errors
-    codecs.register_error(HANDLER, _plain)
-    stdout.reconfigure(errors=HANDLER)
+    stdout.reconfigure(errors="replace")
     try:
         yield
     finally:
@@ -30,25 +21,11 @@ def plain_where_needed():
             stdout.reconfigure(errors=before)
 
 
-def _plain(error):
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    missing = error.object[error.start : error.end]
-    return "".join(PLAIN.get(character, "?") for character in missing), error.end
-
-
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def format_table(rows, alignment):
-    """Returns rows of texts as lines with columns two spaces apart.
-
-    Example:
-
-    >>> print(format_table([("network", "layers"), ("small", "20")], "<>"))
-    network  layers
-    small        20
-    """
+    """Returns rows of texts as lines with columns two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -60,15 +37,7 @@ def format_table(rows, alignment):
 
 
 def bar(share, width):
-    """Returns a bar of a length between 0 and `width` characters, exact to an eighth of one.
-
-    Where the terminal's encoding lacks the characters, it is made of `#`.
-
-    Example:
-
-    >>> bar(0.5, 5)
-    '██▌'
-    """
+    """Returns a bar of at most `width` characters, exact to an eighth; of `#` in ASCII."""
     try:
         EIGHTHS.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:

@@ -146,19 +146,15 @@ class KerasFile:
     @contextlib.contextmanager
     def weights(self, most_bytes):
         """Yields the root group of the weights; see `read_hdf5`."""
-        if self._archive is None:
-            with read_hdf5(self.path, most_bytes) as root:
-                yield root
-            return
-        member = self._member(WEIGHTS)
-        number, path = tempfile.mkstemp(prefix="keras_resnets-", suffix=".h5")
-        try:
-            with open(number, "wb") as copy, archive_errors(), self._archive.open(member) as packed:
-                shutil.copyfileobj(packed, copy, 2**20)
-            with read_hdf5(path, most_bytes) as root:
-                yield root
-        finally:
-            os.remove(path)
+        with contextlib.ExitStack() as stack:
+            path = self.path
+            if self._archive is not None:
+                member = self._member(WEIGHTS)
+                number, path = tempfile.mkstemp(prefix="keras_resnets-", suffix=".h5")
+                stack.callback(os.remove, path)
+                with open(number, "wb") as copy, archive_errors():
+                    shutil.copyfileobj(self._archive.open(member), copy, 2**20)
+            yield stack.enter_context(read_hdf5(path, most_bytes))
 
     def configuration(self) -> dict[str, Any] | None:
         """Returns the configuration of the model; `None` if there is none."""

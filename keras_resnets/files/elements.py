@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import ml_dtypes  # noqa: F401  NumPy then knows "bfloat16"
 import numpy as np
 
+from keras_resnets.arguments import printable
+
 SHOWN_LETTERS = 80
 CHUNK = 2**20
 MOST_DIMENSIONS = 32
@@ -50,22 +52,13 @@ def shown(value: str) -> str:
     return repr(value)
 
 
-def printable(text: str, most_letters: int = 300) -> str:
-    """Escapes and cuts a message that may repeat what is in a file, without quoting it."""
-    cut = text if len(text) <= most_letters else f"{text[:most_letters]}…"
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)
-
-
 def cause(error: object) -> str:
     """Returns another library's error for the parentheses of ours: printable, without a period."""
     return printable(str(error)).rstrip(".")
 
 
 def check_shape(shape: Sequence[int]) -> None:
-    """Raises if NumPy cannot make an array of this shape.
-
-    A size of 0 hides how large the others are from a check of bytes, but not from NumPy.
-    """
+    """Raises if NumPy cannot make an array of this shape, even an empty one."""
     require(
         len(shape) <= MOST_DIMENSIONS,
         f"A tensor must have at most {MOST_DIMENSIONS} dimensions; one has {len(shape)}.",
@@ -82,10 +75,7 @@ def loaded_type(stored: str) -> np.dtype:
 
 
 def read_elements(stream, stored: str, count: int, byte_order: str = "little") -> np.ndarray:
-    """Returns the next elements of a stream as a flat array, in this machine's byte order.
-
-    The caller checks that the file is that long: so much memory is allocated at once.
-    """
+    """Returns the next elements of a stream, which must have them, in this machine's byte order."""
     elements = np.empty(count, loaded_type(stored))
     chunk = np.empty(min(count, CHUNK), stored)
     for start in range(0, count, CHUNK):

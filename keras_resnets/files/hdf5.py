@@ -18,7 +18,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from keras_resnets.files.elements import WeightsFileError, cause, check_shape, fill, printable
+from keras_resnets.arguments import printable
+from keras_resnets.files.elements import WeightsFileError, cause, check_shape, fill
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MOST_OBJECTS = 2**16  # ResNet-1202 with Adam's state has some 40,000

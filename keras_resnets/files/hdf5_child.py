@@ -85,7 +85,13 @@ class Reader:
         require(level <= MOST_LEVELS, f"Group {where!r} lies more than {MOST_LEVELS} groups deep")
         self.meet(group, where or "/")
         names = []
-        group.id.links.iterate(lambda name: self.note(names, name))
+
+        def note(name):
+            """Keeps a name, until there are too many: a table may lead to itself without an end."""
+            names.append(name)
+            return len(self.met) + len(names) > self.most_objects or None
+
+        group.id.links.iterate(note)
         groups, arrays = {}, {}
         for name in map(bytes.decode, names):
             path = f"{where}/{name}"
@@ -101,11 +107,6 @@ class Reader:
                 require(is_array, f"Object {path!r} is neither a group nor an array")
                 arrays[name] = self.array(child, path)
         return {"name": self.text(group, "name", where), "groups": groups, "arrays": arrays}
-
-    def note(self, names, name):
-        """Keeps a name; libhdf5 would call this without an end where a table leads to itself."""
-        names.append(name)
-        return True if len(self.met) + len(names) > self.most_objects else None
 
     def meet(self, found, path):
         """Returns the address of a group or array that must not have been met before."""

@@ -38,15 +38,11 @@ MOST_EXTRA_BYTES = 2**25
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns the arrays of a weights file by name, without running anything that is in it.
 
-    Formats: safetensors; PyTorch's two, the zip archive and the stream of torch before 1.6, for
-    which torch is not needed; and Keras's `.h5`, `.weights.h5` and `.keras`, whose arrays are named
-    by their groups, `"layers/conv/vars/0"`. The content decides which of them a file has, not its
-    name.
-
-    A PyTorch file holds a state dict, bare or under the key `state_dict`, `model_state_dict`,
-    `model`, `net`, `state_dict_ema` or `model_ema` (the first of them that holds tensors). What is
-    no tensor there, and all that stands beside it, is left out. Tensors of type bfloat16 become
-    float32; all others keep their type. Tensors that share memory in torch share it here.
+    Formats, by the content: safetensors; PyTorch's zip archive and the stream of torch before 1.6;
+    and Keras's `.h5`, `.weights.h5` and `.keras`, whose arrays are named by their groups,
+    `"layers/conv/vars/0"`. A PyTorch file holds a state dict, bare or under `state_dict`,
+    `model_state_dict`, `model`, `net`, `state_dict_ema` or `model_ema` (the first of them that
+    holds tensors); all else is left out. Types are kept, but bfloat16 becomes float32.
 
     The memory that is needed is at most twice the file's size, and 200 MB.
 
@@ -164,11 +160,7 @@ TYPES = {
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of a safetensors file; bfloat16 as float32.
-
-    The `safetensors` package reads and checks the table: the tensors lie inside the file, one after
-    another, without gaps. The elements are read here, where bfloat16 is widened as it comes.
-    """
+    """Returns the arrays of a safetensors file; bfloat16 as float32."""
     arrays = {}
     with open(path, "rb") as file:
         head = file.read(8)

@@ -161,12 +161,7 @@ def _storage_starts(file, storages, file_bytes):
 
 
 def find_state_dict(saved: Any) -> dict[str, Tensor]:
-    """Returns the tensors of a saved object by name.
-
-    The state dict is the object itself, or what stands under the first of `ENTRIES` that is a
-    dictionary with tensors, there or further down by the same rule. Its entries that are no
-    tensors are left out, and so is all that stands beside it: epoch, accuracy, optimizer.
-    """
+    """Returns the tensors of a saved object, or of the first of `ENTRIES` in it, by name."""
     if type(saved) is not Entries:
         raise WeightsFileError(
             f"The file must hold a dictionary of tensors, not a {type(saved).__name__}."

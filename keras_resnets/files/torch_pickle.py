@@ -45,10 +45,7 @@ MAKE_ENTRIES = b"ccollections\nOrderedDict\n)R"
 
 
 class Entries(dict):
-    """A dictionary whose keys are texts and integers, each set once.
-
-    The hashes of other keys could take unlimited time. Attributes that are set on it are dropped.
-    """
+    """A dictionary of texts and integers as keys: the hashes of others may take unlimited time."""
 
     __slots__ = ()
 
@@ -89,10 +86,7 @@ class Tensor(NamedTuple):
 
 
 def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
-    """Returns a pickle's value, with each tensor as a `Tensor`, and its storages by key.
-
-    The file is left behind the pickle.
-    """
+    """Returns a pickle's value, and its storages by key; the file is left behind the pickle."""
     start = file.tell()
     left = file.seek(0, io.SEEK_END) - start
     file.seek(start)

@@ -1,6 +1,5 @@
 """From image files to names: the whole way."""
 
-import importlib
 import os
 import warnings
 
@@ -13,6 +12,7 @@ from keras_resnets.arguments import (
     check_positive_int,
     check_regular_file,
 )
+from keras_resnets.command_start import imports_of_the_command
 from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.preprocessing.model import model_class_names, required_preprocessing
@@ -35,26 +35,18 @@ PILLOW_MODES = {1: "L", 3: "RGB"}
 
 
 def decode_image(path, channels=3):
-    """Reads an image file as RGB or grey; its first frame, if it has several.
-
-    The camera's orientation is applied, transparent pixels become white, and 16 bits 8.
-    """
+    """Reads an image's first frame as RGB or grey, upright, on white, with 8 bits a channel."""
     check_choice("channels", channels, PILLOW_MODES)
-    if os.path.isdir(path):
-        raise ValueError(
-            "An image must be a file; for the images of a folder, give a list of their paths. "
-            f"Received: the folder {os.fspath(path)!r}"
-        )
-    image_module = _pillow("PIL.Image")
-    image_ops = _pillow("PIL.ImageOps")
+    with imports_of_the_command():
+        from PIL import Image, ImageOps
     check_regular_file(path)
     with open(path, "rb") as file:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", image_module.DecompressionBombWarning)
-                with image_module.open(file) as image:
-                    image = image_ops.exif_transpose(image)
-                    image = _of_8_bits(image, image_module).convert(PILLOW_MODES[channels])
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(file) as image:
+                    image = _of_8_bits(ImageOps.exif_transpose(image), Image)
+                    image = image.convert(PILLOW_MODES[channels])
                     pixels = np.asarray(image)
         except Exception as error:  # Pillow's decoders raise without a common base
             raise ValueError(
@@ -76,17 +68,6 @@ def _of_8_bits(image, image_module):
         white = image_module.new("RGBA", image.size, "white")
         return image_module.alpha_composite(white, image)
     return image
-
-
-def _pillow(name):
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Reading image files needs Pillow: `pip install pillow`. "
-            "Arrays can be classified without it.",
-            name=error.name,
-        ) from error
 
 
 # As `keras.applications.imagenet_utils.preprocess_input` has them, which leaves sizes as they are.
@@ -204,7 +185,8 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
             f"Received: model={model.name!r}, which takes {model.input_shape}"
         )
     preprocessing = required_preprocessing(model)
-    channels = model.input_shape[channel_axis(keras.config.image_data_format())]
+    channels_at = channel_axis(keras.config.image_data_format())
+    channels = model.input_shape[channels_at]
     if class_names is not None:
         check_class_names(class_names, classes)
     else:
@@ -221,22 +203,16 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
     for index, image in enumerate(images):
         pixels = _pixels(image, index, channels)[None]
         try:
-            prepared = _prepared(pixels, preprocessing)
+            prepared = prepare_images(pixels, preprocessing, "channels_last")
         except ValueError as error:
             raise ValueError(f"{error} of image {index}") from error
+        prepared = np.moveaxis(keras.ops.convert_to_numpy(prepared), -1, channels_at)
         if len(batch) == batch_size or (batch and batch[0].shape != prepared.shape):
             rows, batch = rows + _predict(model, batch, scores), []
         batch.append(prepared)
     rows += _predict(model, batch, scores) if batch else []
     preds = np.reshape(rows, (len(images), classes))
     return decode_predictions(preds, top=top, class_names=class_names)
-
-
-def _prepared(pixels, preprocessing):
-    """Returns what the model reads of a batch of pixels."""
-    prepared = prepare_images(pixels, preprocessing, "channels_last")
-    prepared = keras.ops.convert_to_numpy(prepared)
-    return np.moveaxis(prepared, -1, channel_axis(keras.config.image_data_format()))
 
 
 def _as_list(images):

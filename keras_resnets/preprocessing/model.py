@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnets.arguments import check_pair
 from keras_resnets.layers import ConvNorm
+from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.layers.graph import all_layers, has_graph, inputs_of, learns, nodes
 from keras_resnets.preprocessing.predictions import check_built, find_classifier
 from keras_resnets.preprocessing.preprocessing import (
@@ -29,9 +30,8 @@ GREY_LEVELS: dict[str, Any] = {
 def model_preprocessing(model):
     """Returns what is to be done to an image before this model sees it.
 
-    It stands in the configuration of the stem's convolution, so it survives `.keras` files,
-    `keras.models.clone_model`, `feature_extractor`, `plain_twin` and whatever is built upon the
-    model. A `.weights.h5` file does not hold it.
+    It survives `.keras` files, `keras.models.clone_model`, `plain_twin` and whatever is built upon
+    the model, for the stem's configuration holds it. A `.weights.h5` file does not.
 
     A model that scales its images itself, by layers before its first weights (`Rescaling`,
     `Normalization`, `as_layer`, arithmetic), takes grey levels 0 to 255. Of what it carries, only
@@ -74,7 +74,7 @@ def required_preprocessing(model):
     if preprocessing is None:
         noted, scaling = _noted_and_scaling(model)
         if scaling is not None:
-            raise ValueError(_unknown_scaling(model, scaling, noted))
+            raise ValueError(_refusal(model, scaling, noted))
         raise ValueError(
             "The model must note how its images are prepared: give it a preprocessing with "
             f"`set_preprocessing`. Received: model={model.name!r}"
@@ -117,24 +117,16 @@ def set_preprocessing(model, preprocessing):
         )
     if preprocessing is not None and not leaves_values(preprocessing):
         scaling = inner_scaling(model, stem, preprocessing)
-        if scaling is not None and scaling.kind != "grey levels":
-            raise ValueError(_unknown_scaling(model, scaling, preprocessing))
         if scaling is not None:
-            raise ValueError(
-                "The images of a model that scales its images itself must not be scaled before: "
-                "note their size alone, `Preprocessing(resize=…, crop=…, value_range=(0, 255))`, "
-                f"or build it without its layers that scale. Received: model={model.name!r}, "
-                f"preprocessing={preprocessing}"
-            )
+            raise ValueError(_refusal(model, scaling, preprocessing))
     stem.preprocessing = preprocessing and preprocessing.to_dict()
 
 
 def model_class_names(model):
     """Returns the names of the classes that a model carries, in the order of its outputs.
 
-    They stand in the configuration of the classifier, so they survive `.keras` files,
-    `keras.models.clone_model`, `plain_twin` and whatever keeps that layer. A new classifier has
-    none, and a `.weights.h5` file does not hold them.
+    They survive whatever keeps the classifier, whose configuration holds them: `.keras` files,
+    `keras.models.clone_model`, `plain_twin`. A `.weights.h5` file does not hold them.
 
     Args:
         model: A model of the zoo, or one built upon it.
@@ -236,8 +228,15 @@ def _noted_and_scaling(model):
     return noted, inner_scaling(model, stem, noted)
 
 
-def _unknown_scaling(model, scaling, noted):
-    """Returns the error for a model that scales values of which nobody knows what they are."""
+def _refusal(model, scaling, noted):
+    """Returns the error for a model whose own scaling does not go with what is noted."""
+    if scaling.kind == "grey levels":
+        return (
+            "The images of a model that scales its images itself must not be scaled before: note "
+            "their size alone, `Preprocessing(resize=…, crop=…, value_range=(0, 255))`, or build "
+            f"it without its layers that scale. Received: model={model.name!r}, "
+            f"preprocessing={noted}"
+        )
     if scaling.kind == "either":
         return (
             "The layers before a model's first weights must be either for grey levels 0 to 255 or "
@@ -311,11 +310,7 @@ class Scaling(NamedTuple):
 
 
 def inner_scaling(model, stem, noted=None):
-    """Returns the `Scaling` before a model's first weights; `None` where `noted` is to be applied.
-
-    Whatever scales is seen, a layer or an operation, in nested models too: images of one value are
-    sent through all that comes before the first layer with weights to be trained.
-    """
+    """Returns the `Scaling` before the first weights; `None` where `noted` is to be applied."""
     # A thread of its own is within no graph of TensorFlow's and no trace of JAX's.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_inner_scaling, model, stem, noted).result()
@@ -358,14 +353,10 @@ def _inner_scaling(model, stem, noted):
 
 
 def _are_of_grey_levels(black, grey, white):
-    """Whether a network may read what 0, 127.5 and 255 become.
-
-    Layers that are for images of 0 to 1 spread white far beyond 255, only shift it by less than
-    a grey level, or make white of all grey, as a sigmoid does; a second division by 255 leaves
-    nothing.
-    """
+    """Whether a network may read what 0, 127.5 and 255 become."""
     spread = abs(white - black)
     least, largest = SPREAD_OF_GREY_LEVELS
+    # Layers for 0 to 1 spread white far, shift it by less than a level, or make white of all grey.
     saturates = min(abs(grey - black), abs(white - grey)) < 0.1 * spread
     is_shifted_or_divided = abs(black) > 1.5 or abs(white) <= LARGEST_OF_DIVIDED
     return least <= spread <= largest and is_shifted_or_divided and not saturates
@@ -397,34 +388,51 @@ def _fronts(model, stem):
 
 
 def _run(fronts, least, levels):
-    """Returns what some levels become in the centre of an image; `None` if that cannot be run.
+    """Returns what levels become in an image's centre, in one channel; `None` if that fails."""
+    found = _outputs(fronts, least, levels)
+    if found is None:
+        return None
+    for axis in spatial_axes(keras.config.image_data_format()) if found.ndim == 4 else ():
+        found = np.take(found, [found.shape[axis] // 2], axis)
+    found = found.reshape(len(levels), -1)
+    # Of the channels it is the one that tells the first and the last apart most.
+    return tuple(map(float, found[:, np.argmax(np.abs(found[-1] - found[0]))]))
 
-    Of the channels it is the one that tells the first and the last apart most.
-    """
+
+def _outputs(fronts, least, levels):
+    """Returns what images of some levels become; `None` if that cannot be run."""
     for size in SIZES:
         try:
-            values = [_levels(each.shape, max(size, least), levels) for each in fronts[0].inputs]
+            shapes = [
+                [side or max(size, least) for side in each.shape[1:]] for each in fronts[0].inputs
+            ]
+            values = [
+                np.stack([np.full(shape, level, "float32") for level in levels]) for shape in shapes
+            ]
             for front in fronts:
                 values = keras.tree.flatten(front(values, training=False))
-            centre = [slice(None)] * len(values[0].shape)
-            for axis in spatial_axes(keras.config.image_data_format()) if len(centre) == 4 else ():
-                middle = values[0].shape[axis] // 2
-                centre[axis] = slice(middle, middle + 1)
-            found = keras.ops.convert_to_numpy(keras.ops.cast(values[0][tuple(centre)], "float32"))
-            found = found.reshape(len(levels), -1)
-            channel = np.argmax(np.abs(found[-1] - found[0]))
-            return tuple(map(float, found[:, channel]))
+            found = keras.ops.convert_to_numpy(keras.ops.cast(values[0], "float32"))
+            if found.size:
+                return found
         except Exception:  # of any layer's: too small an image, or another type than numbers
             continue
     return None
 
 
-def _levels(shape, size, levels):
-    """Returns an image of each level; `size` stands for what a shape leaves open."""
-    images = np.empty((len(levels), *(side or size for side in shape[1:])), "float32")
-    for image, level in zip(images, levels, strict=True):
-        image[...] = level
-    return images
+def own_normalization(model):
+    """Returns the mean and deviation by which a model's layers normalize 0 to 1; else `None`."""
+    fronts, _ = _fronts(model, stem_convolution(model))
+    found = _outputs(fronts, 1, (0.0, 127.5, 255.0)) if fronts else None
+    if found is None or found.ndim != 4:
+        return None
+    found = np.moveaxis(found, channel_axis(keras.config.image_data_format()), -1)
+    black, grey, white = found[:, 0, 0]
+    is_even = np.allclose(found, found[:, :1, :1])
+    is_linear = np.allclose(grey, (black + white) / 2, atol=1e-4)
+    if not is_even or not is_linear or min(white - black) <= 0:
+        return None
+    std = 1 / (white - black)
+    return -black * std, std
 
 
 def _first_learner(model, stem):

@@ -15,9 +15,6 @@ from keras_resnets.layers.graph import origin, output_structure
 # What a caller may say of outputs: what makes probabilities of them, or that they are such.
 SCORES = ("softmax", "sigmoid", "probabilities")
 PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid", "hardsigmoid", "sparsemax")
-# What a row of scores may lack to 1: what 16 bits round, and 32.
-TOLERANCES = {"float16": 0.01, "bfloat16": 0.01}
-TOLERANCE = 1e-3
 WAY_OUT = (
     "a classifier ends in a softmax, in sigmoids, or in logits straight from a layer; if these are "
     "logits all the same, `scores='softmax'` or `scores='sigmoid'` says so, and "
@@ -62,10 +59,7 @@ def check_no_dictionary(model):
 
 
 def score_function(model, scores=None):
-    """Returns the name of the function from a model's outputs to probabilities.
-
-    It is `None` if they are probabilities, by the last layer or by `scores`; see `check_outputs`.
-    """
+    """Returns the name of the function from outputs to probabilities; `None` if they are such."""
     if scores is not None:
         check_choice("scores", scores, SCORES)
     units = number_of_classes(model)
@@ -97,15 +91,11 @@ def score_function(model, scores=None):
 
 
 def check_outputs(model, outputs, scores=None):
-    """Raises if a classifier's outputs cannot be what they are taken for.
-
-    Probabilities must be in their range and, after an operation or a `Lambda`, sum to 1 in each
-    row, unless `scores` says what they are. Logits for a softmax must not be probabilities.
-    """
+    """Raises if a classifier's outputs cannot be what they are taken for."""
     function = score_function(model, scores)
     if not outputs.size or function == "sigmoid":
         return
-    tolerance = TOLERANCES.get(outputs.dtype.name, TOLERANCE)
+    tolerance = 0.01 if outputs.dtype.itemsize == 2 else 1e-3  # what 16 bits round, and 32
     outputs = outputs.astype("float64")
     name, _ = _head(model)
     received = f"model={model.name!r}, which ends in {name!r}"
@@ -144,10 +134,7 @@ def _head(model):
 
 
 def find_classifier(model):
-    """Returns the `Classifier` that gives a model's scores, or `None` if there is none.
-
-    Only activations and layers that change no value may come after it.
-    """
+    """Returns the `Classifier` whose scores a model gives in its order; `None` if there is none."""
     if len(getattr(model, "outputs", None) or ()) != 1:  # a subclass of `keras.Model`, for one
         return None
     layer = _last_layer(model, lambda layer: _is_identity(layer) or _keeps_order(layer))
@@ -180,13 +167,8 @@ def _keeps_order(layer):
 def _is_identity(layer):
     if isinstance(layer, keras.layers.Activation):  # such as one that casts to float32
         return layer.activation is keras.activations.linear
-    same_values = (
-        keras.layers.Identity,
-        keras.layers.Dropout,
-        keras.layers.Flatten,
-        keras.layers.Reshape,
-    )
-    return isinstance(layer, same_values)
+    same_values = ("Identity", "Dropout", "Flatten", "Reshape")
+    return isinstance(layer, tuple(getattr(keras.layers, name) for name in same_values))
 
 
 class Prediction(NamedTuple):

@@ -147,11 +147,8 @@ def _resize(x, preprocessing, data_format):
     height, width = shape[vertical], shape[horizontal]
     if isinstance(preprocessing.resize, int):
         for short, long in ((height, width), (width, height)):
-            _require(
-                long <= MAX_ASPECT_RATIO * short,
-                f"An image must be at most {MAX_ASPECT_RATIO} times as long as it is wide.",
-                x,
-            )
+            rule = f"An image must be at most {MAX_ASPECT_RATIO} times as long as it is wide."
+            _require(long <= MAX_ASPECT_RATIO * short, rule, x)
     size = _resized(preprocessing.resize, height, width)
     if size == (x.shape[vertical], x.shape[horizontal]):
         return x
@@ -170,10 +167,7 @@ def _resize(x, preprocessing, data_format):
 
 
 def _resize_in_graph(x, size, preprocessing, data_format):
-    """Resizes with TensorFlow's kernel to a size that only the running graph knows.
-
-    Keras's operation calls it too, but refuses such a size, and another backend's graph.
-    """
+    """Resizes to a size that only the running graph knows, which Keras's operation refuses."""
     import tensorflow as tf
 
     if data_format == "channels_first":
@@ -189,12 +183,9 @@ def _crop(x, crop, data_format):
     shape = operations(x).shape(x)
     index = [slice(None)] * 4
     for axis, size in zip(spatial_axes(data_format), check_pair("crop", crop), strict=True):
-        _require(
-            shape[axis] >= size,
-            f"An image must be at least as large as the crop of {size} pixels.",
-            x,
-        )
-        start = _crop_start(shape[axis], size)
+        room = shape[axis] - size
+        _require(room >= 0, f"An image must be at least as large as the crop of {size} pixels.", x)
+        start = (room + room // 2 % 2) // 2  # halves to even, as Python and torchvision round
         index[axis] = slice(start, start + size)
     return x[tuple(index)]
 
@@ -205,20 +196,9 @@ def _resized(resize, height, width):
         return resize
     if height is None or width is None:
         return None, None
-    if isinstance(height, int) and isinstance(width, int):
-        if height <= width:
-            return resize, resize * width // height
-        return resize * height // width, resize
-    short = operations(height).minimum(height, width)
+    are_known = isinstance(height, int) and isinstance(width, int)
+    short = min(height, width) if are_known else operations(height).minimum(height, width)
     return resize * height // short, resize * width // short
-
-
-def _crop_start(size, crop):
-    """Returns where a crop begins; halves are rounded to even, as Python and torchvision do."""
-    room = size - crop
-    if isinstance(room, int):
-        return int(np.round(room / 2))
-    return (room + room // 2 % 2) // 2
 
 
 def _require(holds, rule, x):

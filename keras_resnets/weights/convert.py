@@ -1,7 +1,6 @@
 """A checkpoint of another library in, the same model in Keras out."""
 
 import dataclasses
-import inspect
 import sys
 import types
 import warnings
@@ -18,9 +17,8 @@ from keras_resnets.arguments import check_choice
 from keras_resnets.files.elements import shown
 from keras_resnets.layers import BatchNormalization
 from keras_resnets.preprocessing.model import fit_preprocessing, set_preprocessing, without_scaling
-from keras_resnets.preprocessing.preprocessing import Preprocessing
 from keras_resnets.weights.families import Family
-from keras_resnets.weights.keras_files import adapt_channels, is_finite, note_new_head
+from keras_resnets.weights.keras_files import adapt_channels, is_finite, new_head_note
 from keras_resnets.weights.recognition import Checkpoint, read_checkpoint
 
 STEM_KERNEL = "stem_conv/conv/kernel"
@@ -50,14 +48,10 @@ def convert_weights(
     """Returns the Keras model of a checkpoint of torchvision, timm, Hugging Face and others.
 
     The family is recognized by the arrays' names, and the network by their shapes. Every array is
-    used exactly once; only torch's `num_batches_tracked` is left out.
-
-    Some options show in no array. The bottleneck's stride is on the 3×3 convolution ("v1.5") by
-    default, and on the first 1×1 for `keras.applications`. The `config.json` beside a Hugging Face
-    file is followed; without one, pass `stride_on="1x1"` for a network with
-    `downsample_in_bottleneck=True`. A network with another activation than ReLU, with
-    `downsample_in_first_stage=True`, or with blurred or averaged strides (timm's `resnetblur18`,
-    `resnetaa50`) cannot be told from its plain namesake, and gives wrong answers.
+    used exactly once; only torch's `num_batches_tracked` is left out. The `config.json` beside a
+    Hugging Face file is followed. A network with another activation than ReLU, or with blurred or
+    averaged strides (timm's `resnetblur18`, `resnetaa50`), cannot be told from its plain namesake,
+    and gives wrong answers.
 
     Args:
         source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a
@@ -69,13 +63,12 @@ def convert_weights(
             unless this is given.
         input_shape: The image's shape without the batch, as in `build_model`. With another number
             of channels the stem's kernel is summed or repeated, with a warning.
-        stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride.
+        stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride, which
+            no array shows. By default the 3×3, and the first 1×1 for `keras.applications`.
         classifier_activation: Activation of the classifier; `None` for logits.
         preprocessing: The `Preprocessing` that the model carries; by default, that of the
-            family's published networks: torchvision's, or ImageNet's mean and deviation at 32×32
-            for akamaster's CIFAR networks, or BGR less the mean colour for `keras.applications`.
-            The model carries none, with a warning, if its network is not a published one, and
-            none if the number of channels was changed.
+            family's published networks, and none, with a warning, for other networks. None if the
+            number of channels was changed.
         name: Name of the model; by default, `resnet` and its depth.
 
     Returns:
@@ -83,8 +76,8 @@ def convert_weights(
 
     Raises:
         ValueError: If the family is not known; if arrays are missing, left over, of the wrong
-            shape, not finite, or negative variances, all of them listed under both names; if the
-            model computes what the family's networks do not. A given model is then left as it was.
+            shape, not finite, or negative variances, all of them listed; if the model computes
+            what the family's networks do not. A given model is then left as it was.
         TypeError: If an argument is of another type.
 
     Example:
@@ -96,10 +89,6 @@ def convert_weights(
     True
     """
     checkpoint = read_checkpoint(source)
-    if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
-        raise TypeError(
-            f"`preprocessing` must be a Preprocessing. Received: preprocessing={preprocessing!r}"
-        )
     own = {
         "classes": classes,
         "input_shape": input_shape,
@@ -110,9 +99,8 @@ def convert_weights(
     if model is None:
         model = _build(checkpoint, **own)
     else:
-        parameters = inspect.signature(convert_weights).parameters
         for argument, value in own.items():
-            if value != parameters[argument].default:
+            if value != ("softmax" if argument == "classifier_activation" else None):
                 raise ValueError(
                     f"`{argument}` belongs to model=None: a given model has its own. "
                     f"Received: {argument}={value!r}"
@@ -128,7 +116,8 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
         spec = dataclasses.replace(spec, stride_on=stride_on)
     if classes is None and checkpoint.has_top:
         classes = _source_classes(checkpoint)
-    channels = _source_channels(checkpoint)
+    kernel = checkpoint.arrays[checkpoint.names[STEM_KERNEL]]
+    channels = _our_layout(kernel, STEM_KERNEL, checkpoint.family).shape[2]
     # Shapes can ask for any amount of memory in a few bytes: a network is built only of arrays
     # that are all there.
     match(checkpoint, spec, make_plan(spec).variable_shapes(channels, classes))
@@ -158,21 +147,12 @@ def _source_classes(checkpoint):
     return len(bias)
 
 
-def _source_channels(checkpoint):
-    kernel = checkpoint.arrays[checkpoint.names[STEM_KERNEL]]
-    return _our_layout(kernel, STEM_KERNEL, checkpoint.family).shape[2]
-
-
-def load_checkpoint(model, checkpoint, preprocessing=None, usual=None, new_head=True):
-    """Loads all of a checkpoint or nothing, and warns of what could not be taken over.
-
-    The model then carries `preprocessing`; without one, the `usual` one, or the family's, at the
-    size of its images.
-    """
+def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
+    """Loads all of a checkpoint or nothing, and warns of what could not be taken over."""
     spec = check_model(model, checkpoint.family)
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
-    values, notes = match(checkpoint, spec, shapes, new_head)
+    values, notes = match(checkpoint, spec, shapes)
     if preprocessing is None:
         usual = usual or _usual_preprocessing(checkpoint, notes)
         # Of images of another number of channels it says nothing.
@@ -218,23 +198,16 @@ def check_model(model, family: Family) -> ResNetSpec:
 
 
 def match(
-    checkpoint: Checkpoint,
-    spec: ResNetSpec,
-    shapes: Mapping[str, tuple[int, ...]],
-    new_head: bool = True,
+    checkpoint: Checkpoint, spec: ResNetSpec, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[Iterator[tuple[str, np.ndarray]], list[str]]:
-    """Returns the values for the variables of a model, and what could not be taken over.
-
-    Everything is checked before this returns. The values are made one at a time, as they are asked
-    for: all of them at once would take as much memory as the checkpoint and the model again.
-    """
+    """Returns a model's values, made one at a time, and notes of what is not taken over."""
     names = checkpoint.family.names(spec, include_top="predictions/kernel" in shapes)
     notes: list[str] = []
     if _head_begins_anew(checkpoint, names, shapes):
         names = {path: name for path, name in names.items() if path not in HEAD_VARIABLES}
         classes = shapes["predictions/bias"][0]
         theirs = f"{_source_classes(checkpoint)}" if checkpoint.has_top else "none"
-        notes.append(note_new_head(classes, theirs, "source", new_head))
+        notes.append(new_head_note(classes, theirs, "source"))
     biases = _bias_names(checkpoint.family, spec)
     wanted = [
         (name, _wanted(checkpoint, name, path, shapes, notes), path, f"our {path!r}")
@@ -279,16 +252,12 @@ def _value(checkpoint, name, bias_name, more_epsilon, path, shape):
 
 def _left_over(checkpoint, spec):
     """Returns the names that stand for nothing; a classifier may be left off with the top."""
-    family = checkpoint.family
-    known = {
-        *family.names(spec, include_top=True).values(),
-        *_bias_names(family, spec).values(),
-        *(
-            f"{theirs}{family.separator}{variable}"
-            for ours, theirs in family.layer_names(spec, include_top=False).items()
-            for variable in (family.left_out if ours.endswith("/norm") else ())
-        ),
-    }
+    family, known = checkpoint.family, set(_bias_names(checkpoint.family, spec).values())
+    for ours, theirs in family.layer_names(spec, include_top=True).items():
+        part = ours.rpartition("/")[2]
+        variables = family.variables[part].values()
+        left_out = family.left_out if part == "norm" else ()
+        known |= {f"{theirs}{family.separator}{name}" for name in (*variables, *left_out)}
     return [shown(given) for name, given in checkpoint.given_names.items() if name not in known]
 
 
@@ -335,19 +304,18 @@ def _head_begins_anew(checkpoint, names, shapes):
 
 def _check_arrays(checkpoint, wanted, surplus):
     """Raises one error that lists all that is missing, left over, misshapen or unsound."""
-    problems = {"missing": [], "surplus": surplus, "misshapen": [], "unsound": []}
+    problems = [f"surplus: {name}" for name in surplus]
     for name, shape, path, use in wanted:
         array = checkpoint.arrays.get(name)
         if array is None:
-            problems["missing"].append(f"{name!r}, {use}")
+            problems.append(f"missing: {name!r}, {use}")
         elif found := _problem(array, shape, path):
             kind, text = found
-            problems[kind].append(f"{shown(checkpoint.given_names[name])} {text}, {use}")
-    if any(problems.values()):
-        lines = [f"\n  {kind}: {entry}" for kind in problems for entry in problems[kind]]
+            problems.append(f"{kind}: {shown(checkpoint.given_names[name])} {text}, {use}")
+    if problems:
         raise ValueError(
             "`source` must hold exactly the arrays of the model, under the names of "
-            f"{checkpoint.family.name}, as finite numbers. Received:{''.join(lines)}"
+            + "\n  ".join([f"{checkpoint.family.name}, as finite numbers. Received:", *problems])
         )
 
 

@@ -106,11 +106,8 @@ def count_from_one(**counts: int) -> dict[str, int]:
     return counts | from_zero | {"paper_stage": counts.get("stage", 0) + 1}
 
 
-# The names of torchvision and of timm, for ResNet-18 to ResNet-152.
-#
-# timm's `resnet18` to `resnet152` have torchvision's names and arithmetic. Variants of other arrays
-# (`resnet50d`, `seresnet50`) are refused; those that differ in what has none (blurred or averaged
-# strides as in `resnetblur18` and `resnetaa50`, another `act_layer`) look the same in a file.
+# And of timm, for ResNet-18 to ResNet-152. Its variants of other arrays (`resnet50d`) are refused;
+# those that differ in what has none (`resnetblur18`, another `act_layer`) look the same in a file.
 TORCHVISION = Family(
     name="torchvision",
     layers={
@@ -128,9 +125,8 @@ TORCHVISION = Family(
 _EMBEDDER = "resnet.embedder.embedder"
 _STAGE = "resnet.encoder.stages.{stage0}.layers.{block0}"
 
-# The names of Hugging Face's `ResNetForImageClassification` and `ResNetModel`.
-#
-# Its configuration's `downsample_in_bottleneck` is our `stride_on="1x1"`; the arrays do not tell.
+# `ResNetForImageClassification` and `ResNetModel`. Their configuration's `downsample_in_bottleneck`
+# is our `stride_on="1x1"`; the arrays do not tell.
 HUGGING_FACE = Family(
     name="hugging_face",
     layers={
@@ -147,9 +143,8 @@ HUGGING_FACE = Family(
     published={"stem": "imagenet"},
 )
 
-# The names of `akamaster/pytorch_resnet_cifar10`, and of CIFAR repositories written after it.
-#
-# Its option A puts the zero channels on both sides; its option B has projections under `shortcut`.
+# `akamaster/pytorch_resnet_cifar10`, and CIFAR repositories written after it. Option A puts zeros
+# on both sides; option B has projections under `shortcut`.
 AKAMASTER = Family(
     name="akamaster",
     layers={
@@ -168,10 +163,8 @@ AKAMASTER = Family(
 
 _BLOCK = "conv{paper_stage}_block{block}"
 
-# The names of `keras.applications.ResNet50`, `ResNet101` and `ResNet152`.
-#
-# Its convolutions have biases, and its ε is 1.001e-5. Its bottlenecks carry the stride on the first
-# 1×1 convolution, as in the paper.
+# `ResNet50`, `ResNet101` and `ResNet152`: convolutions with biases, and the paper's stride on the
+# first 1×1.
 KERAS_APPLICATIONS = Family(
     name="keras_applications",
     layers={

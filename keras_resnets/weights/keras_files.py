@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from keras_resnets.architecture.spec import OPTIONS
+from keras_resnets.arguments import printable
 from keras_resnets.files.archive import layer_entries
-from keras_resnets.files.elements import WeightsFileError, printable, require, shown
+from keras_resnets.files.elements import WeightsFileError, require, shown
 from keras_resnets.layers import Classifier
 from keras_resnets.layers.composite import automatic_stem, is_automatic
 from keras_resnets.layers.graph import sublayers
@@ -26,22 +27,8 @@ HEAD, STEM = "predictions", "stem_conv/conv"
 OWN = "keras_resnets>"
 
 
-class OtherClassesError(ValueError):
-    """A source's classifier has other classes than the model's, which must not begin anew."""
-
-    def __init__(self, classes, in_source):
-        self.classes, self.in_source = classes, in_source
-        super().__init__(
-            f"The classifier must be of the source's classes. Received: {classes}, not {in_source}"
-        )
-
-
 class OptionError(WeightsFileError):
-    """A file's network has another option than the model, even if every array would fit.
-
-    Attributes:
-        contradiction: What differs, in short, for whoever gives other advice.
-    """
+    """A file's network has another option than the model, even if every array would fit."""
 
     def __init__(self, model, path, option, in_file, in_model, opener):
         present, wanted = reprlib.repr(in_file), reprlib.repr(in_model)
@@ -80,11 +67,23 @@ def model_file(path):
 
 
 @contextlib.contextmanager
+def written_whole(path, suffix=""):
+    """Yields a path to write to, whose file takes its place at `path` only when it is whole."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        with contextlib.suppress(OSError):  # where none can be made, none can be taken away
+            unfinished.unlink()
+
+
+@contextlib.contextmanager
 def errors_of_weights(name, path):
     """Adds to what is wrong with a file the model that it is for, and its path."""
     try:
         yield
-    except (OtherClassesError, OptionError):
+    except OptionError:
         raise
     except ValueError as error:
         reason = error.reason if isinstance(error, WeightsFileError) else str(error)
@@ -95,17 +94,13 @@ def errors_of_weights(name, path):
         ) from error
 
 
-def load_weights(model, file, adapts=False, new_head=True):
-    """Loads the weights of a `KerasFile`: either every one, or none.
-
-    Only the arrays are read, not an optimizer's state. Nothing is built from the configuration in a
-    `.keras` file; it is compared with the model, for not every option shows in the arrays.
-    """
+def load_weights(model, file, adapts=False):
+    """Loads the weights of a `KerasFile`, no optimizer's state: either every one, or none."""
     number_of_values = sum(math.prod(weight.shape) for weight in model.weights)
     with file.weights(8 * number_of_values) as root:  # room for double precision
         require("layers" in root.groups, "The file holds no layers.")
         pairs = list(_pairs(model, root.groups["layers"]))
-        notes = _check_same(pairs, adapts, new_head)
+        notes = _check_same(pairs, adapts)
         values = [
             (path, layer, {key: array.read() for key, array in arrays.items()})
             for path, layer, arrays in pairs
@@ -121,20 +116,13 @@ def load_weights(model, file, adapts=False, new_head=True):
     return notes
 
 
-def note_new_head(classes, in_source, source, allowed):
-    """Returns the note that a classifier begins anew, or raises where that is not allowed."""
-    if not allowed:
-        raise OtherClassesError(classes, in_source)
+def new_head_note(classes, in_source, source):
+    """Returns the note that a classifier begins anew."""
     return f"the classifier of {classes} classes begins anew, for the {source} has {in_source}"
 
 
 def adapt_channels(kernel, channels):
-    """Returns a stem's kernel for another number of input channels.
-
-    One channel takes the sum over all of them, so that a grey image gives what it would as RGB
-    with three equal channels. Several are filled by repeating the kernel's channels in turn
-    (red, green, blue, red, …), scaled so that the response to an even image stays as strong.
-    """
+    """Returns a stem's kernel for other channels: the sum for one, the same in turn for several."""
     present = kernel.shape[2]
     if channels == 1:
         return kernel.sum(axis=2, keepdims=True)
@@ -145,10 +133,8 @@ def adapt_channels(kernel, channels):
 def _pairs(parent, group, prefix=""):
     """Yields the path of each layer with variables, the layer, and the arrays filed for it.
 
-    Keras files a layer under `layers/<key>`, its sublayers below that, and the variables of each
-    under `vars`, with the layer's name as an attribute. The key only counts the layers of a class.
-    So layers are matched by their names; where Keras made up the name, whose number depends on
-    what was built before, by their order among those of their class.
+    Keras files a layer under `layers/<key>`, and its name as an attribute. Layers are matched by
+    name; where Keras made it up, with a number that depends on what was built before, by order.
     """
     layers, filed = _sublayers(parent), _filed_layers(group)
     pairs = [(layer, _find(layer, parent, layers, filed)) for layer in layers]
@@ -216,7 +202,7 @@ def _find(layer, parent, layers, filed):
     return dict(zip(map(id, alike), found, strict=False)).get(id(layer))
 
 
-def _check_same(pairs, adapts, new_head):
+def _check_same(pairs, adapts):
     """Returns what may differ, in sentences by layers, and raises if anything else does."""
     differing, notes = [], {}
     for path, layer, arrays in pairs:
@@ -227,22 +213,11 @@ def _check_same(pairs, adapts, new_head):
         }
         if expected == present:
             continue
-        wanted, found = ([shape for shape, _ in each.values()] for each in (expected, present))
-        is_alike = _kinds(expected) == _kinds(present)
-        if (
-            adapts
-            and path == HEAD
-            and (not expected or not present or (is_alike and _is_other_head(wanted, found)))
-        ):
-            if layer is not None:
-                classes = found[1][0] if found else "none"
-                notes[path] = note_new_head(wanted[1][0], classes, "file", new_head)
-        elif adapts and path == STEM and is_alike and _is_other_stem(wanted, found):
-            notes[path] = (
-                f"the stem's kernel was adapted from {found[0][2]} to {wanted[0][2]} channels"
-            )
-        else:
+        note = _adaptation(path, expected, present) if adapts else None
+        if note is None:
             differing.append((path, expected, present))
+        elif note:
+            notes[path] = note
     if differing:
         path, expected, present = differing[0]
         raise WeightsFileError(
@@ -265,19 +240,29 @@ def _kind(dtype):
     return "floats" if "float" in dtype else "integers"
 
 
-def _kinds(variables):
-    return {key: kind for key, (_, kind) in variables.items()}
+def _adaptation(path, expected, present):
+    """Returns what is said of another head or stem, or nothing; `None` if it cannot be adapted."""
+    wanted, found = ([shape for shape, _ in each.values()] for each in (expected, present))
+    if path == HEAD and not expected:
+        return ""
+    if path == HEAD and not present:
+        return new_head_note(wanted[1][0], "none", "file")
 
-
-def _is_other_head(wanted, found):
-    """Whether two classifiers' shapes differ in nothing but the classes."""
-    return len(found) == 2 and len(found[1]) == 1 and found[0] == (wanted[0][0], *found[1])
-
-
-def _is_other_stem(wanted, found):
-    """Whether two kernels' shapes differ in nothing but the channels that they read."""
-    [(height, width, _, filters)] = wanted
-    return len(found[0]) == 4 and found == [(height, width, found[0][2] or None, filters)]
+    kinds, kinds_in_file = (
+        {key: kind for key, (_, kind) in each.items()} for each in (expected, present)
+    )
+    if kinds != kinds_in_file:
+        return None
+    if path == HEAD:
+        differs_in_classes = (
+            len(found) == 2 and len(found[1]) == 1 and found[0] == (wanted[0][0], *found[1])
+        )
+        return new_head_note(wanted[1][0], found[1][0], "file") if differs_in_classes else None
+    if path == STEM and len(found[0]) == 4:
+        [(height, width, channels, filters)], in_file = wanted, found[0][2]
+        if in_file and found == [(height, width, in_file, filters)]:
+            return f"the stem's kernel was adapted from {in_file} to {channels} channels"
+    return None
 
 
 def _describe(variables):
@@ -322,13 +307,9 @@ STRIDES = ("strides", "dilation", "first_dilation")
 
 
 def _check_configuration(model, file):
-    """Raises if a file's network, by its configuration, computes something else than a model.
-
-    Shapes do not show where a shortcut's zeros or a bottleneck's stride are, nor which activation
-    there is; the layers of this package, matched by their names, note it. Dilation is asked for
-    to compute the same in more positions, so that a model may have it where the file's has none.
-    """
+    """Raises if a file's network, by its configuration, computes something else than a model."""
     in_file, in_model = own_layers(file.configuration() or {}), _model_layers(model)
+    # Dilation computes the same in more positions: a model may have it where the file's has none.
     is_dilated = any(
         config.get("dilation") not in (1, [1, 1], None) for config in in_model.values()
     )
@@ -346,11 +327,7 @@ def _check_configuration(model, file):
 
 
 def own_layers(configuration):
-    """Returns the layers of this package in a configuration: names to their own configurations.
-
-    A layer within a model has that model's name and a slash before its own. The class is an option
-    among the others.
-    """
+    """Returns the configurations of this package's layers, with their class, by `model/layer`."""
     layers = {}
     pending = [("", configuration)]
     while pending:

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import keras
 
+from keras_resnets.arguments import printable
 from keras_resnets.files.archive import WEIGHTS, open_keras_file
-from keras_resnets.files.elements import WeightsFileError, printable, require, shown
+from keras_resnets.files.elements import WeightsFileError, require, shown
 from keras_resnets.weights.keras_files import OWN, load_weights
 
 LEAST_BYTES_OF_A_WEIGHT = 2
@@ -42,11 +43,10 @@ KERAS_CLASSES = {
 
 
 def load_keras_file(path):
-    """Builds the model that a `.keras` file describes, and loads its weights.
+    """Builds the model that a `.keras` file describes, without what concerns training.
 
-    `keras.models.load_model` trusts the file's configuration, which can name functions to call and
-    files to read. Here every class that it names must be one of this package's layers or on a list
-    of Keras's own harmless ones, before anything is built. What concerns training is left out.
+    Every class in the file must be this package's or a harmless one of Keras's, before anything is
+    built: `keras.models.load_model` trusts the functions and files that it names.
     """
     try:
         with open_keras_file(path) as file:

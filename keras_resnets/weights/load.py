@@ -36,11 +36,7 @@ from keras_resnets.weights.recognition import Checkpoint, is_of_another_library,
 
 
 def open_weights(weights, spec, name):
-    """Returns the spec of the network to build for some weights, and what loads them into it.
-
-    Another library's file is read at once: options that its network fixes go to the spec. The
-    loader's `new_head` says whether a classifier of other classes may begin anew.
-    """
+    """Returns the spec of the network to build, with options that the weights fix, and a loader."""
     is_name = isinstance(weights, str) and model_file(weights) == Path(weights)
     if is_name and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         return spec, functools.partial(_load_preset, preset=find_preset(weights, spec))
@@ -54,18 +50,17 @@ def open_weights(weights, spec, name):
     return dataclasses.replace(spec, **followed), load
 
 
-def _load_preset(model, preset, new_head=True):
+def _load_preset(model, preset):
     path = cached_file(preset)
     if path.name.endswith(SUFFIXES):
-        _load_file_of_keras(model, path, new_head)
-        return
-    checkpoint = read_checkpoint(path)
-    load_checkpoint(model, checkpoint, usual=preset.preprocessing, new_head=new_head)
+        _load_file_of_keras(model, path)
+    else:
+        load_checkpoint(model, read_checkpoint(path), usual=preset.preprocessing)
 
 
-def _load_file_of_keras(model, path, new_head=True):
+def _load_file_of_keras(model, path):
     with errors_of_weights(model.name, path), open_keras_file(path) as file:
-        notes = load_weights(model, file, adapts=True, new_head=new_head)
+        notes = load_weights(model, file, adapts=True)
         configuration = file.configuration() or {}
         if STEM not in notes:  # of images of another number of channels the file says nothing
             _take_over_preprocessing(model, configuration)
@@ -79,11 +74,7 @@ SCALING = {layer.__name__ for layer in SCALING_LAYERS}
 
 
 def _take_over_preprocessing(model, configuration):
-    """Makes a model carry what the file's network carries, at the size of its own images.
-
-    A model that carries one already keeps it. One that leaves grey levels as they are is left out:
-    the file's model may have scaled them by layers that are not in this one.
-    """
+    """Makes a model carry what the file's network carries, unless it carries one already."""
     noted = [
         config["preprocessing"]
         for name, config in own_layers(configuration).items()
@@ -106,6 +97,7 @@ def _take_over_preprocessing(model, configuration):
         raise WeightsFileError(
             f"A .keras file must note a preprocessing as this package does: {reason}."
         ) from error
+    # Grey levels were scaled by layers of the file's model, which are not in this one.
     if not leaves_values(preprocessing):
         set_preprocessing(model, without_scaling(fit_preprocessing(preprocessing, model), model))
 
@@ -130,10 +122,7 @@ DEFAULTS = {field.name: field.default for field in dataclasses.fields(ResNetSpec
 
 
 def _fixed_options(checkpoint: Checkpoint, spec, name, path):
-    """Returns the options that a checkpoint, or its family, fixes and that differ from a spec's.
-
-    Only those at their default give way; `_load_foreign_file` warns of each.
-    """
+    """Returns the options at their default that a checkpoint, or its family, fixes otherwise."""
     fixed = [*STRUCTURE, "shortcut", "zero_pad", "activation"]
     if checkpoint.spec.block == "bottleneck" and len(checkpoint.family.strides_on) == 1:
         fixed.append("stride_on")
@@ -149,9 +138,9 @@ def _fixed_options(checkpoint: Checkpoint, spec, name, path):
     return followed
 
 
-def _load_foreign_file(model, checkpoint, path, asked_for, new_head=True):
+def _load_foreign_file(model, checkpoint, path, asked_for):
     with errors_of_weights(model.name, path):
-        load_checkpoint(model, checkpoint, new_head=new_head)
+        load_checkpoint(model, checkpoint)
     for option, in_file in _fixed_options(checkpoint, asked_for, model.name, path).items():
         default = DEFAULTS[option]
         warn_user(f"{model.name}: {option} is the file's, {in_file!r}, not {default!r}.")

@@ -2,16 +2,15 @@
 
 import dataclasses
 import hashlib
+import io
 import os
 import re
-import sys
 import types
 from pathlib import Path
 from typing import Literal
 
 from keras_resnets.architecture.spec import OPTIONS, VARIANTS, ResNetSpec
-from keras_resnets.arguments import nearest
-from keras_resnets.files.elements import printable
+from keras_resnets.arguments import nearest, printable
 from keras_resnets.preprocessing.preprocessing import Preprocessing
 from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES, SUFFIXES
 
@@ -81,10 +80,7 @@ def _torchvision(version, depth, digits, top1, top5):
 
 
 def _timm(version, depth, digits, top1):
-    """A row of table 2 of Wightman et al., 2021, with timm 1.0's file for it.
-
-    The images are tested at 224 pixels with a crop of 0.95: a shorter side of 235.
-    """
+    """A row of table 2 of Wightman et al., 2021: at 224 pixels, 0.95 of a shorter side of 235."""
     return _preset(
         *("timm", version, depth, digits),
         url=f"{TIMM}resnet{depth}_{version}_0-{digits}.pth",
@@ -206,10 +202,7 @@ def cache_folder() -> Path:
 
 
 def download(url, path, sha256, most_bytes):
-    """Downloads a file to a path, where it appears only when it is whole and verified.
-
-    Several processes may call this at once: one downloads, the others wait for it.
-    """
+    """Downloads a file to a path, where it appears only when it is whole and verified."""
     if not re.fullmatch(r"https?://[!-~]+", str(url)):
         raise ValueError(
             "`url` must begin with http:// or https://, without spaces or letters beyond ASCII. "
@@ -217,7 +210,6 @@ def download(url, path, sha256, most_bytes):
         )
     import filelock
     import requests
-    import tqdm
     from pooch import HTTPDownloader
 
     path = Path(path)
@@ -227,22 +219,12 @@ def download(url, path, sha256, most_bytes):
         with filelock.FileLock(f"{path}.lock"):
             if path.exists() and has_sha256(path, sha256):  # another process was faster
                 return
-            unfinished.unlink(missing_ok=True)  # of a process that was killed
+            receive = HTTPDownloader(
+                progressbar=True, timeout=TIMEOUT, hooks={"response": _check_redirect(url)}
+            )
             try:
-                # A bar that rewrites its line would fill a log file.
-                with (
-                    tqdm.tqdm(
-                        desc=path.name,
-                        total=most_bytes,  # until the server has said
-                        unit="B",
-                        unit_scale=True,
-                        mininterval=0.1 if sys.stderr.isatty() else 10.0,
-                    ) as bar,
-                    _BoundedFile(unfinished, most_bytes) as file,
-                ):
-                    HTTPDownloader(
-                        progressbar=bar, timeout=TIMEOUT, hooks={"response": _check_redirect(url)}
-                    )(url, file, None)
+                with _BoundedFile(unfinished, most_bytes) as file:
+                    receive(url, file, None)
                 if not has_sha256(unfinished, sha256):
                     raise OSError(
                         f"its sha256 must begin with {sha256}, and what came has another; it was "
@@ -266,26 +248,17 @@ def has_sha256(path, digits) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(digits)
 
 
-class _BoundedFile:
+class _BoundedFile(io.FileIO):
     """A file to write to that refuses to grow beyond a size."""
 
     def __init__(self, path, most_bytes):
-        self._path, self._most_bytes = path, most_bytes
-
-    def __enter__(self):
-        self._file = open(self._path, "wb")
-        return self
-
-    def __exit__(self, *exception):
-        self._file.close()
+        super().__init__(path, "wb")
+        self._most_bytes = most_bytes
 
     def write(self, block):
-        if self._file.tell() + len(block) > self._most_bytes:
+        if self.tell() + len(block) > self._most_bytes:
             raise OSError(f"it has more than the {self._most_bytes:,} bytes that are allowed")
-        self._file.write(block)
-
-    def flush(self):
-        self._file.flush()
+        return super().write(block)
 
 
 def _check_redirect(url):

@@ -37,10 +37,7 @@ VARIABLES = {
 
 
 def is_of_another_library(path):
-    """Whether a file of Keras holds a network of `keras.applications`, by its first layer's name.
-
-    A file that cannot be read does not: whoever reads it as ours says what is wrong.
-    """
+    """Whether a readable file is of `keras.applications`, by the name of its first layer."""
     try:
         with open_keras_file(path) as file:
             configuration = file.configuration()
@@ -73,12 +70,10 @@ def source_arrays(source):
 
 
 def _named_arrays(root):
-    """Returns the arrays of a model's layers in a file of Keras as the model itself names them.
+    """Returns the arrays in a file of Keras as the model itself names them.
 
-    Keras 3 files the kernel of a convolution `conv1_conv` as `layers/conv2d/vars/0`, numbered by
-    class in the order in which layers were made, and keeps the layer's name as an attribute. Here
-    it is `conv1_conv/kernel`. What lies beside the layers, such as an optimizer's state, is left
-    out; what lies deeper, in layers made of layers, keeps its key.
+    A convolution's kernel is `layers/conv2d/vars/0` in the file, numbered by class, with the
+    layer's name as an attribute, and `conv1_conv/kernel` here. What lies deeper keeps its key.
     """
     if "layers" not in root.groups:
         arrays = flat_arrays(root)
@@ -106,7 +101,7 @@ def _named_arrays(root):
 def _model_arrays(model):
     arrays = {}
     for weight in model.weights:
-        if weight.path in arrays:
+        if weight.path in arrays:  # two networks in one model may have the same layers' names
             raise ValueError(
                 "`source` must have a path of its own for each weight. "
                 f"Received: {weight.path!r} twice in {model.name!r}"
@@ -178,22 +173,7 @@ def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
             f"belongs in its factory's `weights`. Received: {some}"
             f"{', …' if len(arrays) > 5 else ''}"
         )
-    checkpoint = max(candidates, key=_agreement)
-    _check_stem(checkpoint)
-    return checkpoint
-
-
-def _check_stem(checkpoint):
-    """Hugging Face's `embedding_size` allows for what would be misshapen in layer after layer."""
-    family, width = checkpoint.family, checkpoint.spec.widths[0]
-    name = family.names(checkpoint.spec, include_top=False)["stem_conv/conv/kernel"]
-    filters = checkpoint.arrays[name].shape[0 if family.torch_layout else 3]
-    if filters != width:
-        raise ValueError(
-            "`source` must hold a network whose stem has as many filters as the blocks of its "
-            "first stage are wide. "
-            f"Received: a stem of {filters}, blocks of {width}"
-        )
+    return max(candidates, key=_agreement)
 
 
 def _agreement(checkpoint):
@@ -280,11 +260,7 @@ FIXED_CONFIG = {"downsample_in_first_stage": False, "hidden_act": "relu"}
 
 
 def _follow_config(checkpoint, folder):
-    """Returns a checkpoint with the stride that the `config.json` in its folder names.
-
-    Only the options that change what a network of the same arrays computes are read. Where there is
-    no file, or one of another library, the checkpoint stays as it is.
-    """
+    """Returns a checkpoint with the stride in the `config.json` of its folder, if there is one."""
     config = _read_config(folder)
     if config.get("model_type") != "resnet":
         return checkpoint

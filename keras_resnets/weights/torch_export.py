@@ -1,6 +1,5 @@
 """Our weights under torch's names, for torchvision, timm and Hugging Face."""
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from keras_resnets.arguments import check_choice
 from keras_resnets.weights.convert import check_model
 from keras_resnets.weights.families import FAMILIES
+from keras_resnets.weights.keras_files import written_whole
 
 
 def to_torch_state_dict(model, path=None, family="torchvision"):
@@ -45,7 +45,7 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
     try:
         spec = check_model(model, known)
     except ValueError as error:
-        raise ValueError(f"{error}{_advice(model, torch_families)}") from error
+        raise ValueError(f"{error}. Another `family` may have such a network") from error
     if known.name == "torchvision" and spec.stride_on == "1x1":
         raise ValueError(
             "The torchvision networks have stride_on='3x3', and would compute something else with "
@@ -95,25 +95,10 @@ def _write(path, arrays):
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(arrays, unfinished, metadata={"format": "pt"})  # Hugging Face asks for it
-        os.replace(unfinished, path)
+        with written_whole(path) as unfinished:
+            save_file(arrays, unfinished, metadata={"format": "pt"})  # Hugging Face asks for it
     except (OSError, SafetensorError) as error:
         raise OSError(
             f"The file could not be written ({error}). Received: path={str(path)!r}"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):  # where none can be made, none can be taken away
-            unfinished.unlink()
-
-
-def _advice(model, families):
-    """Names the families that have such a network, if any has."""
-    for family in families.values():
-        try:
-            check_model(model, family)
-        except (TypeError, ValueError):
-            continue
-        return f". Under the names of family={family.name!r} it can be written"
-    return ""

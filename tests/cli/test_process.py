@@ -66,12 +66,12 @@ def test_an_encoding_without_the_characters_shows_others_in_their_columns(monkey
     assert stdout.errors == "strict"
     assert written.getvalue().decode("ascii").splitlines() == [
         "model     parameters  multiply-adds  image",
-        "resnet32     464,154     68.86 MMAC  32x32x3",
+        "resnet32     464,154     68.86 MMAC  32?32?3",
     ]
     assert main(["predict", "--help"]) == 0
     with plain_where_needed():
         print("½ … é", flush=True)
-    assert written.getvalue().endswith(b"? ~ ?\n")
+    assert written.getvalue().endswith(b"? ? ?\n")
 
 
 START = """
@@ -136,9 +136,11 @@ def test_a_terminal_without_the_characters_gets_signs_that_it_has(monkeypatch):
 
 def test_the_parser_knows_the_formats_and_endings_that_its_commands_do():
     """It has them of its own, for it answers before the others' modules are imported."""
-    from keras_resnets.cli.main import FORMATS, SUFFIXES
+    from keras_resnets.cli.main import DATASETS, FORMATS, PRESETS, SUFFIXES
     from keras_resnets.export import formats
-    from keras_resnets.weights import keras_files
+    from keras_resnets.weights import keras_files, presets
 
     assert tuple(formats.FORMATS) == FORMATS
     assert {*keras_files.FOREIGN_SUFFIXES, ".keras"} == set(SUFFIXES)
+    assert set(PRESETS) == presets.PRESETS.keys()
+    assert {preset.dataset for preset in presets.PRESETS.values()} == set(DATASETS)

@@ -78,16 +78,6 @@ class TestSound:
         np.testing.assert_array_equal(read["bfloat16"], bfloat16)
         assert read["empty"].shape == (0, 3)
 
-    def test_many_groups(self, path):
-        """So many that they are filed in a tree of two levels."""
-        with h5py.File(path, "w") as file:
-            for number in range(300):
-                file[f"layers/{number}"] = np.float32(number)
-        with read_hdf5(path, ROOM) as root:
-            arrays = root.groups["layers"].arrays
-            assert len(arrays) == 300
-            assert all(array.read() == float(name) for name, array in arrays.items())
-
     def test_stored_beside_the_shape(self, path):
         with h5py.File(path, "w") as file:
             creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)

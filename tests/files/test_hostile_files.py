@@ -14,10 +14,6 @@ from keras_resnets.files import WeightsFileError
 from tests.files import writing
 from tests.files.writing import SIX, call, integer, mapping, name, sequence, storage, tensor, text
 
-WRAPPERS = pytest.mark.parametrize(
-    "write", [writing.torch_zip, writing.torch_stream], ids=["zip", "stream"]
-)
-
 TENSORS = {
     "too long": (tensor(None, 0, (7,), (1,)), "ends at element 7 of a storage of 6"),
     "begins too late": (tensor(None, 6, (1,), (1,)), "ends at element 7"),
@@ -91,7 +87,7 @@ TENSORS = {
 }
 
 
-@WRAPPERS
+@writing.TORCH_FORMATS
 @pytest.mark.parametrize("case", TENSORS)
 def test_a_tensor_that_does_not_fit_is_refused(read_watched, write, case):
     body, reason = TENSORS[case]

@@ -95,10 +95,6 @@ RUNS = {
     ),
 }  # fmt: skip
 
-WRAPPERS = pytest.mark.parametrize(
-    "write", [writing.torch_zip, writing.torch_stream], ids=["zip", "stream"]
-)
-
 
 @pytest.mark.parametrize("case", RUNS)
 def test_these_pickles_are_dangerous_indeed(case, canary):
@@ -108,7 +104,7 @@ def test_these_pickles_are_dangerous_indeed(case, canary):
     assert canary.exists()
 
 
-@WRAPPERS
+@writing.TORCH_FORMATS
 @pytest.mark.parametrize("case", RUNS)
 @pytest.mark.parametrize("place", ["alone", "beside a tensor"])
 def test_a_pickle_that_would_run_something_runs_nothing(read_watched, canary, write, case, place):
@@ -262,7 +258,7 @@ REFUSED = {
 }
 
 
-@WRAPPERS
+@writing.TORCH_FORMATS
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_no_state_dict_is_refused(read_watched, write, case):
     body, reason = REFUSED[case]

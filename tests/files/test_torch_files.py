@@ -7,10 +7,6 @@ from keras_resnets.files import WeightsFileError, read_arrays
 from tests.files import writing
 from tests.files.writing import integer, mapping, name, storage, tensor, text
 
-FORMATS = pytest.mark.parametrize(
-    "write", [writing.torch_zip, writing.torch_stream], ids=["zip", "stream"]
-)
-
 
 @pytest.fixture
 def read(tmp_path):
@@ -22,7 +18,7 @@ def read(tmp_path):
     return read_bytes
 
 
-@FORMATS
+@writing.TORCH_FORMATS
 @pytest.mark.parametrize("file_name", ["weights.pt", "weights.safetensors", "weights"])
 def test_the_content_decides_the_format(read, write, file_name):
     arrays = read(write(mapping(w=tensor())), file_name)
@@ -32,7 +28,7 @@ def test_the_content_decides_the_format(read, write, file_name):
     assert not arrays["w"].flags.writeable
 
 
-@FORMATS
+@writing.TORCH_FORMATS
 @pytest.mark.parametrize(
     ("offset", "shape", "strides", "expected"),
     [
@@ -52,7 +48,7 @@ def test_a_tensor_is_a_window_on_its_storage(read, write, offset, shape, strides
     assert arrays["w"].shape == shape
 
 
-@FORMATS
+@writing.TORCH_FORMATS
 def test_tensors_on_one_storage_share_memory(read, write):
     arrays = read(write(mapping(a=tensor(), b=tensor(None, 3, (3,), (1,)))))
     assert np.shares_memory(arrays["a"], arrays["b"])
@@ -82,7 +78,7 @@ def test_bfloat16_becomes_float32(read, order):
     np.testing.assert_array_equal(array, np.array([1, -2, 3.140625], np.float32))
 
 
-@FORMATS
+@writing.TORCH_FORMATS
 @pytest.mark.parametrize(
     "key", ["state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema"]
 )
@@ -98,7 +94,7 @@ def test_a_checkpoint_gives_its_state_dict(read, write, key):
     assert list(read(write(writing.entries_of(checkpoint)))) == ["w"]
 
 
-@FORMATS
+@writing.TORCH_FORMATS
 def test_the_weights_come_before_their_average(read, write):
     first, second = tensor(None, 0, (1,), (1,)), tensor(None, 5, (1,), (1,))
     arrays = read(write(mapping(model_ema=mapping(w=second), model=mapping(w=first))))

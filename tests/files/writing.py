@@ -6,6 +6,7 @@ import struct
 import zipfile
 
 import numpy as np
+import pytest
 
 MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 STORAGES = {
@@ -137,3 +138,6 @@ def safetensors(table, data=b""):
     """A safetensors file; `table` is its JSON text, or bytes."""
     table = table if isinstance(table, bytes) else table.encode()
     return struct.pack("<Q", len(table)) + table + data
+
+
+TORCH_FORMATS = pytest.mark.parametrize("write", [torch_zip, torch_stream], ids=["zip", "stream"])

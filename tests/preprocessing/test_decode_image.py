@@ -81,7 +81,7 @@ def test_a_pipe_a_device_and_a_folder_are_refused_before_they_are_read(tmp_path)
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "zero.jpg").symlink_to("/dev/zero")
     for path in (tmp_path / "pipe.jpg", tmp_path / "zero.jpg", tmp_path):
-        with pytest.raises(ValueError, match=rf"must be a (regular file|file; for).*{path.name}"):
+        with pytest.raises(ValueError, match=rf"must be a regular file.*{path.name}"):
             decode_image(path)
 
 
@@ -93,6 +93,6 @@ def test_an_image_that_unpacks_to_a_flood_is_refused(tmp_path, monkeypatch):
 
 
 def test_without_pillow_the_error_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ModuleNotFoundError, match="pip install pillow"):
         decode_image(tmp_path / "any.png")

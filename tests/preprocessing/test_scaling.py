@@ -76,29 +76,22 @@ def outputs_of(model, image):
     return keras.ops.convert_to_numpy(model(image[None].astype("float32"), training=False))[0]
 
 
-@pytest.mark.parametrize(
-    "build",
-    [
-        pytest.param(functional(normalized), id="Normalization"),
-        pytest.param(functional(lambda x: x / 127.5 - 1.0), id="arithmetic"),
-        pytest.param(functional(lambda x: x - COLOUR), id="less a mean"),
-        pytest.param(functional(keras.layers.Lambda(lambda x: x / 255.0)), id="Lambda"),
-        pytest.param(
-            lambda base: sequential(keras.layers.RandomFlip(), rescaling(), base), id="Sequential"
-        ),
-        pytest.param(
-            lambda base: sequential(sequential(rescaling()), sequential(base)), id="nested"
-        ),
-        pytest.param(
-            lambda base: sequential(sequential(rescaling(), keras.layers.Conv2D(3, 1)), base),
-            id="before a layer with weights",
-        ),
-        pytest.param(
-            lambda base: keras_resnets.fuse_batch_norm(functional(normalized)(base)), id="folded"
-        ),
-        pytest.param(lambda base: functional(Subclassed(base))(lambda x: x), id="subclassed"),
-    ],
-)
+INSIDE = {
+    "Normalization": functional(normalized),
+    "arithmetic": functional(lambda x: x / 127.5 - 1.0),
+    "less a mean": functional(lambda x: x - COLOUR),
+    "Lambda": functional(keras.layers.Lambda(lambda x: x / 255.0)),
+    "Sequential": lambda base: sequential(keras.layers.RandomFlip(), rescaling(), base),
+    "nested": lambda base: sequential(sequential(rescaling()), sequential(base)),
+    "before a layer with weights": (
+        lambda base: sequential(sequential(rescaling(), keras.layers.Conv2D(3, 1)), base)
+    ),
+    "folded": lambda base: keras_resnets.fuse_batch_norm(functional(normalized)(base)),
+    "subclassed": lambda base: functional(Subclassed(base))(lambda x: x),
+}
+
+
+@pytest.mark.parametrize("build", INSIDE.values(), ids=INSIDE)
 def test_what_scales_inside_is_not_scaled_before(build, base):
     model = build(base)
     assert model_preprocessing(model) == SIZE_ALONE
@@ -116,47 +109,41 @@ def test_grey_levels_are_classified_by_a_model_that_scales_them(base):
     np.testing.assert_allclose(answers_of(model, around), outputs_of(model, PHOTO), rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "build",
-    [
-        pytest.param(lambda base: sequential(keras.layers.RandomFlip(), base), id="flip"),
-        pytest.param(
-            functional(lambda x: keras.layers.Concatenate()([x[..., :1]] * 3)), id="channels"
-        ),
-        pytest.param(functional(keras.layers.Conv2D(3, 1)), id="a layer with weights"),
-    ],
-)
+NOTHING = {
+    "flip": lambda base: sequential(keras.layers.RandomFlip(), base),
+    "channels": functional(lambda x: keras.layers.Concatenate()([x[..., :1]] * 3)),
+    "a layer with weights": functional(keras.layers.Conv2D(3, 1)),
+}
+
+
+@pytest.mark.parametrize("build", NOTHING.values(), ids=NOTHING)
 def test_what_scales_nothing_leaves_what_is_carried(build, base):
     model = build(base)
     assert model_preprocessing(model) == CARRIED
     set_preprocessing(model, CARRIED)
 
 
-@pytest.mark.parametrize(
-    ("noted", "front"),
-    [
-        pytest.param(Preprocessing(), lambda x: 1.0 - x, id="0 to 1, inverted"),
-        pytest.param(Preprocessing(), lambda x: x * 0.5, id="0 to 1, halved"),
-        pytest.param(Preprocessing(), lambda x: x - 1, id="0 to 1, less 1"),
-        pytest.param(
-            Preprocessing(),
-            keras.layers.Normalization(mean=MEAN, variance=VARIANCE),
-            id="0 to 1, normalized",
-        ),
-        pytest.param(
-            Preprocessing(value_range=(-1, 1)), lambda x: (x + 1) / 2, id="-1 to 1, to 0 to 1"
-        ),
-        pytest.param(Preprocessing(), keras.ops.sigmoid, id="0 to 1, sigmoid"),
-        pytest.param(Preprocessing(), lambda x: x * 0.2, id="0 to 1, a fifth"),
-        pytest.param(CARRIED, lambda x: keras.ops.clip(x, -1, 1), id="ImageNet's, clipped"),
-        pytest.param(CARRIED, keras.ops.tanh, id="ImageNet's, tanh"),
-        pytest.param(
-            Preprocessing.imagenet_caffe(None, None),
-            lambda x: keras.ops.image.rgb_to_grayscale(x) + COLOUR * 0,
-            id="Caffe's, grey",
-        ),
-    ],
-)
+FOR_NOTED = {
+    "0 to 1, inverted": (Preprocessing(), lambda x: 1.0 - x),
+    "0 to 1, halved": (Preprocessing(), lambda x: x * 0.5),
+    "0 to 1, less 1": (Preprocessing(), lambda x: x - 1),
+    "0 to 1, normalized": (
+        Preprocessing(),
+        keras.layers.Normalization(mean=MEAN, variance=VARIANCE),
+    ),
+    "-1 to 1, to 0 to 1": (Preprocessing(value_range=(-1, 1)), lambda x: (x + 1) / 2),
+    "0 to 1, sigmoid": (Preprocessing(), keras.ops.sigmoid),
+    "0 to 1, a fifth": (Preprocessing(), lambda x: x * 0.2),
+    "ImageNet's, clipped": (CARRIED, lambda x: keras.ops.clip(x, -1, 1)),
+    "ImageNet's, tanh": (CARRIED, keras.ops.tanh),
+    "Caffe's, grey": (
+        Preprocessing.imagenet_caffe(None, None),
+        lambda x: keras.ops.image.rgb_to_grayscale(x) + COLOUR * 0,
+    ),
+}
+
+
+@pytest.mark.parametrize(("noted", "front"), FOR_NOTED.values(), ids=FOR_NOTED)
 def test_what_is_for_the_noted_values_is_part_of_the_model(noted, front, base):
     noted = dataclasses.replace(noted, resize=None, crop=None)
     set_preprocessing(base, noted)
@@ -189,44 +176,31 @@ def test_what_may_be_for_either_is_refused(noted, front, base):
     )
 
 
-@pytest.mark.parametrize(
-    ("front", "is_inside"),
-    [
-        pytest.param(keras.layers.ZeroPadding2D(20), False, id="padded"),
-        pytest.param(
-            lambda x: keras.layers.ZeroPadding2D(20)(rescaling()(x)), True, id="scaled, padded"
-        ),
-        pytest.param(
-            lambda x: keras.ops.image.rgb_to_hsv(rescaling()(x)), True, id="scaled, to HSV"
-        ),
-        pytest.param(
-            lambda x: keras.ops.repeat(keras.ops.image.rgb_to_grayscale(x), 3, -1), False, id="grey"
-        ),
-        pytest.param(
-            keras.layers.BatchNormalization(trainable=False, scale=False, center=False),
-            False,
-            id="untrained BatchNormalization",
-        ),
-        pytest.param(
-            lambda x: (
-                (x - keras.ops.mean(x, (1, 2, 3), keepdims=True))
-                / (keras.ops.std(x, (1, 2, 3), keepdims=True) + 1e-3)
-            ),
-            False,
-            id="each image by its own mean",
-        ),
-        pytest.param(keras.layers.Cropping2D(40), False, id="cropped"),
-        pytest.param(
-            lambda x: keras.layers.Cropping2D(40)(rescaling()(x)), True, id="scaled, cropped"
-        ),
-    ],
-)
-def test_what_hides_the_ends_of_the_scale(front, is_inside):
+def standardized(x):
+    """Each image by its own mean and deviation."""
+    mean, std = (each(x, (1, 2, 3), keepdims=True) for each in (keras.ops.mean, keras.ops.std))
+    return (x - mean) / (std + 1e-3)
+
+
+FRONTS = {
+    "padded": keras.layers.ZeroPadding2D(20),
+    "scaled, padded": lambda x: keras.layers.ZeroPadding2D(20)(rescaling()(x)),
+    "scaled, to HSV": lambda x: keras.ops.image.rgb_to_hsv(rescaling()(x)),
+    "grey": lambda x: keras.ops.repeat(keras.ops.image.rgb_to_grayscale(x), 3, -1),
+    "untrained": keras.layers.BatchNormalization(trainable=False, scale=False, center=False),
+    "standardized": standardized,
+    "cropped": keras.layers.Cropping2D(40),
+    "scaled, cropped": lambda x: keras.layers.Cropping2D(40)(rescaling()(x)),
+}
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_what_hides_the_ends_of_the_scale(name):
     base = network(input_shape=(None, None, 3))
     set_preprocessing(base, CARRIED)
     pixels = keras.Input((None, None, 3))
-    model = keras.Model(pixels, base(front(pixels)))
-    assert model_preprocessing(model) == (SIZE_ALONE if is_inside else CARRIED)
+    model = keras.Model(pixels, base(FRONTS[name](pixels)))
+    assert model_preprocessing(model) == (SIZE_ALONE if "scaled" in name else CARRIED)
 
 
 @pytest.mark.parametrize("is_inside", [False, True])
@@ -289,16 +263,16 @@ def test_layers_for_images_that_were_scaled_before_are_refused(noted, front, bas
             call()
 
 
-@pytest.mark.parametrize(
-    "front",
-    [
-        pytest.param(lambda x: keras.ops.clip(x, 0, 1), id="clip"),
-        pytest.param(keras.ops.sigmoid, id="sigmoid"),
-        pytest.param(lambda x: 1.0 - x, id="inverted"),
-        pytest.param(lambda x: (x + 1) / 2, id="from -1 to 1"),
-        pytest.param(lambda x: x * 0.5, id="halved"),
-    ],
-)
+TOO_MUCH = {
+    "clip": lambda x: keras.ops.clip(x, 0, 1),
+    "sigmoid": keras.ops.sigmoid,
+    "inverted": lambda x: 1.0 - x,
+    "from -1 to 1": lambda x: (x + 1) / 2,
+    "halved": lambda x: x * 0.5,
+}
+
+
+@pytest.mark.parametrize("front", TOO_MUCH.values(), ids=TOO_MUCH)
 def test_grey_levels_are_not_given_to_what_makes_black_and_white_or_much_more_of_them(front, base):
     set_preprocessing(base, None)
     with pytest.raises(ValueError, match="from grey levels 0 to 255"):

@@ -61,6 +61,16 @@ def test_one_logit_is_the_sigmoid_of_the_positive_class():
     assert {each.name: each.class_id for each in answers[0]} == {"cat": "0", "dog": "1"}
 
 
+@pytest.mark.parametrize("activation", [None, "sigmoid"])
+def test_one_saturated_unit_is_exactly_0_or_1(activation):
+    model = classifier(1, activation)
+    kernel, bias = model.get_layer("head").get_weights()
+    model.get_layer("head").set_weights([1e6 * kernel, 1e6 * (bias - 0.5)])
+    answers = scores_of(classify(model, IMAGES, class_names=["cat", "dog"]), ["cat", "dog"])
+    assert {*answers[:, 1]} == {0.0, 1.0}
+    np.testing.assert_array_equal(answers.sum(axis=1), 1)
+
+
 @pytest.mark.parametrize(("activation", "end"), [("sigmoid", None), (None, keras.ops.sigmoid)])
 def test_one_probability_stays_as_it_is(activation, end):
     model = classifier(1, activation, end)

@@ -250,15 +250,25 @@ def test_options_that_only_the_weights_decide_are_followed_and_resumed(tmp_path)
     assert with_what_weights_decided(other, recipe) == other
 
 
-def test_weights_whose_model_scales_its_images_by_a_layer_need_a_normalization(tmp_path):
+@pytest.mark.parametrize(
+    ("mean", "std"), [((0.0,), (1.0,)), (Data().mean, Data().std)], ids=["other", "default"]
+)
+def test_weights_whose_model_scales_its_images_by_a_layer_need_its_normalization(
+    mean, std, tmp_path
+):
+    """A recipe's default that is the file's normalization is accepted, as any other that is."""
     image = keras.Input((32, 32, 3))
     scaled = keras.layers.Rescaling(1 / 255, name="scaled")(image)
+    variance = [each**2 for each in std]
+    scaled = keras.layers.Normalization(mean=list(mean), variance=variance)(scaled)
     keras_resnets.ResNet20(input_tensor=scaled, classes=3).save(tmp_path / "model.keras")
-    with pytest.raises(ValueError, match="scales its images by a layer of its own"):
-        begun(Recipe(model=Model(weights=str(tmp_path))))
-    default = Data(mean=tuple(Data().mean), std=tuple(Data().std))  # given, and so confirmed
-    for data in (Data(mean=(0.0,), std=(1.0,)), Data(per_pixel_mean=True), default):
-        assert begun(Recipe(model=Model(weights=str(tmp_path)), data=data))[2] == []
+    weights = Model(weights=str(tmp_path))
+    for data in (Data(mean=mean, std=std), Data(per_pixel_mean=True)):
+        assert begun(Recipe(model=weights, data=data))[2] == []
+    others = [Data(mean=(0.5,), std=(0.5,)), *([Data()] if mean != Data().mean else [])]
+    for data in others:
+        with pytest.raises(ValueError, match=r"by a layer of its own.*--data\.std"):
+            begun(Recipe(model=weights, data=data))
 
 
 def test_as_many_other_classes_get_a_new_classifier(tmp_path):

@@ -188,18 +188,6 @@ def test_a_classifier_s_activation_is_what_build_model_takes_it_for(state):
         convert_weights(state, model, classifier_activation=None)
 
 
-def test_a_stem_of_other_filters_than_the_first_stage_is_named(state):
-    """Hugging Face's `embedding_size` may differ from the width of the blocks behind it."""
-    wide = torchvision_entries("basic", (1, 2), widths=(8, 6), classes=5)
-    state |= {
-        name: array
-        for name, array in random_state(wide).items()
-        if name.startswith(("conv1", "bn1"))
-    }
-    with pytest.raises(ValueError, match=r"as many filters as .*Received: a stem of 8, .* of 4"):
-        convert_weights(state)
-
-
 def test_two_arrays_of_one_name_are_refused(state):
     state["module.conv1.weight"] = state["conv1.weight"]
     with pytest.raises(ValueError, match="each array once"):
@@ -371,8 +359,19 @@ def test_arguments_are_checked(state):
         convert_weights(state, model, classes=3)
     with pytest.raises(ValueError, match="belongs to block='bottleneck'"):
         convert_weights(state, stride_on="1x1", **SIZE)
-    with pytest.raises(TypeError, match="must be a Preprocessing"):
+    with pytest.raises(TypeError, match="must be None or a Preprocessing"):
         convert_weights(state, model, preprocessing="torch")
     built_upon = keras.Model(model.input, keras.layers.Dense(2, name="more")(model.output))
     with pytest.raises(ValueError, match=r"no others with weights.*'more/bias'"):
         convert_weights(state, built_upon)
+
+
+def test_a_model_of_two_networks_is_refused():
+    """Their layers may have the same names, of which one would silently take the other's place."""
+    image = keras.Input((32, 32, 3))
+    parts = [
+        keras.Sequential([image, keras.layers.Conv2D(4, 3, name="conv1_conv")]) for _ in range(2)
+    ]
+    both = keras.Model(image, [part(image) for part in parts])
+    with pytest.raises(ValueError, match="'conv1_conv/kernel' twice"):
+        keras_resnets.convert_weights(both)

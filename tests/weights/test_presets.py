@@ -10,6 +10,7 @@ from safetensors.numpy import save
 
 import keras_resnets
 from keras_resnets import PRESETS, VARIANTS, Preprocessing, ResNetSpec
+from keras_resnets.cli.open_model import CIFAR10
 from keras_resnets.weights import presets
 from keras_resnets.weights.presets import DownloadError, Preset, find_preset
 from tests.subprocesses import ROOT
@@ -200,6 +201,7 @@ def test_the_package_carries_a_trained_network_that_needs_no_network(monkeypatch
     assert keras_resnets.model_preprocessing(model) == OWN.preprocessing
     names = keras_resnets.model_class_names(model)
     assert (len(names), names[3], names[8]) == (10, "cat", "ship")
+    assert names == CIFAR10
     twin_of = keras_resnets.ResNet20(weights=OWN.name, classifier_activation=None)
     for one, other in zip(model.weights, twin_of.weights, strict=True):
         np.testing.assert_array_equal(one, other)

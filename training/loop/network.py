@@ -12,7 +12,7 @@ import tensorflow as tf
 import keras_resnets
 from keras_resnets import model_preprocessing, model_spec
 from keras_resnets.layers.graph import all_layers
-from keras_resnets.preprocessing.model import leaves_values
+from keras_resnets.preprocessing.model import leaves_values, own_normalization
 from keras_resnets.weights.keras_files import model_file
 from keras_resnets.weights.keras_model import load_keras_file
 from keras_resnets.weights.load import open_weights
@@ -165,17 +165,29 @@ def load_initial_weights(
 
 
 def _without_own_scaling(recipe, notes):
-    """Returns notes without that on a layer that scales; raises if nothing stands in for it."""
+    """Returns notes without that on a layer that scales; raises if the recipe does otherwise."""
     scaling = [note for note in notes if "scales its images itself" in note]
-    data = recipe.data
-    is_given = not (isinstance(data.mean, Unset) and isinstance(data.std, Unset))
-    if scaling and not (is_given or data.per_pixel_mean):
-        raise ValueError(
-            "`model.weights` are of a model that scales its images by a layer of its own: pass the "
-            "same normalization by --data.mean and --data.std, or --data.per-pixel-mean if it "
-            f"subtracts a mean image. Received: model.weights={recipe.model.weights!r}, "
-            f"data.mean={data.mean}, data.std={data.std}"
-        )
+    data, weights = recipe.data, recipe.model.weights
+    if scaling and not data.per_pixel_mean:
+        try:
+            in_file = own_normalization(load_keras_file(model_file(weights)))
+        except ValueError:  # of layers that are not on the list
+            in_file = None
+        if in_file is None:  # then the recipe is trusted, if it says anything
+            is_same = not (isinstance(data.mean, Unset) and isinstance(data.std, Unset))
+            advice = ""
+        else:
+            pairs = zip((data.mean, data.std), in_file, strict=True)
+            is_same = all(np.all(np.abs(ours - theirs) <= TOLERANCE) for ours, theirs in pairs)
+            mean, std = (" ".join(map(str, _rounded(each))) for each in in_file)
+            advice = f": --data.mean {mean} --data.std {std}"
+        if not is_same:
+            raise ValueError(
+                "`model.weights` are of a model that scales its images by a layer of its own: pass "
+                f"the same normalization by --data.mean and --data.std{advice}, or "
+                "--data.per-pixel-mean if it subtracts a mean image. Received: "
+                f"model.weights={weights!r}, data.mean={data.mean}, data.std={data.std}"
+            )
     return [note for note in notes if note not in scaling]
 
 
