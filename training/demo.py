@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,26 +35,8 @@ class Digits(NamedTuple):
     test_labels: np.ndarray
 
 
-def demo(seed: int = 0, epochs: int = 12, output: Path = Path("saved_models/demo")) -> None:
-    """Trains a ResNet of 32 layers and its plain twin on digits, and exports the ResNet.
-
-    The data are 1,797 real 8×8 images that come with scikit-learn. Two minutes on two cores.
-
-    Args:
-        seed: Chooses the test images, the initial weights and the order of the training images.
-        epochs: Passes over the training images; at least 1.
-        output: Folder for the SavedModel, the Keras files and the plot. An earlier demo's are
-            replaced.
-    """
-    if epochs < 1:
-        raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"`output` must be a folder. Received: output={str(output)!r}, a file")
-    if any(character in str(output) for character in "[]*?"):
-        raise ValueError(
-            "`output` must not contain [, ], * or ?, which TensorFlow reads as patterns. "
-            f"Received: output={str(output)!r}"
-        )
+def run_demo(seed: int, epochs: int, output: Path) -> None:
+    """Trains the two networks, compares them, exports the residual one and reads it back."""
     output.mkdir(parents=True, exist_ok=True)
     console = Console(highlight=False)
     started = time.perf_counter()
@@ -70,10 +53,12 @@ def demo(seed: int = 0, epochs: int = 12, output: Path = Path("saved_models/demo
     plain = keras_resnets.plain_twin(residual, name="plain32")
     models = [residual, plain]
     errors = train(models, digits, epochs, seed, console)
-    runs = [{"error": errors[model.name][-1], **_measured(model, digits)} for model in models]
-    console.print(_comparison(models, runs))
-    for model in models:
-        console.print(_sparkline(model.name, errors[model.name]))
+    tests = [
+        model.evaluate(digits.test_images, digits.test_labels, verbose=0, return_dict=True)
+        for model in models
+    ]
+    console.print(_comparison(models, errors, tests))
+    console.print(bar_chart(errors), soft_wrap=True)
     _draw(errors, output / "curves.png")
 
     saved_model = output / "saved_model"
@@ -93,8 +78,8 @@ def demo(seed: int = 0, epochs: int = 12, output: Path = Path("saved_models/demo
     _print_files_and_next_steps(console, output)
     summary = {
         "model": residual.name,
-        "test_accuracy": round(runs[0]["test_accuracy"], 4),
-        "plain_test_accuracy": round(runs[1]["test_accuracy"], 4),
+        "test_accuracy": round(tests[0]["accuracy"], 4),
+        "plain_test_accuracy": round(tests[1]["accuracy"], 4),
         "saved_model": str(saved_model),
         "parity_max_abs": parity,
         "seconds": round(time.perf_counter() - started, 1),
@@ -115,12 +100,9 @@ def load_digits(seed: int) -> Digits:
 
 def deep_resnet() -> keras.Model:
     """Returns a 32-layer ResNet for the digits as grey levels, 0 to 255."""
-    spec = keras_resnets.ResNetSpec(
-        block="basic", repeats=(5, 5, 5), widths=(16, 32, 64), stem="cifar", shortcut="A"
-    )
     pixels = keras.Input((8, 8, 1), name="pixels")
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scaled")(pixels)
-    model = keras_resnets.build_model(spec, input_tensor=scaled, classes=CLASSES, name="resnet32")
+    model = keras_resnets.ResNet32(input_tensor=scaled, classes=CLASSES, name="resnet32")
     keras_resnets.set_class_names(model, [str(digit) for digit in range(CLASSES)])
     return model
 
@@ -189,33 +171,34 @@ def train(models, digits, epochs, seed, console):
     return errors
 
 
-def _measured(model, digits):
-    loss, accuracy = model.evaluate(digits.test_images, digits.test_labels, verbose=0)
-    return {"test_accuracy": accuracy, "test_loss": loss}
-
-
-def _comparison(models, runs):
+def _comparison(models, errors, tests):
     """Returns a table of the residual network beside the plain one."""
-    table = Table(title="Residual against plain", title_justify="left")
-    table.add_column("")
+    table = Table("", title="Residual against plain", title_justify="left")
     for model in models:
         table.add_column(model.name, justify="right")
-    rows = {
-        "parameters": [f"{count_parameters(model).trainable:,}" for model in models],
-        "multiply-adds": [f"{count_macs(model):,}" for model in models],
-        "training error": [f"{run['error']:.2%}" for run in runs],
-        "test accuracy": [f"{run['test_accuracy']:.2%}" for run in runs],
-        "test loss": [f"{run['test_loss']:.4f}" for run in runs],
-    }
-    for name, cells in rows.items():
-        table.add_row(name, *cells)
+    table.add_row("parameters", *(f"{count_parameters(model).trainable:,}" for model in models))
+    table.add_row("multiply-adds", *(f"{count_macs(model):,}" for model in models))
+    table.add_row("training error", *(f"{errors[model.name][-1]:.2%}" for model in models))
+    table.add_row("test accuracy", *(f"{test['accuracy']:.2%}" for test in tests))
+    table.add_row("test loss", *(f"{test['loss']:.4f}" for test in tests))
     return table
 
 
-def _sparkline(name, errors):
-    """Returns a line of bars for the training error over the epochs; a full one is all wrong."""
-    bars = "".join(BARS[min(int(error * len(BARS)), len(BARS) - 1)] for error in errors)
-    return Text(f"  {name:<10} {bars}  training error {errors[-1]:.2%}")
+def bar_chart(errors: Mapping[str, Sequence[float]], width: int = 48) -> str:
+    """Returns a line of bars for each network's training error; they share a logarithmic scale."""
+    wrong = [error for line in errors.values() for error in line if error > 0] or [1.0]
+    high = np.log(max(wrong))
+    low = min(np.log(min(wrong)), high - np.log(10))  # small differences stay small
+    lines = ["Training error over the epochs, on one logarithmic scale"]
+    for name, line in errors.items():
+        count = min(len(line), width)
+        shown = [line[place] for place in np.linspace(0, len(line) - 1, count).round().astype(int)]
+        parts = [(np.log(error) - low) / (high - low) if error > 0 else 0.0 for error in shown]
+        bars = "".join(
+            BARS[round(part * (len(BARS) - 1))] * min(width // count, 4) for part in parts
+        )
+        lines.append(f"  {name:<8} {line[0]:7.2%} {bars} {line[-1]:.2%}")
+    return "\n".join(lines)
 
 
 def _draw(errors, path):

@@ -38,7 +38,7 @@ def short_demo(tmp_path_factory):
 @pytest.mark.slow
 def test_the_terminal_shows_table_digits_files_and_summary(short_demo):
     shown, output = short_demo
-    for words in ("Residual against plain", "██", "training error", str(output / "curves.png")):
+    for words in ("Residual against plain", "██", "Training error", str(output / "curves.png")):
         assert words in shown
     summary = json.loads(shown.splitlines()[-1])
     assert summary["model"] == "resnet32"

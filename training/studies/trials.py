@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from rich.console import Console
 from rich.text import Text
 
@@ -20,16 +21,51 @@ from training.data.sources import open_source
 from training.options import RunOptions
 from training.recipe.files import recipe_to_toml
 from training.recipe.recipe import Recipe
-from training.run.folder import read_metrics, write_json
+from training.run.folder import describe_environment, read_metrics, write_json
 from training.run.session import Session
-from training.studies.study import Images, Study, Trial
+from training.studies.page import load_outcomes, save_outcome
+from training.studies.study import Budget, Images, Outcome, Study, Trial
 
 MEASURED_IMAGES = 500
 OBSERVED_EXAMPLES = 256
 
 
-class Stopped(Exception):
-    """A run was stopped by a signal; the argument is its exit status."""
+def conduct(
+    study: Study,
+    budget: Budget,
+    output: Path,
+    seeds: int,
+    data_dir: Path | None,
+    console: Console,
+) -> Outcome:
+    """Runs a study to its end, writes its outcome to `output`, and returns it.
+
+    A stopped study leaves its runs in `output / "runs"`, and an earlier outcome unchanged.
+    """
+    recipes = study.contenders(budget)
+    seeds = seeds or study.seeds
+    for present in load_outcomes(study, output):
+        if present.budget == budget and len(present.seeds) > seeds:
+            raise ValueError(
+                f"`seeds` must not be fewer than those of the outcome in `output`, "
+                f"{len(present.seeds)}: take another folder. Received: seeds={seeds}, "
+                f"output={str(output)!r}"
+            )
+    computed = {}
+    if study.compute:  # on images that all contenders share
+        images = study_images(next(iter(recipes.values())), data_dir)
+        computed = study.compute(budget, images)
+    trials = [*run_trials(study, recipes, seeds, output / "runs", data_dir, console)]
+    outcome = Outcome(
+        study=study.name,
+        budget=budget,
+        recipes={label: recipe_to_toml(recipe) for label, recipe in recipes.items()},
+        trials=sorted(trials, key=lambda trial: [*recipes].index(trial.label)),
+        computed=computed,
+        environment=describe_environment(tf.distribute.get_strategy()),
+    )
+    save_outcome(outcome, output)
+    return outcome
 
 
 def run_trials(
@@ -56,8 +92,9 @@ def run_trials(
             quiet = Console(quiet=True) if not console.is_terminal else console
             options = RunOptions(data_dir=data_dir)
             status = Session(recipe, run_dir, options, quiet, observer).run()
-            if status:
-                raise Stopped(status)
+            if status:  # a signal's
+                console.print("Stopped; the same command resumes.")
+                raise SystemExit(status)
         yield _trial(study, label, recipe, run_dir, data_dir)
         keras.backend.clear_session()
         gc.collect()
@@ -109,8 +146,13 @@ def _trial(study, label, recipe, run_dir, data_dir):
         )
         measured = study.measure(model, Images(train, test))
         write_json(path, measured)
-    metrics, result = read_metrics(run_dir / "metrics.jsonl"), _read(run_dir / "result.json")
-    return Trial(label, recipe.seed, metrics, result, measured)
+    metrics = read_metrics(run_dir / "metrics.jsonl")
+    if not study.reads_observed:
+        metrics = [
+            {name: value for name, value in entry.items() if name != "observed"}
+            for entry in metrics
+        ]
+    return Trial(label, recipe.seed, metrics, _read(run_dir / "result.json"), measured)
 
 
 def _read(path):
