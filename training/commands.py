@@ -43,7 +43,7 @@ def demo(seed: int = 0, epochs: int = 12, output: Path = SAVED_MODELS / "demo") 
     The data are 1,797 real 8×8 images that come with scikit-learn. Two minutes on two cores.
 
     Args:
-        seed: Chooses the test images, the initial weights and the order of the training images.
+        seed: Chooses the initial weights and the order of the training images.
         epochs: Passes over the training images; at least 1.
         output: Folder for the SavedModel, the Keras files and the plot. An earlier demo's are
             replaced.

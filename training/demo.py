@@ -1,15 +1,13 @@
 """From nothing to a SavedModel in two minutes: a deep ResNet and its plain twin on digits."""
 
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
-import sklearn.datasets
-import sklearn.model_selection
 import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,6 +17,7 @@ from rich.text import Text
 import keras_resnets
 from keras_resnets.analysis import count_macs, count_parameters
 from keras_resnets.analysis.plots import legend, line_styles, panels
+from training.data.source import ArraySource, digits
 
 BATCH = 64
 CLASSES = 10
@@ -26,25 +25,16 @@ SHADES = " ░▒▓█"
 BARS = "▁▂▃▄▅▆▇█"
 
 
-class Digits(NamedTuple):
-    """Handwritten digits, split by class: 8×8 images with values 0 to 255, and their labels."""
-
-    train_images: np.ndarray
-    test_images: np.ndarray
-    train_labels: np.ndarray
-    test_labels: np.ndarray
-
-
 def run_demo(seed: int, epochs: int, output: Path) -> None:
     """Trains the two networks, compares them, exports the residual one and reads it back."""
     output.mkdir(parents=True, exist_ok=True)
     console = Console(highlight=False)
     started = time.perf_counter()
-    digits = load_digits(seed)
+    to_train, to_test = digits("train"), digits("test")
+    images = to_test.images.astype("float32")
     console.print(
-        f"Handwritten digits, 8×8 pixels: {len(digits.train_images)} to train on, "
-        f"{len(digits.test_images)} to test with. Two networks of 32 layers and exactly the same "
-        "cost: one with shortcuts, one without."
+        f"Handwritten digits, 8×8 pixels: {to_train.size} to train on, {to_test.size} to test with."
+        " Two networks of 32 layers and exactly the same cost: one with shortcuts, one without."
     )
 
     keras.utils.set_random_seed(seed)
@@ -52,10 +42,9 @@ def run_demo(seed: int, epochs: int, output: Path) -> None:
     keras.utils.set_random_seed(seed)
     plain = keras_resnets.plain_twin(residual, name="plain32")
     models = [residual, plain]
-    errors = train(models, digits, epochs, seed, console)
+    errors = train(models, to_train, epochs, seed, console)
     tests = [
-        model.evaluate(digits.test_images, digits.test_labels, verbose=0, return_dict=True)
-        for model in models
+        model.evaluate(images, to_test.labels, verbose=0, return_dict=True) for model in models
     ]
     console.print(_comparison(models, errors, tests))
     console.print(bar_chart(errors), soft_wrap=True)
@@ -66,15 +55,15 @@ def run_demo(seed: int, epochs: int, output: Path) -> None:
     residual.save(output / "resnet32.keras")
     plain.save(output / "plain32.keras")
     loaded = tf.saved_model.load(str(saved_model))
-    answers = loaded.serve(digits.test_images).numpy()
-    parity = float(np.abs(answers - residual.predict(digits.test_images, verbose=0)).max())
+    answers = loaded.serve(images).numpy()
+    parity = float(np.abs(answers - residual.predict(images, verbose=0)).max())
     if not parity <= 1e-5:
         raise RuntimeError(f"The SavedModel's answers differ from the model's by {parity:.2e}.")
     console.print(
         f"\nThe SavedModel, loaded back, answers as the model does on all {len(answers)} test "
         f"images (largest difference {parity:.1e}). It sees the first four as:\n"
     )
-    print(_picture(digits, answers, count=4))
+    print(_picture(images[:4], to_test.labels[:4], answers[:4]))
     _print_files_and_next_steps(console, output)
     summary = {
         "model": residual.name,
@@ -87,17 +76,6 @@ def run_demo(seed: int, epochs: int, output: Path) -> None:
     print(json.dumps(summary))
 
 
-def load_digits(seed: int) -> Digits:
-    """Returns scikit-learn's digits with a fifth of each class set aside for the test."""
-    images, labels = sklearn.datasets.load_digits(return_X_y=True)
-    images = (images.reshape(-1, 8, 8, 1) * (255 / 16)).astype("float32")
-    return Digits(
-        *sklearn.model_selection.train_test_split(
-            images, labels, test_size=0.2, stratify=labels, random_state=seed
-        )
-    )
-
-
 def deep_resnet() -> keras.Model:
     """Returns a 32-layer ResNet for the digits as grey levels, 0 to 255."""
     pixels = keras.Input((8, 8, 1), name="pixels")
@@ -107,23 +85,36 @@ def deep_resnet() -> keras.Model:
     return model
 
 
-def training_batches(digits: Digits, seed: int) -> tf.data.Dataset:
-    """Returns shuffled batches of digits, each moved by up to one pixel in each direction."""
+def training_batches(source: ArraySource, seed: int) -> tf.data.Dataset:
+    """Returns shuffled batches of images, each moved by up to one pixel in each direction."""
 
-    def move(image_seed, image, label):
+    def move(image_seed, example):
+        image, label = example
         padded = tf.pad(image, [[1, 1], [1, 1], [0, 0]])
         return tf.image.stateless_random_crop(padded, image.shape, seed=image_seed), label
 
-    examples = tf.data.Dataset.from_tensor_slices((digits.train_images, digits.train_labels))
-    examples = examples.shuffle(len(digits.train_images), seed=seed)
+    examples = tf.data.Dataset.from_tensor_slices((source.images, source.labels))
+    examples = examples.shuffle(source.size, seed=seed)
     seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-    moved = tf.data.Dataset.zip(seeds, examples).map(lambda s, example: move(s, *example))
-    return moved.batch(BATCH).prefetch(2)
+    return tf.data.Dataset.zip(seeds, examples).map(move).batch(BATCH).prefetch(2)
 
 
-def train(models, digits, epochs, seed, console):
+def train(models, source, epochs, seed, console):
     """Trains models in turns, an epoch each; returns the training errors of each, by name."""
-    steps = epochs * -(-len(digits.train_images) // BATCH)
+    steps = -(-source.size // BATCH)
+    data = {}
+    for model in models:
+        keras.utils.set_random_seed(seed)
+        data[model.name] = training_batches(source, seed)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, epochs * steps, warmup_target=0.1, warmup_steps=steps
+        )
+        model.compile(
+            optimizer=keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=False,  # XLA's convolutions are slower than oneDNN's on a CPU
+        )
     bar = Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(),
@@ -132,42 +123,22 @@ def train(models, digits, epochs, seed, console):
         TimeRemainingColumn(),
         console=console,
     )
-    tasks = {
-        model.name: bar.add_task(model.name, total=epochs, loss=float("nan"), error=1.0)
-        for model in models
-    }
-    errors: dict[str, list[float]] = {model.name: [] for model in models}
-    data = {}
-    for model in models:
-        keras.utils.set_random_seed(seed)
-        data[model.name] = training_batches(digits, seed)
-        model.compile(
-            optimizer=keras.optimizers.SGD(
-                keras.optimizers.schedules.CosineDecay(
-                    0.0, steps, warmup_target=0.1, warmup_steps=steps // epochs
-                ),
-                momentum=0.9,
-                nesterov=True,
-            ),
-            loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-            jit_compile=False,  # XLA's convolutions are slower than oneDNN's on a CPU
-        )
+    tasks = {name: bar.add_task(name, total=epochs, loss=float("nan"), error=1.0) for name in data}
+    errors: dict[str, list[float]] = {name: [] for name in data}
     with bar:
-        for epoch in range(epochs):
-            for model in models:
-                history = model.fit(
-                    data[model.name],
-                    initial_epoch=epoch,
-                    epochs=epoch + 1,
-                    verbose=0,
-                    shuffle=False,
-                ).history
-                error = 1 - history["accuracy"][-1]
-                errors[model.name].append(error)
-                bar.update(
-                    tasks[model.name], completed=epoch + 1, loss=history["loss"][-1], error=error
-                )
+        for epoch, model in itertools.product(range(epochs), models):
+            history = model.fit(
+                data[model.name],
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                verbose=0,
+                shuffle=False,
+            ).history
+            error = 1 - history["accuracy"][-1]
+            errors[model.name].append(error)
+            bar.update(
+                tasks[model.name], completed=epoch + 1, loss=history["loss"][-1], error=error
+            )
     return errors
 
 
@@ -213,12 +184,10 @@ def _draw(errors, path):
     figure.savefig(path)
 
 
-def _picture(digits, answers, count):
+def _picture(images, labels, answers):
     """Returns a few digits, drawn two characters a pixel, each with its prediction."""
     drawings = []
-    for image, label, scores in zip(
-        digits.test_images[:count], digits.test_labels[:count], answers[:count], strict=True
-    ):
+    for image, label, scores in zip(images, labels, answers, strict=True):
         shades = (image[..., 0] / 255 * (len(SHADES) - 1)).round().astype(int)
         rows = ["".join(SHADES[shade] * 2 for shade in row) for row in shades]
         verdict = "right" if scores.argmax() == label else f"it is a {label}"
@@ -238,7 +207,7 @@ Files
 
 Next
   python -m pytest                     the tests (after: python -m pip install -e ".[test]")
-  python -m training demo --seed 1     the same with another split and other weights
+  python -m training demo --seed 1     the same with other weights
   docs/architecture.md                 how blocks and models are made
   keras_resnets.ResNet34()             the real thing, in Python
 """

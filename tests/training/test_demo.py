@@ -52,7 +52,7 @@ def test_the_terminal_shows_table_digits_files_and_summary(short_demo):
 @pytest.mark.slow
 def test_the_saved_model_answers_as_the_file_for_keras(short_demo):
     _, output = short_demo
-    images = demo.load_digits(0).test_images
+    images = demo.digits("test").images.astype("float32")
     loaded = tf.saved_model.load(str(output / "saved_model"))  # its variables live as long
     served = loaded.serve(images).numpy()
     model = keras.models.load_model(output / "resnet32.keras")
