@@ -23,32 +23,20 @@ SHORT: dict[Budget, str] = {"quick": "12 epochs", "full": "3 epochs"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-    """A question, and the experiment that answers it.
+    """A question, and the experiment that answers it."""
 
-    Attributes:
-        name: Its name on the command line and that of its page.
-        title: The question, in a line.
-        background: What the papers say about it, in a paragraph of Markdown.
-        contenders: From a budget to the recipes to compare, by label, with seed 0. Each runs with
-            several seeds. Studies share the runs of equal recipes.
-        measure: From a finished run's network, which gives probabilities, and the study's images,
-            prepared for it, to JSON values. `None` if the run's own metrics suffice.
-        compute: From a budget and the study's images, as pixels of 0 to 255, to JSON values that
-            need no runs, or `None`.
-        report: From an outcome to what the page shows. It reads the outcome alone, so that pages
-            can be rendered without the runs.
-        reads_observed: Whether `report` reads what the runs' observer wrote, which is a number for
-            each kernel at every evaluation.
-        seeds: The default number of seeds, for both budgets.
-    """
-
-    name: str
-    title: str
-    background: str
+    name: str  # on the command line, and of its page
+    title: str  # the question
+    background: str  # what the papers say about it: a paragraph of Markdown
+    # From a budget to recipes by label, with seed 0. Studies share the runs of equal recipes.
     contenders: Callable[[Budget], dict[str, Recipe]]
+    # From an outcome, and nothing else: pages are rendered without the runs.
     report: Callable[["Outcome"], "Report"]
+    # From a finished network, which gives probabilities, and images prepared for it, to JSON.
     measure: Callable[[Any, "Images"], dict[str, Any]] | None = None
+    # From a budget and images, as pixels of 0 to 255, to JSON that needs no runs.
     compute: Callable[[Budget, "Images"], dict[str, Any]] | None = None
+    # Whether the report reads what the runs observed: two numbers a kernel at every evaluation.
     reads_observed: bool = False
     seeds: int = 3
 

@@ -16,7 +16,6 @@ from rich.text import Text
 
 from keras_resnets import preprocess_input
 from keras_resnets.analysis import gradient_norms, snapshot, update_ratios
-from training.data.source import ArraySource
 from training.data.sources import open_source
 from training.options import RunOptions
 from training.recipe.files import recipe_to_toml
@@ -136,15 +135,13 @@ def _trial(study, label, recipe, run_dir, data_dir):
     path = run_dir / f"{study.name}.json"
     measured: dict[str, Any] = {}
     if study.measure is not None and path.exists():
-        measured = _read(path)
+        measured = json.loads(path.read_text(encoding="utf-8"))
     elif study.measure is not None:
         model = keras.models.load_model(run_dir / "model.keras")
         images = study_images(recipe, data_dir)
-        train, test = (
-            (preprocess_input(pixels, model), labels)
-            for pixels, labels in (images.train, images.test)
-        )
-        measured = study.measure(model, Images(train, test))
+        pairs = (images.train, images.test)
+        prepared = [(preprocess_input(pixels, model), labels) for pixels, labels in pairs]
+        measured = study.measure(model, Images(*prepared))
         write_json(path, measured)
     metrics = read_metrics(run_dir / "metrics.jsonl")
     if not study.reads_observed:
@@ -152,29 +149,14 @@ def _trial(study, label, recipe, run_dir, data_dir):
             {name: value for name, value in entry.items() if name != "observed"}
             for entry in metrics
         ]
-    return Trial(label, recipe.seed, metrics, _read(run_dir / "result.json"), measured)
-
-
-def _read(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            "A file in a run's folder is damaged: delete the folder, and run the study again. "
-            f"Received: {str(path)!r} ({error})"
-        ) from error
+    result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
+    return Trial(label, recipe.seed, metrics, result, measured)
 
 
 def study_images(recipe: Recipe, data_dir: Path | None) -> Images:
     """Returns the images that a recipe's finished network is measured on."""
     parts = []
-    for split in (recipe.data.train_split, recipe.data.test_split):
-        source = open_source(recipe.data, split, data_dir)
-        if not isinstance(source, ArraySource):
-            raise ValueError(
-                "A study needs images of one size that fit into memory. "
-                f"Received: data.source={recipe.data.source!r}"
-            )
-        most = MEASURED_IMAGES if split == recipe.data.train_split else source.size
+    for split, most in ((recipe.data.train_split, MEASURED_IMAGES), (recipe.data.test_split, None)):
+        source: Any = open_source(recipe.data, split, data_dir)  # of images in memory
         parts.append((source.images[:most].astype(np.float32), source.labels[:most]))
     return Images(*parts)
