@@ -113,24 +113,24 @@ def test_a_process_that_dies_says_why():
         worker.take(1)
 
 
-def test_each_process_has_the_settings_of_its_contender():
+def test_each_contender_has_its_job_its_settings_and_what_it_needs():
+    pytest.importorskip("tensorflow")
     for backend in OURS:
         first, *others = contenders_for(backend)
         assert first.name == "ours"
         assert {other.backend for other in others} <= {backend, "torch"}
+        for job in {each.job for each in (first, *others) if "torch" not in each.job}:
+            module, _, function = job.partition(":")
+            assert callable(getattr(importlib.import_module(module), function))
     names = {contender.name: contender for contender in contenders_for("tensorflow")}
     assert names["ours"].environment == {"TF_ENABLE_ONEDNN_OPTS": "1"}
     assert names["keras"].environment == {"TF_ENABLE_ONEDNN_OPTS": None}
     assert names["keras-xla"].options == {"jit_compile": True}
-
-
-def test_what_is_not_there_is_a_note():
     contender = Contender("a", "", "step", "job", module="no_such_module", models=("x",))
     assert contender.why_absent("y", "") == "there is none for y"
     assert contender.why_absent("x", "") == "no_such_module is not installed"
-    reader = Contender("b", "", "input", "job", {"images": "photos"})
-    assert "--photos" in reader.why_absent("x", "")
-    assert reader.why_absent("x", "folder") == ""
+    assert "--photos" in names["photos-ours"].why_absent("x", "")
+    assert names["photos-ours"].why_absent("x", "folder") == ""
 
 
 @pytest.mark.parametrize(
@@ -164,13 +164,6 @@ def test_a_whole_benchmark_and_its_file(tmp_path, monkeypatch, capsys):
     assert len(set(plain["values"])) == 3  # other images in each turn
     assert [each["why"] for each in results["absent"]] == ["there is none for resnet20"]
     assert "channels last: there is none for resnet20" in capsys.readouterr().out
-
-
-def test_the_job_of_each_contender_exists():
-    pytest.importorskip("tensorflow")
-    jobs = {each.job for backend in OURS for each in contenders_for(backend)}
-    for module, _, function in (job.partition(":") for job in jobs if "torch" not in job):
-        assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_without_tensorflow_commands_say_what_to_install_or_run(no_tensorflow, tmp_path):

@@ -57,29 +57,21 @@ def check_learning(job, depth=8):
     return first
 
 
-@pytest.fixture
-def fused_calls(monkeypatch):
-    """Grows by one whenever the fused batch normalization is put into a graph."""
-    calls = []
+def test_ours_and_keras_take_the_same_step_and_only_keras_own_norm_is_not_fused(small, monkeypatch):
+    """From the same initial weights, for both set the same seed."""
+    fused = []
     original = tf.raw_ops.FusedBatchNormV3
     monkeypatch.setattr(
-        tf.raw_ops, "FusedBatchNormV3", lambda **given: calls.append(1) or original(**given)
+        tf.raw_ops, "FusedBatchNormV3", lambda **given: fused.append(1) or original(**given)
     )
-    return calls
-
-
-def test_ours_and_keras_take_the_same_step_of_the_same_network(small, fused_calls):
-    """From the same initial weights, for both set the same seed."""
     ours = check_learning(steps.trainer_step(TINY))
-    of_ours = len(fused_calls)
+    of_ours = len(fused)
     assert of_ours
     assert check_learning(steps.keras_step(setting_of("keras"))) == pytest.approx(ours, rel=1e-4)
-    assert len(fused_calls) > of_ours
-
-
-def test_keras_own_normalization_is_not_fused(small, fused_calls):
+    of_both = len(fused)
+    assert of_both > of_ours
     steps.keras_step(setting_of("keras-norm")).take(1)
-    assert not fused_calls
+    assert len(fused) == of_both
 
 
 def test_ours_trains_in_bfloat16(small):

@@ -12,7 +12,7 @@ pytest.importorskip("tensorflow")
 from training.__main__ import main
 from training.process import Diverged
 from training.recipe.files import load_recipe, recipe_to_toml
-from training.recipe.recipe import Model, Optimizer
+from training.recipe.recipe import Model
 from training.run.compare import compare, draw_errors, rows, write
 from training.run.session import Session
 from training.sweep import planned_runs
@@ -58,13 +58,6 @@ def test_seeds_of_one_recipe_are_a_row_with_mean_and_standard_deviation(twins):
     assert comparison.left_out == []
 
 
-def test_namesakes_are_told_apart_by_what_differs(tmp_path):
-    slow = dataclasses.replace(DIGITS.optimizer, learning_rate=0.01)
-    runs = [write_run(tmp_path / "fast"), write_run(tmp_path / "slow", optimizer=slow)]
-    fast = f"resnet20 learning_rate={Optimizer().learning_rate}"
-    assert list(compare(runs).runs) == [fast, "resnet20 learning_rate=0.01"]
-
-
 def test_what_is_no_complete_run_is_named(tmp_path, twins):
     half = write_run(tmp_path / "half", is_complete=False)
     damaged = write_run(tmp_path / "damaged")
@@ -107,42 +100,32 @@ def test_the_page_and_the_numbers_are_written_and_are_no_runs(tmp_path, twins, c
     assert [run["seed"] for run in values["runs"]["resnet20"]] == [0, 1, 2]
     assert main(["compare", str(tmp_path / "*")]) == 0
     assert "left out" not in capsys.readouterr().out
+    assert main(["compare", str(tmp_path / "a*"), "--output", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "91.00 ± 1.00" in shown
+    assert "plainnet20" not in shown
 
 
 def test_one_seed_has_no_spread(tmp_path):
     text = write(compare([write_run(tmp_path / "run")]), tmp_path / "out")[0].read_text()
     assert "| resnet20 | 1 | 90.00 | 90.00 | 0.500 |" in text
-    assert not {"±", "seeds;", "span"} & set(text.split())
-    assert "differ in" not in text
-
-
-def test_the_command_expands_patterns_and_names_what_is_not_there(tmp_path, twins, capsys):
-    assert main(["compare", str(tmp_path / "a*"), "--output", str(tmp_path / "out")]) == 0
-    shown = capsys.readouterr().out
-    assert "91.00 ± 1.00" in shown
-    assert "plainnet20" not in shown
-    assert main(["compare", str(tmp_path / "c*")]) == 2
-    assert "must be an existing path" in capsys.readouterr().err
+    assert not {"±", "seeds;", "span", "differ"} & set(text.split())
 
 
 def test_a_grid_has_a_run_of_each_combination():
-    line = ["digits", "--model.name", "resnet20", "plainnet20", "--seed", "0", "1"]
-    line += ["--run-dir", "runs", "--data.mean", "0.3", "--batch", "32", "--data-dir", "there"]
-    runs = list(planned_runs(line))
+    """A list, such as the mean, is one setting; a switch has no value."""
+    line = ["cifar10_fast", "--model.name", "resnet20", "plainnet20", "--seed", "0", "1"]
+    line += ["--run-dir", "runs", "--data.mean", "0.1", "0.2", "0.3", "--batch=32"]
+    runs = list(planned_runs([*line, "--optimizer.no-nesterov", "--data-dir", "there"]))
     assert [(str(run.run_dir), run.recipe.model.name, run.recipe.seed) for run in runs] == [
         (str(Path("runs") / f"{name}-seed-{seed}"), name, seed)
         for name in ("resnet20", "plainnet20")
         for seed in (0, 1)
     ]
-    assert {(run.recipe.batch, run.recipe.data.mean) for run in runs} == {(32, (0.3,))}
-    assert {run.options.data_dir for run in runs} == {Path("there")}
-
-
-def test_a_list_is_one_setting_and_switches_have_no_value():
-    line = ["cifar10_fast", "--run-dir", "runs", "--data.mean", "0.1", "0.2", "0.3", "--seed=4"]
-    [run] = planned_runs([*line, "--optimizer.no-nesterov"])
-    assert (run.recipe.data.mean, run.recipe.seed) == ((0.1, 0.2, 0.3), 4)
-    assert not run.recipe.optimizer.nesterov
+    for run in runs:
+        assert (run.recipe.batch, run.recipe.data.mean) == (32, (0.1, 0.2, 0.3))
+        assert not run.recipe.optimizer.nesterov
+        assert run.options.data_dir == Path("there")
 
 
 @pytest.mark.parametrize(
@@ -168,36 +151,42 @@ def test_a_wrong_line_is_an_error_before_any_run(line, message, monkeypatch, cap
     assert message in capsys.readouterr().err
 
 
-def test_a_sweep_stops_with_a_stopped_run_and_compares_at_the_end(tmp_path, monkeypatch, capsys):
-    statuses = iter([0, 143])
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    """Sweeps over rates, with runs that return a status or raise, by the rate."""
 
-    def run(session):
-        write_run(session.folder.path, seed=session.recipe.seed)
-        return next(statuses, 0)
+    def run_sweep(ends, *rates):
+        def run(session):
+            folder, optimizer = session.folder.path, session.recipe.optimizer
+            end = ends.get(optimizer.learning_rate, 0)
+            if not folder.exists():
+                write_run(folder, is_complete=isinstance(end, int), optimizer=optimizer)
+            if isinstance(end, Exception):
+                raise end
+            return end
 
-    monkeypatch.setattr(Session, "run", run)
-    line = ["sweep", "digits", "--run-dir", str(tmp_path), "--seed", "0", "1"]
-    assert main(line) == 143
-    assert not (tmp_path / "compare.md").exists()
-    monkeypatch.setattr(Session, "run", lambda session: 0)
-    assert main(line) == 0
-    assert "90.00 ± 0.00" in capsys.readouterr().out
+        monkeypatch.setattr(Session, "run", run)
+        line = ["sweep", "digits", "--run-dir", str(tmp_path), "--optimizer.learning-rate"]
+        return main([*line, *rates])
+
+    return run_sweep
+
+
+def test_a_sweep_stops_with_a_stopped_run_and_compares_at_the_end(sweep, tmp_path, capsys):
+    assert sweep({0.2: 143}, "0.1", "0.2", "0.3") == 143
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("learning-rate-0.1", "learning-rate-0.2")
+    ]
+    assert sweep({}, "0.1", "0.2", "0.3") == 0
+    assert capsys.readouterr().out.count("90.00") == 3
     assert (tmp_path / "compare.png").is_file()
 
 
-def test_a_run_of_a_sweep_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch, capsys):
-    def run(session):
-        rate = session.recipe.optimizer.learning_rate
-        write_run(session.folder.path, is_complete=rate < 1, optimizer=session.recipe.optimizer)
-        if rate >= 1:
-            raise Diverged("Step 3 of 9: the loss is not finite")
-        return 0
-
-    monkeypatch.setattr(Session, "run", run)
-    line = ["sweep", "digits", "--run-dir", str(tmp_path), "--optimizer.learning-rate"]
-    assert main([*line, "5", "0.1"]) == 1
+def test_a_run_of_a_sweep_that_diverges_leaves_the_others_alone(sweep, tmp_path, capsys):
+    diverged = Diverged("Step 3 of 9: the loss is not finite")
+    assert sweep({5.0: diverged}, "5", "0.1") == 1
     shown = capsys.readouterr()
     assert "error: Step 3 of 9" in shown.err
     assert "90.00" in shown.out
     assert f"left out: {tmp_path / 'learning-rate-5'}: not complete" in shown.out
-    assert main([*line, "6", "7"]) == 1  # nothing to compare
+    assert sweep({6.0: diverged, 7.0: diverged}, "6", "7") == 1  # nothing to compare
