@@ -122,8 +122,11 @@ def compare_command(runs: tyro.conf.Positional[tuple[str, ...]], output: Path | 
     if comparison.fields:
         console.print()
         for name, values in comparison.fields.items():
-            shown = ", ".join(f"{label}: {value!r}" for label, value in values.items())
-            _print(console, f"{name}: {shown}")
+            labels: dict[str, list[str]] = {}
+            for label, value in values.items():
+                labels.setdefault(repr(value), []).append(label)
+            shown = (f"{value} ({', '.join(having)})" for value, having in labels.items())
+            _print(console, f"{name}: {', '.join(shown)}")
     for line in comparison.left_out:
         _print(console, f"left out: {line}")
     if output is not None:

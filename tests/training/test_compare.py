@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("tyro")
 pytest.importorskip("tensorflow")
 
+from keras_resnets import VARIANTS
 from training.__main__ import main
 from training.process import Diverged
 from training.recipe.files import load_recipe, recipe_to_toml
@@ -56,6 +57,23 @@ def test_seeds_of_one_recipe_are_a_row_with_mean_and_standard_deviation(twins):
     assert cells["resnet20"][5:7] == ("269,434", "2.52 M")
     assert comparison.fields == {"model.name": {"resnet20": "resnet20", "plainnet20": "plainnet20"}}
     assert comparison.left_out == []
+
+
+def test_networks_noted_as_json_have_short_names_beside_their_numbers(
+    tmp_path, capsys, monkeypatch
+):
+    """So that the table shows every number at 80 columns, and the plot its curves."""
+    monkeypatch.setenv("COLUMNS", "80")
+    changes = [{}, {"shortcut": "C"}, {"activation": "sigmoid", "drop_path_rate": 0.1}]
+    for number, change in enumerate(changes):
+        spec = dataclasses.replace(VARIANTS["resnet20"], **change).to_json()
+        write_run(tmp_path / str(number), 0.9 + number / 100, model=Model(name="own", spec=spec))
+    assert main(["compare", str(tmp_path / "*")]) == 0
+    shown = capsys.readouterr().out
+    for words in ("90.00", "91.00", "92.00", "model.spec.shortcut: 'A' (own #1, own #3), 'C' ("):
+        assert words in shown
+    first, other = compare([tmp_path / "0", tmp_path / "1"]).runs
+    assert (first, other) == ("own shortcut=A", "own shortcut=C")
 
 
 def test_what_is_no_complete_run_is_named(tmp_path, twins):

@@ -20,6 +20,7 @@ HEAD = (
 )
 
 
+LONGEST_LABEL = 40
 # The files that `write` makes.
 PAGE, PLOT, NUMBERS = "compare.md", "compare.png", "compare.json"
 
@@ -83,29 +84,39 @@ def _read(path):
 def _differing(recipes):
     """Returns the fields in which recipes differ, with the values of each."""
     flat = [_flat(dataclasses.asdict(recipe)) for recipe in recipes]
-    columns = {name: [values[name] for values in flat] for name in flat[0]}
+    names = dict.fromkeys(name for values in flat for name in values)
+    columns = {name: [values.get(name, "") for values in flat] for name in names}
     return {name: values for name, values in columns.items() if values != values[:1] * len(values)}
 
 
 def _flat(values, prefix=""):
+    """Returns fields by their dotted names, also those of a network that is noted as JSON."""
     flat = {}
     for name, value in values.items():
-        is_group = isinstance(value, dict)
-        flat |= _flat(value, f"{prefix}{name}.") if is_group else {f"{prefix}{name}": value}
+        if isinstance(value, str) and value.startswith("{"):
+            value = json.loads(value)
+        flat |= (
+            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        )
     return flat
 
 
 def _labels(names, fields):
-    """Returns a network's name for each group, with what else tells it from its namesakes."""
+    """Returns a network's name for each group, with what else tells it from its namesakes.
+
+    Where that is long, it is a number.
+    """
     labels = []
     for index, name in enumerate(names):
-        others = [other for other, each in enumerate(names) if each == name and other != index]
+        namesakes = [other for other, each in enumerate(names) if each == name]
         parts = [
             f"{field.rpartition('.')[2]}={values[index]}"
             for field, values in fields.items()
-            if any(values[other] != values[index] for other in others)
+            if any(values[other] != values[index] for other in namesakes)
         ]
-        labels.append(" ".join([name, *parts]))
+        label = " ".join([name, *parts])
+        is_long = len(label) > LONGEST_LABEL
+        labels.append(f"{name} #{namesakes.index(index) + 1}" if is_long else label)
     return labels
 
 
@@ -150,9 +161,9 @@ def table(comparison: Comparison) -> Table:
     shown = Table(box=None)
     places = [index for index, name in enumerate(HEAD) if name != "best %"]  # for 80 columns
     for index in places:
-        shown.add_column(
-            HEAD[index], justify="right" if index else "left", no_wrap=not index, overflow="fold"
-        )
+        is_text = index == 0
+        justify: Any = "left" if is_text else "right"
+        shown.add_column(HEAD[index], justify=justify, no_wrap=not is_text, overflow="fold")
     for row in rows(comparison):
         shown.add_row(*(row[index] for index in places))
     return shown
