@@ -13,81 +13,38 @@ import contextlib
 import dataclasses
 import difflib
 import importlib
-import importlib.util
 import inspect
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from keras_resnets.arguments import nearest
 from keras_resnets.command_start import missing_package
-from training.process import Diverged, StopSignals, import_tensorflow
+from training.process import Diverged, StopSignals
 
 try:
     import tyro
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 except ModuleNotFoundError as error:
     sys.exit(f"error: {missing_package(error)}")
 
-
-class Command(NamedTuple):
-    """Where a command's function is, and what it does in a line."""
-
-    place: str
-    title: str
-
-
+# Where the function of each command is. Its parameters are the options, and the first line of its
+# docstring says what it does. What needs TensorFlow is imported when it runs.
 COMMANDS = {
-    "demo": Command(
-        "training.demo:demo",
-        "Trains a ResNet of 32 layers and its plain twin on digits, and exports the ResNet.",
-    ),
-    "recipes": Command("training.commands:recipes", "Lists the recipes, or shows one in full."),
-    "validate": Command(
-        "training.commands:validate_command",
-        "Reads every image of a data set, and reports what is broken, unusual or a duplicate.",
-    ),
-    "data": Command(
-        "training.commands:data_command", "Describes a recipe's data, and draws its augmentation."
-    ),
-    "train": Command(
-        "training.commands:train_command",
-        "Trains by a recipe, evaluates, and writes the run; or resumes it.",
-    ),
-    "sweep": Command(
-        "training.sweep:sweep",
-        "Trains by a recipe with several values of its fields, and compares the runs.",
-    ),
-    "compare": Command(
-        "training.commands:compare_command",
-        "Compares complete runs: a table over their seeds, how their recipes differ, their curves.",
-    ),
-    "evaluate": Command(
-        "training.commands:evaluate_command",
-        "Measures a run's model, or a model in a file, on every image of a split.",
-    ),
-    "publish": Command(
-        "training.commands:publish_command",
-        "Publishes a finished run's model in `saved_models`, with a card, and updates the index.",
-    ),
-    "index": Command(
-        "training.commands:index",
-        "Writes `saved_models/README.md`, the index of the published models.",
-    ),
-    "study": Command(
-        "training.studies.command:study_command",
-        "Answers a question about residual networks by an experiment.",
-    ),
-    "benchmark": Command(
-        "training.benchmark.command:benchmark",
-        "Measures training steps and input pipelines in turns: ours, plain Keras's and PyTorch's.",
-    ),
+    "demo": "training.commands:demo",
+    "recipes": "training.commands:recipes",
+    "validate": "training.commands:validate_command",
+    "data": "training.commands:data_command",
+    "train": "training.commands:train_command",
+    "sweep": "training.sweep:sweep",
+    "compare": "training.commands:compare_command",
+    "evaluate": "training.commands:evaluate_command",
+    "publish": "training.commands:publish_command",
+    "index": "training.commands:index",
+    "study": "training.studies.command:study_command",
+    "benchmark": "training.benchmark.command:benchmark",
 }
-# Their modules import TensorFlow; the others do so when they run.
-WITH_HEAVY_MODULES = ("demo", "study")
 # Their runs handle signals themselves; before and after a run there is nothing to clean up.
 WITH_RUNS = ("demo", "train", "sweep", "study")
 # These make the command from the recipe that is named, whose values its help shows.
@@ -133,20 +90,17 @@ def _in_full(word):
 
 
 def _print_help():
-    table = Table("command", "what", box=None, show_header=False)
-    for name, command in COMMANDS.items():
-        table.add_row(f"  {name}", Text(command.title))
-    console = Console(highlight=False)
-    console.print("usage: python -m training COMMAND [OPTION …]\n\nCommands:", markup=False)
-    console.print(table)
-    console.print("\n`python -m training COMMAND --help` lists a command's options.")
+    print("usage: python -m training COMMAND [OPTION …]\n\nCommands:\n")
+    table = Table(box=None, show_header=False)
+    for name in COMMANDS:
+        table.add_row(f"  {name}", (inspect.getdoc(_command(name, [])) or "").splitlines()[0])
+    Console(highlight=False).print(table)
+    print("\n`python -m training COMMAND --help` lists a command's options.")
 
 
 def _command(name, arguments):
     """Returns the function of a command."""
-    if name in WITH_HEAVY_MODULES:
-        import_tensorflow()
-    module, _, attribute = COMMANDS[name].place.partition(":")
+    module, _, attribute = COMMANDS[name].partition(":")
     function = getattr(importlib.import_module(module), attribute)
     return function(arguments) if name in OF_A_RECIPE else function
 
@@ -204,28 +158,30 @@ def _options(command) -> dict[str, str]:
     """Returns the names of a command's options, each with its opposite if it is a switch."""
     options: dict[str, str] = {}
     for parameter in inspect.signature(command).parameters.values():
-        _add(options, parameter.name, parameter.annotation)
+        name, kind = parameter.name, parameter.annotation
+        if typing.get_origin(kind) is typing.Annotated:
+            kind, *notes = typing.get_args(kind)
+            if _POSITIONAL in notes:
+                continue
+            names = [note.name for note in notes if getattr(note, "name", None) is not None]
+            name = [*names, name][0]
+        options |= _options_of(name, kind)
     return options
 
 
-def _add(options, name, kind):
-    """Adds an option, or those of a group."""
-    if typing.get_origin(kind) is typing.Annotated:
-        kind, *notes = typing.get_args(kind)
-        if _POSITIONAL in notes:
-            return
-        names = [note.name for note in notes if getattr(note, "name", None) is not None]
-        name = [*names, name][0]
+def _options_of(name, kind):
+    """Returns an option, or those of a group, as `_options` does."""
     if dataclasses.is_dataclass(kind):
+        options: dict[str, str] = {}
         for field in dataclasses.fields(kind):
-            _add(options, f"{name}.{field.name}".removeprefix("."), field.type)
-        return
+            options |= _options_of(f"{name}.{field.name}".removeprefix("."), field.type)
+        return options
     name = name.replace("_", "-")
-    options[name] = ""
-    if kind is bool:
-        group, _, last = name.rpartition(".")
-        opposite = f"{group}.no-{last}".removeprefix(".")
-        options |= {name: opposite, opposite: name}
+    if kind is not bool:
+        return {name: ""}
+    group, _, last = name.rpartition(".")
+    opposite = f"{group}.no-{last}".removeprefix(".")
+    return {name: opposite, opposite: name}
 
 
 def _meant(name: str, options: Mapping[str, str]) -> str:

@@ -3,17 +3,17 @@
 import dataclasses
 import itertools
 import re
+import sys
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Any, NamedTuple
 
 import tyro
 
-from training.commands import RUN, Name, Ungrouped, check_paths, compare_command
+from training.commands import check_run, compare_command, train_command
 from training.options import RunOptions
-from training.process import import_tensorflow
-from training.recipe.files import named_recipe
+from training.process import Diverged, import_tensorflow
 from training.recipe.recipe import Recipe
 
 USAGE = """usage: python -m training sweep RECIPE --run-dir DIR [--FIELD VALUE …]…
@@ -24,7 +24,8 @@ Trains by a recipe with each combination of the values that its fields are given
 
 The options are those of `train`. A field with several values, such as `--seed 0 1 2`, makes a run
 of each; each run has a folder in DIR. The same command again resumes: complete runs are not trained
-again. At the end DIR has the page of `python -m training compare`."""
+again. A run that diverges leaves the others alone. At the end DIR has the page of
+`python -m training compare`."""
 
 
 class PlannedRun(NamedTuple):
@@ -36,32 +37,39 @@ class PlannedRun(NamedTuple):
 
 
 def sweep(arguments: Sequence[str]) -> int:
-    """Runs the grid that a command line describes, or what is left of it; returns the status."""
+    """Trains by a recipe with several values of its fields, and compares the runs."""
     if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE)
         return 0 if arguments else 2
     runs = list(planned_runs(arguments))  # all of them are checked before the first begins
-    for number, run in enumerate(runs):
-        check_paths(run.recipe)
-        for other in runs[:number]:
-            if run.recipe == other.recipe or run.run_dir == other.run_dir:
-                raise ValueError(
-                    "Each run of a sweep must have a recipe and a folder of its own. "
-                    f"Received: {str(other.run_dir)!r} and {str(run.run_dir)!r}"
-                )
+    for run in runs:
+        check_run(*run)
+    for one, other in itertools.combinations(runs, 2):
+        if one.recipe == other.recipe or one.run_dir == other.run_dir:
+            raise ValueError(
+                "Each run of a sweep must have a recipe and a folder of its own. "
+                f"Received: {str(one.run_dir)!r} and {str(other.run_dir)!r}"
+            )
     import_tensorflow()
     import keras
 
     from training.run.session import Session
 
+    diverged = 0
     for number, run in enumerate(runs, 1):
         print(f"[{number}/{len(runs)}] {run.run_dir}", flush=True)
-        status = Session(run.recipe, run.run_dir, run.options).run()
+        try:
+            status = Session(run.recipe, run.run_dir, run.options).run()
+        except Diverged as error:
+            print(f"error: {error}", file=sys.stderr)
+            diverged += 1
+            continue
         if status:
             return status
         keras.backend.clear_session()
-    folders = tuple(str(run.run_dir) for run in runs)
-    return compare_command(folders, output=runs[0].run_dir.parent)
+    if diverged < len(runs):
+        compare_command(tuple(str(run.run_dir) for run in runs), output=runs[0].run_dir.parent)
+    return 1 if diverged else 0
 
 
 def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
@@ -69,7 +77,7 @@ def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
     name, *rest = arguments
     given: dict[str, list[str]] = {}
     for word in rest:
-        if word.startswith("--") and not re.fullmatch(r"--?\d.*", word):
+        if word.startswith("--"):
             option, equals, value = word.partition("=")
             if option in given:
                 raise ValueError(f"`{option}` must be given once, with all its values")
@@ -82,16 +90,10 @@ def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
     if len(directory) != 1:
         raise ValueError(f"`--run-dir` must be one folder. Received: {directory}")
 
-    for option, values in given.items():
-        if len(values) > 1 and _type_of(option) is None:
-            raise ValueError(
-                f"`{option}` is not a field of the recipe, and takes one value. "
-                f"Received: {option} {' '.join(values)}"
-            )
     several = {
         option: list(dict.fromkeys(values))
         for option, values in given.items()
-        if len(values) > 1 and typing.get_origin(_type_of(option)) is not tuple
+        if len(values) > 1 and _takes_one_value(option)
     }
     for combination in itertools.product(*several.values()):
         chosen = dict(zip(several, combination, strict=True))
@@ -99,17 +101,17 @@ def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
         line = [name, "--run-dir", str(folder)]
         for option, words in given.items():
             line += [option, *([chosen[option]] if option in chosen else words)]
-        yield _parsed(line)
+        yield tyro.cli(train_command(line, PlannedRun), prog="python -m training sweep", args=line)
 
 
-def _type_of(option):
-    """Returns the type of a recipe's field; `None` if it has none of that name."""
-    kind: typing.Any = Recipe
+def _takes_one_value(option):
+    """Whether an option is a field of the recipe that is no list."""
+    kind: Any = Recipe
     for part in option.removeprefix("--").replace("-", "_").split("."):
         if not dataclasses.is_dataclass(kind):
-            return None
+            return False
         kind = {field.name: field.type for field in dataclasses.fields(kind)}.get(part)
-    return kind
+    return kind is not None and typing.get_origin(kind) is not tuple
 
 
 def _folder(chosen):
@@ -119,17 +121,3 @@ def _folder(chosen):
         for option, value in chosen.items()
     ]
     return re.sub(r"[^\w.-]+", "_", "-".join(parts))
-
-
-def _parsed(line):
-    defaults = named_recipe(line)
-
-    def take(
-        name: Name,
-        run_dir: Path,
-        options: Annotated[RunOptions, Ungrouped] = RUN,
-        recipe: Annotated[Recipe, Ungrouped] = defaults,
-    ) -> PlannedRun:
-        return PlannedRun(run_dir, recipe, options)
-
-    return tyro.cli(take, prog="python -m training sweep", args=line)

@@ -10,7 +10,7 @@ from training.run.session import Session
 def parsed_recipe(name, arguments, monkeypatch):
     """Returns the recipe that `train NAME --run-dir run ARGUMENTS` would run."""
     seen = []
-    monkeypatch.setattr(commands, "check_paths", lambda recipe: None)
+    monkeypatch.setattr(commands, "check_run", lambda *run: None)
     monkeypatch.setattr(Session, "run", lambda session: seen.append(session.recipe) or 0)
     line = [str(name), "--run-dir", "run", *arguments]
     command = commands.train_command(line)

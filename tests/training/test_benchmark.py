@@ -1,10 +1,11 @@
 """The command `benchmark`: turns, processes that die, what is missing, and no TensorFlow."""
 
+import contextlib
+import dataclasses
 import importlib
 import os
 import subprocess
 import sys
-from typing import ClassVar
 
 import pytest
 
@@ -33,7 +34,7 @@ def light_job(setting):
     return Job(lambda times: float(times), {"batch": setting.batch})
 
 
-LIGHT = Contender("light", "", "step", "tests.training.test_benchmark:light_job")
+LIGHT = Contender("light", "", "step", f"{__name__}:light_job")
 
 
 def run_training(*arguments, **environment):
@@ -55,63 +56,41 @@ def no_tensorflow(tmp_path):
     return {"PYTHONPATH": os.pathsep.join([str(tmp_path), *([present] if present else [])])}
 
 
-class FakeWorker:
-    """Writes down what is asked of it."""
+@pytest.mark.parametrize("is_dying", [False, True])
+def test_contenders_take_turns_and_all_processes_end(is_dying, monkeypatch):
+    log = []
 
-    log: ClassVar[list[str]] = []
+    class FakeWorker:
+        """Writes down what is asked of it."""
 
-    def __init__(self, contender, setting):
-        self._name = f"{contender.name} {setting.precision}"
-        self.facts = {"images": setting.batch, "device": "CPU", "versions": {}}
-        self.log.append(f"start {self._name}")
+        def __init__(self, contender, setting):
+            self._name = f"{contender.name} {setting.precision}"
+            self.facts = {"images": setting.batch, "device": "CPU", "versions": {}}
+            log.append(f"start {self._name}")
 
-    def take(self, times):
-        self.log.append(f"{self._name} takes {times}")
-        return {"seconds": 1.0, "cpu_seconds": 2.0, "value": 3.0, "peak_bytes": 4}
+        def take(self, times):
+            if is_dying and times > 1:
+                raise WorkerDied("gone")
+            log.append(f"{self._name} takes {times}")
+            return {"seconds": 1.0, "cpu_seconds": 2.0, "value": 3.0, "peak_bytes": 4}
 
-    def close(self):
-        self.log.append(f"close {self._name}")
+        def close(self):
+            log.append(f"close {self._name}")
 
-
-def test_contenders_take_turns(monkeypatch):
     monkeypatch.setattr(measuring, "Worker", FakeWorker)
-    monkeypatch.setattr(FakeWorker, "log", [])
     product = Contender("product", "", "product", "job", precisions=("bfloat16",))
     contenders = [Contender("ours", "", "step", "job"), product]
-    rows = measuring.measure(contenders, SETTING, ["float32"], 3, 2, lambda text: None)
     turns = ["ours float32 takes 3", "product bfloat16 takes 12"]
-    assert FakeWorker.log == [
+    with pytest.raises(WorkerDied, match="gone") if is_dying else contextlib.nullcontext():
+        rows = measuring.measure(contenders, SETTING, ["float32"], 3, 2, lambda text: None)
+        assert [row["seconds"] for row in rows] == [[1.0, 1.0]] * 2  # not the first, to compile
+        assert rows[0]["values"] == [3.0] * 3
+    assert log == [
         *("start ours float32", "ours float32 takes 1"),
         *("start product bfloat16", "product bfloat16 takes 1"),
-        *turns,
-        *turns,
+        *([] if is_dying else 2 * turns),
         *("close ours float32", "close product bfloat16"),
     ]
-    assert [row["seconds"] for row in rows] == [[1.0, 1.0]] * 2  # without the first, to compile
-    assert rows[0]["values"] == [3.0] * 3
-
-
-def test_all_processes_end_where_one_dies(monkeypatch):
-    class Dying(FakeWorker):
-        def take(self, times):
-            if times > 1:
-                raise WorkerDied("gone")
-            return super().take(times)
-
-    monkeypatch.setattr(measuring, "Worker", Dying)
-    monkeypatch.setattr(Dying, "log", [])
-    contenders = [Contender(name, "", "step", "job") for name in "ab"]
-    with pytest.raises(WorkerDied, match="gone"):
-        measuring.measure(contenders, SETTING, ["float32"], 2, 2, lambda text: None)
-    assert Dying.log[-2:] == ["close a float32", "close b float32"]
-
-
-def test_a_process_that_cannot_start_says_why():
-    contender = Contender("mine", "", "step", "tests.training.test_benchmark:no_job")
-    with pytest.raises(WorkerDied) as caught:
-        Worker(contender, SETTING)
-    assert "the contender 'mine' ended with status 1" in str(caught.value)
-    assert "has no attribute 'no_job'" in str(caught.value)
 
 
 def test_a_process_takes_turns_until_it_is_closed():
@@ -125,31 +104,33 @@ def test_a_process_takes_turns_until_it_is_closed():
     assert worker._process.returncode == -9
 
 
-def test_a_process_that_dies_at_work_says_so():
+def test_a_process_that_dies_says_why():
+    with pytest.raises(WorkerDied, match=r"'light' ended with status 1(.|\n)*has no .*'no_job'"):
+        Worker(dataclasses.replace(LIGHT, job=f"{__name__}:no_job"), SETTING)
     worker = Worker(LIGHT, SETTING)
     worker._process.kill()
     with pytest.raises(WorkerDied, match="the contender 'light' ended with status -9"):
         worker.take(1)
 
 
-def test_each_process_has_the_settings_of_its_contender():
+def test_each_contender_has_its_job_its_settings_and_what_it_needs():
+    pytest.importorskip("tensorflow")
     for backend in OURS:
         first, *others = contenders_for(backend)
         assert first.name == "ours"
         assert {other.backend for other in others} <= {backend, "torch"}
+        for job in {each.job for each in (first, *others) if "torch" not in each.job}:
+            module, _, function = job.partition(":")
+            assert callable(getattr(importlib.import_module(module), function))
     names = {contender.name: contender for contender in contenders_for("tensorflow")}
     assert names["ours"].environment == {"TF_ENABLE_ONEDNN_OPTS": "1"}
     assert names["keras"].environment == {"TF_ENABLE_ONEDNN_OPTS": None}
     assert names["keras-xla"].options == {"jit_compile": True}
-
-
-def test_what_is_not_there_is_a_note():
     contender = Contender("a", "", "step", "job", module="no_such_module", models=("x",))
     assert contender.why_absent("y", "") == "there is none for y"
     assert contender.why_absent("x", "") == "no_such_module is not installed"
-    reader = Contender("b", "", "input", "job", {"images": "photos"})
-    assert "--photos" in reader.why_absent("x", "")
-    assert reader.why_absent("x", "folder") == ""
+    assert "--photos" in names["photos-ours"].why_absent("x", "")
+    assert names["photos-ours"].why_absent("x", "folder") == ""
 
 
 @pytest.mark.parametrize(
@@ -185,14 +166,7 @@ def test_a_whole_benchmark_and_its_file(tmp_path, monkeypatch, capsys):
     assert "channels last: there is none for resnet20" in capsys.readouterr().out
 
 
-def test_the_job_of_each_contender_exists():
-    pytest.importorskip("tensorflow")
-    jobs = {each.job for backend in OURS for each in contenders_for(backend)}
-    for module, _, function in (job.partition(":") for job in jobs if "torch" not in job):
-        assert callable(getattr(importlib.import_module(module), function))
-
-
-def test_without_tensorflow_the_other_commands_say_what_to_install(no_tensorflow):
+def test_without_tensorflow_commands_say_what_to_install_or_run(no_tensorflow, tmp_path):
     run = run_training("evaluate", ".", "--dataset", "digits", **no_tensorflow)
     assert run.returncode == 2
     assert run.stderr.splitlines()[-1].startswith("error: All commands but benchmark and recipes")
@@ -200,16 +174,11 @@ def test_without_tensorflow_the_other_commands_say_what_to_install(no_tensorflow
     run = run_training("benchmark", KERAS_BACKEND="tensorflow", **no_tensorflow)
     assert run.returncode == 2
     assert "KERAS_BACKEND must name one of tensorflow, jax, torch that is installed" in run.stderr
-
-
-def test_without_tensorflow_the_benchmark_renders(no_tensorflow, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("no place\n", encoding="utf-8")
     run = run_training("benchmark", "--render", page, **no_tensorflow)
     assert run.returncode == 2
     assert "page.md, which has none" in run.stderr
-    listing = run_training("--help", **no_tensorflow)
-    assert "benchmark" in listing.stdout
 
 
 @pytest.mark.slow

@@ -374,4 +374,4 @@ def test_a_model_of_two_networks_is_refused():
     ]
     both = keras.Model(image, [part(image) for part in parts])
     with pytest.raises(ValueError, match="'conv1_conv/kernel' twice"):
-        keras_resnets.convert_weights(both)
+        convert_weights(both)

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from keras_resnets.architecture.spec import STEMS, VARIANTS
+from keras_resnets.arguments import check_choice
 from training.benchmark.contenders import OURS, Contender, Setting, contenders_for
 from training.benchmark.measure import describe_machine, measure
 from training.benchmark.results import SCHEMA, write_results
@@ -22,7 +24,6 @@ from training.benchmark.tables import (
     render_page,
     step_rows,
 )
-from training.process import held_stderr
 
 
 def benchmark(
@@ -63,7 +64,16 @@ def benchmark(
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
     backend = _backend()
-    setting = _setting(model, batch, image_size, photos)
+    stem = STEMS[VARIANTS[check_choice("model", model, VARIANTS)].stem]
+    if photos is not None and not photos.is_dir():
+        raise ValueError(f"`photos` must be a folder. Received: photos={str(photos)!r}")
+    setting = Setting(
+        model,
+        batch,
+        image_size or stem.image_size,
+        stem.classes,
+        photos="" if photos is None else str(photos.resolve()),
+    )
     chosen, absent = _chosen(contenders_for(backend), contenders, setting)
     machine = describe_machine()
     with console.status("") as status:
@@ -84,8 +94,8 @@ def benchmark(
         },
         "machine": machine,
         "versions": versions,
-        "rows": rows,
         "absent": absent,
+        "rows": rows,
     }
     _print(results, console)
     if json_file is not None:
@@ -101,24 +111,7 @@ def _backend():
             f"KERAS_BACKEND must name one of {', '.join(OURS)} that is installed. "
             f"Received: KERAS_BACKEND={backend!r}"
         )
-    os.environ["KERAS_BACKEND"] = backend
     return backend
-
-
-def _setting(model, batch, image_size, photos):
-    with held_stderr():  # Keras imports its backend
-        from keras_resnets.architecture.spec import STEMS, VARIANTS
-        from keras_resnets.arguments import check_choice
-    stem = STEMS[VARIANTS[check_choice("model", model, VARIANTS)].stem]
-    if photos is not None and not photos.is_dir():
-        raise ValueError(f"`photos` must be a folder. Received: photos={str(photos)!r}")
-    return Setting(
-        model,
-        batch,
-        image_size or stem.image_size,
-        stem.classes,
-        photos=str(photos.resolve()) if photos is not None else "",
-    )
 
 
 def _chosen(contenders: tuple[Contender, ...], names: tuple[str, ...], setting: Setting):
@@ -131,9 +124,9 @@ def _chosen(contenders: tuple[Contender, ...], names: tuple[str, ...], setting: 
             )
     chosen, absent = [], []
     for contender in contenders:
+        why = contender.why_absent(setting.model, setting.photos)
         if names and contender.name not in names:
             continue
-        why = contender.why_absent(setting.model, setting.photos)
         if why:
             absent.append({"name": contender.name, "title": contender.title, "why": why})
         else:

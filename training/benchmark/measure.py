@@ -73,6 +73,7 @@ def describe_machine() -> dict[str, object]:
 
 
 def _processor():
+    """Returns the processor's name, and what it can compute that decides over kernels."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return platform.processor() or platform.machine()
@@ -83,9 +84,6 @@ def _processor():
     text = values.get("model name", platform.machine())
     if "cpu family" in values:
         text += f", family {values['cpu family']}, model {values['model']}"
-    found = [
-        flag
-        for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
-        if flag in values.get("flags", "").split()
-    ]
-    return f"{text}, {' '.join(found)}" if found else text
+    known = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+    flags = " ".join(flag for flag in known if flag in values.get("flags", "").split())
+    return f"{text}, {flags}" if flags else text

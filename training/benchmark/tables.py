@@ -36,12 +36,17 @@ def render_page(path: Path) -> int:
     What stands between a line `<!-- benchmark FILE.json -->` and the next `<!-- end -->` is
     replaced by the tables of that file, whose path is relative to the page.
     """
-    text = path.read_text(encoding="utf-8")
 
     def made(match):
-        return match[1] + markdown(read_results(path.parent / match[2])) + match[3]
+        results = read_results(path.parent / match[2])
+        try:
+            return match[1] + markdown(results) + match[3]
+        except KeyError as error:
+            raise ValueError(
+                f"A benchmark's results must be complete. Received: {match[2]} without {error}"
+            ) from error
 
-    text, count = _BLOCK.subn(made, text)
+    text, count = _BLOCK.subn(made, path.read_text(encoding="utf-8"))
     if not count:
         raise ValueError(
             "A page must have a line `<!-- benchmark FILE.json -->` and after it `<!-- end -->`. "
@@ -53,14 +58,26 @@ def render_page(path: Path) -> int:
 
 def markdown(results: Mapping[str, Any]) -> str:
     """Returns the setting, the tables and the notes of some results, as Markdown."""
-    machine = results["machine"]
+    machine, setting = results["machine"], results["setting"]
+    rows = {row["kind"]: row for row in results["rows"]}
+    what = []
+    if "step" in rows:
+        what.append(
+            f"{setting['model']}, batch {setting['batch']} at "
+            f"{setting['image_size']}×{setting['image_size']}, {setting['steps']} steps a turn"
+        )
+    if "input" in rows:
+        times, images = rows["input"]["times"], rows["input"]["images"]
+        what.append(f"input by {times} batches of {images} a turn")
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     devices = sorted({row["device"] for row in results["rows"]} - {"CPU"})
+    rates = " and ".join(rate_texts(results))
     parts = [
-        f"{_what(results)}. {', '.join([machine['processor'], *devices])}; {machine['cores']} "
-        f"cores; {machine['system']}; load before the start {machine['load_before']}. "
+        f"{'; '.join([*what, str(setting['rounds'])])} rounds. "
+        f"{', '.join([machine['processor'], *devices])}; {machine['cores']} cores; "
+        f"{machine['system']}; load before the start {machine['load_before']}. "
         f"Python {machine['python']}, {versions}.\n",
-        _rates_line(results),
+        f"The machine multiplies matrices at {rates}.\n" if rates else "",
         _table(STEP_HEAD, 2, step_rows(results)),
         _table(INPUT_HEAD, 1, input_rows(results)),
         "".join(f"- not measured: {each['title']}: {each['why']}\n" for each in results["absent"]),
@@ -71,40 +88,38 @@ def markdown(results: Mapping[str, Any]) -> str:
 def step_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[str, ...]]:
     """Returns the cells of the table of training steps, under `STEP_HEAD`."""
     rates = product_rates(results)
-    rows = []
-    for row, of in _measured(results, "step"):
-        rows.append(
-            (
-                row[label],
-                row["precision"],
-                _number(of.rate),
-                _milliseconds(of),
-                _ratio(of.to_ours),
-                f"{1000 * of.cpu_seconds:.0f}",
-                _ratio(of.cpu_to_ours),
-                *(
-                    f"{of.operations / rates[precision]:.0%}" if precision in rates else ""
-                    for precision in ("float32", "bfloat16")
-                ),
-                f"{row['peak_bytes'] / 2**30:.2f}",
-            )
+    return [
+        (
+            row[label],
+            row["precision"],
+            _number(of.rate),
+            _milliseconds(of),
+            _ratio(of.to_ours),
+            f"{1000 * of.cpu_seconds:.0f}",
+            _ratio(of.cpu_to_ours),
+            *(
+                f"{of.operations / rates[precision]:.0%}" if precision in rates else ""
+                for precision in ("float32", "bfloat16")
+            ),
+            f"{row['peak_bytes'] / 2**30:.2f}",
         )
-    return rows
+        for row, of in _measured(results, "step")
+    ]
 
 
 def input_rows(results: Mapping[str, Any], label: str = "title") -> list[tuple[str, ...]]:
     """Returns the cells of the table of input pipelines, under `INPUT_HEAD`."""
-    rows: list[tuple[str, ...]] = []
-    for row, of in _measured(results, "input"):
-        cells = (row[label], _number(of.rate), _milliseconds(of), _ratio(of.to_ours))
-        rows.append((*cells, _number(of.cpu_rate), _ratio(of.cpu_to_ours)))
-    return rows
-
-
-def _measured(results, kind):
-    """Returns each row of a kind with its figures."""
-    rows = [row for row in results["rows"] if row["kind"] == kind]
-    return [(row, figures(row, ours_beside(row, results))) for row in rows]
+    return [
+        (
+            row[label],
+            _number(of.rate),
+            _milliseconds(of),
+            _ratio(of.to_ours),
+            _number(of.cpu_rate),
+            _ratio(of.cpu_to_ours),
+        )
+        for row, of in _measured(results, "input")
+    ]
 
 
 def rate_texts(results: Mapping[str, Any]) -> list[str]:
@@ -117,25 +132,10 @@ def rate_texts(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _what(results):
-    setting = results["setting"]
-    parts = []
-    if any(row["kind"] == "step" for row in results["rows"]):
-        size = f"{setting['image_size']}×{setting['image_size']}"
-        steps = f"{setting['steps']} steps a turn"
-        parts.append(f"{setting['model']}, batch {setting['batch']} at {size}, {steps}")
-    for row in results["rows"]:
-        if row["kind"] == "input":
-            parts.append(f"input by {row['times']} batches of {row['images']} a turn")
-            break
-    parts.append(f"{setting['rounds']} rounds")
-    return "; ".join(parts)
-
-
-def _rates_line(results):
-    if not product_rates(results):
-        return ""
-    return f"The machine multiplies matrices at {' and '.join(rate_texts(results))}.\n"
+def _measured(results, kind):
+    """Returns each row of a kind with its figures."""
+    rows = [row for row in results["rows"] if row["kind"] == kind]
+    return [(row, figures(row, ours_beside(row, results))) for row in rows]
 
 
 def _table(head: Sequence[str], text_columns: int, rows):

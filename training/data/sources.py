@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_resnets.arguments import nearest
 from training.data.decoding import decoded_file
 from training.data.folder import FolderSource, folder_splits, is_flat
+from training.data.prepared import BUNDLED, prepared_folder, tfds_folder
 from training.data.source import ArraySource, Source, digits, synthetic
 from training.recipe.recipe import Data
 
-BUNDLED = ("digits", "synthetic")
 IN_MEMORY_BYTES = 2**30
 
 
@@ -167,47 +166,13 @@ def _index(shard):
     return np.array(places, np.int64).reshape(-1, 2)[shard.skip : end]
 
 
-def find_prepared(name: str, data_dir: Path) -> Path | None:
-    """Finds the folder of a prepared data set, without network access."""
-    path, _, version = name.partition(":")
-    pattern = f"{version or '*'}/dataset_info.json"
-
-    def version_of(file):  # 3.10.0 comes after 3.9.0
-        return [int(part) if part.isdigit() else -1 for part in file.parent.name.split(".")]
-
-    found = sorted((data_dir / path).glob(pattern), key=version_of)
-    if not found and "/" not in path:
-        found = sorted((data_dir / path).glob(f"*/{pattern}"), key=version_of)
-        configurations = sorted({str(file.parents[1].relative_to(data_dir)) for file in found})
-        if len(configurations) > 1:
-            raise ValueError(
-                f"{name!r} is prepared in several configurations: {', '.join(configurations)}; "
-                f"name one. Received: source={name!r}"
-            )
-    return found[-1].parent if found else None
-
-
 def _builder(name, data_dir, download):
-    if data_dir is None:
-        default = Path("~/tensorflow_datasets").expanduser()
-        data_dir = Path(os.environ.get("TFDS_DATA_DIR", default))
-    folder = find_prepared(name, data_dir)
-    if folder is None and not download:
-        found = [*data_dir.glob("*/*/dataset_info.json"), *data_dir.glob("*/*/*/dataset_info.json")]
-        prepared = [file.relative_to(data_dir).parts[0] for file in found]
-        hint = nearest(name, [*BUNDLED, "cifar10", "cifar100", "imagenet2012", *prepared])
-        if Path(name).is_dir():
-            hint += f" For the images in a folder it is 'folder:{name}'."
-        raise ValueError(
-            f"The data set {name!r} is not prepared in {str(data_dir)!r}. Either set `--data-dir` "
-            "to the folder that holds it, or let TFDS download it with `--download`."
-            f"{hint} Received: source={name!r}"
-        )
+    folder = prepared_folder(name, data_dir, download)
     import tensorflow_datasets as tfds  # slow, and noisy on stderr
 
     if folder is None:
         try:
-            builder = tfds.builder(name, data_dir=data_dir)
+            builder = tfds.builder(name, data_dir=tfds_folder(data_dir))
         except tfds.core.DatasetNotFoundError as error:
             raise ValueError(f"TFDS has no such data set. Received: source={name!r}") from error
         builder.download_and_prepare()

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from rich.table import Table
@@ -20,6 +20,11 @@ HEAD = (
 )
 
 
+LONGEST_LABEL = 40
+# The files that `write` makes.
+PAGE, PLOT, NUMBERS = "compare.md", "compare.png", "compare.json"
+
+
 class Run(NamedTuple):
     """A complete run: its recipe, the lines of its metrics, and its result."""
 
@@ -30,101 +35,88 @@ class Run(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Runs by what they are called, and the fields in which their recipes differ.
+    """Runs by what they are called, and the fields in which their recipes differ."""
 
-    Attributes:
-        runs: The runs of each label, which differ in nothing but the seed.
-        fields: For each field that differs, its value by label.
-        left_out: Paths that hold no complete run, each with the reason.
-    """
-
-    runs: dict[str, list[Run]]
-    fields: dict[str, dict[str, Any]]
-    left_out: list[str]
+    runs: dict[str, list[Run]]  # by label; those of one differ in nothing but the seed
+    fields: dict[str, dict[str, Any]]  # each field that differs, with its value by label
+    left_out: list[str]  # paths that hold no complete run, each with the reason
 
 
 def compare(paths: Iterable[Path]) -> Comparison:
     """Reads runs and groups those whose recipes differ in the seed alone."""
     runs, left_out = [], []
     for path in {path.resolve(): path for path in paths}.values():  # each run once
-        folder = RunFolder(path) if path.is_dir() else None
-        if folder is None or not folder.recipe_file.is_file():
-            left_out.append(f"{path}: not a run's folder")
-        elif not folder.result_file.is_file():
-            left_out.append(f"{path}: not complete; the same command resumes it")
-        else:
-            try:
-                runs.append(_read(path, folder))
-            except (OSError, ValueError) as error:
-                left_out.append(f"{path}: {error}")
+        if path.name in (PAGE, PLOT, NUMBERS) and path.is_file():
+            continue  # an earlier comparison's, among the runs that a pattern names
+        try:
+            runs.append(_read(path))
+        except (OSError, ValueError) as error:
+            left_out.append(f"{path}: {error}")
     if not runs:
         raise ValueError(
             "`runs` must be folders of complete runs. Received: "
             f"{'; '.join(left_out) or 'no folder'}"
         )
-    groups: list[list[Run]] = []
+    groups: dict[Recipe, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.recipe.seed):
-        for group in groups:
-            if _without_seed(group[0].recipe) == _without_seed(run.recipe):
-                group.append(run)
-                break
-        else:
-            groups.append([run])
-    fields = _differing([group[0].recipe for group in groups])
-    labels = _labels([group[0].recipe.model.name for group in groups], fields)
+        groups.setdefault(dataclasses.replace(run.recipe, seed=0), []).append(run)
+    fields = _differing(groups)
+    labels = _labels([recipe.model.name for recipe in groups], fields)
     return Comparison(
-        dict(zip(labels, groups, strict=True)),
+        dict(zip(labels, groups.values(), strict=True)),
         {name: dict(zip(labels, values, strict=True)) for name, values in fields.items()},
         left_out,
     )
 
 
-FIGURES = ("test_accuracy", "best_test_accuracy", "train_loss", "parameters", "seconds")
-
-
-def _read(path, folder):
+def _read(path):
+    if not path.is_dir() or not (folder := RunFolder(path)).recipe_file.is_file():
+        raise ValueError("not a run's folder")
+    if not folder.result_file.is_file():
+        raise ValueError("not complete; the same command resumes it")
     result = json.loads(folder.result_file.read_text(encoding="utf-8"))
-    missing = [name for name in FIGURES if name not in result]
-    if missing:
+    figures = ("test_accuracy", "best_test_accuracy", "train_loss", "parameters", "seconds")
+    if missing := [name for name in figures if name not in result]:
         raise ValueError(f"{folder.result_file.name} has no {', '.join(missing)}")
     return Run(path, load_recipe(folder.recipe_file), read_metrics(folder.metrics_file), result)
 
 
-def _without_seed(recipe):
-    return dataclasses.replace(recipe, seed=0)
-
-
 def _differing(recipes):
-    """Returns the fields in which recipes differ, but for the seed, with the values of each."""
-    flat = [_flat(dataclasses.asdict(_without_seed(recipe))) for recipe in recipes]
-    return {
-        name: [values[name] for values in flat]
-        for name in flat[0]
-        if any(values[name] != flat[0][name] for values in flat)
-    }
+    """Returns the fields in which recipes differ, with the values of each."""
+    flat = [_flat(dataclasses.asdict(recipe)) for recipe in recipes]
+    names = dict.fromkeys(name for values in flat for name in values)
+    columns = {name: [values.get(name, "") for values in flat] for name in names}
+    return {name: values for name, values in columns.items() if values != values[:1] * len(values)}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(values, prefix=""):
+    """Returns fields by their dotted names, also those of a network that is noted as JSON."""
+    flat = {}
     for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
+        if isinstance(value, str) and value.startswith("{"):
+            value = json.loads(value)
+        flat |= (
+            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        )
     return flat
 
 
 def _labels(names, fields):
-    """Returns a network's name for each group, with what else tells it from its namesakes."""
+    """Returns a network's name for each group, with what else tells it from its namesakes.
+
+    Where that is long, it is a number.
+    """
     labels = []
     for index, name in enumerate(names):
-        others = [other for other, each in enumerate(names) if each == name and other != index]
+        namesakes = [other for other, each in enumerate(names) if each == name]
         parts = [
             f"{field.rpartition('.')[2]}={values[index]}"
             for field, values in fields.items()
-            if any(values[other] != values[index] for other in others)
+            if any(values[other] != values[index] for other in namesakes)
         ]
-        labels.append(" ".join([name, *parts]))
+        label = " ".join([name, *parts])
+        is_long = len(label) > LONGEST_LABEL
+        labels.append(f"{name} #{namesakes.index(index) + 1}" if is_long else label)
     return labels
 
 
@@ -169,58 +161,67 @@ def table(comparison: Comparison) -> Table:
     shown = Table(box=None)
     places = [index for index, name in enumerate(HEAD) if name != "best %"]  # for 80 columns
     for index in places:
-        shown.add_column(
-            HEAD[index], justify="right" if index else "left", no_wrap=not index, overflow="fold"
-        )
+        is_text = index == 0
+        justify: Any = "left" if is_text else "right"
+        shown.add_column(HEAD[index], justify=justify, no_wrap=not is_text, overflow="fold")
     for row in rows(comparison):
         shown.add_row(*(row[index] for index in places))
     return shown
 
 
-def draw(comparison: Comparison):
-    """Returns the figure of training and test error over the epochs; bands span the seeds."""
+def draw_errors(
+    runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], x: Literal["epoch", "step"]
+) -> Any:
+    """Returns the figure of training and test error over the epochs or the steps.
+
+    `runs` are the lines of the metrics of each seed, by label.
+    """
     figure, panel = panels(2, share_x=True)
-    styles = line_styles(comparison.runs)
-    for axes, key in zip(panel, ("train", "test"), strict=True):
-        for label, runs in comparison.runs.items():
-            epochs = [entry["epoch"] for entry in runs[0].metrics]
-            errors = np.array(
-                [
-                    np.interp(
-                        epochs,
-                        [entry["epoch"] for entry in run.metrics],
-                        [100 * (1 - entry[f"{key}_accuracy"]) for entry in run.metrics],
-                    )
-                    for run in runs
-                ]
-            )
-            band = errors.mean(axis=0), errors.min(axis=0), errors.max(axis=0)
-            draw_band(axes, styles[label], epochs, label, *band)
-        axes.set_ylabel(f"{'training' if key == 'train' else 'test'} error (%)")
+    styles = line_styles(runs)
+    for axes, split, title in zip(panel, ("train", "test"), ("training", "test"), strict=True):
+        for label, seeds in runs.items():
+            places = [entry[x] for entry in seeds[0]]
+            errors = [
+                np.interp(
+                    places,
+                    [entry[x] for entry in metrics],
+                    [100 * (1 - entry[f"{split}_accuracy"]) for entry in metrics],
+                )
+                for metrics in seeds
+            ]
+            draw_seeds(axes, styles[label], label, places, errors)
+        axes.set_ylabel(f"{title} error (%)")
         axes.set_ylim(bottom=0)
-    panel[-1].set_xlabel("epochs")
+    panel[-1].set_xlabel({"epoch": "epochs", "step": "training steps"}[x])
     legend(panel[0])
     return figure
+
+
+def draw_seeds(axes: Any, style: Mapping[str, Any], label: str, x: Sequence, values: Any) -> None:
+    """Draws the mean over the seeds, and a band from the least value to the greatest."""
+    band = (reduce(values, axis=0) for reduce in (np.mean, np.min, np.max))
+    draw_band(axes, style, x, label, *band)
 
 
 def write(comparison: Comparison, folder: Path) -> list[Path]:
     """Writes the page, the plot and the numbers; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    page, plot, numbers = (folder / name for name in ("compare.md", "compare.png", "compare.json"))
-    draw(comparison).savefig(plot)
-    head = HEAD
-    align = ("---", *["---:"] * (len(head) - 1))
-    lines = ["# Runs beside each other", "", "Mean ± standard deviation over the seeds.", ""]
-    lines += [_line(cells) for cells in (head, align, *rows(comparison))]
-    lines += ["", "![Error over the epochs; bands span the seeds](compare.png)"]
+    page, plot, numbers = (folder / name for name in (PAGE, PLOT, NUMBERS))
+    metrics = {label: [run.metrics for run in runs] for label, runs in comparison.runs.items()}
+    draw_errors(metrics, "epoch").savefig(plot)
+    has_seeds = any(len(runs) > 1 for runs in comparison.runs.values())
+    lines = ["# Runs beside each other", ""]
+    if has_seeds:
+        lines += ["Mean ± standard deviation over the seeds.", ""]
+    lines += markdown_table(HEAD, rows(comparison))
+    caption = f"Error over the epochs{'; bands span the seeds' if has_seeds else ''}"
+    lines += ["", f"![{caption}]({PLOT})"]
     if comparison.fields:
-        labels = list(comparison.runs)
-        lines += ["", "## What the recipes differ in", ""]
-        lines += [_line(("field", *labels)), _line(["---"] * (len(labels) + 1))]
-        lines += [
-            _line((f"`{name}`", *(f"{values[label]!r}" for label in labels)))
-            for name, values in comparison.fields.items()
+        differing = [
+            (f"`{name}`", *map(repr, values.values())) for name, values in comparison.fields.items()
         ]
+        lines += ["", "## What the recipes differ in", ""]
+        lines += markdown_table(("field", *comparison.runs), differing)
     write_text(page, "\n".join(lines) + "\n")
     values = {
         label: [
@@ -232,5 +233,10 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     return [page, plot, numbers]
 
 
-def _line(cells):
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Returns the lines of a table in Markdown, whose first column is text."""
+    align = ["---", *["---:"] * (len(header) - 1)]
+    return [
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+        for line in (header, align, *rows)
+    ]

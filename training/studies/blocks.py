@@ -16,15 +16,24 @@ from training.studies.reading import (
     end_table,
     errors,
     order_of_means,
+    percent,
+    side,
     test_error,
 )
-from training.studies.study import CIFAR_WIDTHS, Report, Study, cifar_spec, cost_of, study_recipe
+from training.studies.study import (
+    CIFAR_WIDTHS,
+    SHORT,
+    Report,
+    Study,
+    cifar_spec,
+    cost_of,
+    study_recipe,
+)
 
 LAYERS_A_STAGE = 6
 LAYERS_A_BLOCK = (1, 2, 3)
 ACTIVATIONS = {"ReLU": "relu", "sigmoid": "sigmoid", "none": "linear"}
 STAGES = {"quick": 2, "full": 3}
-LENGTHS = {"quick": "8 epochs", "full": "4 epochs"}
 
 ORDERED_DEPTH = {"quick": 14, "full": 20}
 ORDERS = {  # of `OrderedBlock`
@@ -55,7 +64,7 @@ def depth_recipes(budget):
             f"stacked{depth}-{activation}",
             "StackedBlock",
             {"depth": depth},
-            length=LENGTHS[budget],
+            lengths=SHORT | {"quick": "8 epochs"},
         )
         for (name, activation), depth in itertools.product(ACTIVATIONS.items(), LAYERS_A_BLOCK)
     }
@@ -75,39 +84,34 @@ def compare_depths(budget, images):
 
 def _difference_to_merged(shortcut):
     """Compares a one-layer block, before its activation, with the convolution it is merged into."""
-    keras.utils.set_random_seed(0)
     generator = np.random.default_rng(0)
     block = StackedBlock(16, depth=1, shortcut=shortcut, activation="linear", dtype="float64")
     x = generator.normal(size=(4, 8, 8, 16))
-    block(x)
-    for weight in block.weights:
-        if "variance" in weight.path:
-            weight.assign(generator.uniform(0.5, 2.0, weight.shape))
-        else:
-            weight.assign(generator.normal(size=weight.shape))
+    block.build(x.shape)
+    for weight in block.weights:  # a variance must be positive
+        weight.assign(generator.uniform(0.5, 2.0, weight.shape))
     merged = merge_one_layer_block(block)
     expected = keras.ops.convert_to_numpy(block(x))
-    single = keras.ops.convert_to_numpy(
-        keras.ops.conv(x, merged.kernel, padding="same") + merged.bias
-    )
+    single = keras.ops.conv(x, merged.kernel, padding="same") + merged.bias
     return float(np.abs(expected - single).max() / np.abs(expected).max())
 
 
 def _report_depths(outcome):
     merged = outcome.computed["merged"]
-    rows = [
-        ["identity", "W + I", f"{merged['identity']:.1e}"],
-        ["projection", "W + W_r", f"{merged['projection']:.1e}"],
-    ]
-    one, two = "ReLU, 1 a block", "ReLU, 2 a block"
-    worse, better = (outcome.every_seed(*pair, test_error) for pair in ((one, two), (two, one)))
+    kernels = {"identity": "W + I", "projection": "W + W_r"}
+    rows = [[name, kernel, f"{merged[name]:.1e}"] for name, kernel in kernels.items()]
+    one, two = (outcome.values(f"ReLU, {depth} a block", test_error) for depth in (1, 2))
+    seeds = f"{len(one)} seeds do" if len(one) > 1 else "One seed does"
+    finding = f"{seeds} not separate one layer from two."
+    if len(one) > 1 and side(one, two):
+        better_or_worse = "worse" if side(one, two) > 0 else "better"
+        finding = f"One layer is {better_or_worse} than two in every pair of seeds."
     return Report(
         answer=(
-            "In inference and before its activation, a block of one layer is a single layer, (W + "
-            f"I) x + b: merged into one kernel, its outputs differ by {merged['identity']:.0e} at "
-            "most. With ReLU and equal depth, width and cost, blocks of one, two and three layers "
-            f"have test errors of {_errors(outcome, 'ReLU')}. One layer is worse than two in "
-            f"{worse[0]} of {worse[1]} seeds, and better in {better[0]}."
+            "With ReLU and equal depth, width and cost, blocks of one, two and three layers have "
+            f"test errors of {_errors(outcome, 'ReLU')}. {finding} In inference and before its "
+            "activation, a block of one layer is a single layer, (W + I) x + b: merged into one "
+            f"kernel, its outputs differ by {merged['identity']:.0e} at most."
         ),
         details=(
             "A one-layer block with a projection, W x + W_r x, merges into W + W_r: one matrix "
@@ -132,10 +136,9 @@ def _report_depths(outcome):
 
 def _errors(outcome, activation):
     one, two, three = (
-        np.mean(outcome.values(f"{activation}, {depth} a block", test_error))
-        for depth in LAYERS_A_BLOCK
+        percent(outcome, f"{activation}, {depth} a block") for depth in LAYERS_A_BLOCK
     )
-    return f"{one:.1%}, {two:.1%} and {three:.1%}"
+    return f"{one}, {two} and {three}"
 
 
 BLOCK_DEPTH = Study(
@@ -164,20 +167,26 @@ def _order_options(order):
 def order_recipes(budget):
     """The same convolutions in each order."""
     depth = ORDERED_DEPTH[budget]
-    name = f"ordered{depth}"
     return {
-        label: study_recipe(budget, cifar_spec(depth), name, "OrderedBlock", _order_options(order))
+        label: study_recipe(
+            budget,
+            cifar_spec(depth),
+            f"ordered{depth}",
+            "OrderedBlock",
+            _order_options(order),
+            lengths=SHORT,
+        )
         for label, order in ORDERS.items()
     }
 
 
 def order_costs(budget, images):
     """Costs for 32×32×3 and 10 classes."""
-    found = {}
-    for label, order in ORDERS.items():
-        model = build_model(cifar_spec(ORDERED_DEPTH[budget]))
-        found[label] = cost_of(with_blocks(model, OrderedBlock, **_order_options(order)))
-    return found
+    model = build_model(cifar_spec(ORDERED_DEPTH[budget]))
+    return {
+        label: cost_of(with_blocks(model, OrderedBlock, **_order_options(order)))
+        for label, order in ORDERS.items()
+    }
 
 
 def _report_orders(outcome):

@@ -1,38 +1,38 @@
 """The command `python -m training study`."""
 
-import dataclasses
+import importlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import tensorflow as tf
 import tyro
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from keras_resnets.arguments import nearest
-from training.recipe.files import recipe_to_toml
-from training.run.folder import describe_environment
-from training.studies import blocks, degradation, gradients, lesion, responses, shortcuts
-from training.studies.page import load_outcomes, save_outcome, write_index, write_page
-from training.studies.study import Budget, Outcome, Study
-from training.studies.trials import Stopped, run_trials, study_images
+from training.commands import check_folder
+from training.data.prepared import prepared_folder
+from training.process import import_tensorflow
 
-# In the order of their pages.
-STUDIES: dict[str, Study] = {
-    study.name: study
-    for study in (
-        degradation.STUDY,
-        gradients.STUDY,
-        responses.STUDY,
-        blocks.BLOCK_DEPTH,
-        shortcuts.SHORTCUTS,
-        shortcuts.GATES_STUDY,
-        blocks.ORDER,
-        lesion.STUDY,
-        shortcuts.DIMENSIONS,
-    )
+# In the order of their pages: where each one is.
+STUDIES = {
+    "degradation": "degradation:STUDY",
+    "gradients": "gradients:STUDY",
+    "responses": "responses:STUDY",
+    "block-depth": "blocks:BLOCK_DEPTH",
+    "shortcuts": "shortcuts:SHORTCUTS",
+    "gates": "shortcuts:GATES_STUDY",
+    "order": "blocks:ORDER",
+    "lesion": "lesion:STUDY",
+    "dimensions": "shortcuts:DIMENSIONS",
 }
+
+
+def load_study(name: str) -> Any:
+    """Imports the module of a study, and so TensorFlow, and returns the `Study`."""
+    import_tensorflow()
+    module, _, attribute = STUDIES[name].partition(":")
+    return getattr(importlib.import_module(f"training.studies.{module}"), attribute)
 
 
 def study_command(
@@ -58,35 +58,39 @@ def study_command(
         render: Make pages, plots and the index from what is there; of all studies if none is named.
         list: List the studies.
     """
-    console = Console(highlight=False)
     if list:
         _check_unused("--list", NAME=name, quick=quick, seeds=seeds, render=render)
-        table = Table("study", "question", box=None)
-        for each in STUDIES.values():
-            table.add_row(each.name, each.title)
-        console.print(table)
-        return 0
-    if name not in STUDIES and (name or not render):
+    elif name not in STUDIES and (name or not render):
         raise ValueError(
             f"`NAME` must be one of {', '.join(STUDIES)}.{nearest(name, STUDIES)} "
             f"Received: {name or 'none'!r}"
         )
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"`output` must be a folder. Received: output={str(output)!r}")
     if render:
         _check_unused("--render", quick=quick, seeds=seeds, data_dir=data_dir)
-        _render([STUDIES[name]] if name else [*STUDIES.values()], output, console)
-        return 0
+    check_folder("output", output)
     if seeds < 0:
         raise ValueError(f"`seeds` must not be negative. Received: seeds={seeds}")
-    study = STUDIES[name]
-    budget: Budget = "quick" if quick else "full"
-    try:
+    if not (list or render or quick):
+        prepared_folder("cifar10", data_dir, download=False)
+    console = Console(highlight=False)
+    if list:
+        table = Table("study", "question", box=None)
+        for each in STUDIES:
+            table.add_row(each, load_study(each).title)
+        console.print(table)
+        return 0
+    if not render:
+        study = load_study(name)
+        from training.studies.trials import conduct
+
+        budget: Any = "quick" if quick else "full"
         outcome = conduct(study, budget, output, seeds, data_dir, console)
-    except Stopped as stopped:
-        console.print("Stopped; the same command resumes.")
-        return int(stopped.args[0])
-    report = study.report(outcome)
+        _print(study.report(outcome), console)
+    _render([name] if name else [*STUDIES], output, console)
+    return 0
+
+
+def _print(report, console):
     for caption, (header, rows) in report.tables.items():
         columns = [Column(name, overflow="fold") for name in header]
         table = Table(*columns, title=caption, title_justify="left", box=None)
@@ -95,21 +99,21 @@ def study_command(
         console.print(table)
         console.print()
     console.print(report.answer, report.details, markup=False)
-    _render([study], output, console)
-    return 0
 
 
-def _render(studies, output, console):
+def _render(names, output, console):
     """Writes the pages of those studies that have outcomes, and the index."""
-    present = [study for study in studies if load_outcomes(study, output)]
+    import_tensorflow()
+    from training.studies.page import load_outcomes, write_index, write_page
+
+    studies = [load_study(name) for name in STUDIES]
+    present = [s for s in studies if s.name in names and load_outcomes(s, output)]
     if not present:
-        names = ", ".join(study.name for study in studies)
         raise ValueError(
-            f"`output` must hold an outcome of {names}, which running the study writes. "
+            f"`output` must hold an outcome of {', '.join(names)}, which running the study writes. "
             f"Received: output={str(output)!r}"
         )
-    pages = [write_page(study, output) for study in present]
-    for page in [*pages, write_index([*STUDIES.values()], output)]:
+    for page in [*(write_page(study, output) for study in present), write_index(studies, output)]:
         console.print(Text(f"Wrote {page}"), soft_wrap=True)
 
 
@@ -119,43 +123,3 @@ def _check_unused(option, **arguments):
             raise ValueError(
                 f"`{name}` has no effect with {option}: leave it out. Received: {name}={value!r}"
             )
-
-
-def conduct(
-    study: Study,
-    budget: Budget,
-    output: Path,
-    seeds: int,
-    data_dir: Path | None,
-    console: Console,
-) -> Outcome:
-    """Runs a study to its end, writes its outcome to `output`, and returns it.
-
-    A stopped study leaves its runs in `output / "runs"`, and an earlier outcome unchanged.
-    """
-    recipes = study.contenders(budget)
-    seeds = seeds or study.seeds
-    for present in load_outcomes(study, output):
-        if present.budget == budget and len(present.seeds) > seeds:
-            raise ValueError(
-                f"`seeds` must not be fewer than those of the outcome in `output`, "
-                f"{len(present.seeds)}: take another folder. Received: seeds={seeds}, "
-                f"output={str(output)!r}"
-            )
-    computed = {}
-    if study.compute:  # on images that all contenders share
-        images = study_images(next(iter(recipes.values())), data_dir)
-        computed = study.compute(budget, images)
-    outcome = Outcome(
-        study=study.name,
-        budget=budget,
-        recipes={label: recipe_to_toml(recipe) for label, recipe in recipes.items()},
-        trials=[],
-        computed=computed,
-        environment=describe_environment(tf.distribute.get_strategy()),
-    )
-    trials = run_trials(study, recipes, seeds, output / "runs", data_dir, console)
-    in_order = sorted(trials, key=lambda trial: [*recipes].index(trial.label))
-    outcome = dataclasses.replace(outcome, trials=in_order)
-    save_outcome(outcome, output)
-    return outcome

@@ -5,7 +5,7 @@ import numpy as np
 from keras_resnets import build_model
 from keras_resnets.analysis import assert_same_cost
 from training.run.compare import spread
-from training.studies.reading import curves, end_table, in_seeds, train_error
+from training.studies.reading import curves, end_table, percent, train_error, unless_separated
 from training.studies.study import Report, Study, cifar_spec, cost_of, study_recipe
 
 DEPTHS = {"quick": (8, 32), "full": (20, 32, 56)}
@@ -56,16 +56,18 @@ def _report(outcome):
 
 def _answer(outcome):
     shallow, *_, deep = DEPTHS[outcome.budget]
-    errors = {
-        label: f"{np.mean(outcome.values(label, train_error)):.1%}" for label in outcome.labels
-    }
-    above = in_seeds(outcome.every_seed(f"plain {deep}", f"residual {deep}", train_error))
-    deeper = in_seeds(outcome.every_seed(f"plain {deep}", f"plain {shallow}", train_error))
+    errors = {label: percent(outcome, label, train_error) for label in outcome.labels}
+
+    def apart(one, other):
+        return unless_separated(outcome, one, other, train_error)
+
+    plain, residual = f"plain {deep}", f"residual {deep}"
+    other_plain, other_residual = f"plain {shallow}", f"residual {shallow}"
     return (
-        f"With {deep} layers, the plain network ended with {errors[f'plain {deep}']} training "
-        f"error, and its residual twin of the same cost with {errors[f'residual {deep}']}{above}. "
-        f"With {shallow} layers they ended with {errors[f'plain {shallow}']}{deeper} and "
-        f"{errors[f'residual {shallow}']}."
+        f"With {deep} layers, the plain network ended with {errors[plain]} training error, and its "
+        f"residual twin of the same cost with {errors[residual]}{apart(plain, residual)}. With "
+        f"{shallow} layers they ended with {errors[other_plain]}{apart(plain, other_plain)} and "
+        f"{errors[other_residual]}{apart(other_plain, other_residual)}."
     )
 
 
@@ -104,4 +106,5 @@ networks keep healthy norms.
     contenders=twins,
     compute=costs,
     report=_report,
+    reads_observed=True,
 )

@@ -12,13 +12,7 @@ from keras_resnets.analysis.plots import draw_band, legend, line_styles, log_sca
 from keras_resnets.layers import UnnormalizedBlock
 from training.run.compare import spread
 from training.studies.degradation import DEPTHS, KINDS, twins
-from training.studies.reading import (
-    SHORT_RUNS,
-    decay_alone,
-    mean_by_key,
-    observed,
-    train_loss,
-)
+from training.studies.reading import SHORT_RUNS, decay_alone, mean_by_key, train_loss
 from training.studies.study import Report, Study, cifar_spec
 from training.studies.trials import OBSERVED_EXAMPLES
 
@@ -82,32 +76,34 @@ def initial_norms(budget, images):
 def _report(outcome):
     norms, distances = (
         {
-            label: mean_by_key([observed(trial, what) for trial in outcome.of(label)])
+            label: mean_by_key([observed[what] for observed in outcome.values(label, _observed)])
             for label in outcome.labels
         }
         for what in ("gradient_norms", "distance")
     )
     initial = outcome.computed
     rows = []
-    for label in [*outcome.labels, *(each for each in initial if each not in outcome.labels)]:
-        row = [label, *_extremes(initial[label]), "", "", "", "", ""]
+    for label in dict.fromkeys([*outcome.labels, *initial]):
+        row = [label, *_extremes(initial[label])]
         if label in outcome.labels:
             moved = outcome.values(label, _moved)
-            row[3:] = [
+            row += [
                 *_extremes(norms[label]),
                 spread([min(each) for each in moved], percent=True),
-                spread([np.median(each) for each in moved], percent=True),
+                spread([float(np.median(each)) for each in moved], percent=True),
                 spread(outcome.values(label, train_loss), 3),
             ]
-        rows.append(row)
+        rows.append(row + [""] * (len(HEADER) - len(row)))
     deep = DEPTHS[outcome.budget][-1]
+    of_deep = {label: norms for label, norms in initial.items() if f" {deep}" in label}
+    details, limits = _without_batch_norm(outcome, deep)
     return Report(
         answer=_answer(outcome, initial, deep),
-        details=_beside_the_paper(initial, norms, deep) + _without_batch_norm(outcome, deep),
+        details=_beside_the_paper(initial, norms, deep) + details,
         limits=(
-            f"{SHORT_RUNS} The networks without batch norm are {_how_bare_ones_run(outcome)}. "
-            f"Their stem keeps its batch norm. Gradients are those of {INITIAL_EXAMPLES} images at "
-            f"initialization and of {OBSERVED_EXAMPLES} during training, without augmentation."
+            f"{SHORT_RUNS} The networks without batch norm are {limits}. Their stem keeps its "
+            f"batch norm. Gradients are those of {INITIAL_EXAMPLES} images at initialization and "
+            f"of {OBSERVED_EXAMPLES} during training, without augmentation."
         ),
         tables={"Gradient norms of the kernels, and how far the kernels moved:": (HEADER, rows)},
         figures={
@@ -117,16 +113,16 @@ def _report(outcome):
                 "to the largest (means over the seeds).",
             ),
             "trained": (
-                plot_gradient_norms(_normalized(norms)),
+                plot_gradient_norms(_with_batch_norm(norms)),
                 "Gradient norm of each kernel at the end of training (mean over the seeds).",
             ),
             "initial": (
-                plot_gradient_norms({k: v for k, v in initial.items() if f" {deep}" in k}),
+                plot_gradient_norms(of_deep),
                 f"Gradient norm of each kernel at initialization, with {deep} layers, with and "
                 "without batch norm.",
             ),
             "distance": (
-                plot_update_ratios(_normalized(distances)),
+                plot_update_ratios(_with_batch_norm(distances)),
                 "Distance of each kernel from its initial value, relative to its initial norm.",
             ),
         },
@@ -135,73 +131,53 @@ def _report(outcome):
 
 def _answer(outcome, initial, deep):
     moved = {kind: min(map(min, outcome.values(f"{kind} {deep}", _moved))) for kind in KINDS}
+    growth = {kind: _extremes(initial[f"{kind} {deep}"])[1] for kind in KINDS}
     shallow = DEPTHS[outcome.budget][0]
-    normed = {kind: _by_depth(initial, kind, shallow, deep, "") for kind in KINDS}
-    bare = {kind: _by_depth(initial, kind, shallow, deep, WITHOUT) for kind in KINDS}
-    growth = {kind: _times(_growth(initial[f"{kind} {deep}"])) for kind in KINDS}
+    normed, bare = (
+        np.median([*initial[f"plain {deep}{suffix}"].values()])
+        / np.median([*initial[f"plain {shallow}{suffix}"].values()])
+        for suffix in ("", WITHOUT)
+    )
     decay = decay_alone(outcome)
     return (
         f"Every kernel in the blocks of the {deep}-layer residual network is trained: the least "
         f"change is {moved['residual']:.1%} of the kernel's initial norm (plain network: "
         f"{moved['plain']:.1%}). Weight decay alone explains {decay:.1%}, so the gradients explain "
         f"at least {moved['residual'] - decay:.1%}. At initialization, the plain network's median "
-        f"gradient norm is {normed['plain']:.2g} times as large with {deep} layers as with "
-        f"{shallow}; the largest kernel gradient is {growth['plain']} times the smallest "
-        f"(residual network: {growth['residual']} times). Without batch norm, the median is "
-        f"{bare['plain']:.2g} times as large."
+        f"gradient norm is {normed:.2g} times as large with {deep} layers as with {shallow}; the "
+        f"largest kernel gradient is {growth['plain']} times the smallest (residual network: "
+        f"{growth['residual']} times). Without batch norm, the median is {bare:.2g} times as large."
     )
 
 
 def _beside_the_paper(initial, norms, deep):
     label = f"plain {deep}"
+    least, growth = _extremes(initial[label])
     return (
         "He et al. report that batch norm keeps the gradients of plain networks at healthy norms. "
-        f"At initialization, the smallest kernel gradient of “{label}” has a norm of "
-        f"{min(initial[label].values()):.2g}, and the largest is "
-        f"{_times(_growth(initial[label]))} times that. After training, the largest is "
-        f"{_times(_growth(norms[label]))} times the smallest."
+        f"At initialization, the smallest kernel gradient of “{label}” has a norm of {least}, and "
+        f"the largest is {growth} times that. After training, the largest is "
+        f"{_extremes(norms[label])[1]} times the smallest."
     )
 
 
 def _without_batch_norm(outcome, deep):
-    losses = {
-        kind: outcome.values(f"{kind} {deep}{WITHOUT}", train_loss)
-        for kind in KINDS
-        if f"{kind} {deep}{WITHOUT}" in outcome.labels
-    }
-    if not losses:
-        return ""
+    """Says how the networks without batch norm end, and how they were measured."""
+    if outcome.budget == "full":
+        return "", "measured at initialization only"
+    plain, residual = (
+        np.mean(outcome.values(f"{kind} {deep}{WITHOUT}", train_loss)) for kind in KINDS
+    )
     return (
         f" Without batch norm in its blocks, the {deep}-layer plain network ended with a training "
-        f"loss of {np.mean(losses['plain']):.3f} (guessing gives {np.log(10):.3f}), and its "
-        f"residual twin with {np.mean(losses['residual']):.3f}."
+        f"loss of {plain:.3f} (guessing gives {np.log(10):.3f}), and its residual twin with "
+        f"{residual:.3f}.",
+        f"trained with a peak learning rate of {SMALL_RATE:g}. On maps of 8×8 to 2×2 pixels, where "
+        "most of a kernel covers padding, their gradients vanish faster than on larger maps",
     )
 
 
-def _how_bare_ones_run(outcome):
-    if any(label.endswith(WITHOUT) for label in outcome.labels):
-        return (
-            f"trained with a peak learning rate of {SMALL_RATE:g}. On maps of 8×8 to 2×2 pixels, "
-            "where most of a kernel covers padding, their gradients vanish faster than on larger "
-            "maps"
-        )
-    return "measured at initialization only"
-
-
-def _growth(norms):
-    return max(norms.values()) / min(norms.values())
-
-
-def _by_depth(norms, kind, shallow, deep, suffix):
-    """Returns the median norm in the deep network over that in the shallow one."""
-    return float(
-        np.median([*norms[f"{kind} {deep}{suffix}"].values()])
-        / np.median([*norms[f"{kind} {shallow}{suffix}"].values()])
-    )
-
-
-def _normalized(by_label):
-    """Leaves out the networks without batch norm."""
+def _with_batch_norm(by_label):
     return {label: line for label, line in by_label.items() if not label.endswith(WITHOUT)}
 
 
@@ -213,15 +189,15 @@ def _draw_training(outcome):
     figure, all_axes = panels(len(groups), share_x=True)
     for axes, group in zip(all_axes, groups.values(), strict=True):
         for label in group:
-            trials = outcome.of(label)
-            steps = [entry["step"] for entry in trials[0].metrics]
+            metrics = outcome.values(label, lambda trial: trial.metrics)
             norms = [
                 [
-                    [read([*entry["observed"]["gradient_norms"].values()]) for entry in t.metrics]
-                    for t in trials
+                    [read([*entry["observed"]["gradient_norms"].values()]) for entry in entries]
+                    for entries in metrics
                 ]
                 for read in (np.median, min, max)
             ]
+            steps = [entry["step"] for entry in metrics[0]]
             draw_band(axes, styles[label], steps, label, *np.mean(norms, axis=1))
         log_scale(axes)
         axes.set_ylabel("norm of the gradient")
@@ -231,18 +207,19 @@ def _draw_training(outcome):
 
 
 def _extremes(norms):
-    values = [*norms.values()]
-    return [f"{min(values):.2g}", _times(_growth(norms))]
+    """Returns the smallest norm, and by how many times the largest exceeds it."""
+    least, most = min(norms.values()), max(norms.values())
+    growth = most / least
+    return f"{least:.2g}", f"{growth:,.0f}" if growth >= 100 else f"{growth:.2g}"
 
 
-def _times(factor):
-    return f"{factor:,.0f}" if factor >= 100 else f"{factor:.2g}"
+def _observed(trial):
+    return trial.metrics[-1]["observed"]
 
 
 def _moved(trial):
     """Returns how far each kernel of a block's branch moved."""
-    distances = observed(trial, "distance")
-    return [value for path, value in distances.items() if "_block" in path]
+    return [value for path, value in _observed(trial)["distance"].items() if "_block" in path]
 
 
 STUDY = Study(
@@ -258,4 +235,5 @@ norm of each kernel, and how far each kernel moves.
     contenders=contenders,
     compute=initial_norms,
     report=_report,
+    reads_observed=True,
 )

@@ -1,5 +1,7 @@
 """Can a block of a trained network be left out?"""
 
+import itertools
+
 import keras
 import numpy as np
 
@@ -7,9 +9,9 @@ from keras_resnets import build_model
 from keras_resnets.analysis import plot_lesions, remove_blocks, reorder_blocks
 from keras_resnets.analysis.plots import draw_band, legend, line_styles, panels
 from keras_resnets.layers import ResidualBlock
-from training.run.compare import spread
+from training.run.compare import draw_seeds, spread
 from training.studies.degradation import DEPTHS, twins
-from training.studies.reading import SHORT_RUNS, in_seeds, mean_by_key
+from training.studies.reading import SHORT_RUNS, mean_by_key, unless_separated
 from training.studies.study import Report, Study, cifar_spec, study_recipe
 
 DRAWS = 5  # of everything but one block removed
@@ -52,51 +54,51 @@ def measure(model, images):
         return float(np.mean(np.argmax(scores, axis=-1) != labels))
 
     blocks = [layer for layer in model.layers if isinstance(layer, ResidualBlock)]
-    kept = [block.name for block in blocks if block.input.shape == block.output.shape]
+    order = [block.name for block in blocks]
+    shapes = {b.name: b.output.shape for b in blocks if b.input.shape == b.output.shape}
     generator = np.random.default_rng(0)
     # Each draw takes out one block after another, so that more removed blocks hold the fewer.
-    draws = [list(generator.permutation(kept)) for _ in range(DRAWS)]
-    removed = {
-        str(count): [error(remove_blocks(model, draw[:count])) for draw in draws]
-        for count in COUNTS
-        if count <= len(kept)
+    draws = [list(generator.permutation([*shapes])) for _ in range(DRAWS)]
+    reordered = {
+        change.__name__: [
+            error(reorder_blocks(model, change(order, shapes, generator))) for _ in range(DRAWS)
+        ]
+        for change in (swapped, shuffled)
     }
     return {
         "whole": error(model),
-        "without": {name: error(remove_blocks(model, [name])) for name in kept},
-        "removed": removed,
-        "swapped": [error(_swapped(model, blocks, kept, generator)) for _ in range(DRAWS)],
-        "shuffled": [error(_shuffled(model, blocks, kept, generator)) for _ in range(DRAWS)],
+        "without": {name: error(remove_blocks(model, [name])) for name in shapes},
+        "removed": {
+            str(count): [error(remove_blocks(model, draw[:count])) for draw in draws]
+            for count in COUNTS
+            if count <= len(shapes)
+        },
+        **reordered,
     }
 
 
-def _shuffled(model, blocks, kept, generator):
-    """Puts the blocks of each stage that keep the shape into a random order."""
-    places: dict[tuple, list[int]] = {}
-    for place, block in enumerate(blocks):
-        if block.name in kept:
-            places.setdefault(block.output.shape, []).append(place)
-    order = [block.name for block in blocks]
-    for alike in places.values():
-        names = [order[place] for place in generator.permutation(alike)]
-        for place, name in zip(alike, names, strict=True):
-            order[place] = name
-    return reorder_blocks(model, order)
-
-
-def _swapped(model, blocks, kept, generator):
+def swapped(order, shapes, generator):
     """Swaps neighbouring blocks of the same shape, one pair after another."""
-    order = [block.name for block in blocks]
+    order = list(order)
     pairs = [
         place
-        for place in range(len(order) - 1)
-        if order[place] in kept
-        and order[place + 1] in kept
-        and blocks[place].output.shape == blocks[place + 1].output.shape
+        for place, (one, other) in enumerate(itertools.pairwise(order))
+        if one in shapes and shapes[one] == shapes.get(other)
     ]
     for place in generator.choice(pairs, SWAPS, replace=False):
         order[place], order[place + 1] = order[place + 1], order[place]
-    return reorder_blocks(model, order)
+    return order
+
+
+def shuffled(order, shapes, generator):
+    """Puts the blocks of each stage that keep the shape into a random order."""
+    order = list(order)
+    for shape in dict.fromkeys(shapes.values()):
+        places = [place for place, name in enumerate(order) if shapes.get(name) == shape]
+        names = [order[place] for place in generator.permutation(places)]
+        for place, name in zip(places, names, strict=True):
+            order[place] = name
+    return order
 
 
 def first_losses(budget, images):
@@ -136,14 +138,8 @@ def first_losses(budget, images):
 
 def _report(outcome):
     rows = [
-        [
-            label,
-            *(
-                spread(outcome.values(label, lambda t, read=read: read(t.measured)), 1, True)
-                for read in READINGS.values()
-            ),
-        ]
-        for label in outcome.labels
+        [label, *(spread([*map(read, measured)], 1, True) for read in READINGS.values())]
+        for label, measured in _measured(outcome).items()
     ]
     return Report(
         answer=_answer(outcome),
@@ -171,8 +167,8 @@ def _report(outcome):
             "without": (
                 plot_lesions(
                     {
-                        label: mean_by_key([t.measured["without"] for t in outcome.of(label)])
-                        for label in outcome.labels
+                        label: mean_by_key([each["without"] for each in measured])
+                        for label, measured in _measured(outcome).items()
                     }
                 ),
                 "Test error without each of the blocks that keep the shape (mean over the seeds).",
@@ -186,23 +182,22 @@ def _report(outcome):
     )
 
 
+def _measured(outcome):
+    """Returns what was measured with each seed, by label."""
+    return {label: outcome.values(label, lambda trial: trial.measured) for label in outcome.labels}
+
+
 def _answer(outcome):
+    harm, spared = {}, {}
+    for label, measured in _measured(outcome).items():
+        harm[label] = 100 * np.mean(outcome.values(label, _harm))
+        rises = [error - m["whole"] for m in measured for error in m["without"].values()]
+        spared[label] = np.mean([rise < SPARED for rise in rises])
     plain, residual, zero = outcome.labels
-    harm = {label: 100 * np.mean(outcome.values(label, _harm)) for label in outcome.labels}
-    less = outcome.every_seed(plain, residual, _harm)
-    spared = {
-        label: np.mean(
-            [
-                error - trial.measured["whole"] < SPARED
-                for trial in outcome.of(label)
-                for error in trial.measured["without"].values()
-            ]
-        )
-        for label in outcome.labels
-    }
+    apart = unless_separated(outcome, plain, residual, _harm)
     return (
         f"Removing a block raises the residual network's test error by {harm[residual]:.1f} "
-        f"points on average, its plain twin's by {harm[plain]:.1f}{in_seeds(less)}, and that of a "
+        f"points on average, its plain twin's by {harm[plain]:.1f}{apart}, and that of a "
         f"residual network whose blocks start as the identity (γ = 0) by {harm[zero]:.1f}. "
         f"Removal costs less than a point for {spared[residual]:.0%} of the residual network's "
         f"blocks, {spared[plain]:.0%} of the plain network's, and {spared[zero]:.0%} of those that "
@@ -216,9 +211,9 @@ def _harm(trial):
 
 
 def _beside_the_paper(outcome):
-    _, residual, _ = outcome.labels
+    residual = outcome.labels[1]
     worst, shuffled = (
-        np.mean([READINGS[column](trial.measured) for trial in outcome.of(residual)])
+        np.mean([*map(READINGS[column], _measured(outcome)[residual])])
         for column in ("without the worst", "stages shuffled")
     )
     return (
@@ -230,35 +225,34 @@ def _beside_the_paper(outcome):
 
 def _describe_first_steps(outcome):
     """Says how the first losses of the two networks of `first_losses` compare."""
-    (one, losses), (other, zero_losses) = outcome.computed.items()
     whole = {
-        label: np.mean([trial.measured["whole"] for trial in outcome.of(label)])
-        for label in (one, other)
+        label: np.mean([*map(READINGS["whole"], measured)])
+        for label, measured in _measured(outcome).items()
     }
+    (one, losses), (other, zero_losses) = outcome.computed.items()
+    losses, zero_losses = np.array(losses), np.array(zero_losses)
     return (
         f"If blocks start as the identity (γ = 0), the loss of the first step is "
-        f"{np.mean(zero_losses, axis=0)[0]:.2f} instead of {np.mean(losses, axis=0)[0]:.2f} "
-        f"(guessing gives {np.log(10):.2f}). Over the first {FIRST_STEPS} steps, the largest loss "
-        f"is {np.max(zero_losses):.2f} instead of {np.max(losses):.2f}, and the mean of the last "
-        f"ten {np.mean(np.array(zero_losses)[:, -10:]):.2f} instead of "
-        f"{np.mean(np.array(losses)[:, -10:]):.2f}. After training, the test error on the measured "
-        f"images is {whole[other]:.1%} instead of {whole[one]:.1%}."
+        f"{zero_losses[:, 0].mean():.2f} instead of {losses[:, 0].mean():.2f} (guessing gives "
+        f"{np.log(10):.2f}). Over the first {FIRST_STEPS} steps, the largest loss is "
+        f"{zero_losses.max():.2f} instead of {losses.max():.2f}, and the mean of the last ten "
+        f"{zero_losses[:, -10:].mean():.2f} instead of {losses[:, -10:].mean():.2f}. After "
+        f"training, the test error on the measured images is {whole[other]:.1%} instead of "
+        f"{whole[one]:.1%}."
     )
 
 
 def _draw_removed(outcome):
     figure, (axes,) = panels(1)
-    for label, style in line_styles(outcome.labels).items():
-        by_count: dict[int, list[float]] = {}
-        for trial in outcome.of(label):
-            measured = trial.measured
-            of_trial = {0: [measured["whole"]], 1: [*measured["without"].values()]}
-            of_trial |= {int(count): drawn for count, drawn in measured["removed"].items()}
-            for count, drawn in of_trial.items():
-                by_count.setdefault(count, []).extend(100 * error for error in drawn)
-        errors = by_count.values()
-        means, low, high = ([*map(read, errors)] for read in (np.mean, min, max))
-        draw_band(axes, style, [*by_count], label, means, low, high)
+    styles = line_styles(outcome.labels)
+    for label, measured in _measured(outcome).items():
+        errors: dict[int, list[float]] = {}
+        for each in measured:
+            by_count = {0: [each["whole"]], 1: each["without"].values(), **each["removed"]}
+            for count, drawn in by_count.items():
+                errors.setdefault(int(count), []).extend(100 * error for error in drawn)
+        band = ([*map(reduce, errors.values())] for reduce in (np.mean, min, max))
+        draw_band(axes, styles[label], [*errors], label, *band)
     axes.set_xlabel("blocks removed")
     axes.set_ylabel("test error (%)")
     axes.set_ylim(bottom=0)
@@ -270,9 +264,7 @@ def _draw_first_steps(outcome):
     figure, (axes,) = panels(1)
     styles = line_styles([*outcome.labels, *outcome.computed])  # the colours of the plot above
     for label, losses in outcome.computed.items():
-        steps = range(1, len(losses[0]) + 1)
-        band = np.mean(losses, axis=0), np.min(losses, axis=0), np.max(losses, axis=0)
-        draw_band(axes, styles[label], steps, label, *band)
+        draw_seeds(axes, styles[label], label, range(1, FIRST_STEPS + 1), losses)
     axes.set_xlabel("training steps")
     axes.set_ylabel("training loss (nats)")
     axes.set_ylim(bottom=0)

@@ -5,8 +5,8 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from training.run.compare import markdown_table
 from training.run.folder import write_json
 from training.studies.study import BUDGETS, Outcome, Report, Study, Trial
 
@@ -61,15 +61,17 @@ def write_page(study: Study, folder: Path) -> Path:
     """Draws a study's figures and writes its page, from its outcomes."""
     outcomes = load_outcomes(study, folder)
     reports = [_report(study, outcome) for outcome in outcomes]
-    parts = [f"# {study.title}"]
+    parts, sections = [f"# {study.title}"], []
     for outcome, report in zip(outcomes, reports, strict=True):
         parts.append(f"**{HEADINGS[outcome.budget]}.** {report.answer}")
-    parts += ["## Background", study.background.strip()]
-    for outcome, report in zip(outcomes, reports, strict=True):
-        parts += _section(study, outcome, report, folder)
+        sections += _section(study, outcome, report, folder)
+    parts += ["## Background", study.background.strip(), *sections]
     if all(outcome.budget == "quick" for outcome in outcomes):
         parts.append(FULL_BUDGET)
-    path = folder / f"{study.name}.md"
+    return _write(folder / f"{study.name}.md", parts)
+
+
+def _write(path, parts):
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
 
@@ -87,36 +89,26 @@ def _report(study: Study, outcome: Outcome) -> Report:
 def write_index(studies: Sequence[Study], folder: Path) -> Path:
     """Writes `index.md`: a question, its answer, a plot and a command for every study."""
     parts = ["# Studies", INDEX_HEAD]
-    pages = []
-    for study in studies:
-        outcomes = load_outcomes(study, folder)
-        if not outcomes:
-            continue
-        report = _report(study, outcomes[0])
-        pages.append(study.name)
+    present = [(study, found[0]) for study in studies if (found := load_outcomes(study, folder))]
+    for study, outcome in present:
+        report = _report(study, outcome)
         parts += [
             f"## {study.title}",
             f"{report.answer} ([{study.name}]({study.name}.md))",
-            *(
-                f"![{caption}]({_picture(study, outcomes[0], name)})\n\n*{caption}*"
-                for name, (_, caption) in list(report.figures.items())[:1]
-            ),
-            f"`{_command(study, outcomes[0])}`",
+            *(_figure(study, outcome, name, report) for name in list(report.figures)[:1]),
+            f"`{_command(study, outcome)}`",
         ]
-    parts.append("```{toctree}\n:hidden:\n\n" + "\n".join(pages) + "\n```")
-    path = folder / "index.md"
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return path
+    pages = "\n".join(study.name for study, _ in present)
+    return _write(folder / "index.md", [*parts, f"```{{toctree}}\n:hidden:\n\n{pages}\n```"])
 
 
-def _section(study: Study, outcome: Outcome, report: Report, folder: Path) -> list[str]:
+def _section(study, outcome, report, folder):
     parts = [f"## {HEADINGS[outcome.budget]}", *filter(None, [report.details])]
-    for name, (figure, caption) in report.figures.items():
-        picture = _picture(study, outcome, name)
-        figure.savefig(folder / picture)
-        parts.append(f"![{caption}]({picture})\n\n*{caption}*")
+    for name, (figure, _) in report.figures.items():
+        figure.savefig(folder / _picture(study, outcome, name))
+        parts.append(_figure(study, outcome, name, report))
     for caption, (header, rows) in report.tables.items():
-        parts.append(f"{caption}\n\n{_table(header, rows)}")
+        parts.append("\n".join([caption, "", *markdown_table(header, rows)]))
     parts += [f"**Limits.** {report.limits}", _what_was_run(outcome)]
     if outcome.budget == "full" and outcome.trials:
         parts.append(_what_is_missing(study, outcome))
@@ -124,14 +116,13 @@ def _section(study: Study, outcome: Outcome, report: Report, folder: Path) -> li
     return parts
 
 
-def _table(header, rows):
-    align = ["---", *["---:"] * (len(header) - 1)]
-    lines = [header, align, *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def _picture(study, outcome, name):
     return f"{study.name}/{outcome.budget}-{name}.png"
+
+
+def _figure(study, outcome, name, report):
+    caption = report.figures[name][1]
+    return f"![{caption}]({_picture(study, outcome, name)})\n\n*{caption}*"
 
 
 def _command(study, outcome):
@@ -141,31 +132,33 @@ def _command(study, outcome):
     return f"python -m training study {study.name} --output docs/studies{quick}{seeds}"
 
 
-def _what_was_run(outcome: Outcome) -> str:
+def _what_was_run(outcome):
     """Says what was run, on what, for how long."""
     if not outcome.trials:
         return "**What was run.** Nothing was trained; the numbers are computed."
     seconds = sum(trial.result["seconds"] for trial in outcome.trials)
-    recipes = [tomllib.loads(recipe) for recipe in outcome.recipes.values()]
-    rates = sorted({each["optimizer"]["learning_rate"] for each in recipes}, reverse=True)
-    recipe = recipes[0]
-    source = recipe["data"]["source"]
-    data = DATA.get(source, source)
-    versions = outcome.environment["versions"]
+    time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+    recipe, *others = map(tomllib.loads, outcome.recipes.values())
+    rates = {each["optimizer"]["learning_rate"] for each in (recipe, *others)}
+    rate = " or ".join(f"{rate:g}" for rate in sorted(rates, reverse=True))
+    optimizer, schedule = recipe["optimizer"], recipe["schedule"]
+    warmup = schedule["warmup"].replace("1 epochs", "1 epoch")
     counts = sorted({len(outcome.of(label)) for label in outcome.labels})
-    seeds = " or ".join(map(str, counts))
+    source, versions = recipe["data"]["source"], outcome.environment["versions"]
     return (
-        f"**What was run.** {len(outcome.labels)} networks with {seeds} seed"
-        f"{'s' if counts[-1] > 1 else ''} each on {data}: {recipe['length']} with batches of "
-        f"{recipe['batch']}, {_optimizer(recipe, rates)}. All training steps took "
-        f"{_time(seconds)}, including runs that other studies share, on "
+        f"**What was run.** {len(outcome.labels)} networks with {' or '.join(map(str, counts))} "
+        f"seed{'s' if counts[-1] > 1 else ''} each on {DATA.get(source, source)}: "
+        f"{recipe['length']} with batches of {recipe['batch']}, {optimizer['name'].upper()} with "
+        f"momentum {optimizer['momentum']:g}, a peak learning rate of {rate} ({schedule['name']} "
+        f"schedule, {warmup} of warm-up) and weight decay {optimizer['weight_decay']:g}. All "
+        f"training steps took {time}, including runs that other studies share, on "
         f"{outcome.environment['cores']} CPU cores with TensorFlow {versions['tensorflow']} and "
         f"Keras {versions['keras']}. The complete recipes are in "
         f"[{outcome.budget}.json]({outcome.study}/{outcome.budget}.json)."
     )
 
 
-def _what_is_missing(study: Study, outcome: Outcome) -> str:
+def _what_is_missing(study, outcome):
     """Says what a larger budget would add."""
     length = tomllib.loads(next(iter(outcome.recipes.values())))["length"]
     present, seeds = len(outcome.seeds), ""
@@ -176,17 +169,3 @@ def _what_is_missing(study: Study, outcome: Outcome) -> str:
         f"of {length}, which take ResNet-20 to a test error of 8.75 % and ResNet-56 to 6.97 %; and "
         "a depth of 110."
     )
-
-
-def _optimizer(recipe: dict[str, Any], rates: Sequence[float]) -> str:
-    optimizer, schedule = recipe["optimizer"], recipe["schedule"]
-    warmup = "1 epoch" if schedule["warmup"] == "1 epochs" else schedule["warmup"]
-    return (
-        f"{optimizer['name'].upper()} with momentum {optimizer['momentum']:g}, a peak learning "
-        f"rate of {' or '.join(f'{rate:g}' for rate in rates)} ({schedule['name']} schedule, "
-        f"{warmup} of warm-up) and weight decay {optimizer['weight_decay']:g}"
-    )
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"

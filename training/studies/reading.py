@@ -5,10 +5,9 @@ import tomllib
 
 import numpy as np
 
-from keras_resnets.analysis.plots import COLORS, draw_band, legend, line_styles, panels
-from training.run.compare import spread
+from keras_resnets.analysis.plots import COLORS, panels
+from training.run.compare import draw_errors, spread
 
-ERROR_HEADER = ("training loss", "training error %", "test error %")
 END_CAPTION = (
     "After training: mean ± standard deviation over the seeds. Training loss and error include "
     "augmentation."
@@ -34,21 +33,26 @@ def test_error(trial):
     return 1 - trial.metrics[-1]["test_accuracy"]
 
 
-def in_seeds(counts):
-    """Says in how many of several seeds something was so; of one seed, nothing.
+def percent(outcome, label, read=test_error):
+    """Returns a contender's share in words: "21.8 ± 8.8%"."""
+    return spread(outcome.values(label, read), 1, percent=True) + "%"
+
+
+def side(values, reference):
+    """Returns 1 if all values are above the reference's, −1 if below, and 0 if they overlap.
 
     Example:
 
-    >>> in_seeds((2, 3)), in_seeds((1, 1))
-    (' (in 2 of 3 seeds)', '')
+    >>> side([3, 4], [1, 2]), side([1, 2], [3, 4]), side([1, 3], [2, 4])
+    (1, -1, 0)
     """
-    count, seeds = counts
-    return f" (in {count} of {seeds} seeds)" if seeds > 1 else ""
+    return int(min(values) > max(reference)) - int(max(values) < min(reference))
 
 
-def observed(trial, what):
-    """Returns what was observed at the last evaluation: a number for each kernel."""
-    return trial.metrics[-1]["observed"][what]
+def unless_separated(outcome, one, other, read):
+    """Returns a remark if the seeds of two contenders overlap."""
+    values = [outcome.values(label, read) for label in (one, other)]
+    return " (not separated by the seeds)" if side(*values) == 0 else ""
 
 
 def mean_by_key(dictionaries):
@@ -81,36 +85,23 @@ def end_table(outcome, what, before=None, after=None):
             label,
             *(column[label] for column in before.values()),
             spread(outcome.values(label, train_loss), 3),
-            spread(outcome.values(label, train_error), 1, percent=True),
-            spread(outcome.values(label, test_error), 1, percent=True),
+            *(spread(outcome.values(label, read), 1, True) for read in (train_error, test_error)),
             *(column[label] for column in after.values()),
         ]
         for label in outcome.labels
     ]
-    return {END_CAPTION: ([what, *before, *ERROR_HEADER, *after], rows)}
+    header = [what, *before, "training loss", "training error %", "test error %", *after]
+    return {END_CAPTION: (header, rows)}
 
 
 def curves(outcome):
     """Returns the figure of training and test error over the steps, as in the paper's figure 6."""
-    figure, (train, test) = panels(2, share_x=True)
-    for axes, key, title in ((train, "train", "training"), (test, "test", "test")):
-        for label, style in line_styles(outcome.labels).items():
-            trials = outcome.of(label)
-            steps = [entry["step"] for entry in trials[0].metrics]
-            errors = np.array(
-                [[100 * (1 - entry[f"{key}_accuracy"]) for entry in t.metrics] for t in trials]
-            )
-            band = errors.mean(axis=0), errors.min(axis=0), errors.max(axis=0)
-            draw_band(axes, style, steps, label, *band)
-        axes.set_ylabel(f"{title} error (%)")
-        axes.set_ylim(bottom=0)
-    test.set_xlabel("training steps")
-    legend(train)
+    metrics = {label: outcome.values(label, lambda t: t.metrics) for label in outcome.labels}
     caption = (
         "Training error (with augmentation, over the steps since the last evaluation) and test "
         "error during training. Bands span the seeds."
     )
-    return {"curves": (figure, caption)}
+    return {"curves": (draw_errors(metrics, "step"), caption)}
 
 
 def errors(outcome):
@@ -118,11 +109,10 @@ def errors(outcome):
     figure, (axes,) = panels(1)
     for index, label in enumerate(outcome.labels):
         values = [100 * value for value in outcome.values(label, test_error)]
-        color = COLORS[0]
-        axes.barh(index, np.mean(values), color=color, alpha=0.35)
+        axes.barh(index, np.mean(values), color=COLORS[0], alpha=0.35)
         # Seeds stand a little apart, for some have the same error.
         places = index + np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else [index]
-        axes.plot(values, places, "o", color=color, markersize=5, clip_on=False)
+        axes.plot(values, places, "o", color=COLORS[0], markersize=5, clip_on=False)
     axes.set_yticks(range(len(outcome.labels)), outcome.labels)
     axes.invert_yaxis()
     axes.set_xlabel("test error (%)")
@@ -136,29 +126,22 @@ def beside(outcome, reference):
     errors = {label: outcome.values(label, test_error) for label in outcome.labels}
     own = errors.pop(reference)
     seeds = min(len(own), *map(len, errors.values()))
-    parts = [f"“{reference}” has a test error of {np.mean(own):.1%}."]
+    words = f"“{reference}” has a test error of {percent(outcome, reference)}."
+    named = {label: f"“{label}” ({percent(outcome, label)})" for label in errors}
     if seeds == 1:
-        return f"{parts[0]} Others: {_named(errors)}. One seed cannot tell them apart."
-    worse = {label: values for label, values in errors.items() if min(values) > max(own)}
-    better = {label: values for label, values in errors.items() if max(values) < min(own)}
-    for word, found in (("Worse", worse), ("Better", better)):
-        if found:
-            parts.append(f"{word} in every pair of seeds: {_named(found)}.")
-    rest = len(errors) - len(worse) - len(better)
-    if rest == len(errors):
-        parts.append(f"With {seeds} seeds, none of the others differs clearly.")
-    elif rest:
-        parts.append(f"With {seeds} seeds, the other {rest} do not differ clearly.")
-    if worse or better:
+        return f"{words} Others: {', '.join(named.values())}. One seed cannot tell them apart."
+    sides = {label: side(values, own) for label, values in errors.items()}
+    for word, where in (
+        ("Worse in every pair of seeds", 1),
+        ("Better in every pair of seeds", -1),
+        (f"Not separated from it by {seeds} seeds", 0),
+    ):
+        found = ", ".join(named[label] for label in errors if sides[label] == where)
+        words += f" {word}: {found}." if found else ""
+    if any(sides.values()):
         chance = 2 / math.comb(2 * seeds, seeds)
-        parts.append(
-            f"Of {len(errors)} such comparisons, {chance:.0%} would come out like this by chance."
-        )
-    return " ".join(parts)
-
-
-def _named(errors):
-    return ", ".join(f"“{label}” ({np.mean(values):.1%})" for label, values in errors.items())
+        words += f" By chance alone, {chance:.0%} of {len(errors)} comparisons would be separated."
+    return words
 
 
 def order_of_means(outcome):

@@ -1,5 +1,7 @@
 """How strongly do layers respond, and how much does a block add?"""
 
+import itertools
+
 import keras
 import numpy as np
 
@@ -13,7 +15,7 @@ from keras_resnets.analysis import (
 from keras_resnets.layers.graph import all_layers
 from training.run.compare import spread
 from training.studies.degradation import DEPTHS, KINDS, twins
-from training.studies.reading import SHORT_RUNS, decay_alone, in_seeds, mean_by_key
+from training.studies.reading import SHORT_RUNS, decay_alone, mean_by_key, unless_separated
 from training.studies.study import Report, Study, cifar_spec
 
 EXAMPLES = 256
@@ -40,12 +42,11 @@ def initial(budget, images):
     pixels = images.test[0][:EXAMPLES]
     pixels = (pixels - pixels.mean()) / pixels.std()
     found = {}
-    for depth in DEPTHS[budget]:
-        for kind, shortcut in KINDS.items():
-            keras.utils.set_random_seed(0)
-            model = build_model(cifar_spec(depth, shortcut=shortcut), input_shape=pixels.shape[1:])
-            _take_statistics(model, pixels)
-            found[f"{kind} {depth}"] = _measure(model, pixels)
+    for depth, (kind, shortcut) in itertools.product(DEPTHS[budget], KINDS.items()):
+        keras.utils.set_random_seed(0)
+        model = build_model(cifar_spec(depth, shortcut=shortcut), input_shape=pixels.shape[1:])
+        _take_statistics(model, pixels)
+        found[f"{kind} {depth}"] = _measure(model, pixels)
     return found
 
 
@@ -63,35 +64,22 @@ def _take_statistics(model, x):
 
 
 def _report(outcome):
-    responses = {
-        label: mean_by_key([trial.measured["responses"] for trial in outcome.of(label)])
-        for label in outcome.labels
+    measured = {label: outcome.values(label, lambda t: t.measured) for label in outcome.labels}
+    residual = [label for label in outcome.labels if label.startswith("residual")]
+    with_untrained = measured | {
+        f"{label}, untrained": [outcome.computed[label]] for label in residual
     }
-    balances = {}
+    responses, balances = {}, {}
+    for label, seeds in with_untrained.items():
+        if label in measured:
+            responses[label] = mean_by_key([each["responses"] for each in seeds])
+        if "balance" in seeds[0]:
+            balances[label] = {
+                block: mean_by_key([each["balance"][block] for each in seeds])
+                for block in seeds[0]["balance"]
+            }
     header = ["network", "median response", "mean ‖F(x)‖ / ‖s(x)‖", "least", "mean cosine"]
-    rows = []
-    for label in outcome.labels:
-        row = [label, spread(outcome.values(label, _median_response), 3), "", "", ""]
-        if label.startswith("residual"):
-            ratios = outcome.values(label, lambda trial: _ratios(trial.measured))
-            cosines = outcome.values(label, lambda trial: np.mean(_cosines(trial.measured)))
-            means, least = ([read(each) for each in ratios] for read in (np.mean, min))
-            row[2:] = spread(means), spread(least), spread(cosines)
-            balances[label] = _mean_balance(outcome.of(label))
-        rows.append(row)
-    for label in [*balances]:
-        before = outcome.computed[label]
-        ratios = _ratios(before)
-        rows.append(
-            [
-                f"{label}, untrained",
-                f"{np.median([*before['responses'].values()]):.3f}",
-                f"{np.mean(ratios):.2f}",
-                f"{min(ratios):.2f}",
-                f"{np.mean(_cosines(before)):.2f}",
-            ]
-        )
-        balances[f"{label}, untrained"] = before["balance"]
+    rows = [_row(label, seeds) for label, seeds in with_untrained.items()]
     return Report(
         answer=_answer(outcome),
         details=_details(outcome),
@@ -115,40 +103,62 @@ def _report(outcome):
     )
 
 
+def _row(label, seeds):
+    row = [label, spread([_median_response(each) for each in seeds], 3)]
+    if "balance" not in seeds[0]:
+        return [*row, "", "", ""]
+    ratios = [_ratios(each) for each in seeds]
+    return [
+        *row,
+        spread([float(np.mean(each)) for each in ratios]),
+        spread([min(each) for each in ratios]),
+        spread([_mean_cosine(each) for each in seeds]),
+    ]
+
+
 def _answer(outcome):
-    shallow, *_, deep = DEPTHS[outcome.budget]
-    less = outcome.every_seed(f"plain {deep}", f"residual {deep}", _median_response)
-    deeper = outcome.every_seed(f"residual {shallow}", f"residual {deep}", _median_response)
-    medians = {label: np.mean(outcome.values(label, _median_response)) for label in outcome.labels}
-    ratios = [_ratios(trial.measured) for trial in outcome.of(f"residual {deep}")]
+    shallow, *_, deep = (f"residual {depth}" for depth in DEPTHS[outcome.budget])
+    twin = deep.replace("residual", "plain")
+    ratios = outcome.values(deep, lambda trial: _ratios(trial.measured))
+
+    def median(label):
+        return float(np.mean(outcome.values(label, _median_of_trial)))
+
+    def apart(one, other):
+        return unless_separated(outcome, one, other, _median_of_trial)
+
     return (
-        f"In the {deep}-layer residual network, the branch F(x) has on average "
+        f"In the {deep.split()[1]}-layer residual network, the branch F(x) has on average "
         f"{np.mean(ratios):.2f} times the norm of the shortcut, and at least "
         f"{np.min(ratios):.2f} times in every block. The median response of its layers is "
-        f"{medians[f'residual {deep}']:.2f}, that of its plain twin's "
-        f"{medians[f'plain {deep}']:.2f}{in_seeds(less)}, and that of the {shallow}-layer residual "
-        f"network's {medians[f'residual {shallow}']:.2f}{in_seeds(deeper)}."
+        f"{median(deep):.2f}, that of its plain twin's {median(twin):.2f}{apart(twin, deep)}, and "
+        f"that of the {shallow.split()[1]}-layer residual network's "
+        f"{median(shallow):.2f}{apart(shallow, deep)}."
     )
 
 
 def _details(outcome):
     deep = f"residual {DEPTHS[outcome.budget][-1]}"
     before = outcome.computed[deep]
-    ratio = np.mean([_ratios(trial.measured) for trial in outcome.of(deep)])
-    cosine = np.mean([np.mean(_cosines(trial.measured)) for trial in outcome.of(deep)])
+    ratio = np.mean(outcome.values(deep, lambda trial: np.mean(_ratios(trial.measured))))
+    cosine = np.mean(outcome.values(deep, lambda trial: _mean_cosine(trial.measured)))
     return (
         f"How much of this is learned? The average ratio is {np.mean(_ratios(before)):.2f} before "
         f"training and {ratio:.2f} after: batch norm fixes the size of each branch, while the "
         "shortcut grows with each addition. A response starts at 1, because a batch norm's output "
         f"has standard deviation γ; weight decay of γ alone would reduce it to "
         f"{1 - decay_alone(outcome):.2f}. The mean cosine between F(x) and the shortcut changes "
-        f"from {np.mean(_cosines(before)):.2f} to {cosine:.2f} (1 means a copy, −1 the opposite, 0 "
-        "an unrelated direction)."
+        f"from {_mean_cosine(before):.2f} to {cosine:.2f} (1 means a copy, −1 the opposite, 0 an "
+        "unrelated direction)."
     )
 
 
-def _median_response(trial):
-    return float(np.median([*trial.measured["responses"].values()]))
+def _median_of_trial(trial):
+    return _median_response(trial.measured)
+
+
+def _median_response(measured):
+    return float(np.median([*measured["responses"].values()]))
 
 
 def _ratios(measured):
@@ -156,18 +166,10 @@ def _ratios(measured):
     return [block["branch_to_shortcut"] for block in measured["balance"].values()]
 
 
-def _cosines(measured):
-    """Returns the cosine of F(x) and s(x) in each block where it is defined."""
+def _mean_cosine(measured):
+    """Returns the mean cosine of F(x) and s(x) over the blocks where it is defined."""
     cosines = [block["cosine"] for block in measured["balance"].values()]
-    return [cosine for cosine in cosines if cosine is not None]
-
-
-def _mean_balance(trials):
-    blocks = trials[0].measured["balance"]
-    return {
-        block: mean_by_key([trial.measured["balance"][block] for trial in trials])
-        for block in blocks
-    }
+    return float(np.mean([cosine for cosine in cosines if cosine is not None]))
 
 
 STUDY = Study(

@@ -16,9 +16,10 @@ from training.studies.reading import (
     end_table,
     errors,
     order_of_means,
+    side,
     test_error,
 )
-from training.studies.study import Report, Study, cifar_spec, cost_of, study_recipe
+from training.studies.study import SHORT, Report, Study, cifar_spec, cost_of, study_recipe
 
 DEPTH = 20
 OPTIONS = {
@@ -129,7 +130,7 @@ projections are not essential.
 def dimension_recipes(budget):
     """Ways to fit x to F(x) where a stage begins."""
     return {
-        label: study_recipe(budget, cifar_spec(DEPTH, **options))
+        label: study_recipe(budget, cifar_spec(DEPTH, **options), lengths=SHORT)
         for label, options in WHERE_SHAPES_DIFFER.items()
     }
 
@@ -138,7 +139,7 @@ def transitions(budget, images):
     """Shapes and costs where they differ, for 32×32×3; and the error of adding them unchanged."""
     model = build_model(cifar_spec(DEPTH, shortcut="B"))
     costs = layer_costs(model)
-    found = []
+    found: list[dict[str, Any]] = []
     for layer in model.layers:
         if isinstance(layer, ResidualBlock) and layer.input.shape != layer.output.shape:
             parts = [cost for cost in costs if cost.name.startswith(f"{layer.name}/projection")]
@@ -153,7 +154,7 @@ def transitions(budget, images):
             )
     error = ""
     try:
-        keras.layers.Add()([keras.Input(found[0]["F(x)"]), keras.Input(found[0]["x"])])
+        keras.layers.Add()([keras.Input(found[0][name]) for name in ("F(x)", "x")])
     except ValueError as raised:
         error = str(raised).splitlines()[0]
     return {"transitions": found, "error": error}
@@ -161,17 +162,11 @@ def transitions(budget, images):
 
 def _report_dimensions(outcome):
     changes = outcome.computed["transitions"]
-    x, branch = ("×".join(map(str, changes[0][name])) for name in ("x", "F(x)"))
+    shapes = [["×".join(map(str, each[name])) for name in ("x", "F(x)")] for each in changes]
+    x, branch = shapes[0]
     rows = [
-        [
-            each["block"],
-            "×".join(map(str, each["x"])),
-            "×".join(map(str, each["F(x)"])),
-            "0",
-            f"{each['parameters']:,}",
-            f"{each['macs']:,}",
-        ]
-        for each in changes
+        [each["block"], *shape, "0", f"{each['parameters']:,}", f"{each['macs']:,}"]
+        for each, shape in zip(changes, shapes, strict=True)
     ]
     header = ["block", "x", "F(x)", "zero padding", "projection: parameters", "multiply-adds"]
     caption = (
@@ -211,10 +206,13 @@ def gate_recipes(budget):
     """The identity, each gate, and the 1×1 convolution, which is option C."""
     depth = GATES_DEPTH[budget]
     recipes = {
-        label: study_recipe(budget, cifar_spec(depth), f"gated{depth}", "GatedBlock", options)
+        label: study_recipe(
+            budget, cifar_spec(depth), f"gated{depth}", "GatedBlock", options, lengths=SHORT
+        )
         for label, options in GATED.items()
     }
-    return recipes | {"1×1 convolution": study_recipe(budget, cifar_spec(depth, shortcut="C"))}
+    projections = study_recipe(budget, cifar_spec(depth, shortcut="C"), lengths=SHORT)
+    return recipes | {"1×1 convolution": projections}
 
 
 def _report_gates(outcome):
@@ -232,19 +230,19 @@ def _report_gates(outcome):
 
 def _beside_the_paper(outcome):
     """Says which of the contenders that the paper found worse are not worse here."""
-    own = max(outcome.values("identity", test_error))
-    worse_there = [
-        label
+    own = outcome.values("identity", test_error)
+    least = float(PUBLISHED["identity"]) + 1
+    but_here = [
+        f"“{label}”"
         for label, error in PUBLISHED.items()
-        if error and (error == "fails" or float(error) > float(PUBLISHED["identity"]) + 1)
+        if error and (error == "fails" or float(error) > least)
+        if side(outcome.values(label, test_error), own) <= 0
     ]
-    but_here = [label for label in worse_there if min(outcome.values(label, test_error)) <= own]
     if not but_here:
         return "All variants that are over a point worse than the identity in the paper are worse."
-    named = ", ".join(f"“{label}”" for label in but_here)
     return (
         "Over a point worse than the identity in the paper, but not worse in every pair of seeds "
-        f"here: {named}."
+        f"here: {', '.join(but_here)}."
     )
 
 

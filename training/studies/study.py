@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_resnets import ResNetSpec
+from keras_resnets import VARIANTS, ResNetSpec
 from keras_resnets.analysis import count_macs, count_parameters
 from training.recipe.files import load_recipe
 from training.recipe.recipe import Model, Recipe
@@ -16,34 +16,28 @@ from training.recipe.recipe import Model, Recipe
 Budget = Literal["quick", "full"]
 BUDGETS: tuple[Budget, ...] = ("full", "quick")
 CIFAR_WIDTHS = (16, 32, 64)
+LENGTHS: dict[Budget, str] = {"quick": "12 epochs", "full": "5 epochs"}
+# Of the studies of one depth: their contenders are many, and more seeds tell more than more epochs.
+SHORT: dict[Budget, str] = {"quick": "12 epochs", "full": "3 epochs"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-    """A question, and the experiment that answers it.
+    """A question, and the experiment that answers it."""
 
-    Attributes:
-        name: Its name on the command line and that of its page.
-        title: The question, in a line.
-        background: What the papers say about it, in a paragraph of Markdown.
-        contenders: From a budget to the recipes to compare, by label, with seed 0. Each runs with
-            several seeds. Studies share the runs of equal recipes.
-        measure: From a finished run's network, which gives probabilities, and the study's images,
-            prepared for it, to JSON values. `None` if the run's own metrics suffice.
-        compute: From a budget and the study's images, as pixels of 0 to 255, to JSON values that
-            need no runs, or `None`.
-        report: From an outcome to what the page shows. It reads the outcome alone, so that pages
-            can be rendered without the runs.
-        seeds: The default number of seeds, for both budgets.
-    """
-
-    name: str
-    title: str
-    background: str
+    name: str  # on the command line, and of its page
+    title: str  # the question
+    background: str  # what the papers say about it: a paragraph of Markdown
+    # From a budget to recipes by label, with seed 0. Studies share the runs of equal recipes.
     contenders: Callable[[Budget], dict[str, Recipe]]
+    # From an outcome, and nothing else: pages are rendered without the runs.
     report: Callable[["Outcome"], "Report"]
+    # From a finished network, which gives probabilities, and images prepared for it, to JSON.
     measure: Callable[[Any, "Images"], dict[str, Any]] | None = None
+    # From a budget and images, as pixels of 0 to 255, to JSON that needs no runs.
     compute: Callable[[Budget, "Images"], dict[str, Any]] | None = None
+    # Whether the report reads what the runs observed: two numbers a kernel at every evaluation.
+    reads_observed: bool = False
     seeds: int = 3
 
 
@@ -96,12 +90,6 @@ class Outcome:
         """Returns what `read` gives for each of a contender's trials."""
         return [read(trial) for trial in self.of(label)]
 
-    def every_seed(self, one: str, other: str, read: Callable[[Trial], float]) -> tuple[int, int]:
-        """Counts the seeds for which a number is greater for one contender than for another."""
-        values = [{t.seed: read(t) for t in self.of(label)} for label in (one, other)]
-        shared = sorted(set(values[0]) & set(values[1]))
-        return sum(values[0][seed] > values[1][seed] for seed in shared), len(shared)
-
 
 @dataclasses.dataclass(frozen=True)
 class Report:
@@ -121,14 +109,8 @@ def cost_of(model: keras.Model) -> dict[str, int]:
 
 def cifar_spec(depth: int, **options: Any) -> ResNetSpec:
     """Returns the spec of a CIFAR network of depth 6n + 2 with option A, varied by `options`."""
-    fields = {
-        "block": "basic",
-        "repeats": ((depth - 2) // 6,) * 3,
-        "widths": CIFAR_WIDTHS,
-        "stem": "cifar",
-        "shortcut": "A",
-    }
-    return ResNetSpec(**{**fields, **options})
+    repeats = {"repeats": ((depth - 2) // 6,) * 3}
+    return dataclasses.replace(VARIANTS["resnet20"], **(repeats | options))
 
 
 def study_recipe(
@@ -137,25 +119,25 @@ def study_recipe(
     name: str = "",
     block: Any = "",
     block_options: Mapping[str, Any] | None = None,
-    **changes: Any,
+    lengths: Mapping[Budget, str] = LENGTHS,
 ) -> Recipe:
     """Returns the recipe of a budget for a network, where `block` replaces the spec's own blocks.
 
-    Quick: `digits`, over 12 epochs. Full: `cifar10_fast` over 5 epochs instead of 15, with the
-    learning rate rising during the first.
+    Quick: `digits`. Full: `cifar10_fast`, shortened, with the learning rate rising during the first
+    epoch.
     """
     recipe = load_recipe({"quick": "digits", "full": "cifar10_fast"}[budget])
-    length, every = {"quick": ("12 epochs", "3 epochs"), "full": ("5 epochs", "1 epochs")}[budget]
-    fields = {
-        "model": Model(
+    every = {"quick": "3 epochs", "full": "1 epochs"}[budget]
+    return dataclasses.replace(
+        recipe,
+        model=Model(
             name=name or f"{'plain' if spec.shortcut is None else 'resnet'}{spec.depth}",
             spec=spec.to_json(),
             block=block,
             block_options=json.dumps(block_options or {}),
         ),
-        "length": length,
-        "evaluation": dataclasses.replace(recipe.evaluation, every=every),
-        "checkpoint_every": every,
-        "schedule": dataclasses.replace(recipe.schedule, warmup="1 epochs"),
-    }
-    return dataclasses.replace(recipe, **{**fields, **changes})
+        length=lengths[budget],
+        evaluation=dataclasses.replace(recipe.evaluation, every=every),
+        checkpoint_every=every,
+        schedule=dataclasses.replace(recipe.schedule, warmup="1 epochs"),
+    )

@@ -10,26 +10,61 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from rich.console import Console
 from rich.text import Text
 
 from keras_resnets import preprocess_input
 from keras_resnets.analysis import gradient_norms, snapshot, update_ratios
-from training.data.source import ArraySource
 from training.data.sources import open_source
 from training.options import RunOptions
 from training.recipe.files import recipe_to_toml
 from training.recipe.recipe import Recipe
-from training.run.folder import read_metrics, write_json
+from training.run.folder import describe_environment, read_metrics, write_json
 from training.run.session import Session
-from training.studies.study import Images, Study, Trial
+from training.studies.page import load_outcomes, save_outcome
+from training.studies.study import Budget, Images, Outcome, Study, Trial
 
 MEASURED_IMAGES = 500
 OBSERVED_EXAMPLES = 256
 
 
-class Stopped(Exception):
-    """A run was stopped by a signal; the argument is its exit status."""
+def conduct(
+    study: Study,
+    budget: Budget,
+    output: Path,
+    seeds: int,
+    data_dir: Path | None,
+    console: Console,
+) -> Outcome:
+    """Runs a study to its end, writes its outcome to `output`, and returns it.
+
+    A stopped study leaves its runs in `output / "runs"`, and an earlier outcome unchanged.
+    """
+    recipes = study.contenders(budget)
+    seeds = seeds or study.seeds
+    for present in load_outcomes(study, output):
+        if present.budget == budget and len(present.seeds) > seeds:
+            raise ValueError(
+                f"`seeds` must not be fewer than those of the outcome in `output`, "
+                f"{len(present.seeds)}: take another folder. Received: seeds={seeds}, "
+                f"output={str(output)!r}"
+            )
+    computed = {}
+    if study.compute:  # on images that all contenders share
+        images = study_images(next(iter(recipes.values())), data_dir)
+        computed = study.compute(budget, images)
+    trials = [*run_trials(study, recipes, seeds, output / "runs", data_dir, console)]
+    outcome = Outcome(
+        study=study.name,
+        budget=budget,
+        recipes={label: recipe_to_toml(recipe) for label, recipe in recipes.items()},
+        trials=sorted(trials, key=lambda trial: [*recipes].index(trial.label)),
+        computed=computed,
+        environment=describe_environment(tf.distribute.get_strategy()),
+    )
+    save_outcome(outcome, output)
+    return outcome
 
 
 def run_trials(
@@ -56,8 +91,9 @@ def run_trials(
             quiet = Console(quiet=True) if not console.is_terminal else console
             options = RunOptions(data_dir=data_dir)
             status = Session(recipe, run_dir, options, quiet, observer).run()
-            if status:
-                raise Stopped(status)
+            if status:  # a signal's
+                console.print("Stopped; the same command resumes.")
+                raise SystemExit(status)
         yield _trial(study, label, recipe, run_dir, data_dir)
         keras.backend.clear_session()
         gc.collect()
@@ -99,40 +135,28 @@ def _trial(study, label, recipe, run_dir, data_dir):
     path = run_dir / f"{study.name}.json"
     measured: dict[str, Any] = {}
     if study.measure is not None and path.exists():
-        measured = _read(path)
+        measured = json.loads(path.read_text(encoding="utf-8"))
     elif study.measure is not None:
         model = keras.models.load_model(run_dir / "model.keras")
         images = study_images(recipe, data_dir)
-        train, test = (
-            (preprocess_input(pixels, model), labels)
-            for pixels, labels in (images.train, images.test)
-        )
-        measured = study.measure(model, Images(train, test))
+        pairs = (images.train, images.test)
+        prepared = [(preprocess_input(pixels, model), labels) for pixels, labels in pairs]
+        measured = study.measure(model, Images(*prepared))
         write_json(path, measured)
-    metrics, result = read_metrics(run_dir / "metrics.jsonl"), _read(run_dir / "result.json")
+    metrics = read_metrics(run_dir / "metrics.jsonl")
+    if not study.reads_observed:
+        metrics = [
+            {name: value for name, value in entry.items() if name != "observed"}
+            for entry in metrics
+        ]
+    result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
     return Trial(label, recipe.seed, metrics, result, measured)
-
-
-def _read(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            "A file in a run's folder is damaged: delete the folder, and run the study again. "
-            f"Received: {str(path)!r} ({error})"
-        ) from error
 
 
 def study_images(recipe: Recipe, data_dir: Path | None) -> Images:
     """Returns the images that a recipe's finished network is measured on."""
     parts = []
-    for split in (recipe.data.train_split, recipe.data.test_split):
-        source = open_source(recipe.data, split, data_dir)
-        if not isinstance(source, ArraySource):
-            raise ValueError(
-                "A study needs images of one size that fit into memory. "
-                f"Received: data.source={recipe.data.source!r}"
-            )
-        most = MEASURED_IMAGES if split == recipe.data.train_split else source.size
+    for split, most in ((recipe.data.train_split, MEASURED_IMAGES), (recipe.data.test_split, None)):
+        source: Any = open_source(recipe.data, split, data_dir)  # of images in memory
         parts.append((source.images[:most].astype(np.float32), source.labels[:most]))
     return Images(*parts)

@@ -14,8 +14,9 @@ pytest.importorskip("tensorflow_datasets")
 
 from tests.training.data.tfds_writing import NAMES, write_set
 from training.data import sources
+from training.data.prepared import find_prepared
 from training.data.source import ArraySource
-from training.data.sources import RecordSource, find_prepared, open_source, tfds_source
+from training.data.sources import RecordSource, open_source, tfds_source
 from training.recipe.recipe import Data
 
 SIZES = {"train": 23, "test": 7}

@@ -1,0 +1,63 @@
+"""Commands answer what needs no TensorFlow before it is imported."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("tyro")
+
+from tests.subprocesses import ROOT
+
+NO_BACKEND = {name: f"raise SystemExit('imports {name}')" for name in ("keras", "tensorflow")}
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory):
+    """Runs a command where no backend can be imported; returns its status and what it prints."""
+    folder = tmp_path_factory.mktemp("stubs")
+    for name, code in NO_BACKEND.items():
+        (folder / f"{name}.py").write_text(code, encoding="utf-8")
+    (folder / "file").touch()
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+
+    def run(line):
+        result = subprocess.run(
+            [sys.executable, "-m", "training", *line.split()],
+            cwd=folder,
+            env={**environment, "TFDS_DATA_DIR": str(folder), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return result.returncode, result.stdout + result.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("demo --help", 0, "--epochs"),
+        ("study --help", 0, "--quick"),
+        ("sweep --help", 0, "--run-dir DIR"),
+        ("demo --epochs 0", 2, "`epochs` must be at least 1. Received: epochs=0"),
+        ("demo --output file", 2, "`output` must be a folder. Received: output='file'"),
+        ("demo --output a*", 2, "`output` must not contain [, ], * or ?"),
+        ("study gtes", 2, "Did you mean 'gates'? Received: 'gtes'"),
+        ("study gates --quick --output file", 2, "`output` must be a folder"),
+        ("study gates --data-dir no", 2, "'cifar10' is not prepared in 'no'"),
+        ("train digits --run-dir file", 2, "`run_dir` must be a folder"),
+        ("train digits --run-dir run --data.source digitz", 2, "Did you mean 'digits'?"),
+        ("sweep digits --run-dir runs --seed 0 1 --data.source digitz", 2, "Did you mean"),
+        ("data digits --data.source cifar11", 2, "Did you mean 'cifar10' or 'cifar100'?"),
+        ("validate --dataset digitz", 2, "Did you mean 'digits'?"),
+        ("evaluate . --dataset digitz", 2, "Did you mean 'digits'?"),
+        ("benchmark --model resnet21", 2, "`model` must be one of"),
+        ("compare no", 2, "`RUNS` must be an existing path. Received: RUNS='no'"),
+    ],
+)
+def test_help_and_mistyped_names_do_not_wait_for_tensorflow(line, status, words, answer):
+    returned, shown = answer(line)
+    assert (returned, words in shown) == (status, True), shown
