@@ -38,7 +38,7 @@ class Measurement(NamedTuple):
         scores: What it did with each example.
         class_names: Names of the classes.
         conditions: What the figures depend on, as JSON values.
-        name: For the names of files, so that no measurement of a model overwrites another.
+        name: `measurement_name` of the conditions, for the names of files.
     """
 
     scores: Scores
@@ -147,7 +147,12 @@ def evaluate_model(
 
 
 def measurement_name(conditions: dict[str, Any], usual_data: str, usual_crop_ratio: float) -> str:
-    """Returns the split, and what is not as usual, as a name for files."""
+    """Returns the name of a measurement in `evaluation-<name>.json`, a different one for each.
+
+    It is the split, with what is not as usual: the file if it is not `model.keras`, and the data
+    set before it, the share of a flat folder and the crops after it. `docs/training.md` has a table
+    of examples.
+    """
     path = Path(conditions["model"])
     parts = [path.stem] if path.suffix == ".keras" and path.name != "model.keras" else []
     if conditions["data"] != usual_data:
