@@ -35,31 +35,25 @@ def build_model(
     The input is a batch of float images, preprocessed as the weights need it; no scaling is built
     in. With a 16-bit dtype policy, the classifier computes in float32.
 
+    Weights for another number of classes start a new classifier, and those for another number of
+    channels have their first kernel adapted, each with a warning. A `.keras` file and another
+    library's checkpoint also set the preprocessing. A `.weights.h5` file does not record options
+    without arrays, such as `zero_pad`: pass those of its network.
+
     Args:
         spec: A `ResNetSpec`.
         include_top: Whether the model ends in pooling and classifier.
-        weights: `None`; the path of a `.weights.h5` or `.keras` file of this architecture, or of
-            a checkpoint of another library that `keras_resnets.convert_weights` knows; the folder
-            of a training run; a name in `keras_resnets.PRESETS`, or `"imagenet"` or `"cifar10"` for
-            the best preset of this architecture, which are downloaded once, unless the package
-            carries them. A `.weights.h5` file does not record options without
-            arrays (`zero_pad`, `stride_on`, `activation`, …): pass those of its network. A `.keras`
-            file does; one of another network is refused, and the model takes over its
-            preprocessing. With another number of classes the classifier is initialized anew, and
-            for another number of channels the stem's kernel is adapted, each with a warning. From
-            another library's checkpoint the model takes the options that the checkpoint determines
-            (`shortcut`, `zero_pad`, `stride_on`), with a warning, if they are at their defaults; a
-            contradiction is refused.
+        weights: `None` for new weights; the path of a `.weights.h5` or `.keras` file of this
+            network, of a checkpoint that `convert_weights` reads, or of a training run's folder; a
+            name in `PRESETS`; or `"imagenet"` or `"cifar10"` for this network's best preset.
         input_tensor: A Keras tensor to use as the image; the layers before it become part of the
             model.
-        input_shape: The image's shape without the batch, in `keras.config.image_data_format()`:
-            a tuple of three. Height and width may be `None`. By default, 224×224×3 with the
-            ImageNet stem and 32×32×3 with the CIFAR stem; without the top, of any size.
-        pooling: Without the top: `None` for the last feature map, `"avg"` or `"max"` for its
-            mean or maximum over the positions.
-        classes: Number of classes. By default, 1000 with the ImageNet stem and 10 with the CIFAR
-            stem. Without the top, any number is an error (`keras.applications` ignores it).
-        classifier_activation: Activation of the classifier; `None` for logits. With the top only.
+        input_shape: Shape of an image, a tuple of three; height and width may be `None`. By default
+            224×224×3 with the ImageNet stem, 32×32×3 with CIFAR's, and any size without the top.
+        pooling: Without the top: `"avg"` or `"max"` to pool the last feature map.
+        classes: Number of classes, with the top only; by default 1000 with the ImageNet stem and 10
+            with CIFAR's.
+        classifier_activation: Activation of the classifier, with the top only; `None` for logits.
         name: Name of the model.
 
     Returns:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 
 import keras
 import numpy as np
@@ -41,8 +42,9 @@ def test_the_signature_of_a_factory(name):
 
     _, _, rest = inspect.getdoc(factory).partition("\nArgs:\n")
     section, _, rest = rest.partition("\n\n")
-    for argument in parameters:
-        assert f"\n    {argument}: " in f"\n{section}"
+    described = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE))
+    assert list(described) == list(parameters)
+    assert all(text.count("\n") < 3 and text.endswith(".") for text in described.values())
     assert rest.startswith("Returns:\n")
 
 
