@@ -14,6 +14,31 @@ from keras_resnets.architecture.network import prepare_network
 from keras_resnets.architecture.spec import OPTIONS, STEMS, VARIANTS, ResNetSpec
 from keras_resnets.arguments import nearest
 
+__all__ = [
+    "PlainNet18",
+    "PlainNet20",
+    "PlainNet32",
+    "PlainNet34",
+    "PlainNet44",
+    "PlainNet50",
+    "PlainNet56",
+    "PlainNet110",
+    "ResNet18",
+    "ResNet20",
+    "ResNet32",
+    "ResNet34",
+    "ResNet44",
+    "ResNet50",
+    "ResNet56",
+    "ResNet101",
+    "ResNet110",
+    "ResNet152",
+    "ResNet1202",
+    "build_model",
+    "create_model",
+    "list_models",
+]
+
 
 def build_model(
     spec,
@@ -161,7 +186,12 @@ def _factory(stub):
         for name, option in OPTIONS.items()
         if spec.shortcut is not None or not (option.needs_shortcut or name == "shortcut")
     ]
-    signature = _signature(spec, options, name=key)
+    _, *shared, name = inspect.signature(build_model).parameters.values()
+    by_keyword = [
+        inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=getattr(spec, option))
+        for option in options
+    ]
+    signature = inspect.Signature([*shared, name.replace(default=key), *by_keyword])
 
     def factory(*args, **kwargs):
         try:
@@ -178,16 +208,6 @@ def _factory(stub):
     del factory.__wrapped__  # type: ignore[attr-defined]
     _FACTORIES[key] = factory
     return factory
-
-
-def _signature(spec, options, name):
-    _, *shared = inspect.signature(build_model).parameters.values()
-    shared[-1] = shared[-1].replace(default=name)
-    keyword_only = inspect.Parameter.KEYWORD_ONLY
-    own = [
-        inspect.Parameter(option, keyword_only, default=getattr(spec, option)) for option in options
-    ]
-    return inspect.Signature([*shared, *own])
 
 
 def _docstring(text, spec, signature):
