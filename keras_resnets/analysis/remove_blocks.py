@@ -9,7 +9,7 @@ from keras_resnets.analysis.responses import (
     model_with_blocks,
     residual_blocks,
 )
-from keras_resnets.architecture.copying import copy_layer, copy_statistics
+from keras_resnets.architecture.copying import copy_image_statistics, copy_layer
 from keras_resnets.arguments import check_name, nearest
 
 
@@ -36,7 +36,7 @@ def _edited_copy(model, edit, name=None):
 def _copy_state(layer, copy):
     """Copies the weights of a layer, and the statistics of a normalization, to its clone."""
     copy.set_weights(layer.get_weights())
-    copy_statistics(layer, copy)
+    copy_image_statistics(layer, copy)
 
 
 def remove_blocks(model, names, name=None):

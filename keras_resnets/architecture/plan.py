@@ -1,7 +1,6 @@
 """What a spec means: every block and convolution of its network, as data.
 
-The builder, the cost, the names in other libraries' files and the benchmark's networks in other
-frameworks all follow this plan.
+The builder, the cost, other libraries' files and the benchmark's networks follow this plan.
 """
 
 import math
@@ -101,11 +100,11 @@ class Plan(NamedTuple):
         shapes = self.variable_shapes(channels, classes)
         sizes = {path: math.prod(shape) for path, shape in shapes.items()}
         parameters = sum(size for path, size in sizes.items() if "/moving_" not in path)
-        positions = {
-            f"{layer.path}/conv/kernel": size**2 for layer, size in self._output_sizes(image_size)
-        }
-        kernels = [path for path in sizes if path.endswith("/kernel")]
-        return Cost(parameters, sum(sizes[path] * positions.get(path, 1) for path in kernels))
+        macs = sizes["predictions/kernel"] + sum(
+            sizes[f"{layer.path}/conv/kernel"] * size**2
+            for layer, size in self._output_sizes(image_size)
+        )
+        return Cost(parameters, macs)
 
     def _output_sizes(self, size):
         """Yields each convolution with the height and width of its output."""

@@ -188,16 +188,15 @@ class ResNetSpec:
         fields = json.loads(text)
         if not isinstance(fields, dict):
             raise TypeError(f"A spec must be a JSON object. Received: {text!r}")
-        known = [field.name for field in dataclasses.fields(cls)]
         for name in fields:
-            if name not in known:
+            if name not in DEFAULTS:
                 raise ValueError(
-                    f"A spec has the fields {', '.join(known)}.{nearest(name, known)} "
+                    f"A spec has the fields {', '.join(DEFAULTS)}.{nearest(name, DEFAULTS)} "
                     f"Received: {name!r}"
                 )
-        for field in dataclasses.fields(cls):
-            if field.default is dataclasses.MISSING and field.name not in fields:
-                raise ValueError(f"A spec needs the field {field.name!r}. Received: {text}")
+        for name, default in DEFAULTS.items():
+            if default is dataclasses.MISSING and name not in fields:
+                raise ValueError(f"A spec needs the field {name!r}. Received: {text}")
         return cls(**fields)
 
     def _set(self, name: str, value: Any) -> None:

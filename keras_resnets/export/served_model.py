@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_resnets.architecture.reading import stage_blocks
+from keras_resnets.architecture.reading import stage_blocks, stage_outputs
 from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.layers.graph import all_layers
@@ -262,6 +262,4 @@ def _extractor(model):
             "model's own layers; leave it out of `signatures`, or leave `signatures` at its "
             f"default. Received: model={model.name!r}"
         )
-    stages = stage_blocks(model)
-    outputs = {f"stage{number}": blocks[-1].output for number, blocks in enumerate(stages, 1)}
-    return keras.Model(model.input, outputs)
+    return keras.Model(model.input, stage_outputs(model))
