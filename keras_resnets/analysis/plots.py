@@ -142,10 +142,10 @@ def plot_shortcut_balance(balances):
     _check_lines("balances", balances, _is_balance)
     figure, (ratio, cosine) = panels(2, share_x=True)
     for axes, measure in ((ratio, "branch_to_shortcut"), (cosine, "cosine")):
-        lines = {
-            label: [block[measure] for block in line.values()] for label, line in balances.items()
-        }
-        _draw(axes, lines)
+        _draw(
+            axes,
+            {label: [each[measure] for each in line.values()] for label, line in balances.items()},
+        )
     ratio.set_ylabel("‖F(x)‖ / ‖s(x)‖")
     ratio.set_ylim(bottom=0)
     cosine.set_ylabel("cosine of F(x) and s(x)")
@@ -265,15 +265,12 @@ def _draw(axes, lines):
 
 def _check_lines(name, lines, is_value):
     form = f"`{name}` must map each line's label to the diagnostic's result: {{\"ResNet-20\": …}}."
-    if not isinstance(lines, dict):
-        raise TypeError(f"{form} Received: {name}={lines!r}")
-    if not lines:
-        raise ValueError(f"{form} Received: {name}={{}}")
+    if not isinstance(lines, dict) or not lines:
+        raise (ValueError if lines == {} else TypeError)(f"{form} Received: {name}={lines!r}")
     for label, line in lines.items():
-        if not isinstance(line, dict):
-            raise TypeError(f"{form} Received: {label!r} with {line!r}")
-        if not line:
-            raise ValueError(f"{form} Received: {label!r} with nothing")
+        if not isinstance(line, dict) or not line:
+            kind = ValueError if line == {} else TypeError
+            raise kind(f"{form} Received: {label!r} with {line!r}")
         for key, value in line.items():
             if not isinstance(key, str) or not is_value(value):
                 raise TypeError(f"{form} Received: {label!r} with {key!r}: {value!r}")

@@ -15,7 +15,7 @@ BATCH_SIZE = 128
 def batches(data, shape=None, needs_labels=False):
     """Yields `(images, labels)` as NumPy arrays; `labels` is `None` where there are none.
 
-    `shape` is what a model takes: of another shape, images are refused.
+    Images of another shape than a model's `shape` are refused.
     """
     if isinstance(data, tuple) or hasattr(data, "shape"):
         data = _cut(*_pair(data))
@@ -123,7 +123,10 @@ def as_functional(model):
 def model_with_blocks(model):
     """Returns the layer that is a model with blocks; `None` if the model has blocks itself."""
     found = [
-        layer for layer in model.layers if isinstance(layer, keras.Model) and _has_blocks(layer)
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.Model)
+        and any(isinstance(each, ResidualBlock) for each in all_layers(layer))
     ]
     has_own = any(isinstance(layer, ResidualBlock) for layer in model.layers)
     if not found and not has_own:
@@ -155,19 +158,13 @@ def input_probe(model, layers):
 
 def input_of(layer, model):
     """Returns the tensor that a functional model calls a layer with."""
-    found = calls(model).get(
-        id(layer), []
-    )  # not `layer.input`: it may be called in other models too
+    found = calls(model).get(id(layer), [])  # it may be called in other models, too
     if len(found) != 1:
         raise ValueError(
             f"Each layer must be called once in the model. Received: {layer.name!r}, called "
             f"{len(found)} times in {model.name!r}"
         )
     return found[0].input_tensors[0]
-
-
-def _has_blocks(model):
-    return any(isinstance(layer, ResidualBlock) for layer in all_layers(model))
 
 
 def layer_responses(model, data):
@@ -206,13 +203,14 @@ def layer_responses(model, data):
         layer for layer in block_model(model).layers if isinstance(layer, (ConvNorm, ResidualBlock))
     ]
     probe = input_probe(model, layers)
-    moments: dict[str, _Moments] = {}
+    found: dict[str, list] = {}
     for images, _ in batches(data, probe.inputs[0].shape):
         inputs = probe(images, training=False)
         for layer in layers:
             for name, response in _responses(layer, inputs[layer.name]):
-                moments.setdefault(name, _Moments()).add(keras.ops.convert_to_numpy(response))
-    return {name: found.standard_deviation() for name, found in moments.items()}
+                values = keras.ops.convert_to_numpy(response).astype("float64")
+                found.setdefault(name, []).append((values.size, values.mean(), values.var()))
+    return {name: _pooled_deviation(parts) for name, parts in found.items()}
 
 
 def _responses(layer, x):
@@ -227,23 +225,11 @@ def _responses(layer, x):
             yield f"{layer.name}/{part.name}", x
 
 
-class _Moments:
-    """Mean and squared deviations of values that come in parts (Chan et al., 1979)."""
-
-    def __init__(self):
-        self.count, self.mean, self.squares = 0, 0.0, 0.0
-
-    def add(self, values):
-        values = values.astype("float64")
-        shift = values.mean() - self.mean
-        total = self.count + values.size
-        self.squares += np.square(values - values.mean()).sum()
-        self.squares += shift**2 * self.count * values.size / total
-        self.mean += shift * values.size / total
-        self.count = total
-
-    def standard_deviation(self):
-        return float(np.sqrt(self.squares / self.count))
+def _pooled_deviation(parts):
+    """Returns the standard deviation of values that come in parts: (count, mean, variance)."""
+    counts, means, variances = np.transpose(parts)
+    mean = np.average(means, weights=counts)
+    return float(np.sqrt(np.average(variances + (means - mean) ** 2, weights=counts)))
 
 
 def shortcut_balance(model, data):
@@ -303,19 +289,16 @@ def _balance(block, x):
     terms = block.branch(x, training=False), block.shortcut_path(x, training=False)
     if block.gate_layer is not None:
         terms = block.gate_layer.weigh(*terms, training=False)
-    residual, passed = (_flat(term) for term in terms)
-    norm, input_norm, passed_norm = (
-        np.linalg.norm(values, axis=1) for values in (residual, _flat(x), passed)
+    x, residual, passed = (
+        keras.ops.convert_to_numpy(term).astype("float64").reshape(len(term), -1)
+        for term in (x, *terms)
     )
+    input_norm, norm, passed_norm = (np.linalg.norm(y, axis=1) for y in (x, residual, passed))
     return {
         "branch_to_input": _ratio(norm, input_norm),
         "branch_to_shortcut": _ratio(norm, passed_norm),
         "cosine": _ratio(np.sum(residual * passed, axis=1), norm * passed_norm),
     }
-
-
-def _flat(x):
-    return keras.ops.convert_to_numpy(x).astype("float64").reshape(len(x), -1)
 
 
 def _ratio(a, b):
