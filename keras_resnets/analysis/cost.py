@@ -9,6 +9,7 @@ import keras
 from keras_resnets.architecture.copying import copy_layer
 from keras_resnets.arguments import check_positive_int
 from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, ShortcutGate
+from keras_resnets.layers.feature_map import fits_shape
 from keras_resnets.layers.graph import calls
 
 # Weights that follow the data and not a gradient, in batch normalization and `Normalization`.
@@ -255,8 +256,7 @@ def with_known_shapes(model, input_shape):
         )
     own = tuple(model.input_shape[1:])
     wanted = own if input_shape is None else _checked_shape(input_shape)
-    fits = len(wanted) == len(own) and all(map(_fits, wanted, own))
-    if None in wanted or not fits:
+    if None in wanted or not fits_shape(wanted, own):
         rule = f"fit the input of {model.name!r}, and be known"
         if wanted == own:
             rule = f"be given, for {model.name!r} takes images of any size"
@@ -280,10 +280,6 @@ def _checked_shape(shape):
     raise ValueError(
         f"`input_shape` must be a tuple of positive integers. Received: input_shape={shape!r}"
     )
-
-
-def _fits(size, own):
-    return own in (None, size)
 
 
 def check_model(name, model):

@@ -118,9 +118,8 @@ def gradient_norms(model, data, loss):
         `"stage1_block1/conv1/conv/kernel"`, and the norm is the mean of the batches' norms.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or `data` not images.
-        ValueError: If `loss` is unknown; if the model is not built, has no trainable weights or
-            several weights of one path; if labels or images are missing or of another shape.
+        TypeError: If an argument is of another type.
+        ValueError: If `loss` is unknown, the data do not fit, or the model has no weights to train.
 
     Example:
 
@@ -176,8 +175,7 @@ def snapshot(model):
         `{path: array}` from the input on, with paths such as `"stage1_block1/conv1/conv/kernel"`.
 
     Raises:
-        TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, or has several weights of one path.
+        ValueError, TypeError: If `model` is not a built Keras model.
 
     Example:
 
@@ -194,8 +192,7 @@ def snapshot(model):
 def update_ratios(before, after):
     """Compares two snapshots: ‖after − before‖ / ‖before‖ for each weight.
 
-    It answers whether the layers that a shortcut skips are trained. Between two steps it is the
-    size of one update; over an epoch, the distance travelled.
+    It answers whether the layers that a shortcut skips are trained.
 
     Args:
         before: A result of `snapshot`.
@@ -205,8 +202,7 @@ def update_ratios(before, after):
         `{path: ratio}` from the input on; `None` for a weight that was all zeros, as β is at first.
 
     Raises:
-        TypeError: If one is not a dictionary of NumPy arrays of numbers.
-        ValueError: If the snapshots are of different weights.
+        ValueError, TypeError: If they are not snapshots of the same weights.
 
     Example:
 

@@ -34,16 +34,7 @@ def panels(count, share_x=False):
 
 
 def line_styles(labels):
-    """Returns the arguments of `Axes.plot` by label: a network and its plain twin share a colour.
-
-    The plain one is dashed.
-
-    Example:
-
-    >>> styles = line_styles(["plain 20", "residual 20", "plain 56"])
-    >>> [(style["color"] == COLORS[0], style["linestyle"]) for style in styles.values()]
-    [(True, '--'), (True, '-'), (False, '--')]
-    """
+    """Returns the arguments of `Axes.plot` by label: a twin has its network's colour, dashed."""
     shared = {label: re.sub("plain(net)?|residual|resnet", "", label.lower()) for label in labels}
     numbers = {name: number for number, name in enumerate(dict.fromkeys(shared.values()))}
     return {
@@ -95,8 +86,7 @@ def plot_layer_responses(responses):
         A `matplotlib.figure.Figure`; `figure.savefig("responses.png")` writes it.
 
     Raises:
-        TypeError: If `responses` is not of that form.
-        ValueError: If it is empty, or a line has nothing to draw.
+        ValueError, TypeError: If `responses` is not of that form, or a line has nothing to draw.
         ModuleNotFoundError: If Matplotlib is not installed.
 
     Example:
@@ -127,10 +117,7 @@ def plot_shortcut_balance(balances):
         balances: `{label: result of shortcut_balance}`, a line each.
 
     Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+        A `matplotlib.figure.Figure`. Errors are those of `plot_layer_responses`.
 
     Example:
 
@@ -162,10 +149,7 @@ def plot_gradient_norms(norms):
         norms: `{label: result of gradient_norms}`, a line each. Only the kernels are drawn.
 
     Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+        A `matplotlib.figure.Figure`. Errors are those of `plot_layer_responses`.
 
     Example:
 
@@ -184,10 +168,7 @@ def plot_update_ratios(ratios):
         ratios: `{label: result of update_ratios}`, a line each. Only the kernels are drawn.
 
     Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+        A `matplotlib.figure.Figure`. Errors are those of `plot_layer_responses`.
 
     Example:
 
@@ -207,10 +188,7 @@ def plot_lesions(errors):
             input on.
 
     Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+        A `matplotlib.figure.Figure`. Errors are those of `plot_layer_responses`.
 
     Example:
 

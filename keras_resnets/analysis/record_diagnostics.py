@@ -34,9 +34,7 @@ class RecordDiagnostics(keras.callbacks.Callback):
             folder must.
 
     Raises:
-        ValueError: If a name is unknown or repeated, there is none, `every` is not positive, `loss`
-            is unknown or has no effect, or `data` lacks images or the labels it needs.
-        TypeError: If an argument is of another type, or `data` can be iterated only once.
+        ValueError, TypeError: If an argument is not as described, or `loss` has no effect.
         FileExistsError: If `path` exists, also when a later `fit` starts new records.
         FileNotFoundError: If the folder of `path` does not exist.
 

@@ -1,12 +1,11 @@
 """What flows forward: the layers' responses, and branch against shortcut."""
 
-from itertools import zip_longest
-
 import keras
 import numpy as np
 
 from keras_resnets.architecture.copying import within_another_layer
 from keras_resnets.layers import ConvNorm, ResidualBlock
+from keras_resnets.layers.feature_map import fits_shape
 from keras_resnets.layers.graph import all_layers, calls, is_functional
 
 BATCH_SIZE = 128
@@ -18,7 +17,10 @@ def batches(data, shape=None, needs_labels=False):
     Images of another shape than a model's `shape` are refused.
     """
     if isinstance(data, tuple) or hasattr(data, "shape"):
-        data = _cut(*_pair(data))
+        whole, labels = _pair(data)
+        starts = range(0, len(whole), BATCH_SIZE)
+        parts = [slice(start, start + BATCH_SIZE) for start in starts]
+        data = [(whole[part], None if labels is None else labels[part]) for part in parts]
     elif isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__"):
         raise TypeError(
             "`data` must be an array of images, a pair (images, labels), or an iterable of "
@@ -29,10 +31,7 @@ def batches(data, shape=None, needs_labels=False):
         if not len(images):
             continue
         is_empty = False
-        if shape is not None and any(
-            size not in (None, length)
-            for size, length in zip_longest(shape, images.shape, fillvalue=0)
-        ):
+        if shape is not None and not fits_shape(images.shape, shape):
             raise ValueError(
                 f"Images must be of the shape that the model takes, {tuple(shape)}. "
                 f"Received: an array of shape {images.shape}"
@@ -49,27 +48,26 @@ def batches(data, shape=None, needs_labels=False):
 
 def _pair(batch):
     """Returns a batch as (images, labels), the labels `None` if it has none."""
-    images, labels = batch, None
-    if isinstance(batch, (tuple, list)):
-        if len(batch) != 2:
-            raise ValueError(
-                "A batch must be an array of images or a pair (images, labels). "
-                f"Received: a {type(batch).__name__} of {len(batch)}"
-            )
-        images, labels = batch
-    images = _array("Images", images)
+    pair = batch if isinstance(batch, (tuple, list)) else (batch, None)
+    if len(pair) != 2:
+        raise ValueError(
+            "A batch must be an array of images or a pair (images, labels). "
+            f"Received: a {type(batch).__name__} of {len(batch)}"
+        )
+    images = _array("Images", pair[0])
     if images.ndim != 4:
         raise ValueError(
             "Images must come as a batch of four dimensions. "
             f"Received: an array of shape {images.shape}"
         )
-    if labels is not None:
-        labels = _array("Labels", labels)
-        count = len(labels) if labels.ndim else "no list of"
-        if count != len(images):
-            raise ValueError(
-                f"Each image needs one label. Received: {len(images)} images and {count} labels"
-            )
+    if pair[1] is None:
+        return images, None
+    labels = _array("Labels", pair[1])
+    count = len(labels) if labels.ndim else "no list of"
+    if count != len(images):
+        raise ValueError(
+            f"Each image needs one label. Received: {len(images)} images and {count} labels"
+        )
     return images, labels
 
 
@@ -83,12 +81,6 @@ def _array(what, values):
     if values.dtype.kind in "USMmO":
         raise TypeError(f"{what} must be arrays of numbers. Received: values of {values.dtype}")
     return values
-
-
-def _cut(images, labels):
-    for start in range(0, len(images), BATCH_SIZE):
-        part = slice(start, start + BATCH_SIZE)
-        yield images[part] if labels is None else (images[part], labels[part])
 
 
 def residual_blocks(model):
@@ -171,10 +163,8 @@ def layer_responses(model, data):
     """Measures the standard deviation of the output of each 3×3 layer.
 
     This is figure 7 of [He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.2: the
-    output is taken after batch normalization, and before the activation or the addition, in
-    inference. One standard deviation covers all images, positions and channels. A 3×3 convolution
-    without a normalization after it (the last of a block with full pre-activation) is measured at
-    its own output.
+    output is taken after batch normalization, if there is one, and before the activation or the
+    addition, in inference. One standard deviation covers all images, positions and channels.
 
     Args:
         model: A functional model of this package, residual or plain, or one that holds it.
@@ -183,14 +173,12 @@ def layer_responses(model, data):
 
     Returns:
         `{name: standard deviation}` from the input on, where a name is a path in the model that has
-        the blocks, such as `"stage1_block1/conv2"`. Figure 7's lower panel is
-        `sorted(…, reverse=True)` of the values.
+        the blocks, such as `"stage1_block1/conv2"`.
 
     Raises:
-        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, or `data` not
-            images.
-        ValueError: If the model has no blocks of this package, or has them in several places; if
-            there are no images, or their shape does not fit the model.
+        TypeError: If an argument is of another type.
+        ValueError: If the model has no blocks of this package or several networks, or the images
+            do not fit it.
 
     Example:
 

@@ -9,13 +9,7 @@ from keras_resnets.layers.graph import all_layers, is_functional
 
 
 def copy_layer(layer, **changes):
-    """Returns a layer of the same configuration, but for some changes, with new weights.
-
-    Example:
-
-    >>> copy_layer(keras.layers.Lambda(lambda x: x / 2.0), name="halved").name
-    'halved'
-    """
+    """Returns a layer of the same configuration, but for some changes, with new weights."""
     if type(layer) is keras.layers.Lambda:
         # Not `from_config`, which refuses a lambda, and a function that is not registered.
         options: dict[str, Any] = {
@@ -30,11 +24,7 @@ def copy_layer(layer, **changes):
 
 
 def clone_network(model, function, kind):
-    """Returns a clone of a functional model, each layer made by `function` from its original.
-
-    Keras's `clone_model` enters the models within a model; this enters wrappers such as
-    `keras.layers.TimeDistributed` as well.
-    """
+    """Returns a clone of a model, as `clone_model`, which also enters wrappers within it."""
     copies: dict = {}  # of layers that are called in several places
 
     def clone(layer):

@@ -54,9 +54,8 @@ def plain_twin(model_or_spec, name=None):
         A new model with freshly initialized weights, or a `ResNetSpec`.
 
     Raises:
-        TypeError: If it is neither a functional model nor a spec, or the name is not a string.
-        ValueError: If the model has no residual block that can be replaced; if the name is not
-            allowed, or is given for a spec.
+        TypeError: If an argument is of another type.
+        ValueError: If the model has no block that can be replaced, or the name is not allowed.
 
     Example:
 
@@ -115,8 +114,8 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
 
     Raises:
         TypeError: If an argument is of another type, or an option is unknown.
-        ValueError: If the model has no blocks, or an option would change their width, stride, name
-            or freezing.
+        ValueError: If the model has no blocks, or an option is for the place in the network, such
+            as `strides`.
 
     Example:
 
@@ -181,14 +180,12 @@ def fuse_batch_norm(model, name=None):
     """Returns a model with the same outputs in inference, and its normalizations folded in.
 
     Each normalization that follows a convolution becomes a factor of its kernel and a bias; one
-    that follows something else (`OrderedBlock`) stays. Names and the other layers stay, so that
-    `feature_extractor`, `model_spec` and `model_preprocessing` work on the new model. A block of
+    that follows something else (`OrderedBlock`) stays, and so do names and other layers. A block of
     one convolution becomes that convolution alone, with the shortcut in its kernel
     (`keras_resnets.analysis.merge_one_layer_block`). Networks within models or wrappers, such as
     `keras.layers.TimeDistributed`, are folded as well, and what LoRA has added to a kernel.
 
-    The fold is computed in 64 bits; in 32 bits, outputs differ by about 1e-6 of their size. Train
-    the model, not its fused copy.
+    Outputs differ by about 1e-6 of their size. Train the model, not its fused copy.
 
     Args:
         model: A functional model of the zoo, or one built upon it.
@@ -259,14 +256,12 @@ def _copy_weights(layer, fused):
 def freeze_backbone(model, bn="inference"):
     """Freezes every layer on the way to the last block, so that only the others are trained.
 
-    `unfreeze` undoes it. Compile the model afterwards, as always in Keras. The freeze outlasts
-    saving and cloning.
+    `unfreeze` undoes it. Compile the model afterwards. The freeze outlasts saving and cloning.
 
     Args:
         model: A functional model of the zoo, or one built upon it.
-        bn: What the backbone's batch normalization does. `"inference"` freezes it, moving
-            statistics included, also in `fit`. `"train"` adapts it to the new data: statistics, γ
-            and β; only the convolutions are frozen.
+        bn: What batch normalization in the backbone does. `"inference"` freezes it, moving
+            statistics included. `"train"` adapts statistics, γ and β to the new data.
 
     Returns:
         The model itself.
@@ -294,12 +289,12 @@ def freeze_backbone(model, bn="inference"):
 def unfreeze(model, from_stage=None):
     """Makes the layers of a model trainable again, the inner ones too, and returns the model.
 
-    Compile the model afterwards, as always in Keras.
+    Compile the model afterwards.
 
     Args:
         model: A `keras.Model`; with `from_stage`, one of the zoo, or one built upon it.
-        from_stage: The first stage to train, from 1. What comes before it stays as it is. `None`
-            for all layers.
+        from_stage: The first stage to train, from 1; earlier layers stay as they are. `None` for
+            all layers.
 
     Raises:
         ValueError: If the model has no such stage.
@@ -336,11 +331,9 @@ def unfreeze(model, from_stage=None):
 
 
 def _make_trainable(layer):
-    """Makes a layer, and all layers within it, trainable.
-
-    On TensorFlow, Keras ignores an assignment that changes nothing, and a layer of which only parts
-    are frozen is trainable as a whole.
-    """
+    """Makes a layer, and all layers within it, trainable."""
+    # On TensorFlow, Keras ignores an assignment that changes nothing, and a layer of which only
+    # parts are frozen is trainable as a whole.
     layer.trainable = False
     layer.trainable = True
 

@@ -35,9 +35,9 @@ def prepare_network(
     classifier_activation="softmax",
     name=None,
 ):
-    """Checks the arguments of `keras_resnets.build_model`; returns what builds a model of a spec.
+    """Checks the arguments of `build_model`; returns what builds a model of the spec.
 
-    The spec may differ from the one that is checked in the options that a weights file decides.
+    A weights file may change options of the spec in between.
     """
     if not isinstance(spec, ResNetSpec):
         raise TypeError(f"`spec` must be a ResNetSpec. Received: spec={spec!r}")

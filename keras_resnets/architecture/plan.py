@@ -90,13 +90,7 @@ class Plan(NamedTuple):
         return shapes
 
     def cost(self, image_size: int, channels: int, classes: int) -> Cost:
-        """Returns what the network costs, without building it: ResNet-1202 would take a minute.
-
-        Example:
-
-        >>> make_plan(keras_resnets.VARIANTS["resnet50"]).cost(224, 3, 1000)
-        Cost(parameters=25557032, macs=4089184256)
-        """
+        """Returns what the network costs, without building it: ResNet-1202 would take a minute."""
         shapes = self.variable_shapes(channels, classes)
         sizes = {path: math.prod(shape) for path, shape in shapes.items()}
         parameters = sum(size for path, size in sizes.items() if "/moving_" not in path)
@@ -122,14 +116,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(spec: ResNetSpec) -> Plan:
-    """Returns the plan of a spec.
-
-    Example:
-
-    >>> plan = make_plan(keras_resnets.VARIANTS["resnet18"])
-    >>> [block.name for block in plan.blocks() if block.projection]
-    ['stage2_block1', 'stage3_block1', 'stage4_block1']
-    """
+    """Returns the plan of a spec."""
     stem = STEMS[spec.stem]
     channels = spec.widths[0]
     stem_conv = Convolution("stem_conv", {}, stem.kernel_size, 0, channels, stem.conv_stride)

@@ -15,11 +15,10 @@ from keras_resnets.layers import ResidualBlock
 def model_spec(model):
     """Returns the spec of a model of the zoo.
 
-    It is read off the layers, so it also works for a model that was saved and loaded, cloned, or
-    extended, as long as the stem and the blocks keep their names.
+    It is read off the layers, so that it works for a saved, cloned or extended model, too.
 
     Args:
-        model: A functional model made by this package.
+        model: A functional model whose stem and blocks have the names of this package.
 
     Returns:
         The `ResNetSpec` with which `build_model` gives the same network.
@@ -91,8 +90,6 @@ def stage_outputs(model):
 
 def feature_strides(model):
     """Returns the stride of each stage's feature map in input pixels.
-
-    The strides are read off the layers, so saving, loading and cloning keep them.
 
     Args:
         model: A functional model of the zoo, or its feature extractor.

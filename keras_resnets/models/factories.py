@@ -5,7 +5,7 @@ import fnmatch
 import functools
 import inspect
 import re
-import textwrap
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import keras
@@ -163,22 +163,8 @@ class PlainNetFactory(Protocol):
 _FACTORIES: dict[str, Any] = {}
 
 
-def resnet(stub) -> ResNetFactory:
-    """Makes a stub the factory of the variant of its name, and registers it.
-
-    The signature is that of `build_model`, in the order of `keras.applications.ResNet50`, and the
-    options of the spec with the row's values as defaults. The docstring is the stub's with a line
-    for each argument.
-    """
-    return _factory(stub)
-
-
-def plainnet(stub) -> PlainNetFactory:
-    """Does the same for a plain network, which has no options of a shortcut."""
-    return _factory(stub)
-
-
-def _factory(stub):
+def _factory(stub) -> Any:
+    """Makes a stub the factory of the variant of its name, with a signature and a docstring."""
     key = stub.__name__.lower()
     spec = VARIANTS[key]
     options = [
@@ -195,51 +181,46 @@ def _factory(stub):
 
     def factory(*args, **kwargs):
         try:
-            bound = signature.bind(*args, **kwargs)
+            arguments = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise TypeError(f"{stub.__name__}() {error}") from None
-        bound.apply_defaults()
-        arguments = bound.arguments
-        chosen = {option: arguments.pop(option) for option in options}
-        return build_model(dataclasses.replace(VARIANTS[key], **chosen), **arguments)
+        chosen = {option: arguments.pop(option) for option in options if option in arguments}
+        return build_model(dataclasses.replace(spec, **chosen), **{"name": key, **arguments})
 
-    functools.update_wrapper(factory, stub).__doc__ = _docstring(stub.__doc__, spec, signature)
+    functools.update_wrapper(factory, stub).__doc__ = _docstring(stub, spec, signature)
     factory.__signature__ = signature  # type: ignore[attr-defined]
     del factory.__wrapped__  # type: ignore[attr-defined]
     _FACTORIES[key] = factory
     return factory
 
 
-def _docstring(text, spec, signature):
+resnet: Callable[[Any], ResNetFactory] = _factory
+plainnet: Callable[[Any], PlainNetFactory] = _factory
+
+
+def _docstring(stub, spec, signature):
     """Returns a stub's docstring with the source, and the arguments' lines of `build_model`."""
-    if text is None:  # Python runs without docstrings
+    text, of_builder = inspect.getdoc(stub), inspect.getdoc(build_model)
+    if text is None or of_builder is None:  # Python runs without docstrings
         return None
     size, classes = STEMS[spec.stem].image_size, STEMS[spec.stem].classes
-    source = (
-        "    Tables and sections are those of [He et al., 2015](https://arxiv.org/abs/1512.03385);\n"
-        f"    the counts are for images of {size}×{size}×3 and {classes} classes.\n"
-    )
     lines = _argument_lines(ResNetSpec) | _argument_lines(build_model)
     arguments = "".join(lines[name] for name in signature.parameters)
-    summary, example, rest = text.partition("    Example:\n")
-    returns = textwrap.indent(_section(build_model, "Returns:\n", "Example:\n"), "    ")
-    arguments = f"    Args:\n{arguments}\n    Returns:\n{returns}"
-    return f"{summary.rstrip()}\n\n{source}\n{arguments}{example}{rest}"
+    returns = of_builder.partition("Returns:\n")[2].partition("Example:\n")[0]
+    summary, heading, example = text.partition("Example:\n")
+    return (
+        f"{summary.rstrip()}\n\n"
+        "Tables and sections are those of [He et al., 2015](https://arxiv.org/abs/1512.03385);\n"
+        f"the counts are for images of {size}×{size}×3 and {classes} classes.\n\n"
+        f"Args:\n{arguments}\nReturns:\n{returns}{heading}{example}"
+    )
 
 
 def _argument_lines(documented):
-    """Returns the lines of a docstring on each argument, by its name, as a factory indents them."""
-    section = _section(documented, "Args:\n", "\n\n")
-    entries = re.split(r"^    (?=\w+: )", section, flags=re.MULTILINE)
-    return {
-        entry.partition(":")[0]: textwrap.indent(f"    {entry.rstrip()}\n", "    ")
-        for entry in entries
-        if entry
-    }
-
-
-def _section(documented, start, end):
-    return (inspect.getdoc(documented) or "").partition(start)[2].partition(end)[0]
+    """Returns the lines of a docstring on each argument, by its name."""
+    section = (inspect.getdoc(documented) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    _, *entries = re.split(r"^(?=    \w+: )", f"{section}\n", flags=re.MULTILINE)
+    return {entry.partition(":")[0].strip(): entry for entry in entries}
 
 
 @resnet
