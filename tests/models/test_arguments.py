@@ -32,12 +32,12 @@ def test_the_signature_of_a_factory(name):
     assert parameters["weights"].default is None
     assert parameters["classes"].default is None  # which follows the stem, as the size does
     assert parameters["name"].default == name
-    assert all(parameters[option].kind is inspect.Parameter.KEYWORD_ONLY for option in options)
     fields = set(ResNetSpec.__dataclass_fields__)
     assert set(options) <= fields
     if name.startswith("resnet"):
         assert set(options) == fields - {"block", "repeats", "widths"}
     for option in options:
+        assert parameters[option].kind is inspect.Parameter.KEYWORD_ONLY
         assert parameters[option].default == getattr(keras_resnets.VARIANTS[name], option), option
 
     _, _, rest = inspect.getdoc(factory).partition("\nArgs:\n")
