@@ -99,12 +99,10 @@ def plot_layer_responses(responses):
     _check_lines("responses", responses, _is_number)
     figure, (in_order, by_size) = panels(2)
     lines = {label: list(line.values()) for label, line in responses.items()}
-    _draw(in_order, lines)
-    _draw(by_size, {label: sorted(line, reverse=True) for label, line in lines.items()})
-    in_order.set_xlabel("3×3 layer, from the input on")
-    by_size.set_xlabel("3×3 layer, by its response")
+    falling = {label: sorted(line, reverse=True) for label, line in lines.items()}
+    _draw(in_order, lines, "3×3 layer, from the input on", "standard deviation")
+    _draw(by_size, falling, "3×3 layer, by its response", "standard deviation")
     for axes in (in_order, by_size):
-        axes.set_ylabel("standard deviation")
         axes.set_ylim(bottom=0)
     legend(in_order)
     return figure
@@ -128,16 +126,14 @@ def plot_shortcut_balance(balances):
     """
     _check_lines("balances", balances, _is_balance)
     figure, (ratio, cosine) = panels(2, share_x=True)
-    for axes, measure in ((ratio, "branch_to_shortcut"), (cosine, "cosine")):
-        _draw(
-            axes,
-            {label: [each[measure] for each in line.values()] for label, line in balances.items()},
-        )
-    ratio.set_ylabel("‖F(x)‖ / ‖s(x)‖")
+    ratios, cosines = (
+        {label: [block[measure] for block in line.values()] for label, line in balances.items()}
+        for measure in ("branch_to_shortcut", "cosine")
+    )
+    _draw(ratio, ratios, "", "‖F(x)‖ / ‖s(x)‖")
+    _draw(cosine, cosines, "block, from the input on", "cosine of F(x) and s(x)")
     ratio.set_ylim(bottom=0)
-    cosine.set_ylabel("cosine of F(x) and s(x)")
     cosine.axhline(0, color="#000000", linewidth=0.8)
-    cosine.set_xlabel("block, from the input on")
     legend(ratio)
     return figure
 
@@ -225,16 +221,15 @@ def _plot_kernels(name, lines, quantity):
                 f"Received: {label!r} with {', '.join(lines[label])}"
             )
     figure, (axes,) = panels(1)
-    _draw(axes, kernels)
+    _draw(axes, kernels, "layer with a kernel, from the input on", quantity)
     log_scale(axes)
-    axes.set_xlabel("layer with a kernel, from the input on")
-    axes.set_ylabel(quantity)
     legend(axes)
     return figure
 
 
-def _draw(axes, lines):
-    """Draws a line for each list of values, with a gap where one is `None`."""
+def _draw(axes, lines, horizontal, vertical):
+    """Draws a line for each list of values, with a gap where one is `None`; labels the axes."""
+    axes.set(xlabel=horizontal, ylabel=vertical)
     styles = line_styles(lines)
     for label, values in lines.items():
         shown = [float("nan") if value is None else value for value in values]

@@ -48,31 +48,22 @@ def write_model_card(served, files, folder):
     has_saved_model = any(file.format == "saved_model" for file in files)
     colours = {1: "grey", 3: "RGB"}.get(served.channels, f"{served.channels} channels")
     lines = [
-        f"# {model.name}",
-        "",
+        f"# {model.name}\n",
         f"Inputs {model.input_shape}, outputs {model.output_shape}, "
         f"{count_parameters(model).total:,} parameters.",
-        f"Written with TensorFlow {tf.__version__} and Keras {keras.__version__}.",
-        "",
-        "## Signatures",
-        "",
-        "| signature | takes | gives |",
-        "|-|-|-|",
+        f"Written with TensorFlow {tf.__version__} and Keras {keras.__version__}.\n",
+        "## Signatures\n\n| signature | takes | gives |\n|-|-|-|",
     ]
     for name in served.signatures if has_saved_model else ("tensor",):
         takes, gives = DESCRIPTIONS[name]
         lines.append(f"| `{name}` | {takes.format(colours=colours)} | {gives} |")
-    lines += ["", "Only the SavedModel has other signatures than `tensor`."]
+    lines.append("\nOnly the SavedModel has other signatures than `tensor`.")
     if has_saved_model and not has_blocks(model):
-        lines += ["There is no `features`: the blocks are not layers of the model itself."]
+        lines.append("There is no `features`: the blocks are not layers of the model itself.")
     lines += [
-        "",
-        "## Files",
-        "",
-        "Each was loaded again and compared with the model, at batches of 1, 2, 3, 7 and 32.",
-        "",
-        "| format | file | bytes | largest difference | same class |",
-        "|-|-|-|-|-|",
+        "\n## Files\n",
+        "Each was loaded again and compared with the model, at batches of 1, 2, 3, 7 and 32.\n",
+        "| format | file | bytes | largest difference | same class |\n|-|-|-|-|-|",
     ]
     for file in files:
         agreement = "" if file.agreement is None else f"{file.agreement:.1%}"
@@ -80,13 +71,13 @@ def write_model_card(served, files, folder):
         lines.append(
             f"| {file.format} | {name} | {file.size:,} | {file.difference:.1e} | {agreement} |"
         )
-    lines += ["", "## Preprocessing", ""]
+    lines.append("\n## Preprocessing\n")
     if served.preprocessing is None:
-        lines += ["The model notes none.", ""]
+        lines.append("The model notes none.\n")
     else:
         text = json.dumps(served.preprocessing.to_dict(), indent=2)
         (folder / "preprocessing.json").write_text(f"{text}\n", encoding="utf-8")
-        lines += ["```json", text, "```", ""]
+        lines.append(f"```json\n{text}\n```\n")
     if served.class_names is not None:
         names = "".join(f"{name}\n" for name in served.class_names)
         (folder / "labels.txt").write_text(names, encoding="utf-8")
