@@ -316,9 +316,9 @@ class CostTable(NamedTuple):
     rows: tuple[StageCost, ...]
 
     def __str__(self):
-        _, _, *numbers = zip(*self.rows, strict=True)
+        sums = (sum(getattr(row, name) for row in self.rows) for name in StageCost._fields[2:])
         lines = [("", "output", "parameters", "multiply-adds", "share")]
-        for row in (*self.rows, StageCost("total", (), *map(sum, numbers))):
+        for row in (*self.rows, StageCost("total", (), *sums)):
             size = "×".join(map(str, row.output_shape))
             lines.append(
                 (row.name, size, f"{row.parameters:,}", f"{row.macs:,}", f"{row.share:.1%}")

@@ -147,7 +147,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
                 (self.moving_mean, old * moving_mean + new * mean),
                 (self.moving_variance, old * moving_variance + new * variance),
             ]
-            self._update(updates, tf.shape(inputs)[0])
+            self._update(updates, keras.ops.shape(inputs)[0])
         return outputs
 
 

@@ -179,6 +179,8 @@ def test_a_layer_with_two_inputs_is_named():
 def test_a_model_without_multiply_adds_has_a_table():
     model = keras.Sequential([keras.Input((6,)), keras.layers.BatchNormalization()])
     assert [row.macs for row in summarize(model).rows] == [0]
+    without_weights = keras.Sequential([keras.Input((6,)), keras.layers.ReLU()])
+    assert str(summarize(without_weights)).split()[-4:] == ["total", "0", "0", "0.0%"]
 
 
 @pytest.mark.parametrize("shape", [(32, 48, 3), [32, 48, 3]])
