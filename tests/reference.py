@@ -1,4 +1,7 @@
-"""Residual networks' operations in NumPy, float64, channels last: written from the formulas."""
+"""Residual networks' operations in NumPy, channels last: written from the formulas.
+
+They take real numbers of 64 bits, and complex ones, of which a maximum goes by the real parts.
+"""
 
 import numpy as np
 
@@ -20,7 +23,7 @@ def windows(x, size, strides, dilation=(1, 1)):
     reach = [d * (k - 1) for d, k in zip(dilation, size, strict=True)]
     rows = (x.shape[1] - reach[0] - 1) // down + 1
     columns = (x.shape[2] - reach[1] - 1) // right + 1
-    taken = np.empty((x.shape[0], rows, columns, height, width, x.shape[3]))
+    taken = np.empty((x.shape[0], rows, columns, height, width, x.shape[3]), x.dtype)
     for i in range(height):
         for j in range(width):
             top, left = i * dilation[0], j * dilation[1]
@@ -33,7 +36,7 @@ def conv2d(x, kernel, strides=1, dilation=1):
     strides, dilation, size = pair(strides), pair(dilation), kernel.shape[:2]
     vertical, horizontal = (d * (k - 1) // 2 for d, k in zip(dilation, size, strict=True))
     x = np.pad(x, ((0, 0), (vertical, vertical), (horizontal, horizontal), (0, 0)))
-    return np.einsum("nhwijc,ijcf->nhwf", windows(x, size, strides, dilation), kernel)
+    return np.tensordot(windows(x, size, strides, dilation), kernel, axes=3)
 
 
 def max_pool(x, size, stride):
@@ -60,7 +63,8 @@ class WeightedLayers:
     """
 
     def __init__(self, weights, training=False):
-        self.weights = {path: value.astype("float64") for path, value in weights.items()}
+        types = {path: np.result_type(value, "float64") for path, value in weights.items()}
+        self.weights = {path: value.astype(types[path]) for path, value in weights.items()}
         self.training = training
         self.moving = {}
 
@@ -76,7 +80,8 @@ class WeightedLayers:
         if self.training:
             axes = tuple(range(x.ndim - 1))
             old_mean, old_variance = mean, variance
-            mean, variance = x.mean(axes), x.var(axes)
+            mean = x.mean(axes)
+            variance = ((x - mean) ** 2).mean(axes)  # not `var`, which is real
             self.moving[f"{path}/moving_mean"] = MOMENTUM * old_mean + (1 - MOMENTUM) * mean
             self.moving[f"{path}/moving_variance"] = (
                 MOMENTUM * old_variance + (1 - MOMENTUM) * variance

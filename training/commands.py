@@ -176,8 +176,9 @@ def evaluate_command(
             folder of a SavedModel.
         options: What it is measured on, and how.
         strategy: Where to compute.
-        output: Folder for evaluation-SPLIT.json, confusion-SPLIT.csv and confusion-SPLIT.png; by
-            default that of the model. Their names also say what is not as in the run.
+        output: Folder for evaluation-NAME.json, confusion-NAME.csv and confusion-NAME.png; by
+            default that of the model. NAME is the split and what is not as in the run, such as
+            "test" or "train-ten-crop".
     """
     check_path("path", path)
     if options.dataset:

@@ -1,6 +1,5 @@
 """Parameters and multiply-adds, counted on the layers of a model, and their table by stage."""
 
-import dataclasses
 import math
 import re
 from typing import NamedTuple
@@ -10,6 +9,7 @@ import keras
 from keras_resnets.architecture.copying import copy_layer
 from keras_resnets.arguments import check_positive_int
 from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, ShortcutGate
+from keras_resnets.layers.feature_map import fits_shape
 from keras_resnets.layers.graph import calls
 
 # Weights that follow the data and not a gradient, in batch normalization and `Normalization`.
@@ -18,6 +18,8 @@ STATISTICS = {
     *("mean", "variance", "count"),
 }
 
+# Of the layers at which two models differ, how many an error names.
+SHOWN_LAYERS = 8
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 # By the convention of the papers, what works on each value alone counts nothing.
 FREE = (
@@ -34,7 +36,7 @@ class ParameterCount(NamedTuple):
     """Numbers of parameters.
 
     Attributes:
-        trainable: Those that training changes by gradients, whether frozen at present or not.
+        trainable: Those that gradients change, frozen ones included.
         total: The same and the moving statistics of batch normalization.
     """
 
@@ -42,8 +44,7 @@ class ParameterCount(NamedTuple):
     total: int
 
 
-@dataclasses.dataclass(frozen=True)
-class LayerCost:
+class LayerCost(NamedTuple):
     """What one layer with weights costs.
 
     Attributes:
@@ -84,8 +85,8 @@ def count_macs(model, input_shape=None):
     """Counts the multiply-adds of a functional model for one image.
 
     Convolutions and dense layers count; batch normalization, activations, pooling and additions do
-    not, as in table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). One multiply-add is
-    one multiplication with its addition, never two operations.
+    not, as in table 1 of [He et al., 2015](https://arxiv.org/abs/1512.03385). A multiplication and
+    its addition are one multiply-add.
 
     Args:
         model: A functional `keras.Model`.
@@ -138,23 +139,22 @@ def assert_same_cost(a, b, input_shape=None):
     raise AssertionError("\n".join([*lines, *_differing_layers(a, b, input_shape)]))
 
 
-def _differing_layers(a, b, input_shape, most=8):
+def _differing_layers(a, b, input_shape):
     """Returns lines that name the first layers at which two models differ."""
-
-    def prices(model):
-        return {
+    in_a, in_b = (
+        {
             cost.name: f"{cost.parameters:,} parameters, {cost.macs:,} multiply-adds"
             for cost in layer_costs(model, input_shape)
         }
-
-    in_a, in_b = prices(a), prices(b)
+        for model in (a, b)
+    )
     lines = [
         f"  {name}: {in_a.get(name, 'absent')} and {in_b.get(name, 'absent')}"
         for name in dict.fromkeys([*in_a, *in_b])
         if in_a.get(name) != in_b.get(name)
     ]
-    if len(lines) > most:
-        lines[most:] = [f"  and {len(lines) - most} layers more"]
+    if len(lines) > SHOWN_LAYERS:
+        lines[SHOWN_LAYERS:] = [f"  and {len(lines) - SHOWN_LAYERS} layers more"]
     return lines
 
 
@@ -188,7 +188,7 @@ def layer_costs(model, input_shape=None):
                 )
             for cost in _costs(layer, tuple(call.input_tensors[0].shape), layer.name):
                 # Called again, it computes again, and has the same parameters.
-                costs.append(dataclasses.replace(cost, parameters=0) if number else cost)
+                costs.append(cost._replace(parameters=0) if number else cost)
     return costs
 
 
@@ -196,7 +196,7 @@ def _costs(layer, input_shape, name):
     """Yields the costs of a layer, or of the layers that it is made of."""
     if isinstance(layer, keras.Model):
         for cost in layer_costs(with_known_shapes(layer, input_shape[1:])):
-            yield dataclasses.replace(cost, name=f"{name}/{cost.name}")
+            yield cost._replace(name=f"{name}/{cost.name}")
     elif isinstance(layer, ResidualBlock):
         output_shape = yield from _costs_in_turn(layer.branch_layers(), input_shape, name)
         start = output_shape if layer.shortcut_layer is None else input_shape
@@ -256,18 +256,16 @@ def with_known_shapes(model, input_shape):
         )
     own = tuple(model.input_shape[1:])
     wanted = own if input_shape is None else _checked_shape(input_shape)
-    received = f"Received: input_shape={input_shape}, model.input_shape={model.input_shape}"
-    if wanted == own:
-        if None in own:
-            raise ValueError(
-                f"`input_shape` must be given, for {model.name!r} takes images of any size. "
-                f"{received}"
-            )
-        return model
-    if None in wanted or not _fits(wanted, own):
+    if None in wanted or not fits_shape(wanted, own):
+        rule = f"fit the input of {model.name!r}, and be known"
+        if wanted == own:
+            rule = f"be given, for {model.name!r} takes images of any size"
         raise ValueError(
-            f"`input_shape` must fit the input of {model.name!r}, and be known. {received}"
+            f"`input_shape` must {rule}. "
+            f"Received: input_shape={input_shape}, model.input_shape={model.input_shape}"
         )
+    if wanted == own:
+        return model
     inputs = keras.Input(wanted)
     return keras.models.clone_model(model, input_tensors=inputs, clone_function=copy_layer)
 
@@ -284,23 +282,18 @@ def _checked_shape(shape):
     )
 
 
-def _fits(shape, own):
-    return len(shape) == len(own) and all(b in (None, a) for a, b in zip(shape, own, strict=True))
-
-
 def check_model(name, model):
     """Raises unless an argument is a Keras model."""
     if not isinstance(model, keras.Model):
         raise TypeError(f"`{name}` must be a keras.Model. Received: {name}={model!r}")
 
 
-@dataclasses.dataclass(frozen=True)
-class StageCost:
+class StageCost(NamedTuple):
     """What one part of a model costs.
 
     Attributes:
         name: `"stem"`, `"stage1"` and so on, or `"head"`; `"input"` for what comes before.
-        output_shape: Shape of what it puts out, without the batch.
+        output_shape: Shape of its output, without the batch.
         parameters: Number of trainable parameters.
         macs: Multiply-adds for one image.
         share: Its part of the model's multiply-adds, in [0, 1].
@@ -313,26 +306,23 @@ class StageCost:
     share: float
 
 
-@dataclasses.dataclass(frozen=True)
-class CostTable:
+class CostTable(NamedTuple):
     """The parts of a model with their costs; `print` it for the table.
 
     Attributes:
         rows: A `StageCost` for each part, from the input on.
     """
 
-    rows: tuple
+    rows: tuple[StageCost, ...]
 
     def __str__(self):
-        parameters, macs, share = (
-            sum(getattr(row, number) for row in self.rows)
-            for number in ("parameters", "macs", "share")
-        )
+        sums = (sum(getattr(row, name) for row in self.rows) for name in StageCost._fields[2:])
         lines = [("", "output", "parameters", "multiply-adds", "share")]
-        for row in (*self.rows, StageCost("total", (), parameters, macs, share)):
+        for row in (*self.rows, StageCost("total", (), *sums)):
             size = "×".join(map(str, row.output_shape))
-            numbers = f"{row.parameters:,}", f"{row.macs:,}", f"{row.share:.1%}"
-            lines.append((row.name, size, *numbers))
+            lines.append(
+                (row.name, size, f"{row.parameters:,}", f"{row.macs:,}", f"{row.share:.1%}")
+            )
         first, *others = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
             "  ".join([f"{name:<{first}}", *map(str.rjust, cells, others)])
@@ -366,23 +356,21 @@ def summarize(model, input_shape=None):
     """
     model = with_known_shapes(model, input_shape)
     names = [layer.name for layer in model.layers]
-    first = next((index for index, name in enumerate(names) if _part(name)), 0)
-    before = set(names[:first])
+    matches = [re.match(r"(stem|stage\d+)_", name) for name in names]
+    first = next((index for index, match in enumerate(matches) if match), 0)
+    parts = {
+        name: match[1] if match else "input" if index < first else "head"
+        for index, (name, match) in enumerate(zip(names, matches, strict=True))
+    }
+    shapes = {parts[layer.name]: tuple(layer.output.shape[1:]) for layer in model.layers}
+    of_parts: dict[str, list[LayerCost]] = {}
+    for cost in layer_costs(model):
+        of_parts.setdefault(parts[cost.name.split("/")[0]], []).append(cost)
 
-    def part_of(name):
-        return "input" if name.split("/")[0] in before else _part(name) or "head"
-
-    shapes = {part_of(layer.name): tuple(layer.output.shape[1:]) for layer in model.layers}
-    costs = layer_costs(model)
-    total = sum(cost.macs for cost in costs)
+    total = sum(cost.macs for costs in of_parts.values() for cost in costs)
     rows = []
-    for name in dict.fromkeys(part_of(cost.name) for cost in costs):
-        part = [cost for cost in costs if part_of(cost.name) == name]
-        parameters, macs = (sum(cost.parameters for cost in part), sum(cost.macs for cost in part))
+    for name, costs in of_parts.items():
+        macs = sum(cost.macs for cost in costs)
+        parameters = sum(cost.parameters for cost in costs)
         rows.append(StageCost(name, shapes[name], parameters, macs, macs / max(total, 1)))
     return CostTable(tuple(rows))
-
-
-def _part(name):
-    match = re.match(r"(stem|stage\d+)_", name)
-    return match[1] if match else None

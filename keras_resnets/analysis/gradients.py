@@ -41,8 +41,8 @@ def _gradient_function(model, loss):
     def loss_of(images, labels):
         return keras.ops.mean(loss(labels, model(images, training=True)))
 
-    create = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
-    compute = create(loss_of, model)
+    backends = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+    compute = backends[keras.backend.backend()](loss_of, model)
 
     def gradients(images, labels):
         others = model.non_trainable_variables
@@ -63,10 +63,10 @@ def _gradient_function(model, loss):
 def _tensorflow(loss_of, model):
     import tensorflow as tf
 
-    def compute(values, images, labels):
+    def compute(values, *batch):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            loss = loss_of(images, labels)
+            loss = loss_of(*batch)
         return tape.gradient(loss, values)
 
     return compute
@@ -76,18 +76,17 @@ def _jax(loss_of, model):
     import jax
 
     @jax.jit
-    def of_values(values, others, images, labels):
+    def of_values(values, others, *batch):
         def loss_at(values):
             variables = [*model.trainable_variables, *model.non_trainable_variables]
             mapping = zip(variables, [*values, *others], strict=True)
             with keras.StatelessScope(state_mapping=mapping):
-                return loss_of(images, labels)
+                return loss_of(*batch)
 
         return jax.grad(loss_at)(values)
 
-    def compute(values, images, labels):
-        others = [variable.value for variable in model.non_trainable_variables]
-        return of_values(values, others, images, labels)
+    def compute(values, *batch):
+        return of_values(values, [each.value for each in model.non_trainable_variables], *batch)
 
     return compute
 
@@ -95,21 +94,18 @@ def _jax(loss_of, model):
 def _torch(loss_of, model):
     import torch
 
-    def compute(values, images, labels):
-        return torch.autograd.grad(loss_of(images, labels), values, allow_unused=True)
-
-    return compute
+    return lambda values, *batch: torch.autograd.grad(loss_of(*batch), values, allow_unused=True)
 
 
 def gradient_norms(model, data, loss):
     """Measures the norm of the loss's gradient with respect to each trainable weight.
 
     [He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.1, argue that vanishing
-    gradients are not what makes deep plain networks hard to train; this is the measurement.
+    gradients are not what makes deep plain networks hard to train; this measures them.
 
     The model runs as in training, with the statistics of the batch and with drop path, and is not
-    changed. The loss is the mean over a batch, without regularization, unless it is a
-    `keras.losses.Loss` with another reduction, such as `reduction="sum"`.
+    changed. The loss is the mean over a batch, or what the `reduction` of a `keras.losses.Loss`
+    makes of it, without regularization.
 
     Args:
         model: A built `keras.Model`, with any of Keras's backends.
@@ -122,9 +118,8 @@ def gradient_norms(model, data, loss):
         `"stage1_block1/conv1/conv/kernel"`, and the norm is the mean of the batches' norms.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or `data` not images.
-        ValueError: If `loss` is unknown; if the model is not built, has no trainable weights or
-            several weights of one path; if labels or images are missing or of another shape.
+        TypeError: If an argument is of another type.
+        ValueError: If `loss` is unknown, the data do not fit, or the model has no weights to train.
 
     Example:
 
@@ -180,8 +175,7 @@ def snapshot(model):
         `{path: array}` from the input on, with paths such as `"stage1_block1/conv1/conv/kernel"`.
 
     Raises:
-        TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, or has several weights of one path.
+        ValueError, TypeError: If `model` is not a built Keras model.
 
     Example:
 
@@ -198,8 +192,7 @@ def snapshot(model):
 def update_ratios(before, after):
     """Compares two snapshots: ‖after − before‖ / ‖before‖ for each weight.
 
-    It answers whether the layers that a shortcut skips are trained. Between two steps it is the
-    size of one update; over an epoch, the distance travelled.
+    It answers whether the layers that a shortcut skips are trained.
 
     Args:
         before: A result of `snapshot`.
@@ -209,8 +202,7 @@ def update_ratios(before, after):
         `{path: ratio}` from the input on; `None` for a weight that was all zeros, as β is at first.
 
     Raises:
-        TypeError: If one is not a dictionary of NumPy arrays of numbers.
-        ValueError: If the snapshots are of different weights.
+        ValueError, TypeError: If they are not snapshots of the same weights.
 
     Example:
 
@@ -220,14 +212,12 @@ def update_ratios(before, after):
     """
     _check_snapshot("before", before)
     _check_snapshot("after", after)
-    for path in dict.fromkeys([*before, *after]):
-        shapes = [
-            weights[path].shape if path in weights else "absent" for weights in (before, after)
-        ]
-        if shapes[0] != shapes[1]:
+    for path in before | after:
+        old, new = (x[path].shape if path in x else "absent" for x in (before, after))
+        if old != new:
             raise ValueError(
                 "`before` and `after` must be snapshots of the same weights. "
-                f"Received: {path!r} with the shapes {shapes[0]} and {shapes[1]}"
+                f"Received: {path!r} with the shapes {old} and {new}"
             )
     ratios = {}
     for path, old in before.items():

@@ -72,9 +72,72 @@ ONE_LAYER_EFFECT = (
     "part of the kernel: it computes nothing that a plain layer cannot, and the paper saw no "
     "advantage (section 3.2)."
 )
+LINEAR_EFFECT = "In inference a branch is a linear map, however many layers it has."
+PLAIN_ORDER_EFFECT = (
+    "Without a sum, orders differ at the ends of the network only: here something is normalized or "
+    "activated twice, or not at all."
+)
+NO_END_EFFECT = (
+    " Here the last sum goes to the head unchanged; in their networks the last block ends as a "
+    'next one would begin, with position="last".'
+)
+AREA_EFFECT = (
+    "The multiply-adds grow with the area, and weights trained at another size see objects at "
+    "another scale."
+)
+CHANNELS_EFFECT = "The first kernel has another shape, and weights for RGB do not fit."
+FOLDED_EFFECT = (
+    "The outputs in inference are the same; in training, nothing normalizes there any more."
+)
+FOLDED_SHORTCUT_EFFECT = (
+    " A shortcut beside a single convolution is folded in as well, so that a block that had one "
+    "looks like a plain one."
+)
 NO_NORM_EFFECT = {
     "plain": "Signals and gradients keep their size only as far as the initialization goes; the "
     "paper says of normalized plain networks alone that they do not vanish (section 4.1).",
     "residual": "Each sum adds to the variance of what passes, so that deep networks need another "
     "initialization or smaller steps (Zhang et al., 2019).",
+}
+# What the paper has, and what follows from something else, where neither depends on the model.
+CHOICES = {
+    "depth and width": "only the networks of its tables 1 and 6 and of figure 6",
+    "block": "y = g(F(x) + s(x))",
+    "layers of a branch": "two 3×3 convolutions, or 1×1, 3×3, 1×1",
+    "weight on the shortcut": "none: y = g(F + s)",
+    "normalization": "batch normalization after each convolution",
+    "batch normalization": "momentum 0.9 and ε 1e-5 in the published models (the text gives none)",
+    "stride of a bottleneck": "on the first 1×1 convolution",
+    "activation": "ReLU",
+    "first γ of a branch's last normalization": "1",
+    "drop path": "none",
+    "dilation": "none: each stage halves the resolution",
+    "head": "global average pooling and a classifier",
+    "activation of the classifier": "softmax",
+}
+EFFECTS = {
+    "depth and width": "The paper has no result to compare with.",
+    "block": "Its layers do not show what it computes; see its documentation.",
+    "weight on the shortcut": "It hinders what passes through all blocks (He et al., 2016, section "
+    "3.1).",
+    "order in a block": "The paper has no result for this order.",
+    "batch normalization": "Momentum changes how fast the statistics for inference follow, ε the "
+    "outputs of channels with little variance.",
+    "stride of a bottleneck": "The branch sees every position instead of one in four, for some "
+    "more multiply-adds (4.09 instead of 3.86·10⁹ in ResNet-50). Weights do not carry over from "
+    "one to the other without loss.",
+    "activation": "The initialization keeps the variance for ReLU, and weights trained with one "
+    "activation do not work with another.",
+    "first γ of a branch's last normalization": "Each block begins as its shortcut. Goyal et al., "
+    "2017, found that it helps with large batches; the study of lesions shows its effect on the "
+    "first steps.",
+    "drop path": "In training a branch is left out at random, which regularizes; inference is the "
+    "same.",
+    "dilation": "The last feature map is {} times higher and wider, as segmentation needs it, with "
+    "the same weights and more multiply-adds.",
+    "head": "The model's outputs are features, or what was built upon them.",
+    "classes": "The classifier has another number of parameters than the paper's, and its errors "
+    "are those of another task.",
+    "activation of the classifier": "The outputs are not probabilities: the loss needs "
+    "`from_logits=True` or one that fits the activation.",
 }

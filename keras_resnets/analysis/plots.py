@@ -34,16 +34,7 @@ def panels(count, share_x=False):
 
 
 def line_styles(labels):
-    """Returns the arguments of `Axes.plot` by label: a network and its plain twin share a colour.
-
-    The plain one is dashed.
-
-    Example:
-
-    >>> styles = line_styles(["plain 20", "residual 20", "plain 56"])
-    >>> [(style["color"] == COLORS[0], style["linestyle"]) for style in styles.values()]
-    [(True, '--'), (True, '-'), (False, '--')]
-    """
+    """Returns the arguments of `Axes.plot` by label: a twin has its network's colour, dashed."""
     shared = {label: re.sub("plain(net)?|residual|resnet", "", label.lower()) for label in labels}
     numbers = {name: number for number, name in enumerate(dict.fromkeys(shared.values()))}
     return {
@@ -95,8 +86,7 @@ def plot_layer_responses(responses):
         A `matplotlib.figure.Figure`; `figure.savefig("responses.png")` writes it.
 
     Raises:
-        TypeError: If `responses` is not of that form.
-        ValueError: If it is empty, or a line has nothing to draw.
+        ValueError, TypeError: If `responses` is not of that form, or a line has nothing to draw.
         ModuleNotFoundError: If Matplotlib is not installed.
 
     Example:
@@ -109,12 +99,10 @@ def plot_layer_responses(responses):
     _check_lines("responses", responses, _is_number)
     figure, (in_order, by_size) = panels(2)
     lines = {label: list(line.values()) for label, line in responses.items()}
-    _draw(in_order, lines)
-    _draw(by_size, {label: sorted(line, reverse=True) for label, line in lines.items()})
-    in_order.set_xlabel("3×3 layer, from the input on")
-    by_size.set_xlabel("3×3 layer, by its response")
+    falling = {label: sorted(line, reverse=True) for label, line in lines.items()}
+    _draw(in_order, lines, "3×3 layer, from the input on", "standard deviation")
+    _draw(by_size, falling, "3×3 layer, by its response", "standard deviation")
     for axes in (in_order, by_size):
-        axes.set_ylabel("standard deviation")
         axes.set_ylim(bottom=0)
     legend(in_order)
     return figure
@@ -127,10 +115,7 @@ def plot_shortcut_balance(balances):
         balances: `{label: result of shortcut_balance}`, a line each.
 
     Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+        A `matplotlib.figure.Figure`. Errors are those of `plot_layer_responses`.
 
     Example:
 
@@ -141,16 +126,14 @@ def plot_shortcut_balance(balances):
     """
     _check_lines("balances", balances, _is_balance)
     figure, (ratio, cosine) = panels(2, share_x=True)
-    for axes, measure in ((ratio, "branch_to_shortcut"), (cosine, "cosine")):
-        lines = {
-            label: [block[measure] for block in line.values()] for label, line in balances.items()
-        }
-        _draw(axes, lines)
-    ratio.set_ylabel("‖F(x)‖ / ‖s(x)‖")
+    ratios, cosines = (
+        {label: [block[measure] for block in line.values()] for label, line in balances.items()}
+        for measure in ("branch_to_shortcut", "cosine")
+    )
+    _draw(ratio, ratios, "", "‖F(x)‖ / ‖s(x)‖")
+    _draw(cosine, cosines, "block, from the input on", "cosine of F(x) and s(x)")
     ratio.set_ylim(bottom=0)
-    cosine.set_ylabel("cosine of F(x) and s(x)")
     cosine.axhline(0, color="#000000", linewidth=0.8)
-    cosine.set_xlabel("block, from the input on")
     legend(ratio)
     return figure
 
@@ -162,10 +145,7 @@ def plot_gradient_norms(norms):
         norms: `{label: result of gradient_norms}`, a line each. Only the kernels are drawn.
 
     Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+        A `matplotlib.figure.Figure`. Errors are those of `plot_layer_responses`.
 
     Example:
 
@@ -184,10 +164,7 @@ def plot_update_ratios(ratios):
         ratios: `{label: result of update_ratios}`, a line each. Only the kernels are drawn.
 
     Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+        A `matplotlib.figure.Figure`. Errors are those of `plot_layer_responses`.
 
     Example:
 
@@ -207,10 +184,7 @@ def plot_lesions(errors):
             input on.
 
     Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        TypeError, ValueError, ModuleNotFoundError: As `plot_layer_responses`.
+        A `matplotlib.figure.Figure`. Errors are those of `plot_layer_responses`.
 
     Example:
 
@@ -247,16 +221,15 @@ def _plot_kernels(name, lines, quantity):
                 f"Received: {label!r} with {', '.join(lines[label])}"
             )
     figure, (axes,) = panels(1)
-    _draw(axes, kernels)
+    _draw(axes, kernels, "layer with a kernel, from the input on", quantity)
     log_scale(axes)
-    axes.set_xlabel("layer with a kernel, from the input on")
-    axes.set_ylabel(quantity)
     legend(axes)
     return figure
 
 
-def _draw(axes, lines):
-    """Draws a line for each list of values, with a gap where one is `None`."""
+def _draw(axes, lines, horizontal, vertical):
+    """Draws a line for each list of values, with a gap where one is `None`; labels the axes."""
+    axes.set(xlabel=horizontal, ylabel=vertical)
     styles = line_styles(lines)
     for label, values in lines.items():
         shown = [float("nan") if value is None else value for value in values]
@@ -265,15 +238,12 @@ def _draw(axes, lines):
 
 def _check_lines(name, lines, is_value):
     form = f"`{name}` must map each line's label to the diagnostic's result: {{\"ResNet-20\": …}}."
-    if not isinstance(lines, dict):
-        raise TypeError(f"{form} Received: {name}={lines!r}")
-    if not lines:
-        raise ValueError(f"{form} Received: {name}={{}}")
+    if not isinstance(lines, dict) or not lines:
+        raise (ValueError if lines == {} else TypeError)(f"{form} Received: {name}={lines!r}")
     for label, line in lines.items():
-        if not isinstance(line, dict):
-            raise TypeError(f"{form} Received: {label!r} with {line!r}")
-        if not line:
-            raise ValueError(f"{form} Received: {label!r} with nothing")
+        if not isinstance(line, dict) or not line:
+            kind = ValueError if line == {} else TypeError
+            raise kind(f"{form} Received: {label!r} with {line!r}")
         for key, value in line.items():
             if not isinstance(key, str) or not is_value(value):
                 raise TypeError(f"{form} Received: {label!r} with {key!r}: {value!r}")

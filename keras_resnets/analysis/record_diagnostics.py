@@ -16,9 +16,9 @@ DIAGNOSTICS = ("layer_responses", "shortcut_balance", "gradient_norms", "update_
 class RecordDiagnostics(keras.callbacks.Callback):
     """A callback that records diagnostics before the first epoch and after each.
 
-    `records` is a list of dictionaries: `"epoch"`, the number of epochs done, and each diagnostic
-    under its name. `"update_ratios"` compare with the record before, and are missing from the
-    first. All values are plain numbers, lists and strings, ready for JSON.
+    `records` is a list of dictionaries of JSON values: `"epoch"`, the number of epochs done, and
+    each diagnostic under its name. `"update_ratios"` compare with the record before, and are
+    missing from the first.
 
     A second `fit` of the same model that resumes where the first ended, with `initial_epoch`,
     continues the records. Any other starts new ones, which needs another `path`.
@@ -34,9 +34,7 @@ class RecordDiagnostics(keras.callbacks.Callback):
             folder must.
 
     Raises:
-        ValueError: If a name is unknown or repeated, there is none, `every` is not positive, `loss`
-            is unknown or has no effect, or `data` lacks images or the labels it needs.
-        TypeError: If an argument is of another type, or `data` can be iterated only once.
+        ValueError, TypeError: If an argument is not as described, or `loss` has no effect.
         FileExistsError: If `path` exists, also when a later `fit` starts new records.
         FileNotFoundError: If the folder of `path` does not exist.
 
@@ -60,7 +58,14 @@ class RecordDiagnostics(keras.callbacks.Callback):
                 f"Received: loss={loss!r}, diagnostics={diagnostics!r}"
             )
         self.loss = loss if loss is None else one_loss(loss)
-        self.data = _check_data(data, needs_labels="gradient_norms" in self.diagnostics)
+        if hasattr(data, "__next__"):
+            raise TypeError(
+                "`data` must be something that can be iterated again, such as a pair of arrays or "
+                f"a list of batches. Received: data={data!r}"
+            )
+        # One batch shows whether there are images, and labels with them.
+        next(batches(data, needs_labels="gradient_norms" in self.diagnostics))
+        self.data = data
         self.every = check_positive_int("every", every)
         self.path = None if path is None else _check_path(path)
         self.records: list[dict] = []
@@ -75,16 +80,14 @@ class RecordDiagnostics(keras.callbacks.Callback):
         if not self._begins:
             return
         self._begins = False
-        last = self.records[-1]["epoch"] if self.records else None
-        if last is not None and self.model is self._recorded_model and epoch >= max(last, 1):
-            if epoch > last:  # this `fit` resumes after the last record
-                self._record(epoch)
-            return
-        if self.records and self.path is not None:
-            _check_path(self.path)
-        self.records, self._before = [], None
-        self._recorded_model = self.model
-        self._record(epoch)
+        last = self.records[-1]["epoch"] if self.records else -1
+        resumes = self.records and self.model is self._recorded_model and epoch >= max(last, 1)
+        if not resumes:
+            if self.records and self.path is not None:
+                _check_path(self.path)
+            self.records, self._before, self._recorded_model = [], None, self.model
+        if not resumes or epoch > last:
+            self._record(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0:
@@ -118,17 +121,6 @@ def _check_diagnostics(names):
             f"Received: diagnostics={names!r}"
         )
     return names
-
-
-def _check_data(data, needs_labels):
-    if hasattr(data, "__next__"):
-        raise TypeError(
-            "`data` must be something that can be iterated again, such as a pair of arrays or "
-            f"a list of batches. Received: data={data!r}"
-        )
-    # One batch shows whether there are images, and labels with them.
-    next(batches(data, needs_labels=needs_labels))
-    return data
 
 
 def _check_path(path):

@@ -9,7 +9,7 @@ from keras_resnets.analysis.responses import (
     model_with_blocks,
     residual_blocks,
 )
-from keras_resnets.architecture.copying import copy_layer, copy_statistics
+from keras_resnets.architecture.copying import copy_image_statistics, copy_layer
 from keras_resnets.arguments import check_name, nearest
 
 
@@ -21,11 +21,9 @@ def _edited_copy(model, edit, name=None):
         copy = edit(model)
     else:
         inner_copy = _edited_copy(inner, edit)
-
-        def clone(layer):
-            return inner_copy if layer is inner else copy_layer(layer)
-
-        copy = keras.models.clone_model(model, clone_function=clone)
+        copy = keras.models.clone_model(
+            model, clone_function=lambda layer: inner_copy if layer is inner else copy_layer(layer)
+        )
         for layer in model.layers:
             if layer.weights and layer is not inner:
                 _copy_state(layer, copy.get_layer(layer.name))
@@ -36,7 +34,7 @@ def _edited_copy(model, edit, name=None):
 def _copy_state(layer, copy):
     """Copies the weights of a layer, and the statistics of a normalization, to its clone."""
     copy.set_weights(layer.get_weights())
-    copy_statistics(layer, copy)
+    copy_image_statistics(layer, copy)
 
 
 def remove_blocks(model, names, name=None):
@@ -49,16 +47,15 @@ def remove_blocks(model, names, name=None):
     Args:
         model: A functional model of this package, or one that holds it.
         names: The names of the blocks, such as `["stage1_block2"]`; none are allowed.
-        name: Name of the new model, not empty and without a "/"; by default that of `model`.
+        name: Name of the new model; by default that of `model`.
 
     Returns:
         A new functional model with copies of the weights that remain.
 
     Raises:
-        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, `names` not a
-            list of names, or `name` no string.
-        ValueError: If the model has no such block, has its blocks in several places, or a plain
-            block changes the shape; if the name is not allowed.
+        TypeError: If an argument is of another type.
+        ValueError: If the model has no such block or several networks, a plain block changes the
+            shape, or the name is not allowed.
 
     Example:
 
@@ -89,17 +86,15 @@ def reorder_blocks(model, order, name=None):
     Args:
         model: A functional model of this package, or one that holds it.
         order: The names of all its blocks, in the order in which they are to stand.
-        name: Name of the new model, not empty and without a "/"; by default that of `model`.
+        name: Name of the new model; by default that of `model`.
 
     Returns:
-        A new functional model with copies of the weights. Its blocks are named for their place, so
-        that it is a model like any other of this package.
+        A new functional model with copies of the weights; its blocks are named for their place.
 
     Raises:
-        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, `order` not a
-            list of names, or `name` no string.
-        ValueError: If the model has its blocks in several places, `order` does not name each block
-            once, or the shapes do not fit; if the name is not allowed.
+        TypeError: If an argument is of another type.
+        ValueError: If `order` does not name each block once, the shapes do not fit, the model has
+            several networks, or the name is not allowed.
 
     Example:
 
@@ -112,14 +107,21 @@ def reorder_blocks(model, order, name=None):
     check_name("name", name)
     blocks = {block.name: block for block in residual_blocks(model)}
     order = _names("order", order, blocks)
-    if len(order) != len(blocks):
-        missing = [name for name in blocks if name not in order]
+    missing = [name for name in blocks if name not in order]
+    if missing:
         raise ValueError(
             f"`order` must name every block. Received: order without {', '.join(missing)}"
         )
     source_of = {place: blocks[name] for place, name in zip(blocks, order, strict=True)}
     for place, source in source_of.items():
-        _check_fits(source, blocks[place], block_model(model))
+        before, after = _shapes(source, block_model(model))
+        wanted = _shapes(blocks[place], block_model(model))
+        if (before, after) != wanted or source.strides != blocks[place].strides:
+            raise ValueError(
+                "A block can stand only where another has the same shapes and stride. Received: "
+                f"{source.name!r}, from {before[1:]} to {after[1:]}, in the place of {place!r}, "
+                f"from {wanted[0][1:]} to {wanted[1][1:]}"
+            )
 
     return _edited_copy(model, lambda inner: _reordered(inner, source_of), name)
 
@@ -175,25 +177,12 @@ def _names(argument, names, blocks):
         if not isinstance(name, str):
             raise TypeError(f"{form} Received: {name!r} among them")
         if name not in blocks:
-            raise ValueError(
-                f"`{argument}` must be names among {', '.join(blocks)}."
-                f"{nearest(name, blocks)} Received: {name!r}"
-            )
+            rule = f"`{argument}` must be names among {', '.join(blocks)}."
+            raise ValueError(f"{rule}{nearest(name, blocks)} Received: {name!r}")
     if len(set(names)) < len(names):
-        raise ValueError(
-            f"`{argument}` must name a block once at most. Received: {argument}={names!r}"
-        )
+        rule = f"`{argument}` must name a block once at most."
+        raise ValueError(f"{rule} Received: {argument}={names!r}")
     return names
-
-
-def _check_fits(block, replaced, model):
-    shapes = [_shapes(each, model) for each in (block, replaced)]
-    if shapes[0] != shapes[1] or block.strides != replaced.strides:
-        raise ValueError(
-            "A block can stand only where another has the same shapes and stride. Received: "
-            f"{block.name!r}, from {shapes[0][0][1:]} to {shapes[0][1][1:]}, in the place of "
-            f"{replaced.name!r}, from {shapes[1][0][1:]} to {shapes[1][1][1:]}"
-        )
 
 
 def _shapes(block, model):

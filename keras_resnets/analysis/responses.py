@@ -1,12 +1,11 @@
 """What flows forward: the layers' responses, and branch against shortcut."""
 
-from itertools import zip_longest
-
 import keras
 import numpy as np
 
 from keras_resnets.architecture.copying import within_another_layer
 from keras_resnets.layers import ConvNorm, ResidualBlock
+from keras_resnets.layers.feature_map import fits_shape
 from keras_resnets.layers.graph import all_layers, calls, is_functional
 
 BATCH_SIZE = 128
@@ -15,10 +14,13 @@ BATCH_SIZE = 128
 def batches(data, shape=None, needs_labels=False):
     """Yields `(images, labels)` as NumPy arrays; `labels` is `None` where there are none.
 
-    `shape` is what a model takes: of another shape, images are refused.
+    Images of another shape than a model's `shape` are refused.
     """
     if isinstance(data, tuple) or hasattr(data, "shape"):
-        data = _cut(*_pair(data))
+        whole, labels = _pair(data)
+        starts = range(0, len(whole), BATCH_SIZE)
+        parts = [slice(start, start + BATCH_SIZE) for start in starts]
+        data = [(whole[part], None if labels is None else labels[part]) for part in parts]
     elif isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__"):
         raise TypeError(
             "`data` must be an array of images, a pair (images, labels), or an iterable of "
@@ -29,10 +31,7 @@ def batches(data, shape=None, needs_labels=False):
         if not len(images):
             continue
         is_empty = False
-        if shape is not None and any(
-            size not in (None, length)
-            for size, length in zip_longest(shape, images.shape, fillvalue=0)
-        ):
+        if shape is not None and not fits_shape(images.shape, shape):
             raise ValueError(
                 f"Images must be of the shape that the model takes, {tuple(shape)}. "
                 f"Received: an array of shape {images.shape}"
@@ -49,27 +48,26 @@ def batches(data, shape=None, needs_labels=False):
 
 def _pair(batch):
     """Returns a batch as (images, labels), the labels `None` if it has none."""
-    images, labels = batch, None
-    if isinstance(batch, (tuple, list)):
-        if len(batch) != 2:
-            raise ValueError(
-                "A batch must be an array of images or a pair (images, labels). "
-                f"Received: a {type(batch).__name__} of {len(batch)}"
-            )
-        images, labels = batch
-    images = _array("Images", images)
+    pair = batch if isinstance(batch, (tuple, list)) else (batch, None)
+    if len(pair) != 2:
+        raise ValueError(
+            "A batch must be an array of images or a pair (images, labels). "
+            f"Received: a {type(batch).__name__} of {len(batch)}"
+        )
+    images = _array("Images", pair[0])
     if images.ndim != 4:
         raise ValueError(
             "Images must come as a batch of four dimensions. "
             f"Received: an array of shape {images.shape}"
         )
-    if labels is not None:
-        labels = _array("Labels", labels)
-        count = len(labels) if labels.ndim else "no list of"
-        if count != len(images):
-            raise ValueError(
-                f"Each image needs one label. Received: {len(images)} images and {count} labels"
-            )
+    if pair[1] is None:
+        return images, None
+    labels = _array("Labels", pair[1])
+    count = len(labels) if labels.ndim else "no list of"
+    if count != len(images):
+        raise ValueError(
+            f"Each image needs one label. Received: {len(images)} images and {count} labels"
+        )
     return images, labels
 
 
@@ -83,12 +81,6 @@ def _array(what, values):
     if values.dtype.kind in "USMmO":
         raise TypeError(f"{what} must be arrays of numbers. Received: values of {values.dtype}")
     return values
-
-
-def _cut(images, labels):
-    for start in range(0, len(images), BATCH_SIZE):
-        part = slice(start, start + BATCH_SIZE)
-        yield images[part] if labels is None else (images[part], labels[part])
 
 
 def residual_blocks(model):
@@ -123,7 +115,10 @@ def as_functional(model):
 def model_with_blocks(model):
     """Returns the layer that is a model with blocks; `None` if the model has blocks itself."""
     found = [
-        layer for layer in model.layers if isinstance(layer, keras.Model) and _has_blocks(layer)
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.Model)
+        and any(isinstance(each, ResidualBlock) for each in all_layers(layer))
     ]
     has_own = any(isinstance(layer, ResidualBlock) for layer in model.layers)
     if not found and not has_own:
@@ -155,9 +150,7 @@ def input_probe(model, layers):
 
 def input_of(layer, model):
     """Returns the tensor that a functional model calls a layer with."""
-    found = calls(model).get(
-        id(layer), []
-    )  # not `layer.input`: it may be called in other models too
+    found = calls(model).get(id(layer), [])  # it may be called in other models, too
     if len(found) != 1:
         raise ValueError(
             f"Each layer must be called once in the model. Received: {layer.name!r}, called "
@@ -166,18 +159,12 @@ def input_of(layer, model):
     return found[0].input_tensors[0]
 
 
-def _has_blocks(model):
-    return any(isinstance(layer, ResidualBlock) for layer in all_layers(model))
-
-
 def layer_responses(model, data):
     """Measures the standard deviation of the output of each 3×3 layer.
 
     This is figure 7 of [He et al., 2015](https://arxiv.org/abs/1512.03385), section 4.2: the
-    output is taken after batch normalization, and before the activation or the addition, in
-    inference. One standard deviation covers all images, positions and channels. A 3×3 convolution
-    without a normalization after it (the last of a block with full pre-activation) is measured at
-    its own output.
+    output is taken after batch normalization, if there is one, and before the activation or the
+    addition, in inference. One standard deviation covers all images, positions and channels.
 
     Args:
         model: A functional model of this package, residual or plain, or one that holds it.
@@ -186,14 +173,12 @@ def layer_responses(model, data):
 
     Returns:
         `{name: standard deviation}` from the input on, where a name is a path in the model that has
-        the blocks, such as `"stage1_block1/conv2"`. Figure 7's lower panel is
-        `sorted(…, reverse=True)` of the values.
+        the blocks, such as `"stage1_block1/conv2"`.
 
     Raises:
-        TypeError: If `model` is neither a functional model nor a `keras.Sequential`, or `data` not
-            images.
-        ValueError: If the model has no blocks of this package, or has them in several places; if
-            there are no images, or their shape does not fit the model.
+        TypeError: If an argument is of another type.
+        ValueError: If the model has no blocks of this package or several networks, or the images
+            do not fit it.
 
     Example:
 
@@ -206,13 +191,14 @@ def layer_responses(model, data):
         layer for layer in block_model(model).layers if isinstance(layer, (ConvNorm, ResidualBlock))
     ]
     probe = input_probe(model, layers)
-    moments: dict[str, _Moments] = {}
+    found: dict[str, list] = {}
     for images, _ in batches(data, probe.inputs[0].shape):
         inputs = probe(images, training=False)
         for layer in layers:
             for name, response in _responses(layer, inputs[layer.name]):
-                moments.setdefault(name, _Moments()).add(keras.ops.convert_to_numpy(response))
-    return {name: found.standard_deviation() for name, found in moments.items()}
+                values = keras.ops.convert_to_numpy(response).astype("float64")
+                found.setdefault(name, []).append((values.size, values.mean(), values.var()))
+    return {name: _pooled_deviation(parts) for name, parts in found.items()}
 
 
 def _responses(layer, x):
@@ -227,23 +213,11 @@ def _responses(layer, x):
             yield f"{layer.name}/{part.name}", x
 
 
-class _Moments:
-    """Mean and squared deviations of values that come in parts (Chan et al., 1979)."""
-
-    def __init__(self):
-        self.count, self.mean, self.squares = 0, 0.0, 0.0
-
-    def add(self, values):
-        values = values.astype("float64")
-        shift = values.mean() - self.mean
-        total = self.count + values.size
-        self.squares += np.square(values - values.mean()).sum()
-        self.squares += shift**2 * self.count * values.size / total
-        self.mean += shift * values.size / total
-        self.count = total
-
-    def standard_deviation(self):
-        return float(np.sqrt(self.squares / self.count))
+def _pooled_deviation(parts):
+    """Returns the standard deviation of values that come in parts: (count, mean, variance)."""
+    counts, means, variances = np.transpose(parts)
+    mean = np.average(means, weights=counts)
+    return float(np.sqrt(np.average(variances + (means - mean) ** 2, weights=counts)))
 
 
 def shortcut_balance(model, data):
@@ -303,19 +277,16 @@ def _balance(block, x):
     terms = block.branch(x, training=False), block.shortcut_path(x, training=False)
     if block.gate_layer is not None:
         terms = block.gate_layer.weigh(*terms, training=False)
-    residual, passed = (_flat(term) for term in terms)
-    norm, input_norm, passed_norm = (
-        np.linalg.norm(values, axis=1) for values in (residual, _flat(x), passed)
+    x, residual, passed = (
+        keras.ops.convert_to_numpy(term).astype("float64").reshape(len(term), -1)
+        for term in (x, *terms)
     )
+    input_norm, norm, passed_norm = (np.linalg.norm(y, axis=1) for y in (x, residual, passed))
     return {
         "branch_to_input": _ratio(norm, input_norm),
         "branch_to_shortcut": _ratio(norm, passed_norm),
         "cosine": _ratio(np.sum(residual * passed, axis=1), norm * passed_norm),
     }
-
-
-def _flat(x):
-    return keras.ops.convert_to_numpy(x).astype("float64").reshape(len(x), -1)
 
 
 def _ratio(a, b):

@@ -9,16 +9,9 @@ from keras_resnets.layers.graph import all_layers, is_functional
 
 
 def copy_layer(layer, **changes):
-    """Returns a layer of the same configuration, but for some changes, with new weights.
-
-    Example:
-
-    >>> copy_layer(keras.layers.Lambda(lambda x: x / 2.0), name="halved").name
-    'halved'
-    """
+    """Returns a layer of the same configuration, but for some changes, with new weights."""
     if type(layer) is keras.layers.Lambda:
-        # Its code is in memory, and no file's: `from_config` would refuse to run a lambda, would
-        # take it out of its module, and finds no function that is not registered.
+        # Not `from_config`, which refuses a lambda, and a function that is not registered.
         options: dict[str, Any] = {
             **keras.layers.Layer.get_config(layer),
             "function": layer.function,
@@ -31,11 +24,7 @@ def copy_layer(layer, **changes):
 
 
 def clone_network(model, function, kind):
-    """Returns a clone of a functional model, each layer made by `function` from its original.
-
-    Keras's `clone_model` enters the models within a model; this enters wrappers such as
-    `keras.layers.TimeDistributed` as well.
-    """
+    """Returns a clone of a model, as `clone_model`, which also enters wrappers within it."""
     copies: dict = {}  # of layers that are called in several places
 
     def clone(layer):
@@ -79,18 +68,13 @@ def _holds(layer, kind):
     return any(isinstance(each, kind) for each in all_layers(layer))
 
 
-def copy_image_statistics(model, copy):
-    """Copies what `adapt` has learnt, which is no weight to train, to a clone of a model."""
-    for layer, its_copy in zip(model.layers, copy.layers, strict=True):
-        copy_statistics(layer, its_copy)
-
-
-def copy_statistics(layer, copy):
-    """Does the same for one layer, which may be a model."""
+def copy_image_statistics(layer, copy):
+    """Copies what `adapt` has learnt, which is no weight to train, to a clone of a layer."""
     if isinstance(layer, keras.Model):
-        copy_image_statistics(layer, copy)
+        for inner, its_copy in zip(layer.layers, copy.layers, strict=True):
+            copy_image_statistics(inner, its_copy)
     elif isinstance(layer, keras.layers.Wrapper):
-        copy_statistics(layer.layer, copy.layer)
+        copy_image_statistics(layer.layer, copy.layer)
     elif isinstance(layer, keras.layers.Normalization):
         statistics = {}
         layer.save_own_variables(statistics)

@@ -39,26 +39,23 @@ def plain_twin(model_or_spec, name=None):
     The twin has the same stem, branches and head, without the shortcuts. With option A, whose
     shortcuts have no weights, it has exactly the same cost
     (`keras_resnets.analysis.assert_same_cost`); otherwise it lacks the projections. Options that
-    need a shortcut (`zero_init_residual`, `drop_path_rate`) return to their defaults.
+    need a shortcut (`zero_init_residual`, `drop_path_rate`) return to their defaults, and a
+    `GatedBlock` loses its gate. In an `OrderedBlock`, what follows the sum follows the branch.
 
-    The blocks keep their classes and their other options, but a `GatedBlock` loses its gate with
-    the shortcut. In an `OrderedBlock`, what follows the sum follows the branch; all orders then
-    give the same network, up to its ends. The twin's weights are new and none is frozen. What a
-    `keras.layers.Normalization` has learned about the images is carried over.
+    The twin's weights are new and none is frozen. What a `keras.layers.Normalization` has learned
+    about the images is carried over.
 
     Args:
         model_or_spec: A functional model that contains residual blocks of this package, also within
             models or wrappers (such as `keras.layers.TimeDistributed`) in it; or a `ResNetSpec`.
-        name: Name of the new model, not empty and without a "/"; by default `plain_` and the
-            model's name.
+        name: Name of the new model; by default `plain_` and the model's name.
 
     Returns:
         A new model with freshly initialized weights, or a `ResNetSpec`.
 
     Raises:
-        TypeError: If it is neither a functional model nor a spec, or the name is not a string.
-        ValueError: If the model has no residual block that can be replaced; if the name is not
-            allowed, or is given for a spec.
+        TypeError: If an argument is of another type.
+        ValueError: If the model has no block that can be replaced, or the name is not allowed.
 
     Example:
 
@@ -107,7 +104,7 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
     Args:
         model: A functional model of this package.
         block: A class of blocks, such as `keras_resnets.layers.StackedBlock`.
-        name: Name of the new model, not empty and without a "/"; by default that of `model`.
+        name: Name of the new model; by default that of `model`.
         first: A dictionary of options for the first block only.
         last: The same for the last block.
         **options: Options of all blocks.
@@ -117,8 +114,8 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
 
     Raises:
         TypeError: If an argument is of another type, or an option is unknown.
-        ValueError: If the model has no blocks, or an option would change their width, stride, name
-            or freezing.
+        ValueError: If the model has no blocks, or an option is for the place in the network, such
+            as `strides`.
 
     Example:
 
@@ -138,7 +135,16 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
     check_name("name", name)
     first, last = first or {}, last or {}
     for argument, value in (("first", first), ("last", last), ("options", options)):
-        _check_options(argument, value)
+        if not isinstance(value, dict):
+            raise TypeError(
+                f"`{argument}` must be a dictionary of options. Received: {argument}={value!r}"
+            )
+        for option in value:
+            if option in NO_OPTIONS:
+                raise ValueError(
+                    f"{', '.join(NO_OPTIONS)} are no options: the new blocks keep those of the old "
+                    f"ones, and nothing is frozen. Received: {option}={value[option]!r}"
+                )
     blocks = [layer for layer in model.layers if isinstance(layer, ResidualBlock)]
     if not blocks:
         raise ValueError(
@@ -154,47 +160,32 @@ def with_blocks(model, block, name=None, *, first=None, last=None, **options):
                 "The new blocks must have as many output channels a filter as the old ones. "
                 f"Received: block={block.__name__} in the place of a {type(layer).__name__}"
             )
-        own = {**options}
-        if layer is blocks[0]:
-            own |= first
-        if layer is blocks[-1]:
-            own |= last
         foreign = {*argument_names(type(layer))} - {*argument_names(block)}
-        shared = {name: x for name, x in layer.get_config().items() if name not in foreign}
+        config = {key: value for key, value in layer.get_config().items() if key not in foreign}
         # The new blocks have other sublayers, and new weights to train.
-        return block.from_config({**shared, "frozen": (), **own})
+        config |= {"frozen": (), **options}
+        if layer is blocks[0]:
+            config |= first
+        if layer is blocks[-1]:
+            config |= last
+        return block.from_config(config)
 
-    model_of_blocks = keras.models.clone_model(model, clone_function=clone)
-    model_of_blocks.name = model.name if name is None else name
-    copy_image_statistics(model, model_of_blocks)
-    return unfreeze(model_of_blocks)
-
-
-def _check_options(argument, options):
-    if not isinstance(options, dict):
-        raise TypeError(
-            f"`{argument}` must be a dictionary of options. Received: {argument}={options!r}"
-        )
-    for option in options:
-        if option in NO_OPTIONS:
-            raise ValueError(
-                f"{', '.join(NO_OPTIONS)} are no options: the new blocks keep those of the old "
-                f"ones, and nothing is frozen. Received: {option}={options[option]!r}"
-            )
+    copy = keras.models.clone_model(model, clone_function=clone)
+    copy.name = model.name if name is None else name
+    copy_image_statistics(model, copy)
+    return unfreeze(copy)
 
 
 def fuse_batch_norm(model, name=None):
     """Returns a model with the same outputs in inference, and its normalizations folded in.
 
     Each normalization that follows a convolution becomes a factor of its kernel and a bias; one
-    that follows something else (`OrderedBlock`) stays. Names and the other layers stay, so that
-    `feature_extractor`, `model_spec` and `model_preprocessing` work on the new model. A block of
+    that follows something else (`OrderedBlock`) stays, and so do names and other layers. A block of
     one convolution becomes that convolution alone, with the shortcut in its kernel
     (`keras_resnets.analysis.merge_one_layer_block`). Networks within models or wrappers, such as
     `keras.layers.TimeDistributed`, are folded as well, and what LoRA has added to a kernel.
 
-    The fold is computed in 64 bits; in 32 bits, outputs differ by about 1e-6 of their size. Train
-    the model, not its fused copy.
+    Outputs differ by about 1e-6 of their size. Train the model, not its fused copy.
 
     Args:
         model: A functional model of the zoo, or one built upon it.
@@ -233,8 +224,7 @@ def fuse_batch_norm(model, name=None):
 def _folded(layer):
     """Returns a new layer of the same configuration, folded if it can be."""
     changes: dict[str, Any] = {}
-    kinds = (ConvNorm, ProjectionShortcut, ResidualBlock)
-    if isinstance(layer, kinds) and _has_conv_norm(layer):
+    if isinstance(layer, (ConvNorm, ProjectionShortcut, ResidualBlock)) and _has_conv_norm(layer):
         # `frozen` may name normalizations, which are gone.
         changes |= {"folded": True, "frozen": ()}
     if _has_one_convolution(layer):
@@ -252,34 +242,26 @@ def _has_one_convolution(layer):
 
 def _copy_weights(layer, fused):
     if _has_one_convolution(layer):
-        _assign(fused.conv1, *merge_one_layer_block(layer))
-        return
-    if isinstance(layer, ConvNorm):
-        _assign(fused, *folded_weights(layer))
-        return
-    own = {}
-    layer.save_own_variables(own)
-    fused.load_own_variables(own)
-    for sublayer, copy in zip(sublayers(layer), sublayers(fused), strict=True):
-        _copy_weights(sublayer, copy)
-
-
-def _assign(conv_norm, kernel, bias):
-    conv_norm.conv.kernel.assign(kernel)
-    conv_norm.conv.bias.assign(bias)
+        fused.conv1.conv.set_weights(merge_one_layer_block(layer))
+    elif isinstance(layer, ConvNorm):
+        fused.conv.set_weights(folded_weights(layer))
+    else:
+        own = {}
+        layer.save_own_variables(own)
+        fused.load_own_variables(own)
+        for sublayer, copy in zip(sublayers(layer), sublayers(fused), strict=True):
+            _copy_weights(sublayer, copy)
 
 
 def freeze_backbone(model, bn="inference"):
     """Freezes every layer on the way to the last block, so that only the others are trained.
 
-    `unfreeze` undoes it. Compile the model afterwards, as always in Keras. The freeze outlasts
-    saving and cloning.
+    `unfreeze` undoes it. Compile the model afterwards. The freeze outlasts saving and cloning.
 
     Args:
         model: A functional model of the zoo, or one built upon it.
-        bn: What the backbone's batch normalization does. `"inference"` freezes it, moving
-            statistics included, also in `fit`. `"train"` adapts it to the new data: statistics, γ
-            and β; only the convolutions are frozen.
+        bn: What batch normalization in the backbone does. `"inference"` freezes it, moving
+            statistics included. `"train"` adapts statistics, γ and β to the new data.
 
     Returns:
         The model itself.
@@ -307,12 +289,12 @@ def freeze_backbone(model, bn="inference"):
 def unfreeze(model, from_stage=None):
     """Makes the layers of a model trainable again, the inner ones too, and returns the model.
 
-    Compile the model afterwards, as always in Keras.
+    Compile the model afterwards.
 
     Args:
         model: A `keras.Model`; with `from_stage`, one of the zoo, or one built upon it.
-        from_stage: The first stage to train, from 1. What comes before it stays as it is. `None`
-            for all layers.
+        from_stage: The first stage to train, from 1; earlier layers stay as they are. `None` for
+            all layers.
 
     Raises:
         ValueError: If the model has no such stage.
@@ -349,21 +331,17 @@ def unfreeze(model, from_stage=None):
 
 
 def _make_trainable(layer):
-    """Makes a layer, and all layers within it, trainable.
-
-    On TensorFlow, Keras ignores an assignment that changes nothing, and a layer of which only parts
-    are frozen is trainable as a whole.
-    """
+    """Makes a layer, and all layers within it, trainable."""
+    # On TensorFlow, Keras ignores an assignment that changes nothing, and a layer of which only
+    # parts are frozen is trainable as a whole.
     layer.trainable = False
     layer.trainable = True
 
 
 def _freeze_convolutions(layer):
-    """Freezes the weights within a layer, but for those of normalizations."""
+    """Freezes the layers within a trainable layer, but for the normalizations."""
     inner = sublayers(layer)
-    if isinstance(layer, keras.layers.BatchNormalization):
-        layer.trainable = True
-    elif not inner:
+    if not inner and not isinstance(layer, keras.layers.BatchNormalization):
         layer.trainable = False
     for sublayer in inner:
         _freeze_convolutions(sublayer)

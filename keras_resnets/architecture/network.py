@@ -35,9 +35,9 @@ def prepare_network(
     classifier_activation="softmax",
     name=None,
 ):
-    """Checks the arguments of `keras_resnets.build_model`; returns what builds a model of a spec.
+    """Checks the arguments of `build_model`; returns what builds a model of the spec.
 
-    The spec may differ from the one that is checked in the options that a weights file decides.
+    A weights file may change options of the spec in between.
     """
     if not isinstance(spec, ResNetSpec):
         raise TypeError(f"`spec` must be a ResNetSpec. Received: spec={spec!r}")
@@ -62,28 +62,22 @@ def prepare_network(
 
 def _stem(x, spec):
     stem = STEMS[spec.stem]
-    x = ConvNorm(
-        spec.widths[0], kernel_size=stem.kernel_size, strides=stem.conv_stride, name="stem_conv"
-    )(x)
+    x = ConvNorm(spec.widths[0], stem.kernel_size, stem.conv_stride, name="stem_conv")(x)
     x = keras.layers.Activation(spec.activation, name="stem_activation")(x)
     if stem.pool_stride > 1:
         x = SymmetricMaxPooling2D(3, strides=stem.pool_stride, name="stem_pool")(x)
     return x
 
 
-def _head(x, include_top, pooling, classes, classifier_activation):
+def _head(x, include_top, pooling, classes, activation):
     if include_top or pooling == "avg":
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
     elif pooling == "max":
         x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
     if include_top:
         is_half = keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16")
-        x = Classifier(
-            classes,
-            activation=classifier_activation,
-            dtype="float32" if is_half else None,
-            name="predictions",
-        )(x)
+        dtype = "float32" if is_half else None
+        x = Classifier(classes, activation=activation, dtype=dtype, name="predictions")(x)
     return x
 
 
@@ -134,13 +128,12 @@ def _model_inputs(spec, input_tensor, input_shape, include_top):
             "`input_tensor` must be a batch of images with a known number of channels. "
             f"Received: input_tensor.shape={tuple(input_tensor.shape)}"
         )
-    if input_shape is not None:
-        for wanted, present in zip(input_shape, shape, strict=True):
-            if wanted is not None and present is not None and wanted != present:
-                raise ValueError(
-                    "`input_shape` and `input_tensor` must agree. Received: "
-                    f"input_shape={input_shape}, input_tensor.shape={tuple(input_tensor.shape)}"
-                )
+    for wanted, present in zip(input_shape or shape, shape, strict=True):
+        if None not in (wanted, present) and wanted != present:
+            raise ValueError(
+                "`input_shape` and `input_tensor` must agree. Received: "
+                f"input_shape={input_shape}, input_tensor.shape={tuple(input_tensor.shape)}"
+            )
     _check_size("input_tensor.shape", shape, spec)
     sources = keras.utils.get_source_inputs(input_tensor)
     for layer in keras.Model(sources, input_tensor).layers:

@@ -1,7 +1,6 @@
 """What a spec means: every block and convolution of its network, as data.
 
-The builder, the cost, the names in other libraries' files and the benchmark's networks in other
-frameworks all follow this plan.
+The builder, the cost, other libraries' files and the benchmark's networks follow this plan.
 """
 
 import math
@@ -91,21 +90,15 @@ class Plan(NamedTuple):
         return shapes
 
     def cost(self, image_size: int, channels: int, classes: int) -> Cost:
-        """Returns what the network costs, without building it: ResNet-1202 would take a minute.
-
-        Example:
-
-        >>> make_plan(keras_resnets.VARIANTS["resnet50"]).cost(224, 3, 1000)
-        Cost(parameters=25557032, macs=4089184256)
-        """
+        """Returns what the network costs, without building it: ResNet-1202 would take a minute."""
         shapes = self.variable_shapes(channels, classes)
         sizes = {path: math.prod(shape) for path, shape in shapes.items()}
         parameters = sum(size for path, size in sizes.items() if "/moving_" not in path)
-        positions = {
-            f"{layer.path}/conv/kernel": size**2 for layer, size in self._output_sizes(image_size)
-        }
-        kernels = [path for path in sizes if path.endswith("/kernel")]
-        return Cost(parameters, sum(sizes[path] * positions.get(path, 1) for path in kernels))
+        macs = sizes["predictions/kernel"] + sum(
+            sizes[f"{layer.path}/conv/kernel"] * size**2
+            for layer, size in self._output_sizes(image_size)
+        )
+        return Cost(parameters, macs)
 
     def _output_sizes(self, size):
         """Yields each convolution with the height and width of its output."""
@@ -123,14 +116,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(spec: ResNetSpec) -> Plan:
-    """Returns the plan of a spec.
-
-    Example:
-
-    >>> plan = make_plan(keras_resnets.VARIANTS["resnet18"])
-    >>> [block.name for block in plan.blocks() if block.projection]
-    ['stage2_block1', 'stage3_block1', 'stage4_block1']
-    """
+    """Returns the plan of a spec."""
     stem = STEMS[spec.stem]
     channels = spec.widths[0]
     stem_conv = Convolution("stem_conv", {}, stem.kernel_size, 0, channels, stem.conv_stride)

@@ -1,5 +1,6 @@
 """Reading an architecture, and its feature maps, off a model."""
 
+import math
 import re
 from typing import Any, Literal
 
@@ -14,11 +15,10 @@ from keras_resnets.layers import ResidualBlock
 def model_spec(model):
     """Returns the spec of a model of the zoo.
 
-    It is read off the layers, so it also works for a model that was saved and loaded, cloned, or
-    extended, as long as the stem and the blocks keep their names.
+    It is read off the layers, so that it works for a saved, cloned or extended model, too.
 
     Args:
-        model: A functional model made by this package.
+        model: A functional model whose stem and blocks have the names of this package.
 
     Returns:
         The `ResNetSpec` with which `build_model` gives the same network.
@@ -33,32 +33,26 @@ def model_spec(model):
     """
     stages = stage_blocks(model)
     last = stages[-1][-1]
-    names: list[Any] = [name for name, kind in BLOCKS.items() if type(last) is kind]
-    if not names:
+    block: Any = next((name for name, kind in BLOCKS.items() if type(last) is kind), None)
+    if block is None:
         raise ValueError(
             f"A spec describes blocks of {', '.join(kind.__name__ for kind in BLOCKS.values())}. "
             f"Received: a model with {type(last).__name__}"
         )
     stem = stem_name(model)
-    stride = STEMS[stem].stride
-    for blocks in stages:
-        stride *= blocks[0].strides
-    natural = STEMS[stem].stride * 2 ** (len(stages) - 1)
-    if stride > natural:
+    stride = STEMS[stem].stride * math.prod(blocks[0].strides for blocks in stages)
+    if stride > STEMS[stem].stride * 2 ** (len(stages) - 1):
         raise ValueError(
             "The blocks of `model` must be those of one spec, with a stride of 2 at the start of "
             f"each stage but the first. Received: {model.name!r} with an output stride of {stride}"
         )
-    options = {
-        name: getattr(last, name) for name, option in OPTIONS.items() if names[0] in option.blocks
-    }
     spec = ResNetSpec(
-        block=names[0],
+        block=block,
         repeats=tuple(len(blocks) for blocks in stages),
         widths=tuple(blocks[0].filters for blocks in stages),
         stem=stem,
         output_stride=stride,
-        **options,
+        **{name: getattr(last, name) for name, each in OPTIONS.items() if block in each.blocks},
     )
     _check_blocks(spec, stages)
     return spec
@@ -85,16 +79,17 @@ def feature_extractor(model):
     {'stage1': (32, 32, 16), 'stage2': (16, 16, 32), 'stage3': (8, 8, 64)}
     """
     model_spec(model)  # raises unless the blocks are those of one network
-    outputs = {
-        f"stage{index}": blocks[-1].output for index, blocks in enumerate(stage_blocks(model), 1)
-    }
-    return keras.Model(model.input, outputs, name=f"{model.name}_features")
+    return keras.Model(model.input, stage_outputs(model), name=f"{model.name}_features")
+
+
+def stage_outputs(model):
+    """Returns the last feature map of each stage, by the stage's name."""
+    stages = stage_blocks(model)
+    return {f"stage{number}": blocks[-1].output for number, blocks in enumerate(stages, 1)}
 
 
 def feature_strides(model):
     """Returns the stride of each stage's feature map in input pixels.
-
-    The strides are read off the layers, so saving, loading and cloning keep them.
 
     Args:
         model: A functional model of the zoo, or its feature extractor.
@@ -112,12 +107,10 @@ def feature_strides(model):
     >>> keras_resnets.feature_strides(keras_resnets.ResNet18(output_stride=16))
     {'stage1': 4, 'stage2': 8, 'stage3': 16, 'stage4': 16}
     """
-    stride = STEMS[model_spec(model).stem].stride
-    strides = {}
-    for index, blocks in enumerate(stage_blocks(model), 1):
-        stride *= blocks[0].strides
-        strides[f"stage{index}"] = stride
-    return strides
+    strides = [STEMS[model_spec(model).stem].stride]
+    for blocks in stage_blocks(model):
+        strides.append(strides[-1] * blocks[0].strides)
+    return {f"stage{number}": stride for number, stride in enumerate(strides) if number}
 
 
 def stage_blocks(model):

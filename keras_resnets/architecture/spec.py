@@ -87,19 +87,19 @@ class ResNetSpec:
         repeats: Number of blocks in each stage.
         widths: Filters of the blocks in each stage. A bottleneck outputs four times as many
             channels. The stem has as many filters as the first stage.
-        stem: `"imagenet"` (7×7 convolution with stride 2, max pooling with stride 2) or `"cifar"`
-            (3×3 convolution with stride 1).
-        shortcut: `"A"`, `"B"`, `"C"`, or `None` for a plain network; see
-            `keras_resnets.layers.ResidualBlock`.
+        stem: `"imagenet"` (7×7 convolution and max pooling, each with stride 2) or `"cifar"` (3×3
+            convolution with stride 1).
+        shortcut: `"A"`, `"B"` or `"C"` of `keras_resnets.layers.ResidualBlock`; `None` for a plain
+            network.
         zero_pad: Where option A puts its zero channels, `"end"` or `"both"`.
-        stride_on: The bottleneck's convolution that carries the stride, `"3x3"` or `"1x1"`.
-        activation: Name of a function in `keras.activations`.
+        stride_on: The convolution of a bottleneck that carries the stride, `"3x3"` or `"1x1"`.
+        activation: A function in `keras.activations`, or its name.
         zero_init_residual: Whether the last γ of each branch begins at 0.
-        drop_path_rate: Probability in [0, 1) of skipping the last block's branch. It grows
-            linearly with depth: block l of L has `drop_path_rate * l / L`.
-        output_stride: Input size over the size of the last feature map. `None` is the natural one,
-            32 with the ImageNet stem and four stages. Half and a quarter of it dilate the last
-            stages.
+        drop_path_rate: Probability in [0, 1) of skipping the branch of the last block in training.
+            That of block l of L is `drop_path_rate * l / L`.
+        output_stride: Input size over that of the last feature map; `None` for the network's own,
+            32 with the ImageNet stem and four stages. Half or a quarter of it dilates the last
+            stages instead.
 
     Raises:
         ValueError: If a value is not allowed, or contradicts or has no effect beside another.
@@ -188,16 +188,15 @@ class ResNetSpec:
         fields = json.loads(text)
         if not isinstance(fields, dict):
             raise TypeError(f"A spec must be a JSON object. Received: {text!r}")
-        known = [field.name for field in dataclasses.fields(cls)]
         for name in fields:
-            if name not in known:
+            if name not in DEFAULTS:
                 raise ValueError(
-                    f"A spec has the fields {', '.join(known)}.{nearest(name, known)} "
+                    f"A spec has the fields {', '.join(DEFAULTS)}.{nearest(name, DEFAULTS)} "
                     f"Received: {name!r}"
                 )
-        for field in dataclasses.fields(cls):
-            if field.default is dataclasses.MISSING and field.name not in fields:
-                raise ValueError(f"A spec needs the field {field.name!r}. Received: {text}")
+        for name, default in DEFAULTS.items():
+            if default is dataclasses.MISSING and name not in fields:
+                raise ValueError(f"A spec needs the field {name!r}. Received: {text}")
         return cls(**fields)
 
     def _set(self, name: str, value: Any) -> None:

@@ -234,7 +234,7 @@ def _run(parsed):
         _check_names(**vars(parsed))
         with imports_of_the_command():
             module = importlib.import_module(f"keras_resnets.cli.{COMMANDS[parsed.command].module}")
-        with without_chatter(), warnings.catch_warnings():
+        with without_chatter(*EXPECTED, KeyboardInterrupt), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             raise_on_interrupt()
             failure = getattr(module, f"{parsed.command}_command")(parsed)

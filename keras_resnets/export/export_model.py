@@ -48,31 +48,22 @@ def write_model_card(served, files, folder):
     has_saved_model = any(file.format == "saved_model" for file in files)
     colours = {1: "grey", 3: "RGB"}.get(served.channels, f"{served.channels} channels")
     lines = [
-        f"# {model.name}",
-        "",
+        f"# {model.name}\n",
         f"Inputs {model.input_shape}, outputs {model.output_shape}, "
         f"{count_parameters(model).total:,} parameters.",
-        f"Written with TensorFlow {tf.__version__} and Keras {keras.__version__}.",
-        "",
-        "## Signatures",
-        "",
-        "| signature | takes | gives |",
-        "|-|-|-|",
+        f"Written with TensorFlow {tf.__version__} and Keras {keras.__version__}.\n",
+        "## Signatures\n\n| signature | takes | gives |\n|-|-|-|",
     ]
     for name in served.signatures if has_saved_model else ("tensor",):
         takes, gives = DESCRIPTIONS[name]
         lines.append(f"| `{name}` | {takes.format(colours=colours)} | {gives} |")
-    lines += ["", "Only the SavedModel has other signatures than `tensor`."]
+    lines.append("\nOnly the SavedModel has other signatures than `tensor`.")
     if has_saved_model and not has_blocks(model):
-        lines += ["There is no `features`: the blocks are not layers of the model itself."]
+        lines.append("There is no `features`: the blocks are not layers of the model itself.")
     lines += [
-        "",
-        "## Files",
-        "",
-        "Each was loaded again and compared with the model, at batches of 1, 2, 3, 7 and 32.",
-        "",
-        "| format | file | bytes | largest difference | same class |",
-        "|-|-|-|-|-|",
+        "\n## Files\n",
+        "Each was loaded again and compared with the model, at batches of 1, 2, 3, 7 and 32.\n",
+        "| format | file | bytes | largest difference | same class |\n|-|-|-|-|-|",
     ]
     for file in files:
         agreement = "" if file.agreement is None else f"{file.agreement:.1%}"
@@ -80,13 +71,13 @@ def write_model_card(served, files, folder):
         lines.append(
             f"| {file.format} | {name} | {file.size:,} | {file.difference:.1e} | {agreement} |"
         )
-    lines += ["", "## Preprocessing", ""]
+    lines.append("\n## Preprocessing\n")
     if served.preprocessing is None:
-        lines += ["The model notes none.", ""]
+        lines.append("The model notes none.\n")
     else:
         text = json.dumps(served.preprocessing.to_dict(), indent=2)
         (folder / "preprocessing.json").write_text(f"{text}\n", encoding="utf-8")
-        lines += ["```json", text, "```", ""]
+        lines.append(f"```json\n{text}\n```\n")
     if served.class_names is not None:
         names = "".join(f"{name}\n" for name in served.class_names)
         (folder / "labels.txt").write_text(names, encoding="utf-8")
@@ -97,8 +88,8 @@ def choose_version(path, version):
     """Returns the folder of a version: of the given one, or of the one after the last."""
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"`path` must be a folder. Received: path={str(path)!r}")
-    present = path.iterdir() if path.is_dir() else ()
-    numbers = [int(child.name) for child in present if child.name.isdecimal()]
+    names = [child.name for child in path.iterdir()] if path.exists() else []
+    numbers = [int(name) for name in names if name.isdecimal()]
     if version is None:
         return path / str(max(numbers, default=0) + 1)
     if check_positive_int("version", version) in numbers:
@@ -181,12 +172,10 @@ def export_model(
     that cannot be written is left out, and so is one that differs by more than 1e-5 (relative to
     the largest output, where that exceeds 1; 1e-2 for models that compute in float16, 8e-2 in
     bfloat16). The other formats are kept, and the error names those that failed.
-    `docs/serving.md` says how to call the files, and which to choose.
 
-    An export is one numbered folder, `<path>/1`, which appears whole: the SavedModel
-    (`saved_model.pb` and its variables), `model.onnx`, `model.tflite`, `model_int8.tflite`,
-    `model.xml` and `model.bin`, as asked for, with `labels.txt`, `preprocessing.json` and a
-    `README.md`. The next export is `<path>/2`.
+    An export is one numbered folder, `<path>/1`, which appears whole, with `labels.txt`,
+    `preprocessing.json` and a `README.md`. The next export is `<path>/2`. `docs/serving.md` says
+    which format to choose, and how to call it.
 
     Args:
         model: A model of the zoo, or one built upon it, with one input and one output.
@@ -197,20 +186,19 @@ def export_model(
         signatures: Ways to call the SavedModel. `"serving_default"` takes JPEG and PNG files and
             `"image"` a batch of `uint8` images of any size; both return scores and the names of the
             best classes. `"tensor"` takes the model's inputs and returns its outputs, `"features"`
-            the feature maps of the stages. `None` takes all four, without `"features"` if the
-            blocks are not the model's own layers. The other formats only have `"tensor"`.
-        class_names: Name of each class; `None` for those that the model carries (see
-            `set_class_names`), or else ImageNet's 1000. Of a model of one unit, one name or two, as
-            `classify` takes them.
+            the feature maps of the stages. `None` takes all that the model has. The other formats
+            only have `"tensor"`.
+        class_names: Name of each class, as `classify` takes them; `None` for those that the model
+            carries (see `set_class_names`), or else ImageNet's 1000.
         top: How many classes the SavedModel names, at most.
         images: Images to compare on: paths of JPEG or PNG files, `uint8` arrays, or one float array
-            of the model's inputs. `None` draws random discs, which a trained model knows as little
-            as noise: pass some of its own kind. `"litert_int8"` needs a few hundred real ones.
+            of the model's inputs. `None` draws random discs; better pass images of the model's
+            kind. `"litert_int8"` needs a few hundred of them.
         version: Number of the folder; `None` for the one after the last.
         fuse: Whether to fold the normalizations into the convolutions first (`fuse_batch_norm`).
-        scores: How the SavedModel turns logits into probabilities: `"softmax"` or `"sigmoid"`;
-            `None` for softmax, and sigmoid for a single unit. `"probabilities"` takes the outputs
-            as they are, for a last layer that does not show that they are probabilities.
+        scores: How the SavedModel turns logits into probabilities: `"softmax"`, `"sigmoid"`, or
+            `None` for softmax, and sigmoid for a single unit. `"probabilities"` leaves outputs that
+            already are.
 
     Returns:
         An `ExportReport`: the folder, and each format's file, size and difference.
@@ -219,10 +207,8 @@ def export_model(
         keras_resnets.export.ExportError: If a format cannot be written. Its `report` has the other
             formats, or is `None`.
         keras_resnets.export.ParityError: Likewise, if a file's outputs differ from the model's.
-        ValueError: If an argument is not allowed, the model lacks what a signature needs or does
-            what a format does not support, its outputs are neither probabilities nor logits, or the
-            backend is not TensorFlow.
-        TypeError: If an argument is of another type.
+        ValueError, TypeError: If an argument is not as described, the model does not have what a
+            signature or a format needs, or the backend is not TensorFlow.
         FileExistsError: If the version exists.
         ModuleNotFoundError: If a format needs a package that is not installed.
 

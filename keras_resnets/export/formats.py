@@ -42,7 +42,7 @@ def write_onnx(served, folder):
 
 
 def open_onnx(path):
-    """Returns a function from a batch to a dictionary of outputs, as the signature `tensor`."""
+    """Returns `{"tensor": function from a batch to outputs}`."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -81,14 +81,13 @@ def write_openvino(served, folder):
     import openvino
 
     path = folder / "model.xml"
-    openvino.save_model(
-        openvino.convert_model(_concrete(served)), str(path), compress_to_fp16=False
-    )
+    model = openvino.convert_model(_concrete(served))
+    openvino.save_model(model, str(path), compress_to_fp16=False)
     return path
 
 
 def open_openvino(path):
-    """Returns a function from a batch to a dictionary of outputs, as the signature `tensor`."""
+    """Returns `{"tensor": function from a batch to outputs}`."""
     import openvino
 
     # On processors with 16-bit arithmetic, OpenVINO would compute in bfloat16.
@@ -98,16 +97,11 @@ def open_openvino(path):
 
 
 def write_litert(served, folder, tensors=None):
-    """Writes the signature `tensor` as `model.tflite`.
-
-    With a sample of inputs, it is `model_int8.tflite`: weights and activations in 8 bits, the input
-    and output in 32.
-    """
+    """Writes the signature `tensor` as `model.tflite`, or in 8 bits as `model_int8.tflite`."""
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [_concrete(served)], _tracking(served)
-    )
+    convert = tf.lite.TFLiteConverter.from_concrete_functions
+    converter = convert([_concrete(served)], _tracking(served))
     path = folder / "model.tflite"
     if tensors is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -119,23 +113,22 @@ def write_litert(served, folder, tensors=None):
 
 
 def open_litert(path):
-    """Returns a function from a batch to a dictionary of outputs, as the signature `tensor`."""
+    """Returns `{"tensor": function from a batch to outputs}`."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
+    [inputs], [outputs] = interpreter.get_input_details(), interpreter.get_output_details()
     prepared_for = None
-    input_index = interpreter.get_input_details()[0]["index"]
-    output_index = interpreter.get_output_details()[0]["index"]
 
     def run(batch):
         nonlocal prepared_for
         if batch.shape != prepared_for:  # takes longer than a small network
-            interpreter.resize_tensor_input(input_index, batch.shape)
+            interpreter.resize_tensor_input(inputs["index"], batch.shape)
             interpreter.allocate_tensors()
             prepared_for = batch.shape
-        interpreter.set_tensor(input_index, batch)
+        interpreter.set_tensor(inputs["index"], batch)
         interpreter.invoke()
-        return {"outputs": interpreter.get_tensor(output_index)}
+        return {"outputs": interpreter.get_tensor(outputs["index"])}
 
     return {"tensor": run}
 
@@ -150,30 +143,27 @@ def write_saved_model(served, folder):
 
 
 def open_saved_model(folder):
-    """Returns a function from a batch to a dictionary of outputs for each signature."""
+    """Returns `{signature: function from a batch to outputs}`."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(folder))
 
-    def runner(name):
-        def run(batch):
-            function = loaded.signatures[name]
-            (argument,) = function.structured_input_signature[1]
-            outputs = function(**{argument: tf.constant(batch)})
-            return {key: value.numpy() for key, value in outputs.items()}
+    def run(function, batch):
+        (argument,) = function.structured_input_signature[1]
+        outputs = function(**{argument: tf.constant(batch)})
+        return {key: value.numpy() for key, value in outputs.items()}
 
-        return run
-
-    return {name: runner(name) for name in loaded.signatures}
+    # A signature does not keep its model; these do.
+    names = list(loaded.signatures)
+    return {name: lambda batch, name=name: run(loaded.signatures[name], batch) for name in names}
 
 
 def _concrete(served, signature="tensor"):
     """Returns a signature of a `ServedModel` as a concrete function."""
     import tensorflow as tf
 
-    function = getattr(served, signature)
     spec = served.input_spec(signature)
-    return tf.function(function, input_signature=[spec]).get_concrete_function()
+    return tf.function(getattr(served, signature), input_signature=[spec]).get_concrete_function()
 
 
 def _tracking(served):
@@ -186,21 +176,16 @@ def _tracking(served):
 
 
 class Format(NamedTuple):
-    """How a format is written, opened and installed.
+    """How a format is written and opened, and what it needs beside TensorFlow."""
 
-    Attributes:
-        write: From a `ServedModel` and a folder (and a sample of inputs, if `is_calibrated`) to the
-            path of what was written.
-        open: From that path to `{signature: function from a batch to a dictionary of arrays}`.
-        packages: What it needs beside TensorFlow.
-        extra: The extra of this package that installs them.
-        is_calibrated: Whether its ranges are taken from a sample, so that it only approximates.
-    """
-
+    # From a `ServedModel` and a folder (and inputs to calibrate on) to the path that was written.
     write: Callable[..., Any]
+    # From that path to `{signature: function from a batch to a dictionary of arrays}`.
     open: Callable[[Any], dict[str, Callable[..., Any]]]
     packages: tuple[str, ...] = ()
+    # The extra of this package that installs them.
     extra: str | None = None
+    # Whether its ranges are taken from a sample, so that it only approximates.
     is_calibrated: bool = False
 
 

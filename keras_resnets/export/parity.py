@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_resnets.arguments import check_regular_file
 from keras_resnets.export.served_model import decode_image_file
-from keras_resnets.layers.feature_map import channel_axis
+from keras_resnets.layers.feature_map import channel_axis, fits_shape
 from keras_resnets.preprocessing.model import resizes_itself
 from keras_resnets.preprocessing.predictions import check_outputs, ends_in_probabilities
 from keras_resnets.preprocessing.preprocessing import spatial_axes
@@ -34,16 +34,10 @@ class ExportedFile(NamedTuple):
         format: Its name, such as `"onnx"`.
         path: The file; of a SavedModel the folder.
         size: Bytes in all.
-        difference: The largest difference from the model's own outputs, over all that was compared,
-            where outputs beyond 1 count relative to the largest.
+        difference: The largest difference from the model's outputs, relative to the largest output
+            where that exceeds 1.
         agreement: Share of the images in [0, 1] for which it names the same class as the model;
             `None` where the difference says all.
-
-    Example:
-
-    >>> file = keras_resnets.export.ExportedFile("onnx", "m/1/model.onnx", 1000, 2e-7, None)
-    >>> file.format
-    'onnx'
     """
 
     format: str
@@ -59,11 +53,6 @@ class ExportReport(NamedTuple):
     Attributes:
         path: The folder of this version.
         files: An `ExportedFile` for each format, in the order asked for.
-
-    Example:
-
-    >>> keras_resnets.export.ExportReport("models/flowers/1", ()).path
-    'models/flowers/1'
     """
 
     path: Path
@@ -76,11 +65,6 @@ class ExportError(Exception):
     Args:
         message: What went wrong.
         report: The `ExportReport` of the other formats, which are kept; `None` if there are none.
-
-    Example:
-
-    >>> keras_resnets.export.ExportError("'onnx' was not exported").report is None
-    True
     """
 
     def __init__(self, message, report=None):
@@ -103,17 +87,12 @@ def random_images(count, height, width, channels):
         for _ in range(DISCS):
             radius = 0.5 * max(height, width) * max(SMALLEST_DISC, rng.random() ** 2)
             colour = rng.uniform(40, 215) + rng.uniform(-40, 40, channels)
-            _draw_disc(image, rng.uniform(0, height), rng.uniform(0, width), radius, colour)
+            y, x = rng.uniform(0, height), rng.uniform(0, width)
+            top, left = max(0, int(y - radius)), max(0, int(x - radius))
+            square = image[top : int(y + radius) + 1, left : int(x + radius) + 1]
+            rows, columns = np.ogrid[: square.shape[0], : square.shape[1]]
+            square[(rows + top - y) ** 2 + (columns + left - x) ** 2 < radius**2] = np.round(colour)
     return images
-
-
-def _draw_disc(image, y, x, radius, colour):
-    height, width, _ = image.shape
-    top, left = max(0, int(y - radius)), max(0, int(x - radius))
-    rows = np.arange(top, min(height, int(y + radius) + 1))[:, None]
-    columns = np.arange(left, min(width, int(x + radius) + 1))
-    within = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
-    image[top : top + len(rows), left : left + len(columns)][within] = np.round(colour)
 
 
 class Samples:
@@ -127,27 +106,23 @@ class Samples:
             height, width = _image_size(served)
             images = random_images(COUNT, height, width, served.channels)
         if images is None:
-            self._take_tensors(_random_tensors(served))
-        elif isinstance(images, np.ndarray) and images.dtype.kind == "f":
-            self._take_tensors(images)
-        else:
-            self._take_images(images)
+            images = _random_tensors(served)
+        is_tensor = isinstance(images, np.ndarray) and images.dtype.kind == "f"
+        self.tensors = self._checked(images) if is_tensor else self._prepared(images)
 
     def inputs(self, signature):
         """Returns the 32 inputs of a signature."""
+        inputs = self.tensors
         if signature == "serving_default":
-            return _cycled(np.array(self._files, dtype=object))
-        if signature == "image":
+            inputs = np.array(self._files, dtype=object)
+        elif signature == "image":
             height, width = np.min([image.shape[:2] for image in self._images], axis=0)
-            return _cycled(np.stack([image[:height, :width] for image in self._images]))
-        return _cycled(self.tensors)
+            inputs = np.stack([image[:height, :width] for image in self._images])
+        return inputs[np.arange(COUNT) % len(inputs)]
 
-    def _take_tensors(self, tensors):
+    def _checked(self, tensors):
         wanted = self._served.model.input_shape
-        fits = tensors.ndim == len(wanted) and all(
-            known in (None, size) for known, size in zip(wanted, tensors.shape, strict=True)
-        )
-        if not fits or not len(tensors):
+        if not fits_shape(tensors.shape, wanted) or not len(tensors):
             raise ValueError(
                 f"`images`, an array of floats, must be a batch of the model's inputs {wanted}. "
                 f"Received: images.shape={tensors.shape}"
@@ -157,9 +132,9 @@ class Samples:
                 "`images` must be paths or `uint8` arrays, for the signatures 'serving_default' "
                 f"and 'image' to be tried. Received: an array of {tensors.dtype}"
             )
-        self.tensors = tensors.astype(self._served.model.inputs[0].dtype)
+        return tensors.astype(self._served.model.inputs[0].dtype)
 
-    def _take_images(self, images):
+    def _prepared(self, images):
         if not self._served.prepares:
             raise ValueError(
                 "`images` must be an array of floats, as the model reads them, where the model "
@@ -188,7 +163,7 @@ class Samples:
                 "`images` must have one size where the preprocessing does not end in one. "
                 f"Received: images prepared to {' and '.join(map(str, sorted(sizes)))}"
             )
-        self.tensors = np.concatenate(prepared)
+        return np.concatenate(prepared)
 
 
 def _file_and_pixels(image, channels):
@@ -214,16 +189,12 @@ def _file_and_pixels(image, channels):
     return tf.io.encode_png(image).numpy(), image
 
 
-def _cycled(inputs):
-    return inputs[np.arange(COUNT) % len(inputs)]
-
-
 def _random_tensors(served):
     """Returns inputs of mean 0 and deviation 1, as most preprocessings make them."""
     shape = served.model.input_shape
     if len(shape) != 4:
-        before = [size or FRAMES for size in shape[1:-3]]
-        sizes = (*before, *(size or SIZE[0] for size in shape[1:][-3:]))
+        sizes = [size or FRAMES for size in shape[1:-3]]
+        sizes += [size or SIZE[0] for size in shape[1:][-3:]]
         return np.random.default_rng(0).standard_normal((COUNT, *sizes)).astype("float32")
     height, width = (size or SIZE[0] for size in _known_size(served.model))
     images = random_images(COUNT, height, width, served.channels).astype("float32")
@@ -260,9 +231,8 @@ class Parity:
         for signature, run in runners.items():
             inputs, expected = self.answers(signature)
             for batch in BATCHES:
-                actual = run(inputs[:batch])
                 wanted = {key: value[:batch] for key, value in expected.items()}
-                difference = self._difference(actual, wanted)
+                difference = self._difference(run(inputs[:batch]), wanted)
                 if not difference <= self.tolerance:
                     raise ParityError(
                         f"The {name!r} file must answer as the model does, to {self.tolerance:g}. "
@@ -278,9 +248,8 @@ class Parity:
         expected = keras.ops.convert_to_numpy(self._served.tensor(tensors)["outputs"])
         actual = np.concatenate([run(tensor[None])["outputs"] for tensor in tensors])
         if expected.shape[-1] == 1:  # one unit: the same side of what decides between two classes
-            is_probable = self._served.scores == "probabilities"
-            is_probable = is_probable or ends_in_probabilities(self._served.model)
-            middle = 0.5 if is_probable else 0.0
+            is_given = self._served.scores == "probabilities"
+            middle = 0.5 if is_given or ends_in_probabilities(self._served.model) else 0.0
             same = (actual > middle) == (expected > middle)
         else:
             same = np.argmax(actual, axis=-1) == np.argmax(expected, axis=-1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_resnets.architecture.reading import stage_blocks
+from keras_resnets.architecture.reading import stage_blocks, stage_outputs
 from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.layers.feature_map import channel_axis
 from keras_resnets.layers.graph import all_layers
@@ -27,7 +27,6 @@ from keras_resnets.preprocessing.preprocessing import (
 )
 
 SIGNATURES = ("serving_default", "image", "tensor", "features")
-NEED_PREPROCESSING = ("serving_default", "image")
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
@@ -56,9 +55,11 @@ def check_resizing(model, formats):
     # The converters know neither TensorFlow's bicubic resizing nor its filters that widen where an
     # image shrinks, and say so in pages of their own.
     others = tuple(name for name in formats if name != "saved_model")
-    for layer in all_layers(model):
-        if others and isinstance(layer, ImagePreprocessing) and _has_wide_filter(layer):
-            way = layer.preprocessing
+    for layer in all_layers(model) if others else ():
+        way = layer.preprocessing if isinstance(layer, ImagePreprocessing) else None
+        if way is None or way.resize is None or way.interpolation == "nearest":
+            continue
+        if way.antialias or way.interpolation == "bicubic":
             raise ValueError(
                 "A model that resizes its images itself has the format 'saved_model' alone, unless "
                 "it does so by interpolation='nearest', or 'bilinear' without antialias. Export "
@@ -67,13 +68,6 @@ def check_resizing(model, formats):
                 f"Received: formats={others!r}, {model.name!r} with the layer {layer.name!r} of "
                 f"interpolation={way.interpolation!r}, antialias={way.antialias}"
             )
-
-
-def _has_wide_filter(layer):
-    way = layer.preprocessing
-    if way.resize is None or way.interpolation == "nearest":
-        return False
-    return way.antialias or way.interpolation == "bicubic"
 
 
 def has_blocks(model):
@@ -87,8 +81,7 @@ def has_blocks(model):
 class ServedModel:
     """A model, what is done to its images, and what its answers mean.
 
-    Each of the methods `serving_default`, `image`, `tensor` and `features` takes a batch and
-    returns a dictionary of tensors, eagerly or in a graph.
+    Each signature is a method from a batch to a dictionary of tensors, eagerly or in a graph.
     """
 
     def __init__(self, model, class_names, top, signatures, scores=None):
@@ -112,11 +105,18 @@ class ServedModel:
         self.scores = scores
         self.score_function: str | None = None
         self._extractor: Any = None
-        if set(signatures) & set(NEED_PREPROCESSING):
+        if set(signatures) & {"serving_default", "image"}:
             self._check_classification()
             self.score_function = score_function(model, scores)
         if "features" in signatures:
-            self._extractor = _extractor(model)
+            if not has_blocks(model):
+                raise ValueError(
+                    "The signature 'features' needs the blocks of a network of this package among "
+                    "the model's own layers; leave it out of `signatures`, or leave `signatures` "
+                    f"at its default. Received: model={model.name!r}"
+                )
+            # Of any blocks, not only those of a spec.
+            self._extractor = keras.Model(model.input, stage_outputs(model))
 
     def input_spec(self, signature):
         """Returns the `tf.TensorSpec` of a signature's argument."""
@@ -226,11 +226,9 @@ class ServedModel:
 
 
 def _infer(model, inputs):
-    """Returns a model's outputs in inference, and leaves its state as it is.
-
-    Some of Keras's augmentation layers advance their random seeds even then, and a graph with
-    assignments cannot be frozen.
-    """
+    """Returns a model's outputs in inference, and leaves its state as it is."""
+    # Some of Keras's augmentation layers advance their random seeds even then, and a graph with
+    # assignments cannot be frozen.
     with keras.StatelessScope():
         return model(inputs, training=False)
 
@@ -252,16 +250,3 @@ def _class_names(model, class_names):
     if class_names is None:
         return [name for _, name in imagenet_classes()] if classes == 1000 else None
     return check_class_names(class_names, classes)
-
-
-def _extractor(model):
-    """Returns a model of the stages' feature maps; of any blocks, not only those of a spec."""
-    if not has_blocks(model):
-        raise ValueError(
-            "The signature 'features' needs the blocks of a network of this package among the "
-            "model's own layers; leave it out of `signatures`, or leave `signatures` at its "
-            f"default. Received: model={model.name!r}"
-        )
-    stages = stage_blocks(model)
-    outputs = {f"stage{number}": blocks[-1].output for number, blocks in enumerate(stages, 1)}
-    return keras.Model(model.input, outputs)

@@ -77,10 +77,9 @@ class Timing(NamedTuple):
 def time_formats(model, formats, batches=(1, 16), rounds=20, peers=None):
     """Exports a model and times each format, Keras itself and its peers, in turns.
 
-    In each round every one has its turn once, so whatever else the machine does hits all alike. A
-    turn is a short pause, a run that is not timed, and one that is. All run on the CPU with the
-    threads that they take by default (LiteRT: one for each core). For `"litert_int8"` the ranges
-    are taken from random inputs: that is enough for its speed.
+    Each has its turn once a round, so that whatever else the machine does hits all alike. A turn is
+    a short pause, a run that is not timed, and one that is. All run on the CPU with their default
+    threads (LiteRT: one for each core). `"litert_int8"` takes its ranges from random inputs.
 
     Args:
         model: A model whose input size is known.
@@ -112,9 +111,8 @@ def time_formats(model, formats, batches=(1, 16), rounds=20, peers=None):
             "`model` must have one input, of images of a known size. "
             f"Received: {model.name!r} with inputs of the shapes {shapes}"
         )
-    [shape] = shapes
     rng = np.random.default_rng(0)
-    images = rng.standard_normal((max([*batches, 32]), *shape)).astype("float32")
+    images = rng.standard_normal((max(*batches, 32), *shapes[0])).astype("float32")
     runners: dict[str, Runner] = {"keras": _runner(model.predict_on_batch)}
     with tempfile.TemporaryDirectory() as folder:
         if formats:
@@ -122,9 +120,7 @@ def time_formats(model, formats, batches=(1, 16), rounds=20, peers=None):
             for file in report.files:
                 runners[file.format] = _runner(FORMATS[file.format].open(file.path)["tensor"])
         runners |= peers or {}
-        return [
-            timing for batch in batches for timing in _in_turns(runners, images[:batch], rounds)
-        ]
+        return [each for batch in batches for each in _in_turns(runners, images[:batch], rounds)]
 
 
 def _runner(function):
@@ -141,7 +137,4 @@ def _in_turns(runners, batch, rounds):
             start = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - start)
-    return [
-        Timing(name, len(batch), statistics.median(times), min(times))
-        for name, times in seconds.items()
-    ]
+    return [Timing(name, len(batch), statistics.median(x), min(x)) for name, x in seconds.items()]

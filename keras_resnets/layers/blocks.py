@@ -253,19 +253,15 @@ class OrderedBlock(ResidualBlock):
     - `"activation_only_pre_activation"`: F is act, conv, norm, act, conv, norm. 6.71 and 5.91.
     - `"full_pre_activation"`: F is norm, act, conv, norm, act, conv. 6.37 and 5.46.
 
-    A skip that begins after the pre-activation instead of before it needs no order of its own: it
-    gives the network of `"norm_after_addition"` (full pre-activation) or `"original"` (activation
-    only), cut into blocks at other places.
-
     Arguments, shapes and errors are those of `ResidualBlock`, with two more; the output has
     `filters` channels. `zero_init_residual` needs an order in which F ends in a normalization.
 
     Args:
         order: A name from the list.
-        position: Where in the network the block is. With pre-activation, the `"first"` block has
-            none of its own, since the stem has activated its input, and the `"last"` one
-            normalizes and activates the sum as a next block would (appendix of the paper).
-            `"only"` is both, `"inner"` neither. It does not change the other orders.
+        position: Where in the network the block is, for the orders with pre-activation. The
+            `"first"` block has none of its own, since the stem has activated its input; the
+            `"last"` one normalizes and activates the sum as a next block would (appendix of the
+            paper); `"only"` does both, `"inner"` neither.
 
     Example:
 
@@ -297,8 +293,7 @@ class OrderedBlock(ResidualBlock):
         layers = []
         for step in self._start_steps:
             name = f"start_{step}"
-            is_norm = step == "norm"
-            layers.append(channel_norm(self, name) if is_norm else self._activation(name))
+            layers.append(channel_norm(self, name) if step == "norm" else self._activation(name))
         for index, step in enumerate(self._branch_steps):
             # A convolution and an activation by turns: conv1, activation1, conv2, …
             name = f"{step.partition('+')[0]}{index // 2 + 1}"
@@ -324,10 +319,10 @@ def merge_one_layer_block(block):
     """Returns the single convolution that a block of depth 1 is in inference.
 
     Before its activation, y = BN(W * x) + s(x) is linear in x, up to a constant: normalization by
-    moving statistics scales W and adds a bias, the identity is a kernel with a 1 in its centre for
-    each channel, and a projection W_r is a 1×1 kernel in the same place. So the block computes
-    nothing that a plain layer with kernel W + I or W + W_r cannot
-    ([He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.2, saw no advantage).
+    moving statistics scales W and adds a bias, the identity is a kernel with a 1 in its centre, and
+    a projection W_r is a 1×1 kernel in the same place. So a plain layer with kernel W + I or
+    W + W_r computes the same ([He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.2, saw
+    no advantage).
 
     Args:
         block: A built `StackedBlock` of depth 1, with or without shortcut.

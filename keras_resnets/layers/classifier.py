@@ -65,6 +65,10 @@ def check_class_names(class_names, classes) -> tuple[str, ...]:
             raise (ValueError if isinstance(name, str) else TypeError)(
                 f"`class_names` must hold texts that are not empty. Received: the name {name!r}"
             )
+        if len(f"{name}.".splitlines()) > 1:  # a line of labels.txt
+            raise ValueError(
+                f"`class_names` must be names of one line each. Received: the name {name!r}"
+            )
     if len(names) != classes and (len(names), classes) != (2, 1):
         rule = (
             "one name for one unit, or two: the negative class's and the positive's"
@@ -72,9 +76,4 @@ def check_class_names(class_names, classes) -> tuple[str, ...]:
             else f"a name for each of the {classes} classes"
         )
         raise ValueError(f"`class_names` must hold {rule}. Received: {len(names)} names")
-    for name in names:
-        if len(f"{name}.".splitlines()) > 1:  # a line of labels.txt
-            raise ValueError(
-                f"`class_names` must be names of one line each. Received: the name {name!r}"
-            )
     return names

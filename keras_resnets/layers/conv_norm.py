@@ -29,12 +29,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     - Momentum is 0.9 and ε is 1e-5, as in He et al., 2015; Keras has 0.99 and 1e-3.
     - Under `tf.distribute`, each update averages the moving statistics over the replicas, weighed
-      by their numbers of examples. In Keras's layer each replica keeps its own, and a checkpoint
-      holds those of the first.
-    - On TensorFlow, one fused operation replaces a cast and several passes over the input. It
-      applies to four dimensions, channels last and 16- or 32-bit floats, without a mask,
-      renormalization, `synchronized` or XLA, which takes the operation's variance as
-      E[x²] - E[x]². Everything else takes Keras's own path.
+      by their numbers of examples. In Keras's layer each replica keeps its own.
+    - On TensorFlow, one fused operation replaces a cast and several passes over a batch
+      `(batch, height, width, channels)` of 16- or 32-bit floats. A mask, renormalization,
+      `synchronized` and XLA, which takes the operation's variance as E[x²] - E[x]², take Keras's
+      own path.
 
     As in Keras, the moving variance keeps the **biased** variance of a batch (divided by n, not
     n - 1); PyTorch keeps the unbiased one.
@@ -47,11 +46,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
             (TensorFlow only).
         **kwargs: The other arguments of `keras.layers.BatchNormalization`.
 
-    Input shape:
-        Any. The fused kernel needs `(batch, height, width, channels)`.
-
     Output shape:
-        That of the input.
+        That of the input, which may be any.
 
     Example:
 
@@ -91,36 +87,38 @@ class BatchNormalization(keras.layers.BatchNormalization):
         with keras.StatelessScope(state, initialize_variables=False) as scope:
             outputs = super().call(inputs, training=True, mask=mask)
         updates = [(each, scope.get_current_value(each)) for each in self.non_trainable_variables]
-        self._update(updates, _examples(inputs) if mask is None else keras.ops.sum(mask))
+        self._update(updates, keras.ops.shape(inputs)[0] if mask is None else keras.ops.sum(mask))
         return outputs
 
     def _moments(self, inputs, mask):
         mean, variance = super()._moments(inputs, mask)
         # The mean of nothing is NaN, and so would be the gradient of gamma.
         if not inputs.shape[0]:
-            some = _examples(inputs) > 0
+            some = keras.ops.shape(inputs)[0] > 0
             mean, variance = keras.ops.where(some, mean, 0.0), keras.ops.where(some, variance, 1.0)
         return mean, variance
 
     def _update(self, updates, count):
         """Assigns moving statistics, weighed by the number of examples that they come from."""
-        weight = _weight(self.moving_mean, count)
+        weight = _replica_weight(self.moving_mean, count)
         for variable, new in updates:
             old = keras.ops.cast(variable, new.dtype)
             new = keras.ops.where(count > 0, new, old)
             variable.assign(new if weight is None else old + weight * (new - old))
 
     def _has_fused_kernel(self, inputs):
+        if keras.backend.backend() != "tensorflow":
+            return False
+        import tensorflow as tf
+
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         return (
-            keras.backend.backend() == "tensorflow"
-            and len(inputs.shape) == 4
+            len(inputs.shape) == 4
             and self.axis in (-1, 3)
             and dtype == self.compute_dtype
             and dtype in ("float16", "bfloat16", "float32")
-            and not self.synchronized
-            and not self.renorm
-            and not _in_xla()
+            and not (self.synchronized or self.renorm)
+            and tf.__internal__.get_enclosing_xla_context() is None
         )
 
     def _fused_call(self, inputs, training):
@@ -149,36 +147,24 @@ class BatchNormalization(keras.layers.BatchNormalization):
                 (self.moving_mean, old * moving_mean + new * mean),
                 (self.moving_variance, old * moving_variance + new * variance),
             ]
-            self._update(updates, _examples(inputs))
+            self._update(updates, keras.ops.shape(inputs)[0])
         return outputs
 
 
-def _examples(inputs):
-    return keras.ops.shape(inputs)[0]
-
-
-def _weight(variable, count):
-    """Returns by what a replica's update counts in the mean over replicas; `None` for one alone.
-
-    In a stateless call nothing is assigned, and replicas do not meet.
-    """
+def _replica_weight(variable, count):
+    """Returns by what a replica's update counts in the mean over replicas; `None` for one alone."""
     if keras.backend.backend() != "tensorflow":
         return None
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync if context else 1
+    # In a stateless call nothing is assigned, and replicas do not meet.
     if replicas == 1 or not isinstance(variable.value, tf.Variable):
         return None
     count = tf.cast(count, tf.float32)
     total = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
     return tf.math.divide_no_nan(replicas * count, total)
-
-
-def _in_xla():
-    import tensorflow as tf
-
-    return tf.__internal__.get_enclosing_xla_context() is not None
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
@@ -200,9 +186,8 @@ class ConvNorm(CompositeLayer):
         dilation: Distance between the kernel's taps: an integer or a pair.
         gamma_initializer: Initializer of the normalization's scale.
         data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
-        preprocessing: For a network's stem: the input preprocessing, as a dictionary of JSON
-            values. The layer computes nothing with it; the configuration keeps it, so that it
-            survives saving and cloning.
+        preprocessing: A network's input preprocessing, as a dictionary of JSON values. The stem
+            notes it in its configuration, which saving and cloning keep, and does nothing with it.
         folded: Whether the normalization is folded into the convolution, which then has a bias, as
             `keras_resnets.fuse_batch_norm` does for inference.
         **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
@@ -252,16 +237,13 @@ class ConvNorm(CompositeLayer):
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         same_is_symmetric = max(self.strides) == 1 and all(r % 2 == 0 for r in reach)
         self.padding = (0, 0) if same_is_symmetric else tuple(r // 2 for r in reach)
-        self.conv = he_conv(
-            self,
-            "conv",
-            self.filters,
-            self.kernel_size,
-            strides=self.strides,
-            dilation_rate=self.dilation,
-            padding="same" if same_is_symmetric else "valid",
-            use_bias=self.folded,
-        )
+        options = {
+            "strides": self.strides,
+            "dilation_rate": self.dilation,
+            "padding": "same" if same_is_symmetric else "valid",
+            "use_bias": self.folded,
+        }
+        self.conv = he_conv(self, "conv", self.filters, self.kernel_size, **options)
         self.norm: Any = None
         if not self.folded:
             self.norm = channel_norm(self, "norm", gamma_initializer=self.gamma_initializer)
@@ -286,20 +268,18 @@ class ConvNorm(CompositeLayer):
     @property
     def preprocessing(self):
         """The input preprocessing that a network's stem notes, or `None`."""
-        return None if self._preprocessing is None else json.loads(self._preprocessing)
+        return json.loads(self._preprocessing)
 
     @preprocessing.setter
     def preprocessing(self, value):
-        if value is not None and not isinstance(value, dict):
-            raise TypeError(
-                f"`preprocessing` must be None or a dictionary. Received: preprocessing={value!r}"
-            )
-        # As text, because Keras tracks a dictionary among a layer's attributes.
         try:
-            self._preprocessing = None if value is None else json.dumps(value)
+            if not isinstance(value, dict | None):
+                raise TypeError
+            # As text, because Keras tracks a dictionary among a layer's attributes.
+            self._preprocessing = json.dumps(value)
         except (TypeError, ValueError) as error:
             raise TypeError(
-                "`preprocessing` must hold values that JSON knows. "
+                "`preprocessing` must be None or a dictionary, and hold values that JSON knows. "
                 f"Received: preprocessing={value!r}"
             ) from error
 
@@ -312,10 +292,7 @@ class ConvNorm(CompositeLayer):
 
 
 def he_conv(layer, name, filters, kernel_size, **options):
-    """Returns a convolution within a layer, of its data format and type.
-
-    The kernel begins normal, not truncated, with variance 2 / fan-out.
-    """
+    """Returns a convolution within a layer, of its data format and type."""
     he_normal = keras.initializers.VarianceScaling(
         2.0, mode="fan_out", distribution="untruncated_normal"
     )

@@ -26,18 +26,20 @@ def spatial_padding(padding, data_format):
 def check_feature_map(input_shape, data_format):
     """Returns the number of channels, or raises if the shape is not a batch of feature maps."""
     layout = ", ".join(in_order(data_format, "batch", ("height", "width"), "channels"))
+    received = f"Received: input_shape={tuple(input_shape)}"
     if len(input_shape) != 4:
-        raise ValueError(
-            f"The input must be a batch of feature maps ({layout}). "
-            f"Received: input_shape={tuple(input_shape)}"
-        )
+        raise ValueError(f"The input must be a batch of feature maps ({layout}). {received}")
     channels = input_shape[channel_axis(data_format)]
     if channels is None:
-        raise ValueError(
-            f"The input's number of channels must be known: ({layout}). "
-            f"Received: input_shape={tuple(input_shape)}"
-        )
+        raise ValueError(f"The input's number of channels must be known: ({layout}). {received}")
     return channels
+
+
+def fits_shape(shape, wanted):
+    """Whether a shape is the wanted one, in which sizes may be open."""
+    return len(shape) == len(wanted) and all(
+        size in (None, present) for size, present in zip(wanted, shape, strict=True)
+    )
 
 
 def strided_shape(input_shape, filters, stride, data_format):
@@ -123,10 +125,12 @@ def never_empty(function, inputs):
     oneDNN's convolution gives an empty batch a wrong shape, and the gradient of its max pooling
     ends the process. A replica's batch may be empty: its size is not known when a graph is built.
     """
-    if not _may_be_empty(inputs):
+    if keras.backend.backend() != "tensorflow" or inputs.shape[0]:
         return function(inputs)
     import tensorflow as tf
 
+    if inputs.shape[0] is None and tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return function(inputs)
     examples = tf.shape(inputs)[0]
     missing = tf.cast(tf.equal(examples, 0), tf.int32)
     paddings = [[0, missing]] + [[0, 0]] * (len(inputs.shape) - 1)
@@ -136,11 +140,3 @@ def never_empty(function, inputs):
     )
     filled.set_shape([None, *inputs.shape[1:]])
     return function(filled)[:examples]
-
-
-def _may_be_empty(inputs):
-    if keras.backend.backend() != "tensorflow" or inputs.shape[0]:
-        return False
-    import tensorflow as tf
-
-    return inputs.shape[0] == 0 or tf.distribute.get_strategy().num_replicas_in_sync > 1

@@ -42,8 +42,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         shortcut: What to do where the shapes differ. `"A"` subsamples and adds zero channels, `"B"`
             projects, `"C"` projects even where the shapes match, `None` leaves the shortcut out.
         activation: Activation after each convolution but the last, and after the sum.
-        dilation: Dilation of the 3×3 convolutions, in place of a stride where later stages keep
-            their resolution.
+        dilation: Dilation of the 3×3 convolutions.
         zero_init_residual: Whether the branch's last γ begins at 0, so that the block begins as
             its shortcut ([Goyal et al., 2017](https://arxiv.org/abs/1706.02677), section 5.1).
         drop_path_rate: Probability in [0, 1) with which a training example skips the branch
@@ -113,12 +112,8 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         self.shortcut_layer: Any = None
         self.drop_path = None
         if self.drop_path_rate:
-            self.drop_path = keras.layers.Dropout(
-                self.drop_path_rate,
-                noise_shape=(None, 1, 1, 1),
-                dtype=self.dtype_policy,
-                name="drop_path",
-            )
+            options = {"noise_shape": (None, 1, 1, 1), "dtype": self.dtype_policy}
+            self.drop_path = keras.layers.Dropout(self.drop_path_rate, **options, name="drop_path")
 
     @abc.abstractmethod
     def create_branch(self):
@@ -139,7 +134,12 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         for layer in self.create_branch():
             if self.folded and isinstance(layer, ConvNorm):
                 layer = ConvNorm.from_config({**layer.get_config(), "folded": True})
-            self._check_branch_name(layer)
+            if hasattr(self, layer.name) or is_automatic(layer.name, automatic_stem(layer)):
+                # Weights under such a name could be lost, or not be found again.
+                raise ValueError(
+                    "Each layer of a branch needs a `name` of its own: not one that Keras numbers, "
+                    f"nor one in use in the block. Received: name={layer.name!r}"
+                )
             setattr(self, layer.name, layer)
             self._branch_names += (layer.name,)
             layer.build(shape)
@@ -205,14 +205,6 @@ class ResidualBlock(CompositeLayer, abc.ABC):
 
     def _activation(self, name):
         return keras.layers.Activation(self.activation, dtype=self.dtype_policy, name=name)
-
-    def _check_branch_name(self, layer):
-        """Raises if weights filed under the layer's name could be lost, or not be found again."""
-        if hasattr(self, layer.name) or is_automatic(layer.name, automatic_stem(layer)):
-            raise ValueError(
-                "Each layer of a branch needs a `name` of its own: not one that Keras numbers, "
-                f"nor one in use in the block. Received: name={layer.name!r}"
-            )
 
     def _build_for(self, inputs):
         if not self.built:

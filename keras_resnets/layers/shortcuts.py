@@ -150,20 +150,15 @@ class ShortcutGate(CompositeLayer):
     """Weighs a shortcut, as in section 3.1 of He et al., 2016.
 
     [Identity Mappings in Deep Residual Networks](https://arxiv.org/abs/1603.05027) finds that
-    constants, gates and dropout on the shortcut all do worse than the identity in a ResNet-110.
-    The learned weights `"scalar"` and `"channel"` are not in the paper. Calling the layer gives the
-    weighed shortcut; `weigh` gives both terms of the sum.
+    constants, gates and dropout on the shortcut all do worse than the identity in a ResNet-110; it
+    has no `"scalar"` and `"channel"`. Calling the layer gives the weighed shortcut; `weigh` gives
+    both terms of the sum.
 
     Args:
-        gate: What is done.
-
-            - `"constant"`: both terms are halved.
-            - `"scalar"`, `"channel"`: the shortcut is multiplied by one learned number, or by one
-              per channel; they begin at 1.
-            - `"shortcut_only"`: the shortcut s is multiplied by 1 − g, where g = σ(W * s + b) with
-              a 1×1 convolution.
-            - `"exclusive"`: the same, and F is multiplied by g.
-            - `"dropout"`: in training, half of the shortcut's values are dropped.
+        gate: `"constant"` halves both terms. `"scalar"` and `"channel"` multiply the shortcut by
+            one learned number, or by one per channel, from 1 on. `"shortcut_only"` multiplies the
+            shortcut s by 1 − g, where g = σ(W * s + b) with a 1×1 convolution; `"exclusive"` also
+            multiplies F by g. `"dropout"` drops half of the shortcut's values in training.
         gate_bias: Initial value of b in the two gates with a convolution; `None` means 0. The more
             negative, the more of the shortcut passes.
         data_format: As in Keras; `None` takes `keras.config.image_data_format()`.

@@ -5,7 +5,7 @@ import fnmatch
 import functools
 import inspect
 import re
-import textwrap
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import keras
@@ -13,6 +13,31 @@ import keras
 from keras_resnets.architecture.network import prepare_network
 from keras_resnets.architecture.spec import OPTIONS, STEMS, VARIANTS, ResNetSpec
 from keras_resnets.arguments import nearest
+
+__all__ = [
+    "PlainNet18",
+    "PlainNet20",
+    "PlainNet32",
+    "PlainNet34",
+    "PlainNet44",
+    "PlainNet50",
+    "PlainNet56",
+    "PlainNet110",
+    "ResNet18",
+    "ResNet20",
+    "ResNet32",
+    "ResNet34",
+    "ResNet44",
+    "ResNet50",
+    "ResNet56",
+    "ResNet101",
+    "ResNet110",
+    "ResNet152",
+    "ResNet1202",
+    "build_model",
+    "create_model",
+    "list_models",
+]
 
 
 def build_model(
@@ -35,31 +60,25 @@ def build_model(
     The input is a batch of float images, preprocessed as the weights need it; no scaling is built
     in. With a 16-bit dtype policy, the classifier computes in float32.
 
+    Weights for another number of classes start a new classifier, and those for another number of
+    channels have their first kernel adapted, each with a warning. A `.keras` file and another
+    library's checkpoint also set the preprocessing. A `.weights.h5` file does not record options
+    without arrays, such as `zero_pad`: pass those of its network.
+
     Args:
         spec: A `ResNetSpec`.
         include_top: Whether the model ends in pooling and classifier.
-        weights: `None`; the path of a `.weights.h5` or `.keras` file of this architecture, or of
-            a checkpoint of another library that `keras_resnets.convert_weights` knows; the folder
-            of a training run; a name in `keras_resnets.PRESETS`, or `"imagenet"` or `"cifar10"` for
-            the best preset of this architecture, which are downloaded once, unless the package
-            carries them. A `.weights.h5` file does not record options without
-            arrays (`zero_pad`, `stride_on`, `activation`, …): pass those of its network. A `.keras`
-            file does; one of another network is refused, and the model takes over its
-            preprocessing. With another number of classes the classifier is initialized anew, and
-            for another number of channels the stem's kernel is adapted, each with a warning. From
-            another library's checkpoint the model takes the options that the checkpoint determines
-            (`shortcut`, `zero_pad`, `stride_on`), with a warning, if they are at their defaults; a
-            contradiction is refused.
+        weights: `None` for new weights; the path of a `.weights.h5` or `.keras` file of this
+            network, of a checkpoint that `convert_weights` reads, or of a training run's folder; a
+            name in `PRESETS`; or `"imagenet"` or `"cifar10"` for this network's best preset.
         input_tensor: A Keras tensor to use as the image; the layers before it become part of the
             model.
-        input_shape: The image's shape without the batch, in `keras.config.image_data_format()`:
-            a tuple of three. Height and width may be `None`. By default, 224×224×3 with the
-            ImageNet stem and 32×32×3 with the CIFAR stem; without the top, of any size.
-        pooling: Without the top: `None` for the last feature map, `"avg"` or `"max"` for its
-            mean or maximum over the positions.
-        classes: Number of classes. By default, 1000 with the ImageNet stem and 10 with the CIFAR
-            stem. Without the top, any number is an error (`keras.applications` ignores it).
-        classifier_activation: Activation of the classifier; `None` for logits. With the top only.
+        input_shape: Shape of an image, a tuple of three; height and width may be `None`. By default
+            224×224×3 with the ImageNet stem, 32×32×3 with CIFAR's, and any size without the top.
+        pooling: Without the top: `"avg"` or `"max"` to pool the last feature map.
+        classes: Number of classes, with the top only; by default 1000 with the ImageNet stem and 10
+            with CIFAR's.
+        classifier_activation: Activation of the classifier, with the top only; `None` for logits.
         name: Name of the model.
 
     Returns:
@@ -144,22 +163,8 @@ class PlainNetFactory(Protocol):
 _FACTORIES: dict[str, Any] = {}
 
 
-def resnet(stub) -> ResNetFactory:
-    """Makes a stub the factory of the variant of its name, and registers it.
-
-    The signature is that of `build_model`, in the order of `keras.applications.ResNet50`, and the
-    options of the spec with the row's values as defaults. The docstring is the stub's with a line
-    for each argument.
-    """
-    return _factory(stub)
-
-
-def plainnet(stub) -> PlainNetFactory:
-    """Does the same for a plain network, which has no options of a shortcut."""
-    return _factory(stub)
-
-
-def _factory(stub):
+def _factory(stub) -> Any:
+    """Makes a stub the factory of the variant of its name, with a signature and a docstring."""
     key = stub.__name__.lower()
     spec = VARIANTS[key]
     options = [
@@ -167,65 +172,55 @@ def _factory(stub):
         for name, option in OPTIONS.items()
         if spec.shortcut is not None or not (option.needs_shortcut or name == "shortcut")
     ]
-    signature = _signature(spec, options, name=key)
+    _, *shared, name = inspect.signature(build_model).parameters.values()
+    by_keyword = [
+        inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=getattr(spec, option))
+        for option in options
+    ]
+    signature = inspect.Signature([*shared, name.replace(default=key), *by_keyword])
 
     def factory(*args, **kwargs):
         try:
-            bound = signature.bind(*args, **kwargs)
+            arguments = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise TypeError(f"{stub.__name__}() {error}") from None
-        bound.apply_defaults()
-        arguments = bound.arguments
-        chosen = {option: arguments.pop(option) for option in options}
-        return build_model(dataclasses.replace(VARIANTS[key], **chosen), **arguments)
+        chosen = {option: arguments.pop(option) for option in options if option in arguments}
+        return build_model(dataclasses.replace(spec, **chosen), **{"name": key, **arguments})
 
-    functools.update_wrapper(factory, stub).__doc__ = _docstring(stub.__doc__, spec, signature)
+    functools.update_wrapper(factory, stub).__doc__ = _docstring(stub, spec, signature)
     factory.__signature__ = signature  # type: ignore[attr-defined]
     del factory.__wrapped__  # type: ignore[attr-defined]
     _FACTORIES[key] = factory
     return factory
 
 
-def _signature(spec, options, name):
-    _, *shared = inspect.signature(build_model).parameters.values()
-    shared[-1] = shared[-1].replace(default=name)
-    keyword_only = inspect.Parameter.KEYWORD_ONLY
-    own = [
-        inspect.Parameter(option, keyword_only, default=getattr(spec, option)) for option in options
-    ]
-    return inspect.Signature([*shared, *own])
+resnet: Callable[[Any], ResNetFactory] = _factory
+plainnet: Callable[[Any], PlainNetFactory] = _factory
 
 
-def _docstring(text, spec, signature):
+def _docstring(stub, spec, signature):
     """Returns a stub's docstring with the source, and the arguments' lines of `build_model`."""
-    if text is None:  # Python runs without docstrings
+    text, of_builder = inspect.getdoc(stub), inspect.getdoc(build_model)
+    if text is None or of_builder is None:  # Python runs without docstrings
         return None
     size, classes = STEMS[spec.stem].image_size, STEMS[spec.stem].classes
-    source = (
-        "    Tables and sections are those of [He et al., 2015](https://arxiv.org/abs/1512.03385);\n"
-        f"    the counts are for images of {size}×{size}×3 and {classes} classes.\n"
-    )
     lines = _argument_lines(ResNetSpec) | _argument_lines(build_model)
     arguments = "".join(lines[name] for name in signature.parameters)
-    summary, example, rest = text.partition("    Example:\n")
-    returns = textwrap.indent(_section(build_model, "Returns:\n", "Example:\n"), "    ")
-    arguments = f"    Args:\n{arguments}\n    Returns:\n{returns}"
-    return f"{summary.rstrip()}\n\n{source}\n{arguments}{example}{rest}"
+    returns = of_builder.partition("Returns:\n")[2].partition("Example:\n")[0]
+    summary, heading, example = text.partition("Example:\n")
+    return (
+        f"{summary.rstrip()}\n\n"
+        "Tables and sections are those of [He et al., 2015](https://arxiv.org/abs/1512.03385);\n"
+        f"the counts are for images of {size}×{size}×3 and {classes} classes.\n\n"
+        f"Args:\n{arguments}\nReturns:\n{returns}{heading}{example}"
+    )
 
 
 def _argument_lines(documented):
-    """Returns the lines of a docstring on each argument, by its name, as a factory indents them."""
-    section = _section(documented, "Args:\n", "\n\n")
-    entries = re.split(r"^    (?=\w+: )", section, flags=re.MULTILINE)
-    return {
-        entry.partition(":")[0]: textwrap.indent(f"    {entry.rstrip()}\n", "    ")
-        for entry in entries
-        if entry
-    }
-
-
-def _section(documented, start, end):
-    return (inspect.getdoc(documented) or "").partition(start)[2].partition(end)[0]
+    """Returns the lines of a docstring on each argument, by its name."""
+    section = (inspect.getdoc(documented) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    _, *entries = re.split(r"^(?=    \w+: )", f"{section}\n", flags=re.MULTILINE)
+    return {entry.partition(":")[0].strip(): entry for entry in entries}
 
 
 @resnet

@@ -5,7 +5,6 @@ import dataclasses
 import keras
 import pytest
 
-import keras_resnets
 from keras_resnets import ResNetSpec, build_model
 from keras_resnets.analysis import (
     assert_same_cost,
@@ -75,7 +74,8 @@ def test_grouped_convolutions_cost_a_group_s_share():
 
 @once
 def test_the_paper_s_figure_for_keras_applications_resnet50():
-    model = keras.applications.ResNet50(weights=None)
+    with keras.StatelessScope(initialize_variables=False):  # ten times as fast
+        model = keras.applications.ResNet50(weights=None)
     assert round(count_macs(model) / 1e9, 4) == 3.8580
     assert count_parameters(model).total == 25_636_712
 
@@ -179,6 +179,8 @@ def test_a_layer_with_two_inputs_is_named():
 def test_a_model_without_multiply_adds_has_a_table():
     model = keras.Sequential([keras.Input((6,)), keras.layers.BatchNormalization()])
     assert [row.macs for row in summarize(model).rows] == [0]
+    without_weights = keras.Sequential([keras.Input((6,)), keras.layers.ReLU()])
+    assert str(summarize(without_weights)).split()[-4:] == ["total", "0", "0", "0.0%"]
 
 
 @pytest.mark.parametrize("shape", [(32, 48, 3), [32, 48, 3]])
@@ -201,19 +203,6 @@ def test_an_open_size_must_be_given(shape, of_any_size):
 def test_a_size_that_does_not_fit_is_refused(shape, of_any_size):
     with pytest.raises((TypeError, ValueError), match=r"`input_shape`.*input_shape="):
         count_macs(of_any_size, shape)
-
-
-@once
-def test_under_option_b_the_projections_are_the_difference(model):
-    with pytest.raises(AssertionError) as raised:
-        assert_same_cost(model, keras_resnets.plain_twin(model))
-    message = str(raised.value)
-    # Kernels from 4 to 16 and from 16 to 24 channels, and γ and β of each.
-    assert f"-{4 * 16 + 16 * 24 + 2 * (16 + 24)}" in message
-    assert [line.split("/")[0].strip() for line in message.splitlines() if "/conv:" in line] == [
-        "stage1_block1",
-        "stage2_block1",
-    ]
 
 
 @once

@@ -148,14 +148,16 @@ def test_axis_that_the_input_does_not_have(axis):
         BatchNormalization(axis=axis).build((None, 5, 6, 3))
 
 
-def test_nearest_activation_is_named():
-    with pytest.raises(ValueError, match=r"Did you mean 'relu'"):
-        BasicBlock(4, activation="Relu")
-
-
-def test_layers_are_no_activations():
-    with pytest.raises(TypeError, match=r"`activation` must be a function without weights"):
-        BasicBlock(4, activation=keras.layers.PReLU())
+@pytest.mark.parametrize(
+    ("activation", "error", "message"),
+    [
+        ("Relu", ValueError, "Did you mean 'relu'"),
+        (keras.layers.PReLU(), TypeError, "`activation` must be a function without weights"),
+    ],
+)
+def test_an_activation_is_a_function(activation, error, message):
+    with pytest.raises(error, match=message):
+        BasicBlock(4, activation=activation)
 
 
 @pytest.mark.parametrize("integer", [np.int64, np.uint8])
@@ -180,9 +182,3 @@ def test_numpy_rates_are_rates(rate):
     block = BasicBlock(4, drop_path_rate=rate)
     assert block.drop_path_rate == rate
     json.dumps(keras.saving.serialize_keras_object(block))
-
-
-def test_pairs_may_be_lists():
-    layer = ConvNorm(4, [3, 1], strides=[2, 1])
-    assert layer.kernel_size == (3, 1)
-    assert layer.strides == (2, 1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_resnets.layers import BasicBlock, ConvNorm
-from tests.layer_checks import check_layer, numpy, randomize, weights_by_path
+from tests.layer_checks import numpy, randomize, weights_by_path
 from tests.reference import WeightedLayers, pair
 
 # (kernel size, strides, dilation): Keras cannot combine the last two.
@@ -22,35 +22,6 @@ def conv_norm(x, kernel_size, strides=1, dilation=1):
     layer.build(x.shape)
     randomize(layer)
     return layer
-
-
-@pytest.mark.parametrize(
-    ("arguments", "output_shape"),
-    [
-        ({"kernel_size": 3, "strides": 2}, (2, 3, 3, 4)),
-        ({"kernel_size": (3, 1), "dilation": (2, 1), "gamma_initializer": "zeros"}, (2, 5, 6, 4)),
-    ],
-)
-def test_layer(arguments, output_shape, tmp_path):
-    height, width = pair(arguments["kernel_size"])
-    check_layer(
-        functools.partial(ConvNorm, 4, **arguments),
-        (2, 5, 6, 3),
-        output_shape,
-        parameters=height * width * 3 * 4 + 2 * 4,
-        statistics=2 * 4,
-        folder=tmp_path,
-    )
-
-
-def test_padding_is_symmetric():
-    # A 3×3 kernel of ones counts the pixels under it. At stride 2 it stands on rows 0 and 2 of
-    # four: rows (-1, 0, 1) and (1, 2, 3). Keras's "same" would give [[9, 6], [6, 4]].
-    layer = ConvNorm(1, 3, strides=2)
-    layer.build((1, 4, 4, 1))
-    layer.conv.kernel.assign(np.ones((3, 3, 1, 1)))
-    y = numpy(layer(np.ones((1, 4, 4, 1), "float32"))) * np.sqrt(1.00001)
-    np.testing.assert_allclose(y[0, :, :, 0], [[4, 6], [6, 9]], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("kernel_size", "strides", "dilation"), GEOMETRIES, ids=str)

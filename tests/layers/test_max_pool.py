@@ -1,5 +1,3 @@
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -7,24 +5,8 @@ import pytest
 from keras_resnets.layers import SymmetricMaxPooling2D
 from tests.backends import BACKEND, requires_tensorflow
 from tests.gradients import value_and_gradients
-from tests.layer_checks import check_layer, numpy
+from tests.layer_checks import numpy
 from tests.reference import max_pool
-
-
-@pytest.mark.parametrize(
-    ("arguments", "output_shape"),
-    [({}, (2, 3, 3, 3)), ({"pool_size": 5, "strides": 1}, (2, 5, 6, 3))],
-)
-def test_layer(arguments, output_shape, tmp_path):
-    make = functools.partial(SymmetricMaxPooling2D, **arguments)
-    check_layer(make, (2, 5, 6, 3), output_shape, 0, 0, tmp_path)
-
-
-def test_windows_reach_over_both_edges():
-    # Windows on rows -1…1 and 1…3, and columns alike. Keras's "same" would begin at row 0.
-    x = -np.arange(16, dtype="float32").reshape((1, 4, 4, 1))
-    y = numpy(SymmetricMaxPooling2D(3, 2)(x))
-    np.testing.assert_array_equal(y[0, :, :, 0], [[0, -1], [-4, -5]])
 
 
 @pytest.mark.parametrize("sign", ["negative", "both signs"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 
 import keras
 import numpy as np
@@ -31,18 +32,19 @@ def test_the_signature_of_a_factory(name):
     assert parameters["weights"].default is None
     assert parameters["classes"].default is None  # which follows the stem, as the size does
     assert parameters["name"].default == name
-    assert all(parameters[option].kind is inspect.Parameter.KEYWORD_ONLY for option in options)
     fields = set(ResNetSpec.__dataclass_fields__)
     assert set(options) <= fields
     if name.startswith("resnet"):
         assert set(options) == fields - {"block", "repeats", "widths"}
     for option in options:
+        assert parameters[option].kind is inspect.Parameter.KEYWORD_ONLY
         assert parameters[option].default == getattr(keras_resnets.VARIANTS[name], option), option
 
     _, _, rest = inspect.getdoc(factory).partition("\nArgs:\n")
     section, _, rest = rest.partition("\n\n")
-    for argument in parameters:
-        assert f"\n    {argument}: " in f"\n{section}"
+    described = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE))
+    assert list(described) == list(parameters)
+    assert all(text.count("\n") < 3 and text.endswith(".") for text in described.values())
     assert rest.startswith("Returns:\n")
 
 

@@ -72,15 +72,6 @@ def test_compiled_by_default():
 
 
 @once
-def test_images_of_any_size():
-    model = build_model(SPEC, input_shape=(None, None, 3), classes=3)
-    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
-    for size in (12, 17):
-        x = np.ones((4, size, size, 3), "float32")
-        assert np.isfinite(model.train_on_batch(x, np.arange(4) % 3))
-
-
-@once
 def test_runs_with_one_seed_are_the_same():
     spec = dataclasses.replace(SPEC, repeats=(1,), widths=(4,), drop_path_rate=0.2)
     x, y = striped_images(number=24)

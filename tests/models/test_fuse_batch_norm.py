@@ -17,7 +17,6 @@ from keras_resnets.layers import (
     ResidualBlock,
     StackedBlock,
 )
-from keras_resnets.layers.conv_norm import folded_weights
 from tests.backends import requires_channels_first
 from tests.layer_checks import numpy, randomize
 from tests.models.networks import SPECS, TINY, built, images
@@ -50,23 +49,6 @@ def test_blocks_of_one_convolution_lose_their_shortcuts(name):
     assert all(block.shortcut is None for block in blocks)
     # Nothing is left but the stem's, the blocks' and the classifier's kernel and bias.
     assert len(fused.weights) == 2 * (1 + 3 + 1)
-
-
-def test_one_convolution_by_hand():
-    layer = ConvNorm(1, 1)
-    layer.build((1, 1, 1, 2))
-    # (2 x + 3 y − 5) / √(4 − ε + ε) · 8 + 7 = 8 x + 12 y − 13
-    for weight, value in [
-        (layer.conv.kernel, [[[[2.0], [3.0]]]]),
-        (layer.norm.gamma, [8.0]),
-        (layer.norm.beta, [7.0]),
-        (layer.norm.moving_mean, [5.0]),
-        (layer.norm.moving_variance, [4.0 - 1e-5]),
-    ]:
-        weight.assign(value)
-    kernel, bias = folded_weights(layer)
-    np.testing.assert_allclose(kernel, [[[[8.0], [12.0]]]], rtol=1e-7)
-    np.testing.assert_allclose(bias, [-13.0], rtol=1e-7)
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -1,4 +1,4 @@
-"""Files: a saved model, and an exported one, answer as the model did.
+"""Files: a saved model answers as the model did.
 
 That a fresh process opens a file is shown by the files of an older version (test_old_files.py).
 """
@@ -11,8 +11,7 @@ import pytest
 
 import keras_resnets
 from keras_resnets import build_model, model_spec
-from tests.backends import requires_tensorflow
-from tests.layer_checks import numpy, plain, randomize
+from tests.layer_checks import numpy, plain
 from tests.models.networks import SPECS, TINY, built, images
 
 # In a file, the tenth block comes before the second.
@@ -80,36 +79,3 @@ def test_a_frozen_model_stays_frozen(bn, copy, tmp_path):
     assert {weight.path for weight in again.trainable_weights} == learns
     everything = keras_resnets.unfreeze(again).trainable_weights
     assert {weight.path for weight in everything} == weights - statistics
-
-
-@requires_tensorflow
-class TestExport:
-    """`model.export` to a SavedModel, for images of any size and number."""
-
-    def exported(self, model, folder):
-        import tensorflow as tf
-
-        randomize(model)
-        model.export(folder / "exported", verbose=False)
-        return tf.saved_model.load(folder / "exported")
-
-    def test_classes(self, tmp_path):
-        spec = dataclasses.replace(SPECS["C"], stride_on="1x1")
-        model = build_model(spec, input_shape=(None, None, 3), classes=5)
-        served = self.exported(model, tmp_path)
-        for shape in [(1, 32, 24, 3), (5, 17, 40, 3)]:
-            x = images(*shape)
-            np.testing.assert_allclose(served.serve(x), numpy(model(x)), rtol=0, atol=1e-5)
-            # inference twice: no state moves
-            np.testing.assert_array_equal(served.serve(x), served.serve(x))
-
-    def test_features(self, tmp_path):
-        model = build_model(SPECS["A"], include_top=False)
-        extractor = keras_resnets.feature_extractor(model)
-        served = self.exported(extractor, tmp_path)
-        for shape in [(1, 16, 16, 3), (3, 17, 40, 3)]:
-            x = images(*shape)
-            actual, expected = served.serve(x), extractor(x)
-            assert set(actual) == {"stage1", "stage2"}
-            for stage, value in expected.items():
-                np.testing.assert_allclose(actual[stage], value, rtol=1e-5, atol=1e-5)

@@ -1,11 +1,13 @@
 """Evaluations of a model in a file, held to what Keras and NumPy give for the same pictures."""
 
+import re
+
 import numpy as np
 import pytest
 
 pytest.importorskip("tyro")
 
-from tests.subprocesses import run_module
+from tests.subprocesses import ROOT, run_module
 from training.run.evaluate_model import measurement_name
 
 WAYS = {
@@ -70,6 +72,24 @@ def test_each_measurement_has_a_name_of_its_own():
         for change in others.values()
     ]
     assert names == list(others)
+
+
+def test_the_docs_say_which_file_has_which_measurement():
+    usual = {"model": "runs/a", "data": "cifar10", "split": "test", "crops": 1, "crop_ratio": 0.875}
+    of_folder = {"data": "folder:photos"}
+    changes = [
+        {},
+        {"split": "train"},
+        {"split": "train[:90%]"},
+        {"crops": 10},
+        {"crop_ratio": 1.0},
+        of_folder,
+        {**of_folder, "test_share": 0.2},
+        {"model": "runs/a/other.keras"},
+    ]
+    names = [measurement_name(usual | change, "cifar10", 0.875) for change in changes]
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert re.findall(r"\| `evaluation-(.+)\.json` \|", page) == names
 
 
 @pytest.mark.slow

@@ -154,7 +154,12 @@ def _noted_view(model, options):
 
 
 def measurement_name(conditions: dict[str, Any], usual_data: str, usual_crop_ratio: float) -> str:
-    """Returns the split, and what is not as usual, as a name for files."""
+    """Returns the name of a measurement in `evaluation-<name>.json`, a different one for each.
+
+    It is the split, with what is not as usual: the file if it is not `model.keras`, and the data
+    set before it, the share of a flat folder and the crops after it. `docs/training.md` has a table
+    of examples.
+    """
     path = Path(conditions["model"])
     parts = [path.stem] if path.suffix == ".keras" and path.name != "model.keras" else []
     if conditions["data"] != usual_data:
