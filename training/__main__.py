@@ -158,19 +158,18 @@ def _options(command) -> dict[str, str]:
     """Returns the names of a command's options, each with its opposite if it is a switch."""
     options: dict[str, str] = {}
     for parameter in inspect.signature(command).parameters.values():
-        name, kind = parameter.name, parameter.annotation
-        if typing.get_origin(kind) is typing.Annotated:
-            kind, *notes = typing.get_args(kind)
-            if _POSITIONAL in notes:
-                continue
-            names = [note.name for note in notes if getattr(note, "name", None) is not None]
-            name = [*names, name][0]
-        options |= _options_of(name, kind)
+        options |= _options_of(parameter.name, parameter.annotation)
     return options
 
 
 def _options_of(name, kind):
     """Returns an option, or those of a group, as `_options` does."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind, *notes = typing.get_args(kind)
+        if _POSITIONAL in notes:
+            return {}
+        names = [note.name for note in notes if getattr(note, "name", None) is not None]
+        name = [*names, name][0]
     if dataclasses.is_dataclass(kind):
         options: dict[str, str] = {}
         for field in dataclasses.fields(kind):

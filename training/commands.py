@@ -361,8 +361,10 @@ def require_folder_of(name: str, path: Path | None) -> None:
 
 
 def check_run(run_dir: Path, recipe: Recipe, options: RunOptions) -> None:
-    """Raises if a run names a folder, a file or a data set that is not there."""
+    """Raises if a new run names a folder, a file or a data set that is not there."""
     check_folder("run_dir", run_dir)
+    if (run_dir / "recipe.toml").exists():  # a run that is resumed asks for what it needs
+        return
     check_source("data.source", recipe.data.source, options.data_dir, options.download)
     weights = recipe.model.weights
     if "." in Path(weights).name:  # presets have no dot

@@ -20,6 +20,8 @@ def answer(tmp_path_factory):
     for name, code in NO_BACKEND.items():
         (folder / f"{name}.py").write_text(code, encoding="utf-8")
     (folder / "file").touch()
+    (folder / "begun").mkdir()
+    (folder / "begun" / "recipe.toml").touch()
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
 
     def run(line):
@@ -61,3 +63,12 @@ def answer(tmp_path_factory):
 def test_help_and_mistyped_names_do_not_wait_for_tensorflow(line, status, words, answer):
     returned, shown = answer(line)
     assert (returned, words in shown) == (status, True), shown
+
+
+def test_a_run_that_has_begun_needs_neither_its_initial_weights_nor_its_data_to_be_looked_at(
+    answer,
+):
+    """A complete run says so, and another one is resumed without its initial weights."""
+    options = "--data.source gone --model.weights gone.keras"
+    returned, shown = answer(f"train digits --run-dir begun {options}")
+    assert (returned, "imports tensorflow" in shown) == (1, True), shown

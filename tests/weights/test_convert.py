@@ -370,7 +370,7 @@ def test_a_model_of_two_networks_is_refused():
     """Their layers may have the same names, of which one would silently take the other's place."""
     image = keras.Input((32, 32, 3))
     parts = [
-        keras.Sequential([image, keras.layers.Conv2D(4, 3, name="conv1_conv")]) for _ in range(2)
+        keras.Model(image, keras.layers.Conv2D(4, 3, name="conv1_conv")(image)) for _ in range(2)
     ]
     both = keras.Model(image, [part(image) for part in parts])
     with pytest.raises(ValueError, match="'conv1_conv/kernel' twice"):
