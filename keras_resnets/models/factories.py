@@ -185,7 +185,9 @@ def _factory(stub) -> Any:
         except TypeError as error:
             raise TypeError(f"{stub.__name__}() {error}") from None
         chosen = {option: arguments.pop(option) for option in options if option in arguments}
-        return build_model(dataclasses.replace(spec, **chosen), **{"name": key, **arguments})
+        return build_model(
+            dataclasses.replace(VARIANTS[key], **chosen), **{"name": key, **arguments}
+        )
 
     functools.update_wrapper(factory, stub).__doc__ = _docstring(stub, spec, signature)
     factory.__signature__ = signature  # type: ignore[attr-defined]
