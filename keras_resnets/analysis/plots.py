@@ -72,8 +72,8 @@ def log_scale(axes):
 
 
 def legend(axes):
-    """Adds the legend, where it hides no line."""
-    axes.legend(frameon=False, fontsize="small", loc="best")
+    """Adds the legend above the axes, where it hides no line."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize="small")
 
 
 def plot_layer_responses(responses):

@@ -71,6 +71,25 @@ def test_graph_that_does_not_know_the_channels(training, rng):
         np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_second_derivatives_match_keras(training, rng):
+    import tensorflow as tf
+
+    x = tf.constant(rng.standard_normal((2, 3, 3, 2)).astype("float32"))
+    results = []
+    for layer in ours_and_keras(x.shape):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                loss = tf.reduce_sum(layer(x, training=training) ** 3)
+            penalty = tf.reduce_sum(inner.gradient(loss, x) ** 2)
+        results.append(outer.gradient(penalty, [x, layer.gamma.value, layer.beta.value]))
+    scale = max(np.abs(result).max() for result in results[1])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * scale)
+
+
 @pytest.mark.parametrize(
     ("dtype", "jit_compile"),
     [("float32", False), ("float32", True), ("float16", False), ("bfloat16", False)],

@@ -11,7 +11,8 @@ import pytest
 
 import keras_resnets
 from keras_resnets import build_model, model_spec
-from tests.layer_checks import numpy, plain
+from tests.backends import requires_tensorflow
+from tests.layer_checks import numpy, plain, randomize
 from tests.models.networks import SPECS, TINY, built, images
 
 # In a file, the tenth block comes before the second.
@@ -79,3 +80,18 @@ def test_a_frozen_model_stays_frozen(bn, copy, tmp_path):
     assert {weight.path for weight in again.trainable_weights} == learns
     everything = keras_resnets.unfreeze(again).trainable_weights
     assert {weight.path for weight in everything} == weights - statistics
+
+
+@requires_tensorflow
+def test_keras_exports_a_model_for_images_of_any_size_and_number(tmp_path):
+    import tensorflow as tf
+
+    spec = dataclasses.replace(SPECS["C"], stride_on="1x1")
+    model = build_model(spec, input_shape=(None, None, 3), classes=5)
+    randomize(model)
+    model.export(tmp_path / "exported", verbose=False)
+    served = tf.saved_model.load(tmp_path / "exported")
+    for shape in [(1, 32, 24, 3), (5, 17, 40, 3)]:
+        x = images(*shape)
+        np.testing.assert_allclose(served.serve(x), numpy(model(x)), rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(served.serve(x), served.serve(x))  # no state moves
