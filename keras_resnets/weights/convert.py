@@ -304,7 +304,7 @@ def _head_begins_anew(checkpoint, names, shapes):
 
 def _check_arrays(checkpoint, wanted, surplus):
     """Raises one error that lists all that is missing, left over, misshapen or unsound."""
-    problems = [f"surplus: {name}" for name in surplus]
+    problems = []
     for name, shape, path, use in wanted:
         array = checkpoint.arrays.get(name)
         if array is None:
@@ -312,6 +312,7 @@ def _check_arrays(checkpoint, wanted, surplus):
         elif found := _problem(array, shape, path):
             kind, text = found
             problems.append(f"{kind}: {shown(checkpoint.given_names[name])} {text}, {use}")
+    problems += [f"surplus: {name}" for name in surplus]
     if problems:
         raise ValueError(
             "`source` must hold exactly the arrays of the model, under the names of "
