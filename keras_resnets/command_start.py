@@ -53,9 +53,9 @@ NAMES_FOR_PIP = {"PIL": "pillow", "absl": "absl-py", "sklearn": "scikit-learn"}
 
 def missing_package(error: ModuleNotFoundError) -> str:
     """Returns a sentence that names the package to install, unless the error says it itself."""
-    if "pip install" in str(error):
+    package = (error.name or "").partition(".")[0]
+    if "pip install" in str(error) or package in ("", "keras_resnets", "training"):
         return str(error)
-    package = str(error.name).partition(".")[0]
     if package in BACKENDS:
         return (
             f"keras_resnets needs a backend for Keras, and the one it would use, {package!r}, is "

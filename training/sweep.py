@@ -62,8 +62,7 @@ def sweep(arguments: Sequence[str]) -> int:
             status = Session(run.recipe, run.run_dir, run.options).run()
         except Diverged as error:
             print(f"error: {error}", file=sys.stderr)
-            diverged += 1
-            continue
+            diverged, status = diverged + 1, 0
         if status:
             return status
         keras.backend.clear_session()
@@ -90,10 +89,16 @@ def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
     if len(directory) != 1:
         raise ValueError(f"`--run-dir` must be one folder. Received: {directory}")
 
+    for option, values in given.items():
+        if len(values) > 1 and _field_type(option) is None:
+            raise ValueError(
+                f"`{option}` is not a field of the recipe, and takes one value. "
+                f"Received: {option} {' '.join(values)}"
+            )
     several = {
         option: list(dict.fromkeys(values))
         for option, values in given.items()
-        if len(values) > 1 and _takes_one_value(option)
+        if len(values) > 1 and typing.get_origin(_field_type(option)) is not tuple
     }
     for combination in itertools.product(*several.values()):
         chosen = dict(zip(several, combination, strict=True))
@@ -104,14 +109,14 @@ def planned_runs(arguments: Sequence[str]) -> Iterator[PlannedRun]:
         yield tyro.cli(train_command(line, PlannedRun), prog="python -m training sweep", args=line)
 
 
-def _takes_one_value(option):
-    """Whether an option is a field of the recipe that is no list."""
+def _field_type(option):
+    """Returns the type of a field of the recipe; `None` for other options."""
     kind: Any = Recipe
     for part in option.removeprefix("--").replace("-", "_").split("."):
         if not dataclasses.is_dataclass(kind):
-            return False
+            return None
         kind = {field.name: field.type for field in dataclasses.fields(kind)}.get(part)
-    return kind is not None and typing.get_origin(kind) is not tuple
+    return kind
 
 
 def _folder(chosen):

@@ -238,12 +238,15 @@ def _draw(axes, lines, horizontal, vertical):
 
 def _check_lines(name, lines, is_value):
     form = f"`{name}` must map each line's label to the diagnostic's result: {{\"ResNet-20\": …}}."
-    if not isinstance(lines, dict) or not lines:
-        raise (ValueError if lines == {} else TypeError)(f"{form} Received: {name}={lines!r}")
+    if not isinstance(lines, dict):
+        raise TypeError(f"{form} Received: {name}={lines!r}")
+    if not lines:
+        raise ValueError(f"{form} Received: {name}={{}}")
     for label, line in lines.items():
-        if not isinstance(line, dict) or not line:
-            kind = ValueError if line == {} else TypeError
-            raise kind(f"{form} Received: {label!r} with {line!r}")
+        if not isinstance(line, dict):
+            raise TypeError(f"{form} Received: {label!r} with {line!r}")
+        if not line:
+            raise ValueError(f"{form} Received: {label!r} with {{}}")
         for key, value in line.items():
             if not isinstance(key, str) or not is_value(value):
                 raise TypeError(f"{form} Received: {label!r} with {key!r}: {value!r}")

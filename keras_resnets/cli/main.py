@@ -264,13 +264,15 @@ def _check_names(
         raise ValueError(
             f"No network matches the pattern.{nearest(pattern, VARIANTS)} Received: {pattern!r}"
         )
+    names = {name: name.lower() for name in (model, source, *models) if name}  # in any case
     networks, presets = (*VARIANTS, *PRESETS), (*DATASETS, *PRESETS)
     for kind, name, known in (
-        *(("model", name, networks) for name in (model, source, *models)),
+        *(("model", name, networks) for name in names),
         ("weights", weights, presets),
-        *(("", name, DATASETS) for name in (class_names, *(images or ()))),
+        ("", class_names, DATASETS),
+        *(("", name, ()) for name in images or ()),
     ):
-        if name is None or name.lower() in known or os.path.exists(name):
+        if name is None or names.get(name, name) in known or os.path.exists(name):
             continue
         if not kind or name.endswith(SUFFIXES):
             raise ValueError(f"No such file: {name!r}")

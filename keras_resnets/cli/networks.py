@@ -11,7 +11,7 @@ import keras
 from keras_resnets.analysis import count_parameters, explain, layer_costs, summarize
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.reading import stem_name
-from keras_resnets.architecture.spec import STEMS
+from keras_resnets.architecture.spec import OPTIONS, STEMS
 from keras_resnets.arguments import check_positive_int
 from keras_resnets.cli.open_model import open_model, read_class_names
 from keras_resnets.cli.tables import format_table
@@ -34,6 +34,9 @@ from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES, written_whole
 
 TERMINAL_WIDTH = 80
 SUFFIXES = (".weights.h5", ".keras", ".safetensors")
+
+# What shows in no array's shape, and changes what a network computes of them.
+SILENT_OPTIONS = [name for name, option in OPTIONS.items() if option.changes == "answers"]
 
 
 def list_command(arguments):
@@ -175,6 +178,8 @@ def convert_command(arguments):
         suffix = next(suffix for suffix in SUFFIXES if dest.name.endswith(suffix))
         with written_whole(dest, suffix) as unfinished:
             (model.save if suffix == ".keras" else model.save_weights)(unfinished)
+    if dest.name.endswith(".weights.h5"):
+        notes += _options_lost(model)
     images, numbers = _sizes(model.inputs), _sizes(model.outputs)
     print(f"Wrote {dest}: {model.name}, from images {images} to {numbers} numbers.")
     for note in notes:
@@ -186,6 +191,21 @@ def _sizes(tensors):
         "×".join("any" if size is None else str(size) for size in tensor.shape[1:])
         for tensor in tensors
     )
+
+
+def _options_lost(model):
+    """Returns a note of the options that a `.weights.h5` file does not hold, where they matter."""
+    try:
+        spec = model_spec(model)
+    except ValueError:  # of other blocks, or a network within another model
+        return []
+    options = {
+        field.name: getattr(spec, field.name)
+        for field in dataclasses.fields(spec)
+        if field.name in SILENT_OPTIONS and getattr(spec, field.name) != field.default
+    }
+    listed = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    return [f"a .weights.h5 file does not say {listed}; a .keras file does"] if options else []
 
 
 def _default_dest(source):

@@ -1,5 +1,6 @@
 """The commands that run models: on images, as exported files, and against the clock."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -186,10 +187,10 @@ def _rows(timings):
 
 
 def _machine():
-    installed = {
-        each.name.replace("_", "-"): each.version for each in importlib.metadata.distributions()
-    }
-    versions = [f"{name} {installed[name]}" for name in PACKAGES if name in installed]
+    versions = []
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{package} {importlib.metadata.version(package)}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()} {platform.machine()}, {cores} cores"
     return f"{system}; Python {sys.version.split()[0]}, {', '.join(versions)}"

@@ -1,24 +1,37 @@
 """Tables in plain text."""
 
+import codecs
 import contextlib
 import io
 import sys
 
+# One for one, so that columns stay in line.
+PLAIN = {"×": "x", "·": "*", "…": "~"}
+HANDLER = "keras_resnets.plain"
+
 
 @contextlib.contextmanager
 def plain_where_needed():
-    """Has stdout show "?" for what its encoding lacks: a pipe or a log file is often ASCII."""
+    """Has stdout show "x" for "×", and so on, where it is ASCII: a pipe or a log file often is."""
     stdout = sys.stdout
     if not isinstance(stdout, io.TextIOWrapper):
         yield
         return
     before = stdout.errors
-    stdout.reconfigure(errors="replace")
+    codecs.register_error(HANDLER, _plain)
+    stdout.reconfigure(errors=HANDLER)
     try:
         yield
     finally:
         if not stdout.closed:
             stdout.reconfigure(errors=before)
+
+
+def _plain(error):
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in missing), error.end
 
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"

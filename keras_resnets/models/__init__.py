@@ -1,6 +1,5 @@
 """Residual networks and their plain twins."""
 
-import keras_resnets.models.factories as factories
 from keras_resnets.architecture.editing import (
     freeze_backbone,
     fuse_batch_norm,
@@ -10,18 +9,62 @@ from keras_resnets.architecture.editing import (
 )
 from keras_resnets.architecture.reading import feature_extractor, feature_strides, model_spec
 from keras_resnets.architecture.spec import VARIANTS, ResNetSpec
-from keras_resnets.models.factories import *  # noqa: F403
+from keras_resnets.models.factories import (
+    PlainNet18,
+    PlainNet20,
+    PlainNet32,
+    PlainNet34,
+    PlainNet44,
+    PlainNet50,
+    PlainNet56,
+    PlainNet110,
+    ResNet18,
+    ResNet20,
+    ResNet32,
+    ResNet34,
+    ResNet44,
+    ResNet50,
+    ResNet56,
+    ResNet101,
+    ResNet110,
+    ResNet152,
+    ResNet1202,
+    build_model,
+    create_model,
+    list_models,
+)
 
 __all__ = [
     "VARIANTS",
+    "PlainNet18",
+    "PlainNet20",
+    "PlainNet32",
+    "PlainNet34",
+    "PlainNet44",
+    "PlainNet50",
+    "PlainNet56",
+    "PlainNet110",
+    "ResNet18",
+    "ResNet20",
+    "ResNet32",
+    "ResNet34",
+    "ResNet44",
+    "ResNet50",
+    "ResNet56",
+    "ResNet101",
+    "ResNet110",
+    "ResNet152",
+    "ResNet1202",
     "ResNetSpec",
+    "build_model",
+    "create_model",
     "feature_extractor",
     "feature_strides",
     "freeze_backbone",
     "fuse_batch_norm",
+    "list_models",
     "model_spec",
     "plain_twin",
     "unfreeze",
     "with_blocks",
-    *factories.__all__,
 ]

@@ -14,31 +14,6 @@ from keras_resnets.architecture.network import prepare_network
 from keras_resnets.architecture.spec import OPTIONS, STEMS, VARIANTS, ResNetSpec
 from keras_resnets.arguments import nearest
 
-__all__ = [
-    "PlainNet18",
-    "PlainNet20",
-    "PlainNet32",
-    "PlainNet34",
-    "PlainNet44",
-    "PlainNet50",
-    "PlainNet56",
-    "PlainNet110",
-    "ResNet18",
-    "ResNet20",
-    "ResNet32",
-    "ResNet34",
-    "ResNet44",
-    "ResNet50",
-    "ResNet56",
-    "ResNet101",
-    "ResNet110",
-    "ResNet152",
-    "ResNet1202",
-    "build_model",
-    "create_model",
-    "list_models",
-]
-
 
 def build_model(
     spec,

@@ -200,7 +200,11 @@ def check_model(model, family: Family) -> ResNetSpec:
 def match(
     checkpoint: Checkpoint, spec: ResNetSpec, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[Iterator[tuple[str, np.ndarray]], list[str]]:
-    """Returns a model's values, made one at a time, and notes of what is not taken over."""
+    """Checks everything; returns a model's values, and notes of what is not taken over.
+
+    The values are made one at a time, as they are asked for: all of them at once would take as much
+    memory as the checkpoint and the model again.
+    """
     names = checkpoint.family.names(spec, include_top="predictions/kernel" in shapes)
     notes: list[str] = []
     if _head_begins_anew(checkpoint, names, shapes):

@@ -259,7 +259,8 @@ def _adaptation(path, expected, present):
         )
         return new_head_note(wanted[1][0], found[1][0], "file") if differs_in_classes else None
     if path == STEM and len(found[0]) == 4:
-        [(height, width, channels, filters)], in_file = wanted, found[0][2]
+        [(height, width, channels, filters)] = wanted
+        in_file = found[0][2]
         if in_file and found == [(height, width, in_file, filters)]:
             return f"the stem's kernel was adapted from {in_file} to {channels} channels"
     return None

@@ -2,9 +2,9 @@
 
 import dataclasses
 import hashlib
-import io
 import os
 import re
+import sys
 import types
 from pathlib import Path
 from typing import Literal
@@ -202,7 +202,10 @@ def cache_folder() -> Path:
 
 
 def download(url, path, sha256, most_bytes):
-    """Downloads a file to a path, where it appears only when it is whole and verified."""
+    """Downloads a file to a path, where it appears only when it is whole and verified.
+
+    Several processes may call this at once: one downloads, the others wait for it.
+    """
     if not re.fullmatch(r"https?://[!-~]+", str(url)):
         raise ValueError(
             "`url` must begin with http:// or https://, without spaces or letters beyond ASCII. "
@@ -210,6 +213,7 @@ def download(url, path, sha256, most_bytes):
         )
     import filelock
     import requests
+    import tqdm
     from pooch import HTTPDownloader
 
     path = Path(path)
@@ -219,12 +223,22 @@ def download(url, path, sha256, most_bytes):
         with filelock.FileLock(f"{path}.lock"):
             if path.exists() and has_sha256(path, sha256):  # another process was faster
                 return
-            receive = HTTPDownloader(
-                progressbar=True, timeout=TIMEOUT, hooks={"response": _check_redirect(url)}
-            )
+            unfinished.unlink(missing_ok=True)  # of a process that was killed
             try:
-                with _BoundedFile(unfinished, most_bytes) as file:
-                    receive(url, file, None)
+                # A bar that rewrites its line would fill a log file.
+                with (
+                    tqdm.tqdm(
+                        desc=path.name,
+                        total=most_bytes,  # until the server has said
+                        unit="B",
+                        unit_scale=True,
+                        mininterval=0.1 if sys.stderr.isatty() else 10.0,
+                    ) as bar,
+                    _BoundedFile(unfinished, most_bytes) as file,
+                ):
+                    HTTPDownloader(
+                        progressbar=bar, timeout=TIMEOUT, hooks={"response": _check_redirect(url)}
+                    )(url, file, None)
                 if not has_sha256(unfinished, sha256):
                     raise OSError(
                         f"its sha256 must begin with {sha256}, and what came has another; it was "
@@ -248,17 +262,26 @@ def has_sha256(path, digits) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(digits)
 
 
-class _BoundedFile(io.FileIO):
+class _BoundedFile:
     """A file to write to that refuses to grow beyond a size."""
 
     def __init__(self, path, most_bytes):
-        super().__init__(path, "wb")
-        self._most_bytes = most_bytes
+        self._path, self._most_bytes = path, most_bytes
+
+    def __enter__(self):
+        self._file = open(self._path, "wb")
+        return self
+
+    def __exit__(self, *exception):
+        self._file.close()
 
     def write(self, block):
-        if self.tell() + len(block) > self._most_bytes:
+        if self._file.tell() + len(block) > self._most_bytes:
             raise OSError(f"it has more than the {self._most_bytes:,} bytes that are allowed")
-        return super().write(block)
+        self._file.write(block)
+
+    def flush(self):
+        self._file.flush()
 
 
 def _check_redirect(url):

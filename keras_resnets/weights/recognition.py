@@ -173,7 +173,22 @@ def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
             f"belongs in its factory's `weights`. Received: {some}"
             f"{', …' if len(arrays) > 5 else ''}"
         )
-    return max(candidates, key=_agreement)
+    checkpoint = max(candidates, key=_agreement)
+    _check_stem(checkpoint)
+    return checkpoint
+
+
+def _check_stem(checkpoint):
+    """Hugging Face's `embedding_size` allows for what would be misshapen in layer after layer."""
+    family, width = checkpoint.family, checkpoint.spec.widths[0]
+    name = family.names(checkpoint.spec, include_top=False)["stem_conv/conv/kernel"]
+    filters = checkpoint.arrays[name].shape[0 if family.torch_layout else 3]
+    if filters != width:
+        raise ValueError(
+            "`source` must hold a network whose stem has as many filters as the blocks of its "
+            "first stage are wide. "
+            f"Received: a stem of {filters}, blocks of {width}"
+        )
 
 
 def _agreement(checkpoint):

@@ -45,7 +45,7 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
     try:
         spec = check_model(model, known)
     except ValueError as error:
-        raise ValueError(f"{error}. Another `family` may have such a network") from error
+        raise ValueError(f"{error}{_advice(model, torch_families)}") from error
     if known.name == "torchvision" and spec.stride_on == "1x1":
         raise ValueError(
             "The torchvision networks have stride_on='3x3', and would compute something else with "
@@ -102,3 +102,14 @@ def _write(path, arrays):
         raise OSError(
             f"The file could not be written ({error}). Received: path={str(path)!r}"
         ) from error
+
+
+def _advice(model, families):
+    """Names the families that have such a network, if any has."""
+    for family in families.values():
+        try:
+            check_model(model, family)
+        except (TypeError, ValueError):
+            continue
+        return f". Under the names of family={family.name!r} it can be written"
+    return ""

@@ -142,6 +142,17 @@ def test_convert_to_weights_alone(checkpoint, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["small.weights.h5"]
 
 
+def test_convert_says_which_options_a_file_of_weights_loses(tmp_path, capsys):
+    keras_resnets.ResNet20(zero_pad="both").save(tmp_path / "both.keras")
+    for dest, notes in (
+        ("both.weights.h5", ["note: a .weights.h5 file does not say zero_pad='both'; a .keras"]),
+        ("again.keras", []),
+    ):
+        assert main(["convert", str(tmp_path / "both.keras"), str(tmp_path / dest)]) == 0
+        lines = capsys.readouterr().err.splitlines()
+        assert [line[: len(note)] for line, note in zip(lines, notes, strict=True)] == notes
+
+
 def test_a_network_of_other_blocks_is_written_as_weights(tmp_path, capsys):
     ordered = keras_resnets.layers.OrderedBlock
     model = keras_resnets.with_blocks(keras_resnets.ResNet20(), ordered, order="original")

@@ -44,6 +44,16 @@ def test_the_last_feature_map_is_the_model_s_own_and_the_weights_are_shared():
     assert extractor.count_params() == model.count_params()
 
 
+def test_layers_before_the_network_stay():
+    scaled = keras.layers.Rescaling(1 / 255)(keras.Input((16, 16, 3)))
+    extractor = feature_extractor(keras_resnets.build_model(TINY, input_tensor=scaled))
+    bare = feature_extractor(keras_resnets.build_model(TINY, include_top=False))
+    bare.set_weights(extractor.get_weights())
+    x = images(1, 16, 16, 3)
+    expected = numpy(bare(x)["stage2"])
+    np.testing.assert_allclose(numpy(extractor(255 * x)["stage2"]), expected, atol=1e-4)
+
+
 def test_strides_outlast_saving_and_cloning(tmp_path):
     model = keras_resnets.build_model(SPECS["v1"], include_top=False)
     extractor = feature_extractor(model)

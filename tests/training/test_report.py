@@ -18,7 +18,9 @@ from training.run.folder import write_json
 from training.run.reports import (
     confusion_table,
     draw_confusion,
+    most_confused,
     score_table,
+    shortened,
     write_confusion,
 )
 
@@ -56,11 +58,13 @@ def test_the_table_on_the_terminal():
     assert confusion_table(many(13), tuple(map(str, range(13)))) is None
 
 
-def test_names_that_do_not_fit_are_marked():
-    names = ("cat", "airplane", "automobile", "truck")
-    header = printed(confusion_table(many(4), names, width=50)).splitlines()[0]
-    assert header.split()[3:] == ["cat", "airpl…", "autom…", "truck"]
-    assert "…" not in printed(confusion_table(many(4), names, width=70))
+def test_names_that_do_not_fit_are_marked_and_stay_distinct():
+    names = ("cat", *(f"n0281583{number}_beaker" for number in range(3)))
+    header = printed(confusion_table(many(4), names, width=60)).splitlines()[0]
+    assert header.split()[3:] == ["cat", "n02815830…", "n02815831…", "n02815832…"]
+    assert shortened(["airplane", "bird", "automobile"], 6) == ["airpl…", "bird", "autom…"]
+    wide = printed(confusion_table(SCORES, ("airplane", "automobile", "truck"), width=60))
+    assert "…" not in wide
 
 
 def test_the_table_in_a_file(tmp_path):
@@ -69,6 +73,11 @@ def test_the_table_in_a_file(tmp_path):
         header, *rows = csv.reader(file)
     assert header == ["true class", *NAMES]
     assert rows == [[name, *map(str, row)] for name, row in zip(NAMES, COUNTS, strict=True)]
+
+
+def test_the_most_frequent_mistakes():
+    assert most_confused(SCORES, NAMES, most=9) == [("[dog]", "fox", 2), ("cat", "fox", 1)]
+    assert most_confused(SCORES, NAMES, most=1) == [("[dog]", "fox", 2)]
 
 
 @pytest.mark.parametrize("classes", [2, 31])

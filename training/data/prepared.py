@@ -15,7 +15,8 @@ def prepared_folder(name: str, data_dir: Path | None, download: bool) -> Path | 
     if folder is None and not download:
         found = [*data_dir.glob("*/*/dataset_info.json"), *data_dir.glob("*/*/*/dataset_info.json")]
         prepared = [file.relative_to(data_dir).parts[0] for file in found]
-        hint = nearest(name, [*BUNDLED, "cifar10", "cifar100", "imagenet2012", *prepared])
+        known = [*BUNDLED, "cifar10", "cifar100", "imagenet2012", *prepared]
+        hint = "" if name in known else nearest(name, known)
         if Path(name).is_dir():
             hint += f" For the images in a folder it is 'folder:{name}'."
         raise ValueError(

@@ -104,7 +104,8 @@ def _title(recipe):
     }
     steps = [crops[augmentation.crop]] + ["mirrored"] * augmentation.flip
     if augmentation.policy != "none":
-        steps.append({"randaugment": "RandAugment"}.get(augmentation.policy, "TrivialAugment"))
+        names = {"randaugment": "RandAugment", "trivialaugment": "TrivialAugment"}
+        steps.append(names[augmentation.policy])
     for name in ("color_jitter", "pca_noise", "random_erasing", "mixup", "cutmix"):
         if getattr(augmentation, name):
             steps.append(f"{name.replace('_', ' ')} {getattr(augmentation, name):g}")

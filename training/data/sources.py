@@ -71,7 +71,7 @@ def tfds_source(name: str, split: str, data_dir: Path | None, download: bool) ->
     shape, class_names = features[image_key].shape, tuple(features[label_key].names)
     title = f"{builder.info.full_name} {split}"
     if None not in shape and chosen.num_examples * int(np.prod(shape)) <= IN_MEMORY_BYTES:
-        images, labels = _decoded(builder, split, image_key, label_key)
+        images, labels = _decoded(builder, split, chosen.num_examples, image_key, label_key)
         return ArraySource(title, images, labels, class_names)
     return RecordSource(
         title, chosen.file_instructions, image_key, label_key, class_names, shape[-1] or 3
@@ -205,17 +205,23 @@ def _keys(name, features):
     return images[0], labels[0]
 
 
-def _decoded(builder, split, image_key, label_key):
+def _decoded(builder, split, size, image_key, label_key):
     """Returns all images and labels of a split, in the order of its files."""
     import tensorflow_datasets as tfds
 
-    channels = builder.info.features[image_key].shape[-1]
+    shape = builder.info.features[image_key].shape
+    images = np.empty((size, *shape), np.uint8)
+    labels = np.empty(size, np.int64)
+    filled = 0
     # TFDS would decode JPEG files with the fast and inexact transform.
     encoded = builder.as_dataset(split=split, decoders={image_key: tfds.decode.SkipDecoding()})
     examples = encoded.map(
-        lambda example: (decoded_file(example[image_key], channels), example[label_key]),
+        lambda example: (decoded_file(example[image_key], shape[-1]), example[label_key]),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    images, labels = zip(*examples.batch(1000).as_numpy_iterator(), strict=True)
-    return np.concatenate(images), np.concatenate(labels)
+    for some_images, some_labels in examples.batch(1000).as_numpy_iterator():
+        end = filled + len(some_labels)
+        images[filled:end], labels[filled:end] = some_images, some_labels
+        filled = end
+    return images, labels

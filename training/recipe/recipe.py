@@ -477,7 +477,8 @@ class Recipe(Group):
             if not fit(durations, times):
                 others = [part_of(length, fraction) for fraction in fractions]
                 can_fit &= fit(others, times)
-                received[name] = durations
+                is_list = name == "schedule.boundaries"
+                received[name] = durations if is_list else durations[0]
                 options += [f"--{name.replace('_', '-')}", *map(repr, others)]
         if received:
             names = " and ".join(f"`{name}`" for name in received)

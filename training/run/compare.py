@@ -86,14 +86,18 @@ def _differing(recipes):
     flat = [_flat(dataclasses.asdict(recipe)) for recipe in recipes]
     names = dict.fromkeys(name for values in flat for name in values)
     columns = {name: [values.get(name, "") for values in flat] for name in names}
-    return {name: values for name, values in columns.items() if values != values[:1] * len(values)}
+    return {
+        name: values
+        for name, values in columns.items()
+        if any(value != values[0] for value in values)
+    }
 
 
 def _flat(values, prefix=""):
     """Returns fields by their dotted names, also those of a network that is noted as JSON."""
     flat = {}
     for name, value in values.items():
-        if isinstance(value, str) and value.startswith("{"):
+        if name in ("spec", "block_options") and value:
             value = json.loads(value)
         flat |= (
             _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}

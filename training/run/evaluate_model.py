@@ -276,7 +276,7 @@ def _check_whole(path):
             damaged = archive.testzip()
             missing = {"config.json", "model.weights.h5"}.difference(archive.namelist())
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        damaged, missing = str(error), set()
+        damaged, missing = str(error) or type(error).__name__, set()
     if damaged or missing:
         fault = f"damaged: {damaged}" if damaged else f"without {', '.join(sorted(missing))}"
         raise ValueError(

@@ -6,7 +6,7 @@ import datetime
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -194,13 +194,21 @@ def confusion_table(scores: Scores, class_names: tuple[str, ...], width: int = 8
     beside = max(map(len, (CORNER, *class_names)))
     room = (width - beside) // len(class_names) - 2  # between columns there is a space on each side
     table = Table(CORNER, box=None)
-    for name in class_names:
-        short = name if len(name) <= max(room, SHORTEST) else f"{name[: max(room, SHORTEST) - 1]}…"
-        table.add_column(Text(short), justify="right")
+    for name in shortened(class_names, max(room, SHORTEST)):
+        table.add_column(Text(name), justify="right")
     for label, counts in enumerate(scores.confusion()):
         cells = [f"[bold]{n}[/]" if label == other else str(n) for other, n in enumerate(counts)]
         table.add_row(Text(class_names[label]), *cells)
     return table
+
+
+def shortened(names: Sequence[str], length: int) -> list[str]:
+    """Returns names of some length at most, the shortened ones marked; longer, to stay distinct."""
+    while True:
+        short = [name if len(name) <= length else f"{name[: length - 1]}…" for name in names]
+        if len(set(short)) == len(set(names)):
+            return short
+        length += 1
 
 
 def write_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) -> None:
@@ -212,6 +220,21 @@ def write_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) ->
             writer.writerow([name, *counts])
 
 
+def most_confused(
+    scores: Scores, class_names: tuple[str, ...], most: int
+) -> list[tuple[str, str, int]]:
+    """Returns the most frequent mistakes: the true class, the predicted one, and how often."""
+    counts = scores.confusion()
+    np.fill_diagonal(counts, 0)
+    places = np.argsort(-counts, axis=None, kind="stable")[:most]
+    rows, columns = np.unravel_index(places, counts.shape)
+    return [
+        (class_names[row], class_names[column], int(counts[row, column]))
+        for row, column in zip(rows, columns, strict=True)
+        if counts[row, column]
+    ]
+
+
 def draw_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) -> None:
     """Draws the confusion matrix: a row for each true class, its parts adding up to one."""
     from matplotlib.colors import PowerNorm
@@ -221,7 +244,7 @@ def draw_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) -> 
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     are_few = len(class_names) <= MOST_NAMED
     side = 3.0 + 0.5 * len(class_names) if are_few else 10.0
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    figure = Figure(figsize=(side + 1 if are_few else 14.0, side), layout="constrained")
     axes = figure.add_subplot()
     # The square root lets rare mistakes be seen: one in a hundred has a tenth of the colour's way.
     norm = PowerNorm(1.0 if are_few else 0.5, vmin=0, vmax=1)
@@ -232,7 +255,12 @@ def draw_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) -> 
     axes.set_title(f"{scores.top1:.2%} of {len(scores.labels):,} are right")
     if are_few:
         _write_counts(axes, counts, parts, class_names)
-    figure.savefig(path, dpi=120)
+    else:
+        mistakes = most_confused(scores, class_names, most=45)
+        lines = [f"{n:>5}  {true[:28]} → {taken[:28]}" for true, taken, n in mistakes]
+        text = "\n".join(["Most frequent mistakes", *lines])
+        figure.text(1.0, 0.5, text, va="center", ha="left", size=8, family="monospace")
+    figure.savefig(path, dpi=120, bbox_inches=None if are_few else "tight")
 
 
 def _write_counts(axes, counts, parts, class_names):

@@ -178,6 +178,10 @@ class Session:
         self._saved = dataclasses.replace(self.state)
         self.environment_changes = facts["environment_changes"]
         self.environment_changes += [f"step {self.state.step}: {line}" for line in changed]
+        if facts["data"][1] != self.data[1]:  # the best of other images is no measure for these
+            self.state.best_accuracy, self.state.best_step = 0.0, 0
+        for line in changed:
+            self._print(f"warning: {line}")
         self._print(f"Resuming at step {self.state.step} of {self.total}, from {self.folder.path}")
         for line in differences(facts["environment"], self.environment):
             self._print(f"warning: the bits may differ from an uninterrupted run's: {line}")

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from keras_resnets.arguments import nearest
 from training.commands import check_folder
-from training.data.prepared import prepared_folder
+from training.data.prepared import find_prepared, tfds_folder
 from training.process import import_tensorflow
 
 # In the order of their pages: where each one is.
@@ -70,8 +70,13 @@ def study_command(
     check_folder("output", output)
     if seeds < 0:
         raise ValueError(f"`seeds` must not be negative. Received: seeds={seeds}")
-    if not (list or render or quick):
-        prepared_folder("cifar10", data_dir, download=False)
+    trains_on_cifar10 = not (list or render or quick)
+    if trains_on_cifar10 and find_prepared("cifar10", tfds_folder(data_dir)) is None:
+        raise ValueError(
+            f"The data set 'cifar10' is not prepared in {str(tfds_folder(data_dir))!r}. Set "
+            "`--data-dir` to the folder that holds it, or pass --quick for small networks on "
+            f"scikit-learn's digits. Received: data_dir={str(data_dir)!r}"
+        )
     console = Console(highlight=False)
     if list:
         table = Table("study", "question", box=None)

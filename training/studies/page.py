@@ -142,7 +142,7 @@ def _what_was_run(outcome):
     rates = {each["optimizer"]["learning_rate"] for each in (recipe, *others)}
     rate = " or ".join(f"{rate:g}" for rate in sorted(rates, reverse=True))
     optimizer, schedule = recipe["optimizer"], recipe["schedule"]
-    warmup = schedule["warmup"].replace("1 epochs", "1 epoch")
+    warmup = schedule["warmup"] if schedule["warmup"] != "1 epochs" else "1 epoch"
     counts = sorted({len(outcome.of(label)) for label in outcome.labels})
     source, versions = recipe["data"]["source"], outcome.environment["versions"]
     return (

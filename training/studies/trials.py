@@ -135,7 +135,7 @@ def _trial(study, label, recipe, run_dir, data_dir):
     path = run_dir / f"{study.name}.json"
     measured: dict[str, Any] = {}
     if study.measure is not None and path.exists():
-        measured = json.loads(path.read_text(encoding="utf-8"))
+        measured = _read(path)
     elif study.measure is not None:
         model = keras.models.load_model(run_dir / "model.keras")
         images = study_images(recipe, data_dir)
@@ -149,8 +149,17 @@ def _trial(study, label, recipe, run_dir, data_dir):
             {name: value for name, value in entry.items() if name != "observed"}
             for entry in metrics
         ]
-    result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
-    return Trial(label, recipe.seed, metrics, result, measured)
+    return Trial(label, recipe.seed, metrics, _read(run_dir / "result.json"), measured)
+
+
+def _read(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            "A file in a run's folder is damaged: delete the folder, and run the study again. "
+            f"Received: {str(path)!r}"
+        ) from error
 
 
 def study_images(recipe: Recipe, data_dir: Path | None) -> Images:
