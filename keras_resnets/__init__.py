@@ -12,6 +12,9 @@ if TYPE_CHECKING or not (is_command() or is_trainer()):
 
         if not TYPE_CHECKING:
             from keras_resnets.public import __all__ as __all__
+
+            def __dir__():
+                return [*__all__, "__version__"]
 else:
     # The commands answer `--help`, and what was mistyped, before they import a backend.
     import importlib

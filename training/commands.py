@@ -277,6 +277,8 @@ def validate_command(
     splits = splits or list_splits(dataset, data_dir, download)
     if test_share is None:
         test_share = 0.2 if is_flat_folder(dataset) else 0.0
+        if test_share:
+            _print(console, "The folder has no splits; these are by --data.test-share 0.2.")
     data = Data(source=dataset, test_share=test_share)
     sources = {
         split: open_source(data, split, data_dir, download, must_be_sound=False) for split in splits

@@ -86,6 +86,10 @@ def open_model(source, weights=None, **converting):
         )
     if is_file:
         return load_keras_file(path)
+    if (Path(source) / "recipe.toml").is_file():
+        raise ValueError(
+            f"The run must be complete; the command that began it resumes it. Received: {source!r}"
+        )
     raise ValueError(
         "The model must be the name of a network or preset, an existing file that ends in .keras, "
         f"{', '.join(FOREIGN_SUFFIXES)}, or the folder of a training run. Received: {source!r}"

@@ -136,6 +136,10 @@ def _preprocessing(mode):
     return MODES[check_choice("mode", mode, MODES)]
 
 
+# Within `Dataset.map`, AutoGraph has nothing to convert here, and warns of what it cannot.
+preprocess_input.autograph_info__ = {}  # type: ignore[attr-defined]
+
+
 def classify(model, images, top=5, class_names=None, batch_size=32, scores=None):
     """Classifies images: decodes, preprocesses, predicts, and names the classes.
 
@@ -175,6 +179,11 @@ def classify(model, images, top=5, class_names=None, batch_size=32, scores=None)
     >>> len(prediction)
     3
     """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "`model` must be a keras.Model, such as `keras.saving.load_model` opens from a file. "
+            f"Received: model={model!r}"
+        )
     top = check_positive_int("top", top)
     batch_size = check_positive_int("batch_size", batch_size)
     classes = number_of_classes(model)

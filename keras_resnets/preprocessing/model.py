@@ -77,7 +77,9 @@ def required_preprocessing(model):
             raise ValueError(_refusal(model, scaling, noted))
         raise ValueError(
             "The model must note how its images are prepared: give it a preprocessing with "
-            f"`set_preprocessing`. Received: model={model.name!r}"
+            "`set_preprocessing`, such as `Preprocessing.imagenet()`, or "
+            "`Preprocessing(value_range=(0, 255))` if it was trained on grey levels as they are. "
+            f"Received: model={model.name!r}"
         )
     return preprocessing
 

@@ -93,6 +93,11 @@ def score_function(model, scores=None):
 def check_outputs(model, outputs, scores=None):
     """Raises if a classifier's outputs cannot be what they are taken for."""
     function = score_function(model, scores)
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            "The outputs of `model` must be finite: its weights or the images hold NaN, "
+            f"infinity or numbers too large. Received: model={model.name!r}"
+        )
     if not outputs.size or function == "sigmoid":
         return
     tolerance = 0.01 if outputs.dtype.itemsize == 2 else 1e-3  # what 16 bits round, and 32

@@ -87,7 +87,9 @@ def check_grey_levels(name, x):
     if x.dtype.kind not in "iuf":
         raise ValueError(f"`{name}` must hold numbers. Received: an array of {x.dtype}")
     low, high = x.min(), x.max()
-    if not (low >= 0 and high <= 255):  # so that NaN is refused too
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"`{name}` must hold grey levels 0 to 255. Received: NaN or infinity")
+    if not (low >= 0 and high <= 255):
         raise ValueError(
             f"`{name}` must hold grey levels 0 to 255; these values are already normalized. "
             f"Received: values from {low} to {high}"

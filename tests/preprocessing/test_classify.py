@@ -118,6 +118,21 @@ def test_wrong_images_are_named(model, images, error, message):
         classify(model, images, class_names=NAMES, top=1)
 
 
+def test_what_is_no_model_is_refused(files):
+    with pytest.raises(TypeError, match=r"`model` must be a keras\.Model.* Received: model='"):
+        classify(str(files[0]), keras_resnets.ResNet20)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
+def test_outputs_that_are_not_finite_are_refused(activation):
+    """Whatever the last layer does: a score of NaN would be as likely as any other."""
+    broken = keras_resnets.ResNet20(classes=2, classifier_activation=activation)
+    broken.get_layer("predictions").bias.assign([np.nan, 0])
+    set_preprocessing(broken, Preprocessing.imagenet(32, 32))
+    with pytest.raises(ValueError, match="outputs of `model` must be finite"):
+        classify(broken, np.zeros((32, 32, 3), "uint8"), class_names=["cat", "dog"])
+
+
 def test_what_is_no_classifier_is_refused(model):
     image = np.zeros((16, 16, 3), "uint8")
     features = model.get_layer("stage1_block1").output

@@ -70,7 +70,7 @@ def test_a_model_or_a_preprocessing_is_a_mode(images):
         (np.zeros((4, 4)), "rank 3 or 4"),
         (np.full((4, 4, 3), -0.5), "already normalized"),
         (np.full((4, 4, 3), 256), "grey levels 0 to 255"),
-        (np.full((4, 4, 3), np.nan), "grey levels 0 to 255"),
+        (np.full((4, 4, 3), np.nan), r"grey levels 0 to 255\. Received: NaN or infinity"),
         (np.full((4, 4, 3), 0.5), "already scaled to 0 to 1"),
         (np.full((4, 4, 3), "a"), "must hold numbers"),
         (np.zeros((4, 4, 1)), "three channels"),

@@ -63,6 +63,7 @@ def test_each_measurement_has_a_name_of_its_own():
         "train-90%-": {"split": "train[90%:]"},
         "train-10%-90%": {"split": "train[10%:90%]"},
         "test-ten-crop": {"crops": 10},
+        "train-ten-crop": {"split": "train", "crops": 10, "test_share": 0.2},
         "test-crop-1": {"crop_ratio": 1.0},
         "folder-photos-of-cats-test": {"data": "folder:photos/of cats"},
         "other-test": {"model": "runs/a/other.keras"},

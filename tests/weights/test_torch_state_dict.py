@@ -74,9 +74,9 @@ def test_what_the_family_does_not_have_is_refused(options, family, message):
         to_torch_state_dict(small_model(**options), family=family)
 
 
-def test_another_family_may_have_the_network():
+def test_the_family_that_has_the_network_is_named():
     model = small_model(shortcut="A", stem="cifar", zero_pad="both")
-    with pytest.raises(ValueError, match=r"shortcut='A'\. Another `family` may"):
+    with pytest.raises(ValueError, match=r"shortcut='A'\. Under .* family='akamaster' it can be"):
         to_torch_state_dict(model)
     assert to_torch_state_dict(model, family="akamaster")
 

@@ -165,7 +165,8 @@ def measurement_name(conditions: dict[str, Any], usual_data: str, usual_crop_rat
     if conditions["data"] != usual_data:
         parts.append(conditions["data"])
     parts.append(conditions["split"])
-    if conditions.get("test_share"):
+    # A run's own images have the run's share.
+    if conditions["data"] != usual_data and conditions.get("test_share"):
         parts.append(f"share-{conditions['test_share']:g}")
     if conditions["crops"] == 10:
         parts.append("ten-crop")
@@ -220,6 +221,11 @@ def open_served_model(path: Path) -> ServedModel:
         return _saved_model(path)
     if (path / "model.keras").is_file():
         path = path / "model.keras"
+    if (path / "recipe.toml").is_file():
+        raise ValueError(
+            "The run must be complete; the command that began it resumes it. "
+            f"Received: path={str(path)!r}"
+        )
     if not (path.is_file() and path.suffix == ".keras"):
         raise ValueError(
             "`path` must be the folder of a complete run, a .keras file or the folder of a "

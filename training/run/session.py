@@ -114,7 +114,8 @@ class Session:
         fields = differences(dataclasses.asdict(recipe), dataclasses.asdict(self.recipe))
         if fields:
             raise ValueError(
-                "`run_dir` holds a run by another recipe and can be resumed only with that. "
+                "`run_dir` holds a run by another recipe and can be resumed only with that. For a "
+                "new run, choose another folder. "
                 f"Received: run_dir={str(self.folder.path)!r}, which differs in\n  "
                 + "\n  ".join(fields)
             )
@@ -133,6 +134,11 @@ class Session:
             open_source(recipe.data, split, self.options.data_dir, self.options.download)
             for split in (recipe.data.train_split, recipe.data.test_split)
         )
+        if recipe.batch > train.size:
+            self._print(
+                f"warning: a batch of {recipe.batch} is larger than the training split of "
+                f"{train.size} images"
+            )
         self.data = [train.identifier, test.identifier]
         is_resumed = has_checkpoints(self.folder.checkpoints)
         self.learner = Learner(recipe, self.strategy, train, test, is_resumed, self.observer)
