@@ -275,10 +275,9 @@ def validate_command(
 
     console = Console(highlight=False)
     splits = splits or list_splits(dataset, data_dir, download)
+    assumed = test_share is None and is_flat_folder(dataset)
     if test_share is None:
         test_share = 0.2 if is_flat_folder(dataset) else 0.0
-        if test_share:
-            _print(console, "The folder has no splits; these are by --data.test-share 0.2.")
     data = Data(source=dataset, test_share=test_share)
     sources = {
         split: open_source(data, split, data_dir, download, must_be_sound=False) for split in splits
@@ -299,6 +298,8 @@ def validate_command(
         report = validate(sources, lambda read: bar.update(task, completed=read))
     if json is not None:  # first: the program that reads the printed lines may end early
         write_json(json, report.values())
+    if assumed:
+        _print(console, "The folder has no splits; these are by --data.test-share 0.2.")
     report.print(console, most)
     if json is not None:
         _print(console, f"Wrote {json}")

@@ -204,6 +204,9 @@ def _options_lost(model):
         for field in dataclasses.fields(spec)
         if field.name in SILENT_OPTIONS and getattr(spec, field.name) != field.default
     }
+    head = next((layer for layer in model.layers if layer.name == "predictions"), None)
+    if head is not None and head.activation is not keras.activations.softmax:
+        options["classifier_activation"] = keras.activations.serialize(head.activation)
     listed = ", ".join(f"{name}={value!r}" for name, value in options.items())
     return [f"a .weights.h5 file does not say {listed}; a .keras file does"] if options else []
 

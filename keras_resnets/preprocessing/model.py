@@ -392,7 +392,7 @@ def _fronts(model, stem):
 def _run(fronts, least, levels):
     """Returns what levels become in an image's centre, in one channel; `None` if that fails."""
     found = _outputs(fronts, least, levels)
-    if found is None or len(found) != len(levels):  # a layer may take some of a batch
+    if found is None or found.shape[:1] != (len(levels),):  # a layer may take some of a batch
         return None
     for axis in spatial_axes(keras.config.image_data_format()) if found.ndim == 4 else ():
         found = np.take(found, [found.shape[axis] // 2], axis)

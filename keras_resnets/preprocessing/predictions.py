@@ -93,7 +93,9 @@ def score_function(model, scores=None):
 def check_outputs(model, outputs, scores=None):
     """Raises if a classifier's outputs cannot be what they are taken for."""
     function = score_function(model, scores)
-    if not np.isfinite(outputs).all():
+    # A logit may be infinite, as of a class that is masked out, but not all of a row's.
+    likeliest = outputs.max(axis=-1) if outputs.size and function == "softmax" else 0.0
+    if np.isnan(outputs).any() or not np.isfinite(likeliest).all():
         raise ValueError(
             "The outputs of `model` must be finite: its weights or the images hold NaN, "
             f"infinity or numbers too large. Received: model={model.name!r}"

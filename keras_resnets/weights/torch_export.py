@@ -43,9 +43,25 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
     if path is not None:
         _check_path(path)
     try:
-        spec = check_model(model, known)
+        spec = _checked_spec(model, known)
     except ValueError as error:
         raise ValueError(f"{error}{_advice(model, torch_families)}") from error
+    variables = {weight.path: weight for weight in model.weights}
+    names = known.names(spec, include_top="predictions/kernel" in variables)
+    arrays = {}
+    for ours, theirs in names.items():
+        arrays[theirs] = _in_torch_layout(keras.ops.convert_to_numpy(variables[ours]))
+        if ours.endswith("/moving_variance"):  # torch has the count last in each normalization
+            for variable in known.left_out:
+                arrays[f"{theirs.rpartition('.')[0]}.{variable}"] = np.zeros((), "int64")
+    if path is not None:
+        _write(Path(path), arrays)
+    return arrays
+
+
+def _checked_spec(model, known):
+    """Returns a model's spec; raises if the family has no such network."""
+    spec = check_model(model, known)
     if known.name == "torchvision" and spec.stride_on == "1x1":
         raise ValueError(
             "The torchvision networks have stride_on='3x3', and would compute something else with "
@@ -59,17 +75,7 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
             "argument replace_stride_with_dilation. Received: a model with "
             f"output_stride={spec.output_stride}"
         )
-    variables = {weight.path: weight for weight in model.weights}
-    names = known.names(spec, include_top="predictions/kernel" in variables)
-    arrays = {}
-    for ours, theirs in names.items():
-        arrays[theirs] = _in_torch_layout(keras.ops.convert_to_numpy(variables[ours]))
-        if ours.endswith("/moving_variance"):  # torch has the count last in each normalization
-            for variable in known.left_out:
-                arrays[f"{theirs.rpartition('.')[0]}.{variable}"] = np.zeros((), "int64")
-    if path is not None:
-        _write(Path(path), arrays)
-    return arrays
+    return spec
 
 
 def _in_torch_layout(array):
@@ -108,7 +114,7 @@ def _advice(model, families):
     """Names the families that have such a network, if any has."""
     for family in families.values():
         try:
-            check_model(model, family)
+            _checked_spec(model, family)
         except (TypeError, ValueError):
             continue
         return f". Under the names of family={family.name!r} it can be written"

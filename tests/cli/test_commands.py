@@ -496,3 +496,11 @@ def test_an_error_s_text_of_whatever_source_is_printable(tmp_path, capsys):
     path = str(tmp_path / "\x1b[31mred.keras")
     assert main(["describe", path]) == 2
     assert capsys.readouterr().err.removesuffix("\n").isprintable()
+
+
+def test_the_folder_of_a_run_that_is_not_complete_is_told_from_others(tmp_path, capsys):
+    (tmp_path / "recipe.toml").touch()
+    assert main(["describe", str(tmp_path)]) == 2
+    assert (
+        "The run must be complete; the command that began it resumes it" in capsys.readouterr().err
+    )

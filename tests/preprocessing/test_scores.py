@@ -162,3 +162,19 @@ def test_too_few_names_are_an_error_about_names():
         classify(model, IMAGES, class_names=["a", "b"])
     with pytest.raises(ValueError, match=r"one name for one unit, or two.* Received: 3 names"):
         classify(classifier(1), IMAGES, class_names=["a", "b", "c"])
+
+
+def test_a_class_that_is_masked_out_has_the_score_0():
+    """Its logit is minus infinity; where all of them are, or one is infinite, there is no score."""
+    for logits, expected in (([0.0, 0.0, -np.inf], [0.5, 0.5, 0.0]), ([-np.inf] * 3, None)):
+        model = keras_resnets.ResNet20(classes=3, classifier_activation=None)
+        model.get_layer("predictions").kernel.assign(np.zeros((64, 3)))
+        model.get_layer("predictions").bias.assign(logits)
+        keras_resnets.set_preprocessing(model, keras_resnets.Preprocessing.imagenet(32, 32))
+        image = np.zeros((32, 32, 3), "uint8")
+        if expected is None:
+            with pytest.raises(ValueError, match="must be finite"):
+                keras_resnets.classify(model, image, class_names=["a", "b", "c"])
+            continue
+        [answer] = keras_resnets.classify(model, image, class_names=["a", "b", "c"])
+        assert sorted(each.score for each in answer) == pytest.approx(sorted(expected))

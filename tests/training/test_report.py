@@ -37,8 +37,8 @@ SCORES = Scores(
 COUNTS = [[2, 0, 1], [0, 0, 2], [0, 0, 1]]
 
 
-def printed(table):
-    console = Console(file=io.StringIO(), width=100)
+def printed(table, width=100):
+    console = Console(file=io.StringIO(), width=width)
     console.print(table)
     return console.file.getvalue()
 
@@ -60,11 +60,23 @@ def test_the_table_on_the_terminal():
 
 def test_names_that_do_not_fit_are_marked_and_stay_distinct():
     names = ("cat", *(f"n0281583{number}_beaker" for number in range(3)))
-    header = printed(confusion_table(many(4), names, width=60)).splitlines()[0]
+    header = printed(confusion_table(many(4), names, width=60), width=60).splitlines()[0]
     assert header.split()[3:] == ["cat", "n02815830…", "n02815831…", "n02815832…"]
     assert shortened(["airplane", "bird", "automobile"], 6) == ["airpl…", "bird", "autom…"]
     wide = printed(confusion_table(SCORES, ("airplane", "automobile", "truck"), width=60))
     assert "…" not in wide
+
+
+def test_a_table_of_names_that_are_too_long_to_be_told_apart_is_left_out():
+    names = tuple(f"n0281583{number}_beaker" for number in range(10))
+    assert confusion_table(many(10), names, width=80) is None
+
+
+def test_names_with_dollars_are_no_formulas(tmp_path):
+    for classes in (2, 31):
+        names = tuple(f"$\\foo$ {number}" for number in range(classes))
+        draw_confusion(many(classes), names, tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").stat().st_size
 
 
 def test_the_table_in_a_file(tmp_path):

@@ -103,3 +103,10 @@ def test_a_file_that_cannot_be_written_is_an_error_of_the_system(tmp_path):
     with pytest.raises(OSError, match=r"^The file could not be written \(.*n\.safetensors'$"):
         to_torch_state_dict(small_model(), path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_family_that_is_named_takes_the_network():
+    model = small_model(block="bottleneck", stride_on="1x1")
+    with pytest.raises(ValueError, match="family='hugging_face' it can be written"):
+        to_torch_state_dict(model, family="akamaster")
+    assert to_torch_state_dict(model, family="hugging_face")

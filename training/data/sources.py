@@ -224,4 +224,9 @@ def _decoded(builder, split, size, image_key, label_key):
         end = filled + len(some_labels)
         images[filled:end], labels[filled:end] = some_images, some_labels
         filled = end
+    if filled != size:
+        raise ValueError(
+            f"A split must have the {size} images that its description says. Received: {split!r} "
+            f"with {filled}"
+        )
     return images, labels

@@ -188,13 +188,16 @@ CORNER = "true \\ predicted"
 
 
 def confusion_table(scores: Scores, class_names: tuple[str, ...], width: int = 80) -> Table | None:
-    """Returns a table of the counts by true and predicted class; `None` for too many."""
+    """Returns a table of the counts by true and predicted class; `None` if it is too wide."""
     if len(class_names) > MOST_PRINTED:
         return None
     beside = max(map(len, (CORNER, *class_names)))
     room = (width - beside) // len(class_names) - 2  # between columns there is a space on each side
+    short = shortened(class_names, max(room, SHORTEST))
+    if beside + sum(len(name) + 2 for name in short) > width:
+        return None
     table = Table(CORNER, box=None)
-    for name in shortened(class_names, max(room, SHORTEST)):
+    for name in short:
         table.add_column(Text(name), justify="right")
     for label, counts in enumerate(scores.confusion()):
         cells = [f"[bold]{n}[/]" if label == other else str(n) for other, n in enumerate(counts)]
@@ -259,15 +262,17 @@ def draw_confusion(scores: Scores, class_names: tuple[str, ...], path: Path) -> 
         mistakes = most_confused(scores, class_names, most=45)
         lines = [f"{n:>5}  {true[:28]} → {taken[:28]}" for true, taken, n in mistakes]
         text = "\n".join(["Most frequent mistakes", *lines])
-        figure.text(1.0, 0.5, text, va="center", ha="left", size=8, family="monospace")
+        figure.text(
+            1.0, 0.5, text, va="center", ha="left", size=8, family="monospace", parse_math=False
+        )
     figure.savefig(path, dpi=120, bbox_inches=None if are_few else "tight")
 
 
 def _write_counts(axes, counts, parts, class_names):
     """Writes the classes beside the matrix, and how many examples into each cell that has any."""
     labels = [name if len(name) <= 24 else f"{name[:23]}…" for name in class_names]
-    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
     for row, column in zip(*np.nonzero(counts), strict=True):
         color = "black" if parts[row, column] > 0.5 else "white"
         text = str(counts[row, column])

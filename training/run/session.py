@@ -137,7 +137,7 @@ class Session:
         if recipe.batch > train.size:
             self._print(
                 f"warning: a batch of {recipe.batch} is larger than the training split of "
-                f"{train.size} images"
+                f"{train.size} images: it has each of them more than once. A smaller --batch has not"
             )
         self.data = [train.identifier, test.identifier]
         is_resumed = has_checkpoints(self.folder.checkpoints)
@@ -184,7 +184,8 @@ class Session:
         self._saved = dataclasses.replace(self.state)
         self.environment_changes = facts["environment_changes"]
         self.environment_changes += [f"step {self.state.step}: {line}" for line in changed]
-        if facts["data"][1] != self.data[1]:  # the best of other images is no measure for these
+        is_measured = self.state.evaluated == self.state.step
+        if facts["data"][1] != self.data[1] and not is_measured:  # the best was of other images
             self.state.best_accuracy, self.state.best_step = 0.0, 0
         for line in changed:
             self._print(f"warning: {line}")

@@ -75,7 +75,7 @@ def study_command(
         raise ValueError(
             f"The data set 'cifar10' is not prepared in {str(tfds_folder(data_dir))!r}. Set "
             "`--data-dir` to the folder that holds it, or pass --quick for small networks on "
-            f"scikit-learn's digits. Received: data_dir={str(data_dir)!r}"
+            f"scikit-learn's digits. Received: data_dir={data_dir}"
         )
     console = Console(highlight=False)
     if list:
