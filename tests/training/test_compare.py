@@ -89,6 +89,8 @@ def test_what_is_no_complete_run_is_named(tmp_path, twins):
     ]
     with pytest.raises(ValueError, match=r"must be folders of complete runs.*half: not complete"):
         compare([half])
+    with pytest.raises(ValueError, match=r"not a run's folder; .*/\* are runs"):
+        compare([tmp_path])
 
 
 def test_a_network_and_its_twin_share_a_colour_and_each_ends_where_its_runs_do(tmp_path, twins):

@@ -137,7 +137,7 @@ class Session:
         if recipe.batch > train.size:
             self._print(
                 f"warning: a batch of {recipe.batch} is larger than the training split of "
-                f"{train.size} images: it has each of them more than once. A smaller --batch has not"
+                f"{train.size} images, so that it has each of them more than once"
             )
         self.data = [train.identifier, test.identifier]
         is_resumed = has_checkpoints(self.folder.checkpoints)
