@@ -1,68 +1,15 @@
-"""Small studies that really run, to their page, and effects that show on the digits too."""
-
-import io
+"""Studies of depth, whose networks of 32 layers they share, and what shows on the digits too."""
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from training.studies import blocks, shortcuts
-from training.studies.command import load_study
-from training.studies.page import write_page
-from training.studies.reading import test_error as error_of
 from training.studies.reading import train_loss
-from training.studies.trials import conduct
 
 pytestmark = pytest.mark.soak
 
 
-@pytest.fixture(scope="module")
-def conducted(tmp_path_factory):
-    """Conducts quick studies, which share their runs; those of one depth have a block a stage."""
-    folder = tmp_path_factory.mktemp("studies")
-
-    def run(name, seeds=1):
-        study = load_study(name)
-        found = conduct(study, "quick", folder, seeds, None, Console(file=io.StringIO()))
-        assert found.labels == [*study.contenders("quick")]
-        assert found.seeds == [*range(seeds)]
-        assert all(np.isfinite(train_loss(trial)) for trial in found.trials)
-        page = write_page(study, folder).read_text()
-        assert "nan" not in page
-        pictures = [line for line in page.splitlines() if line.startswith("![")]
-        for line in pictures:
-            picture = folder / line.split("](")[1].rstrip(")")
-            assert picture.read_bytes().startswith(b"\x89PNG")
-        assert pictures
-        return found
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shortcuts, "DEPTH", 8)
-        patch.setitem(shortcuts.GATES_DEPTH, "quick", 8)
-        patch.setitem(blocks.ORDERED_DEPTH, "quick", 8)
-        yield run
-
-
 def means(outcome, read):
     return {label: np.mean(outcome.values(label, read)) for label in outcome.labels}
-
-
-@pytest.mark.parametrize(
-    ("name", "worse", "better"),
-    [
-        # F is multiplied by σ(−6), 0.0025, at first.
-        ("gates", "exclusive gate, bias −6", "identity"),
-        ("block-depth", "sigmoid, 1 a block", "ReLU, 1 a block"),
-    ],
-)
-def test_what_harms_on_the_digits_too(name, worse, better, conducted):
-    errors = means(conducted(name), error_of)
-    assert errors[worse] > errors[better]
-
-
-@pytest.mark.parametrize(("name", "seeds"), [("shortcuts", 1), ("order", 1), ("dimensions", 2)])
-def test_the_others_run_to_their_page(name, seeds, conducted):
-    conducted(name, seeds)
 
 
 def test_depth_harms_the_plain_network_and_not_the_residual_one(conducted):
