@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
+NO_BACKEND = {name: f"raise SystemExit('imports {name}')" for name in ("keras", "tensorflow")}
 
 
 def run_module(name, *arguments, **environment):
@@ -22,3 +23,18 @@ def run_module(name, *arguments, **environment):
     if result.returncode:
         raise AssertionError(f"{name} ended with {result.returncode}:\n{result.stderr[-4000:]}")
     return json.loads(result.stdout.splitlines()[-1])
+
+
+def run_with_stubs(command, stubs, folder, cwd=ROOT, **environment):
+    """Runs `python -m command` where some modules are replaced by the code of others."""
+    for name, code in stubs.items():
+        (folder / f"{name}.py").write_text(code, encoding="utf-8")
+    path = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=cwd,
+        env={**os.environ, **path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.subprocesses import ROOT
+from tests.subprocesses import NO_BACKEND, ROOT, run_with_stubs
 
 # A module that, imported in place of another one, is struck by Ctrl-C. Where the signal is lost, or
 # raises an exception, the process does not end by it.
@@ -30,19 +30,6 @@ def interrupts():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda handler: signal.signal(signal.SIGINT, handler)
     signal.signal(signal.SIGINT, before)
-
-
-def run_with_stubs(command, stubs, folder):
-    for name, code in stubs.items():
-        (folder / f"{name}.py").write_text(code, encoding="utf-8")
-    return subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize(
@@ -76,9 +63,6 @@ def test_a_process_that_is_to_ignore_ctrl_c_ignores_it(command, stub, tmp_path, 
     result = run_with_stubs(command, stubs, tmp_path)
     assert result.returncode > 0
     assert "it went on" in result.stderr
-
-
-NO_BACKEND = {name: f"raise SystemExit('imports {name}')" for name in ("keras", "tensorflow")}
 
 
 @pytest.mark.parametrize(

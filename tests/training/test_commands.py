@@ -1,38 +1,24 @@
 """Commands answer what needs no TensorFlow before it is imported."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 pytest.importorskip("tyro")
 
-from tests.subprocesses import ROOT
-
-NO_BACKEND = {name: f"raise SystemExit('imports {name}')" for name in ("keras", "tensorflow")}
+from tests.subprocesses import NO_BACKEND, run_with_stubs
 
 
 @pytest.fixture(scope="module")
 def answer(tmp_path_factory):
     """Runs a command where no backend can be imported; returns its status and what it prints."""
     folder = tmp_path_factory.mktemp("stubs")
-    for name, code in NO_BACKEND.items():
-        (folder / f"{name}.py").write_text(code, encoding="utf-8")
     (folder / "file").touch()
     (folder / "begun").mkdir()
     (folder / "begun" / "recipe.toml").touch()
-    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    environment = {"TFDS_DATA_DIR": str(folder), "COLUMNS": "200"}
 
     def run(line):
-        result = subprocess.run(
-            [sys.executable, "-m", "training", *line.split()],
-            cwd=folder,
-            env={**environment, "TFDS_DATA_DIR": str(folder), "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ("training", *line.split())
+        result = run_with_stubs(command, NO_BACKEND, folder, cwd=folder, **environment)
         return result.returncode, result.stdout + result.stderr
 
     return run
