@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from training.data.prepared import BUNDLED, prepared_folder
+from training.data.prepared import check_source
 from training.options import DataSource, EvaluationOptions, RunOptions, StrategyName
 from training.process import held_stderr, import_tensorflow
 from training.recipe.files import (
@@ -372,25 +372,6 @@ def check_run(run_dir: Path, recipe: Recipe, options: RunOptions) -> None:
     weights = recipe.model.weights
     if "." in Path(weights).name:  # presets have no dot
         check_path("model.weights", Path(weights))
-
-
-def check_source(
-    name: str, source: str, data_dir: Path | None = None, download: bool = False
-) -> None:
-    """Raises if images are to come from a folder or a data set that is not there."""
-    if source.startswith("folder:"):
-        if not Path(source.removeprefix("folder:")).expanduser().is_dir():
-            raise ValueError(
-                f"`{name}` must name an existing folder after 'folder:'. "
-                f"Received: {name}={source!r}"
-            )
-    elif "/" in source and Path(source).is_dir():
-        raise ValueError(
-            f"`{name}` must begin with 'folder:' for images in a folder: 'folder:{source}'. "
-            f"Received: {name}={source!r}"
-        )
-    elif source not in BUNDLED:
-        prepared_folder(source, data_dir, download)
 
 
 def check_path(name: str, path: Path) -> None:

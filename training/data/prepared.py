@@ -1,4 +1,4 @@
-"""Where TFDS's prepared data sets are. Without TensorFlow, so that mistakes are found at once."""
+"""Where a recipe's images are. Without TensorFlow, so that mistakes are found at once."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,25 @@ from pathlib import Path
 from keras_resnets.arguments import nearest
 
 BUNDLED = ("digits", "synthetic")
+
+
+def check_source(
+    name: str, source: str, data_dir: Path | None = None, download: bool = False
+) -> None:
+    """Raises if images are to come from a folder or a data set that is not there."""
+    if source.startswith("folder:"):
+        if not Path(source.removeprefix("folder:")).expanduser().is_dir():
+            raise ValueError(
+                f"`{name}` must name an existing folder after 'folder:'. "
+                f"Received: {name}={source!r}"
+            )
+    elif "/" in source and Path(source).is_dir():
+        raise ValueError(
+            f"`{name}` must begin with 'folder:' for images in a folder: 'folder:{source}'. "
+            f"Received: {name}={source!r}"
+        )
+    elif source not in BUNDLED:
+        prepared_folder(source, data_dir, download)
 
 
 def prepared_folder(name: str, data_dir: Path | None, download: bool) -> Path | None:
