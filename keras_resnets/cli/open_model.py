@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 from keras_resnets.architecture.network import build_network
-from keras_resnets.architecture.spec import VARIANTS
+from keras_resnets.architecture.spec import OPTIONS, VARIANTS
 from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.models import create_model, list_models
 from keras_resnets.preprocessing import model_class_names, set_class_names
@@ -99,7 +99,7 @@ def open_model(source, weights=None, **converting):
 def _open_network(name, weights):
     received = f"Received: {name!r} and --weights {weights}"
     try:
-        spec, load = open_weights(weights, VARIANTS[name], name)
+        spec, load = open_weights(weights, VARIANTS[name], name, OPTIONS)
         model = build_network(spec, name=name)
         with warnings.catch_warnings():  # who names no number of classes wants no new classifier
             warnings.filterwarnings("error", ".* the classifier of .* begins anew")

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import keras
 
 from keras_resnets.architecture.network import prepare_network
-from keras_resnets.architecture.spec import OPTIONS, STEMS, VARIANTS, ResNetSpec
+from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, STEMS, VARIANTS, ResNetSpec
 from keras_resnets.arguments import nearest
 
 
@@ -41,7 +41,7 @@ def build_model(
     without arrays, such as `zero_pad`: pass those of its network.
 
     Args:
-        spec: A `ResNetSpec`.
+        spec: A `ResNetSpec`. Its options at their default give way to those of a file's network.
         include_top: Whether the model ends in pooling and classifier.
         weights: `None` for new weights; the path of a `.weights.h5` or `.keras` file of this
             network, of a checkpoint that `convert_weights` reads, or of a training run's folder; a
@@ -75,15 +75,22 @@ def build_model(
     >>> [layer.name for layer in model.layers][1:]
     ['stem_conv', 'stem_activation', 'stage1_block1', 'stage2_block1', 'avg_pool', 'predictions']
     """
-    # Checks the arguments before a file is read, or downloaded.
     head = (pooling, classes, classifier_activation)
-    build = prepare_network(spec, include_top, input_tensor, input_shape, *head, name)
+    return _build(spec, None, weights, name, include_top, input_tensor, input_shape, *head)
+
+
+def _build(spec, free, weights, name, *arguments):
+    """Builds a model; options that are `free`, or at their default, give way to the weights'."""
+    # Checks the arguments before a file is read, or downloaded.
+    build = prepare_network(spec, *arguments, name)
     if weights is None:
         return build(spec)
     # Reading files takes a third of the package's import time, and most models read none.
     from keras_resnets.weights.load import open_weights
 
-    spec, load_weights = open_weights(weights, spec, name or "model")
+    if free is None:
+        free = [option for option in OPTIONS if getattr(spec, option) == DEFAULTS[option]]
+    spec, load_weights = open_weights(weights, spec, name or "model", free)
     model = build(spec)
     load_weights(model)
     return model
@@ -135,6 +142,14 @@ class PlainNetFactory(Protocol):
     ) -> keras.Model: ...
 
 
+# What other libraries call an argument.
+SYNONYMS = {
+    **dict.fromkeys(("num_classes", "n_classes"), "classes"),
+    **dict.fromkeys(("pretrained", "checkpoint_path"), "weights"),
+    **dict.fromkeys(("in_chans", "image_shape"), "input_shape"),
+    **dict.fromkeys(("drop_rate", "stochastic_depth"), "drop_path_rate"),
+    "global_pool": "pooling",
+}
 _FACTORIES: dict[str, Any] = {}
 
 
@@ -155,14 +170,24 @@ def _factory(stub) -> Any:
     signature = inspect.Signature([*shared, name.replace(default=key), *by_keyword])
 
     def factory(*args, **kwargs):
+        for argument in kwargs:
+            if argument not in signature.parameters:
+                meant = SYNONYMS.get(argument, argument)
+                raise TypeError(
+                    f"{stub.__name__}() has no argument {argument!r}."
+                    f"{nearest(meant, signature.parameters)} "
+                    f"Its arguments are {', '.join(signature.parameters)}."
+                )
         try:
-            arguments = signature.bind(*args, **kwargs).arguments
+            bound = signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{stub.__name__}() {error}") from None
-        chosen = {option: arguments.pop(option) for option in options if option in arguments}
-        return build_model(
-            dataclasses.replace(VARIANTS[key], **chosen), **{"name": key, **arguments}
-        )
+        free = set(options) - set(bound.arguments)
+        bound.apply_defaults()
+        chosen = {option: bound.arguments.pop(option) for option in options}
+        weights, name = (bound.arguments.pop(argument) for argument in ("weights", "name"))
+        spec = dataclasses.replace(VARIANTS[key], **chosen)
+        return _build(spec, free, weights, name, *bound.arguments.values())
 
     functools.update_wrapper(factory, stub).__doc__ = _docstring(stub, spec, signature)
     factory.__signature__ = signature  # type: ignore[attr-defined]

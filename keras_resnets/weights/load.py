@@ -1,10 +1,11 @@
 """A model's `weights`: the one place that decides whose file a path is."""
 
+import contextlib
 import dataclasses
 import functools
 from pathlib import Path
 
-from keras_resnets.architecture.spec import ResNetSpec
+from keras_resnets.architecture.spec import DEFAULTS, OPTIONS
 from keras_resnets.files.archive import layer_entries, open_keras_file
 from keras_resnets.files.elements import WeightsFileError, cause, shown
 from keras_resnets.preprocessing.model import (
@@ -35,19 +36,34 @@ from keras_resnets.weights.presets import cached_file, find_preset
 from keras_resnets.weights.recognition import Checkpoint, is_of_another_library, read_checkpoint
 
 
-def open_weights(weights, spec, name):
-    """Returns the spec of the network to build, with options that the weights fix, and a loader."""
+def open_weights(weights, spec, name, free):
+    """Returns the spec of the network to build, and a loader of its weights.
+
+    The options that are `free` give way to those of the weights, with a warning by the loader.
+    """
     is_name = isinstance(weights, str) and model_file(weights) == Path(weights)
     if is_name and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         return spec, functools.partial(_load_preset, preset=find_preset(weights, spec))
     path = check_weights_path(weights)
     if path.name.endswith(SUFFIXES) and not is_of_another_library(path):
-        return spec, functools.partial(_load_file_of_keras, path=path)
-    with errors_of_weights(name, path):
-        checkpoint = read_checkpoint(path)
-    followed = _fixed_options(checkpoint, spec, name, path)
-    load = functools.partial(_load_foreign_file, checkpoint=checkpoint, path=path, asked_for=spec)
-    return dataclasses.replace(spec, **followed), load
+        followed = _options_in_file(path, spec, name, free)
+        load = functools.partial(_load_file_of_keras, path=path)
+    else:
+        with errors_of_weights(name, path):
+            checkpoint = read_checkpoint(path)
+        followed = _fixed_options(checkpoint, spec, name, path, free)
+        load = functools.partial(_load_foreign_file, checkpoint=checkpoint, path=path)
+    notes = [
+        f"{name}: {option} is the file's, {value!r}, not {getattr(spec, option)!r}."
+        for option, value in followed.items()
+    ]
+    return dataclasses.replace(spec, **followed), functools.partial(_load, load=load, notes=notes)
+
+
+def _load(model, load, notes):
+    load(model)
+    for note in notes:
+        warn_user(note)
 
 
 def _load_preset(model, preset):
@@ -118,29 +134,50 @@ def _take_over_class_names(model, configuration):
 
 # What a network is, where the other fields of a spec say how it computes.
 STRUCTURE = ("block", "repeats", "widths", "stem")
-DEFAULTS = {field.name: field.default for field in dataclasses.fields(ResNetSpec)}
+# Options that a file may fix.
+FIXED = ("shortcut", "zero_pad", "activation", "stride_on")
 
 
-def _fixed_options(checkpoint: Checkpoint, spec, name, path):
-    """Returns the options at their default that a checkpoint, or its family, fixes otherwise."""
-    fixed = [*STRUCTURE, "shortcut", "zero_pad", "activation"]
-    if checkpoint.spec.block == "bottleneck" and len(checkpoint.family.strides_on) == 1:
-        fixed.append("stride_on")
+def options_at_default(spec):
+    """Returns the names of the options at which a spec has `ResNetSpec`'s own values."""
+    return [option for option in OPTIONS if getattr(spec, option) == DEFAULTS[option]]
+
+
+def _options_in_file(path, spec, name, free):
+    """Returns the free options that a `.keras` file's network has otherwise."""
+    with errors_of_weights(name, path), open_keras_file(path) as file:
+        layers = own_layers(file.configuration() or {}).values()
+    blocks = [config for config in layers if "shortcut" in config]
+    followed = {}
+    for option in FIXED:
+        in_file = [config[option] for config in blocks if option in config]
+        is_one = bool(in_file) and all(value == in_file[0] for value in in_file)
+        # A network without shortcuts is another one.
+        wanted = getattr(spec, option)
+        if is_one and option in free and None not in (wanted, in_file[0]) and wanted != in_file[0]:
+            with contextlib.suppress(TypeError, ValueError):  # said when the file is loaded
+                dataclasses.replace(spec, **followed, **{option: in_file[0]})
+                followed[option] = in_file[0]
+    return followed
+
+
+def _fixed_options(checkpoint: Checkpoint, spec, name, path, free):
+    """Returns the free options that a checkpoint, or its family, fixes otherwise."""
+    fixed = [*STRUCTURE, *FIXED]
+    if checkpoint.spec.block != "bottleneck" or len(checkpoint.family.strides_on) > 1:
+        fixed.remove("stride_on")
     followed = {}
     for option in fixed:
         in_file, asked_for = getattr(checkpoint.spec, option), getattr(spec, option)
         if asked_for == in_file:
             continue
-        if option in STRUCTURE or asked_for != DEFAULTS[option]:
+        if option in STRUCTURE or option not in free:
             opener = "keras_resnets.convert_weights"
             raise OptionError(name, path, option, in_file, asked_for, opener)
         followed[option] = in_file
     return followed
 
 
-def _load_foreign_file(model, checkpoint, path, asked_for):
+def _load_foreign_file(model, checkpoint, path):
     with errors_of_weights(model.name, path):
         load_checkpoint(model, checkpoint)
-    for option, in_file in _fixed_options(checkpoint, asked_for, model.name, path).items():
-        default = DEFAULTS[option]
-        warn_user(f"{model.name}: {option} is the file's, {in_file!r}, not {default!r}.")

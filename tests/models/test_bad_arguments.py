@@ -118,3 +118,27 @@ def test_no_input_tensor(make):
 def test_no_such_argument(factory, arguments, name):
     with pytest.raises(TypeError, match=name):
         factory(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("num_classes", "classes"),
+        ("pretrained", "weights"),
+        ("in_chans", "input_shape"),
+        ("global_pool", "pooling"),
+        ("Classes", "classes"),
+        ("zeropad", "zero_pad"),
+    ],
+)
+def test_an_argument_of_another_library_or_mistyped_is_answered_with_ours(theirs, ours):
+    with pytest.raises(TypeError) as raised:
+        keras_resnets.ResNet20(**{theirs: 2})
+    start = f"ResNet20() has no argument {theirs!r}. Did you mean {ours!r}"
+    assert str(raised.value).startswith(start)
+    assert "weights, input_tensor" in str(raised.value)
+
+
+def test_an_argument_that_is_given_twice_is_named():
+    with pytest.raises(TypeError, match=r"ResNet20\(\) multiple values .*'include_top'"):
+        keras_resnets.ResNet20(True, include_top=True)

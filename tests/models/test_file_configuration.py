@@ -24,13 +24,18 @@ def build(spec, size=16, **arguments):
     return build_model(spec, input_shape=(size, size, 3), classes=2, **arguments)
 
 
+def check_same_answers(*models):
+    image = np.random.default_rng(0).uniform(size=(1, 16, 16, 3)).astype("float32")
+    np.testing.assert_array_equal(*(numpy(model(image)) for model in models))
+
+
 @pytest.mark.parametrize(
     ("spec", "option", "value"),
     [
-        (BASIC, "zero_pad", "both"),
+        (dataclasses.replace(BASIC, zero_pad="both"), "zero_pad", "end"),
         (BASIC, "shortcut", None),
-        (BASIC, "activation", "elu"),
-        (BOTTLENECK, "stride_on", "1x1"),
+        (dataclasses.replace(BASIC, activation="tanh"), "activation", "elu"),
+        (dataclasses.replace(BOTTLENECK, stride_on="1x1"), "stride_on", "3x3"),
         (DEEP, "output_stride", 2),
     ],
 )
@@ -45,9 +50,52 @@ def test_another_option_is_refused_unless_it_is_passed(spec, option, value, tmp_
         build(spec, weights=path)
     own = 4 if option == "output_stride" else getattr(spec, option)
     assert str(raised.value).endswith(f"Received: weights={str(path)!r}, {option}={own!r}")
-    image = np.random.default_rng(0).uniform(size=(1, 16, 16, 3)).astype("float32")
-    loaded = build(model_spec(saved), weights=path)
-    np.testing.assert_array_equal(*(numpy(model(image)) for model in (loaded, saved)))
+    check_same_answers(build(model_spec(saved), weights=path), saved)
+
+
+@pytest.mark.parametrize(
+    ("spec", "options"),
+    [
+        (BASIC, {"zero_pad": "both"}),
+        (TINY, {"shortcut": "A", "zero_pad": "both"}),
+        (BASIC, {"activation": "elu"}),
+        (BOTTLENECK, {"stride_on": "1x1"}),
+    ],
+)
+def test_options_at_their_default_give_way_to_the_file_s(spec, options, tmp_path):
+    saved = build(dataclasses.replace(spec, **options), name="saved")
+    saved.save(tmp_path / "model.keras")
+    notes = [
+        f"net: {option} is the file's, {value!r}, not {getattr(spec, option)!r}."
+        for option, value in options.items()
+    ]
+    with pytest.warns(UserWarning, match="is the file's") as caught:
+        loaded = build(spec, weights=tmp_path, name="net")  # of a run's folder, too
+    assert [str(warning.message) for warning in caught] == notes
+    assert {warning.filename for warning in caught} == {__file__}
+    assert model_spec(loaded) == model_spec(saved)
+    check_same_answers(loaded, saved)
+
+
+@pytest.mark.parametrize("weights", ["model.keras", "akamaster.safetensors"])
+def test_what_a_factory_was_not_told_is_the_file_s_and_what_it_was_told_is_not(weights, tmp_path):
+    """Its own default, which is not a spec's, gives way; a spec's own, when passed, does not."""
+    path = tmp_path / weights
+    saved = keras_resnets.ResNet20(shortcut="B")
+    keras_resnets.set_preprocessing(saved, Preprocessing(resize=32, crop=32))
+    if path.suffix == ".keras":
+        saved.save(path)
+    else:
+        keras_resnets.to_torch_state_dict(saved, path, "akamaster")
+    with pytest.warns(UserWarning, match="resnet20: shortcut is the file's, 'B', not 'A'"):
+        loaded = keras_resnets.ResNet20(weights=path)
+    assert model_spec(loaded).shortcut == "B"
+    with pytest.raises(WeightsFileError, match="shortcut='B': pass|the file variables of shape"):
+        keras_resnets.ResNet20(weights=path, shortcut="A")
+    padded = keras_resnets.ResNet20(zero_pad="both")
+    padded.save(tmp_path / "model.keras")
+    with pytest.raises(OptionError, match="has zero_pad='both': pass zero_pad='both'"):
+        keras_resnets.ResNet20(weights=tmp_path / "model.keras", zero_pad="end")
 
 
 def test_what_is_no_part_of_the_weights_may_differ(tmp_path):

@@ -10,13 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 import keras_resnets
-from keras_resnets import model_preprocessing, model_spec
+from keras_resnets import model_preprocessing
 from keras_resnets.layers.graph import all_layers
 from keras_resnets.preprocessing.model import leaves_values, own_normalization
 from keras_resnets.weights.keras_files import model_file
 from keras_resnets.weights.keras_model import load_keras_file
 from keras_resnets.weights.load import open_weights
-from keras_resnets.weights.recognition import is_of_another_library
 from training.data.augment import resized_mean
 from training.data.decoding import view_preprocessing
 from training.recipe.fields import Unset
@@ -69,39 +68,12 @@ def open_initial_weights(recipe: Recipe) -> tuple[Recipe, Callable[..., None]]:
     """Opens the recipe's initial weights; returns the recipe with their options, and the loader."""
     chosen = recipe.model
     wanted = chosen.architecture
-    in_file = _spec_in_file(chosen.weights)
-    followed = wanted
-    if in_file is not None and not chosen.spec and in_file.shortcut and wanted.shortcut:
-        at_default = {
-            name: getattr(in_file, name)
-            for name in FIXED_BY_WEIGHTS
-            if getattr(chosen, name) == getattr(Model, name)
-        }
-        followed = dataclasses.replace(wanted, **at_default)
-    spec, load = open_weights(chosen.weights, followed, chosen.name)
-    options = {
-        name: getattr(spec, name)
-        for name in FIXED_BY_WEIGHTS
-        if getattr(spec, name) != getattr(wanted, name)
+    free = [name for name in FIXED_BY_WEIGHTS if getattr(chosen, name) == getattr(Model, name)]
+    spec, load = open_weights(chosen.weights, wanted, chosen.name, () if chosen.spec else free)
+    followed = {
+        name: getattr(spec, name) for name in free if getattr(spec, name) != getattr(wanted, name)
     }
-    if options and chosen.spec:
-        raise ValueError(
-            "`model.spec` must be the network of `model.weights`, which has "
-            f"{', '.join(f'{name}={value!r}' for name, value in options.items())}. "
-            f"Received: model.spec={chosen.spec!r}, model.weights={chosen.weights!r}"
-        )
-    return dataclasses.replace(recipe, model=dataclasses.replace(chosen, **options)), load
-
-
-def _spec_in_file(weights):
-    """Returns the spec of the network in a `.keras` file of this package; `None` for others."""
-    path = model_file(weights)
-    if path.suffix != ".keras" or not path.is_file() or is_of_another_library(path):
-        return None
-    try:
-        return model_spec(load_keras_file(path))
-    except ValueError:  # other blocks; whether the file fits is seen when it is loaded
-        return None
+    return dataclasses.replace(recipe, model=dataclasses.replace(chosen, **followed)), load
 
 
 def load_initial_weights(
