@@ -80,6 +80,7 @@ def test_a_process_that_is_to_ignore_ctrl_c_ignores_it(command, stub, tmp_path, 
         ("keras_resnets predict README.md --model resnet5O", 2, "'resnet50'"),
         ("keras_resnets predict README.md", 2, "required: --model"),
         ("keras_resnets export resnet20 x --weights cifar100", 2, "Did you mean 'cifar10'?"),
+        ("keras_resnets export cifar10 x", 2, "as in resnet20 --weights cifar10. Received"),
         ("keras_resnets benchmark resnet20 resnet2O", 2, "'resnet20'"),
         ("keras_resnets list resnet5O", 2, "'resnet50'"),
         ("keras_resnets export resnet18 x --class-names no.txt", 2, "No such file: 'no.txt'"),
@@ -97,6 +98,19 @@ def test_a_process_that_is_to_ignore_ctrl_c_ignores_it(command, stub, tmp_path, 
         ("training train digits --run-dir x --optimizer.momentum 2", 2, "must be in [0, 1)"),
         ("training train digits --run-dir x --model.weights no.keras", 2, "existing path"),
         ("training train digits --run-dir x --data.source folder:no", 2, "existing folder"),
+        ("training train digits --run-dir x --data.source folder:TMP", 2, "--data.test-share 0.2"),
+        (
+            "training train digits --run-dir x --data.source folder:TMP/a",
+            2,
+            "the folder above",
+        ),
+        ("training data digits --data.source folder:TMP", 2, "pass `--data.test-share 0.2`"),
+        ("keras_resnets predict . --model resnet20", 2, "IMAGE must be a file: name those in"),
+        ("keras_resnets predict . --model resnet20 --top 0", 2, "must be a positive integer, not"),
+        ("keras_resnets describe resnet18 --size -1", 2, "must be a positive integer, not '-1'"),
+        ("keras_resnets convert resnet20 . --classes many", 2, "positive integer, not 'many'"),
+        ("keras_resnets convert resnet20 a.onnx", 2, "DEST must end in .keras, .weights.h5"),
+        ("keras_resnets convert resnet20 no/a.keras", 2, "DEST must lie in an existing folder"),
         ("training train digitz --run-dir x", 2, "digits"),
         ("training evaluate no", 2, "existing path"),
         ("training validate --dataset folder:no", 2, "existing folder"),
@@ -104,7 +118,9 @@ def test_a_process_that_is_to_ignore_ctrl_c_ignores_it(command, stub, tmp_path, 
     ],
 )
 def test_help_and_mistakes_do_not_wait_for_a_backend(command, status, words, tmp_path):
-    result = run_with_stubs(command.split(), NO_BACKEND, tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").touch()
+    result = run_with_stubs(command.replace("TMP", str(tmp_path)).split(), NO_BACKEND, tmp_path)
     shown = " ".join((result.stdout + result.stderr).replace("│", " ").split())
     assert (result.returncode, words in shown) == (status, True), shown
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from training.data.prepared import check_source
+from training.data.prepared import check_images, check_source
 from training.options import DataSource, EvaluationOptions, RunOptions, StrategyName
 from training.process import held_stderr, import_tensorflow
 from training.recipe.files import (
@@ -331,7 +331,7 @@ def data_command(arguments: Sequence[str]) -> Callable[..., int]:
             recipe: What to change in the recipe.
         """
         require_folder_of("sheet", sheet)
-        check_source("data.source", recipe.data.source, data_dir, download)
+        check_images(recipe.data, data_dir, download)
         import_tensorflow()
         from training.data.batches import BadImage
         from training.data.sheet import write_sheet
@@ -368,7 +368,7 @@ def check_run(run_dir: Path, recipe: Recipe, options: RunOptions) -> None:
     check_folder("run_dir", run_dir)
     if (run_dir / "recipe.toml").exists():  # a run that is resumed asks for what it needs
         return
-    check_source("data.source", recipe.data.source, options.data_dir, options.download)
+    check_images(recipe.data, options.data_dir, options.download)
     weights = recipe.model.weights
     if "." in Path(weights).name:  # presets have no dot
         check_path("model.weights", Path(weights))

@@ -30,6 +30,8 @@ PRESETS = (
     *(f"torchvision/resnet{depth}-v2" for depth in (50, 101, 152)),
     *(f"timm/resnet{depth}-{recipe}" for depth in (18, 34, 50) for recipe in ("a1", "a2", "a3")),
 )
+# What `convert` writes.
+WRITTEN = (".keras", ".weights.h5", ".safetensors")
 # A model's or its weights' files.
 SUFFIXES = (".keras", ".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
 # A list of arrays that do not fit may be long, and a name in a file endless.
@@ -41,6 +43,13 @@ EXPECTED = (ValueError, TypeError, OSError, ImportError)
 def argument(*names, **options):
     """Declares an argument of a command, as `argparse` takes it."""
     return names, options
+
+
+def positive(word):
+    """Returns the whole number of at least 1 that a word is, for `argparse`."""
+    if not word.isdecimal() or not int(word):
+        raise argparse.ArgumentTypeError(f"it must be a positive integer, not {word!r}")
+    return int(word)
 
 
 HELP = "a network's or preset's name, a run's folder, or a file (.keras, .safetensors, .pth …)"
@@ -79,7 +88,7 @@ For a file, or for a network by its name, whose weights are then new ones.""",
         (
             MODEL,
             WEIGHTS,
-            argument("--size", type=int, help="image height and width, for a model of any size"),
+            argument("--size", type=positive, help="image size, for a model of any size"),
             argument(
                 "--layers",
                 action="store_true",
@@ -104,7 +113,7 @@ The suffix of DEST says which: .keras for a whole model, .weights.h5 for its wei
             ),
             argument("--overwrite", action="store_true", help="replace DEST if it exists"),
             WEIGHTS,
-            argument("--classes", type=int, help="a new classifier of so many classes"),
+            argument("--classes", type=positive, help="a new classifier of so many classes"),
             argument(
                 "--stride-on",
                 choices=("3x3", "1x1"),
@@ -112,11 +121,11 @@ The suffix of DEST says which: .keras for a whole model, .weights.h5 for its wei
             ),
             argument(
                 "--resize",
-                type=int,
+                type=positive,
                 help="preprocessing to note: the shorter side; ImageNet's mean and deviation where "
                 "the source notes no preprocessing and does not scale its images itself",
             ),
-            argument("--crop", type=int, help="preprocessing to note: the central crop"),
+            argument("--crop", type=positive, help="preprocessing to note: the central crop"),
             argument(
                 "--interpolation",
                 choices=("nearest", "bilinear", "bicubic"),
@@ -137,7 +146,7 @@ The suffix of DEST says which: .keras for a whole model, .weights.h5 for its wei
             argument("images", metavar="IMAGE", nargs="+", help="an image file"),
             argument("--model", required=True, help=HELP),
             WEIGHTS,
-            argument("--top", type=int, default=5, help="how many classes, at most (default: 5)"),
+            argument("--top", type=positive, default=5, help="how many classes (default: 5)"),
             CLASS_NAMES,
             argument("--json", action="store_true", help="print JSON instead"),
         ),
@@ -191,12 +200,12 @@ torchvision and onnx are installed.""",
             argument(
                 "--batches",
                 nargs="+",
-                type=int,
+                type=positive,
                 default=[1, 16],
                 metavar="N",
                 help="how many images at once (default: 1 16)",
             ),
-            argument("--rounds", type=int, default=10, help="turns of each (default: 10)"),
+            argument("--rounds", type=positive, default=10, help="turns of each (default: 10)"),
             argument("--json", metavar="FILE", help="write the figures to a file, too"),
         ),
     ),
@@ -232,6 +241,9 @@ def main(arguments=None) -> int:
 def _run(parsed):
     try:
         _check_names(**vars(parsed))
+        if parsed.command == "convert":
+            parsed.dest = parsed.dest or _default_dest(parsed.source)
+            _check_dest(parsed.dest, parsed.overwrite, parsed.family)
         with imports_of_the_command():
             module = importlib.import_module(f"keras_resnets.cli.{COMMANDS[parsed.command].module}")
         with without_chatter(*EXPECTED, KeyboardInterrupt), warnings.catch_warnings():
@@ -273,13 +285,42 @@ def _check_names(
         *(("", name, ()) for name in images or ()),
     ):
         if name is None or names.get(name, name) in known or os.path.exists(name):
+            if name in (images or ()) and os.path.isdir(name):
+                raise ValueError(
+                    f"IMAGE must be a file: name those in the folder, as {os.path.join(name, '*')}."
+                    f" Received: {name!r}"
+                )
             continue
         if not kind or name.endswith(SUFFIXES):
             raise ValueError(f"No such file: {name!r}")
+        hint = nearest(name, known)
+        if name in DATASETS:
+            network = {"cifar10": "resnet20", "imagenet": "resnet50"}[name]
+            hint = f" It goes with a network, as in {network} --weights {name}."
         raise ValueError(
             f"The {kind} must be a name that `keras-resnets list` gives, or the path of a file or "
-            f"of a training run's folder.{nearest(name, known)} Received: {name!r}"
+            f"of a training run's folder.{hint} Received: {name!r}"
         )
+
+
+def _default_dest(source):
+    """Returns the source's name with `.keras`, in the current folder."""
+    name = Path(source).name
+    suffix = next((end for end in SUFFIXES if name.endswith(end)), "")
+    # `resnet20.pth.tar` has two endings.
+    name = name.removesuffix(suffix).removesuffix(".pth") or name
+    return Path(f"{name}.keras")
+
+
+def _check_dest(dest, overwrite, family):
+    if not dest.name.endswith(WRITTEN):
+        raise ValueError(f"DEST must end in {', '.join(WRITTEN)}. Received: {str(dest)!r}")
+    if dest.exists() and not overwrite:
+        raise ValueError(f"DEST must not exist, without --overwrite. Received: {str(dest)!r}")
+    if not dest.parent.is_dir():
+        raise ValueError(f"DEST must lie in an existing folder. Received: {str(dest)!r}")
+    if family is not None and not dest.name.endswith(".safetensors"):
+        raise ValueError(f"`--family` belongs to .safetensors. Received: --family {family}")
 
 
 class _Parser(argparse.ArgumentParser):

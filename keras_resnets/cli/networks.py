@@ -4,7 +4,6 @@ import dataclasses
 import fnmatch
 import sys
 import textwrap
-from pathlib import Path
 
 import keras
 
@@ -12,7 +11,6 @@ from keras_resnets.analysis import count_parameters, explain, layer_costs, summa
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.reading import stem_name
 from keras_resnets.architecture.spec import OPTIONS, STEMS
-from keras_resnets.arguments import check_positive_int
 from keras_resnets.cli.open_model import open_model, read_class_names
 from keras_resnets.cli.tables import format_table
 from keras_resnets.models import VARIANTS, list_models, model_spec
@@ -30,10 +28,9 @@ from keras_resnets.preprocessing.model import (
 )
 from keras_resnets.preprocessing.preprocessing import spatial_axes
 from keras_resnets.weights import PRESETS, to_torch_state_dict
-from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES, written_whole
+from keras_resnets.weights.keras_files import written_whole
 
 TERMINAL_WIDTH = 80
-SUFFIXES = (".weights.h5", ".keras", ".safetensors")
 
 # What shows in no array's shape, and changes what a network computes of them.
 SILENT_OPTIONS = [name for name, option in OPTIONS.items() if option.changes == "answers"]
@@ -77,8 +74,6 @@ def _preset_row(preset):
 
 def describe_command(arguments):
     """Describes a network: layers and cost, preprocessing, and how it departs from the paper."""
-    if arguments.size is not None:
-        check_positive_int("--size", arguments.size)
     model = open_model(arguments.model, arguments.weights)
     shape = _image_shape(model, arguments.size)
     count = count_parameters(model)
@@ -156,8 +151,7 @@ def _filled(line):
 
 def convert_command(arguments):
     """Converts a checkpoint to a file of Keras, or a model to a file for torch."""
-    dest = arguments.dest or _default_dest(arguments.source)
-    _check_dest(dest, arguments.overwrite, arguments.family)
+    dest = arguments.dest
     model = open_model(
         arguments.source,
         arguments.weights,
@@ -175,7 +169,7 @@ def convert_command(arguments):
     if dest.name.endswith(".safetensors"):
         to_torch_state_dict(model, dest, arguments.family or "torchvision")
     else:
-        suffix = next(suffix for suffix in SUFFIXES if dest.name.endswith(suffix))
+        suffix = ".keras" if dest.name.endswith(".keras") else ".weights.h5"
         with written_whole(dest, suffix) as unfinished:
             (model.save if suffix == ".keras" else model.save_weights)(unfinished)
     if dest.name.endswith(".weights.h5"):
@@ -209,26 +203,6 @@ def _options_lost(model):
         options["classifier_activation"] = keras.activations.serialize(head.activation)
     listed = ", ".join(f"{name}={value!r}" for name, value in options.items())
     return [f"a .weights.h5 file does not say {listed}; a .keras file does"] if options else []
-
-
-def _default_dest(source):
-    """Returns the source's name with `.keras`, in the current folder."""
-    name = Path(source).name
-    suffix = next((end for end in (*FOREIGN_SUFFIXES, ".keras") if name.endswith(end)), "")
-    # `resnet20.pth.tar` has two endings.
-    name = name.removesuffix(suffix).removesuffix(".pth") or name
-    return Path(f"{name}.keras")
-
-
-def _check_dest(dest, overwrite, family):
-    if not dest.name.endswith(SUFFIXES):
-        raise ValueError(f"DEST must end in {', '.join(SUFFIXES)}. Received: {str(dest)!r}")
-    if dest.exists() and not overwrite:
-        raise ValueError(f"DEST must not exist, without --overwrite. Received: {str(dest)!r}")
-    if not dest.parent.is_dir():
-        raise ValueError(f"DEST must lie in an existing folder. Received: {str(dest)!r}")
-    if family is not None and not dest.name.endswith(".safetensors"):
-        raise ValueError(f"`--family` belongs to .safetensors. Received: --family {family}")
 
 
 def _note_preprocessing(model, arguments):

@@ -90,6 +90,12 @@ def open_model(source, weights=None, **converting):
         raise ValueError(
             f"The run must be complete; the command that began it resumes it. Received: {source!r}"
         )
+    if (Path(source) / "saved_model.pb").is_file():
+        raise ValueError(
+            "An exported SavedModel cannot be opened as a network: give the run, file or preset "
+            "that it was exported from, or run it with `tf.saved_model.load`. "
+            f"Received: {source!r}"
+        )
     raise ValueError(
         "The model must be the name of a network or preset, an existing file that ends in .keras, "
         f"{', '.join(FOREIGN_SUFFIXES)}, or the folder of a training run. Received: {source!r}"

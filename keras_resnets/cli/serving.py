@@ -113,8 +113,10 @@ def export_command(arguments):
         failure, report = error, error.report
     if report is not None:
         print(f"Wrote {report.path}\n")
-        header = ("format", "file", "MB", "difference", "same class")
-        print(format_table([header, *map(_file_row, report.files)], "<<>>>"))
+        rows = [("format", "file", "MB", "difference", "same class")]
+        rows += map(_file_row, report.files)
+        columns = 5 if any(row[-1] for row in rows[1:]) else 4
+        print(format_table([row[:columns] for row in rows], "<<>>>"[:columns]))
     return failure
 
 

@@ -79,7 +79,7 @@ def read_file(
         raise TypeError(f"`path` must be a path. Received: path={path!r}")
     path = Path(path)
     try:
-        require(path.is_file(), f"`path` must be that of an existing file.{_advice(path)}")
+        require(path.is_file(), f"There must be a file at the path.{_advice(path)}")
         kind = file_kind(path)
         arrays = _read_keras(path, flatten) if kind == "keras" else READERS[kind](path)
         require(bool(arrays), "The file must hold at least one array.")

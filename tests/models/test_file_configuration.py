@@ -90,7 +90,7 @@ def test_what_a_factory_was_not_told_is_the_file_s_and_what_it_was_told_is_not(w
     with pytest.warns(UserWarning, match="resnet20: shortcut is the file's, 'B', not 'A'"):
         loaded = keras_resnets.ResNet20(weights=path)
     assert model_spec(loaded).shortcut == "B"
-    with pytest.raises(WeightsFileError, match="shortcut='B': pass|the file variables of shape"):
+    with pytest.raises(WeightsFileError, match=r"shortcut='B': pass|the file variables of shape"):
         keras_resnets.ResNet20(weights=path, shortcut="A")
     padded = keras_resnets.ResNet20(zero_pad="both")
     padded.save(tmp_path / "model.keras")

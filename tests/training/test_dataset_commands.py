@@ -95,7 +95,11 @@ def test_a_sheet_names_the_image_that_cannot_be_read(folder, tmp_path, capfd):
     bad.write_bytes(bad.read_bytes()[:-200])
     line = ["data", "finetune", "--data.source", f"folder:{folder}", "--data.image-size", "32"]
     assert main([*line, "--sheet", str(tmp_path / "sheet.png")]) == 1
-    assert capfd.readouterr().err == f"error: {bad} cannot be read: the JPEG file is cut off.\n"
+    assert capfd.readouterr().err == (
+        f"error: {bad} cannot be read: the JPEG file is cut off. Mend or remove it, or train "
+        "without it by --data.on-bad-image skip; `python -m training validate` finds all such "
+        "images.\n"
+    )
 
 
 def test_a_folder_that_is_missing_is_told_before_anything_is_read(tmp_path, capfd):

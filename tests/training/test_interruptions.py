@@ -308,7 +308,7 @@ def test_outputs_that_are_not_finite_are_a_divergence_and_get_into_no_file(
             with pytest.raises(
                 Diverged,
                 match=f"^Step {step} of 7: the model's outputs are not finite numbers. Its "
-                f"checkpoint was removed. The checkpoint of step {saved} stays$",
+                f"checkpoint was removed. The checkpoint of step {saved} stays. Most often",
             ):
                 train(folder)
             lines = (folder / "metrics.jsonl").read_text().splitlines()
@@ -345,7 +345,7 @@ def test_ten_crops_that_diverge_in_the_end_leave_no_checkpoint_of_the_last_step(
 
     with monkeypatch.context() as patch:
         patch.setattr(PretendedLearner, "evaluate", diverged)
-        with pytest.raises(Diverged, match=r"^Step 7 of 7: .*The checkpoint of step 6 stays$"):
+        with pytest.raises(Diverged, match=r"^Step 7 of 7: .*checkpoint of step 6 stays\. Most"):
             train(tmp_path / "run", recipe)
     assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 6
     assert train(tmp_path / "run", recipe) == 0

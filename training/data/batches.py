@@ -207,7 +207,10 @@ def bad_images_named(source: Source, indices: Callable[[], Iterable[int]]) -> It
         for index in indices():
             problem = why_unreadable(source, index)
             if problem is not None:
-                raise BadImage(problem) from error
+                raise BadImage(
+                    f"{problem} Mend or remove it, or train without it by --data.on-bad-image "
+                    "skip; `python -m training validate` finds all such images."
+                ) from error
         raise
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from training.data.prepared import SUFFIXES, class_folders, folder_of_split, image_files
 from training.data.source import Source
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
-TEST_FOLDERS = ("test", "val", "validation")
 END_BYTES = 4096  # of a file, at its beginning and at its end
 PLACES = 2**64
 MOST_OPENED = 10_000  # files, at even distances: 0.4 s if they are cached
@@ -33,9 +32,8 @@ class FolderSource(Source):
     unknown_classes: tuple[str, ...]  # folders that are not classes of the training split
 
     def __init__(self, root: Path, split: str, must_be_sound: bool = True, test_share: float = 0.0):
-        flat = is_flat(root)
-        _check_share(root, split, flat, test_share)
-        self.folder = folder = root if flat else _split_folder(root, split)
+        self.folder = folder = folder_of_split(root, split, test_share)
+        flat = folder == root
         class_root = folder if flat or not (root / "train").is_dir() else root / "train"
         self.class_names = tuple(class_folders(class_root))
         self.unknown_classes = tuple(sorted(set(class_folders(folder)) - set(self.class_names)))
@@ -44,7 +42,7 @@ class FolderSource(Source):
                 f"Each class of {str(folder)!r} must be one of those in {str(class_root)!r}. "
                 f"Received: {', '.join(self.unknown_classes)}"
             )
-        found = {name: _image_files(folder / name) for name in self.class_names}
+        found = {name: image_files(folder / name) for name in self.class_names}
         self.special = [path for _, special in found.values() for path in special]
         of_classes = {name: files for name, (files, _) in found.items()}
         if flat:
@@ -73,17 +71,6 @@ class FolderSource(Source):
 
     def name_of(self, index: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._paths, index)
-
-
-def is_flat(root: Path) -> bool:
-    """Whether images lie right in the folders of a folder, which are then classes, not splits."""
-    train = root / "train"
-    if not root.is_dir() or (train.is_dir() and class_folders(train)):
-        return False
-    names = class_folders(root)
-    if {"train", *TEST_FOLDERS}.issuperset(names):  # splits without class folders, by mistake
-        return False
-    return any(any(_image_files(root / name)) for name in names)
 
 
 def _part(of_classes, split, share, must_be_sound):
@@ -141,74 +128,6 @@ def _share_for_all(of_classes, places):
     least = (math.floor(100 * max(map(min, of_class)) / PLACES) + 1) / 100
     can_be = least * PLACES <= min(map(max, of_class))
     return f"pass --data.test-share {least:g}, " if can_be else ""
-
-
-def _check_share(root, split, flat, share):
-    if not flat and share:
-        raise ValueError(
-            "`data.test_share` is for a folder with its class folders at once; this one has "
-            f"folders for its splits. Received: data.test_share={share}, PATH={str(root)!r}"
-        )
-    if flat and not share:
-        raise ValueError(
-            f"{str(root)!r} has class folders and none for the splits: pass `--data.test-share "
-            "0.2` to test with a fifth of the images, chosen by their content, or make the folders "
-            "`train` and `test`. Received: data.test_share=0.0"
-        )
-    if flat and split not in ("train", "test"):
-        raise ValueError(
-            "The splits of a folder without folders for them are 'train' and 'test'. "
-            f"Received: split={split!r}"
-        )
-
-
-def _split_folder(root, split):
-    names = TEST_FOLDERS if split == "test" else (split,)
-    for name in names:
-        if (root / name).is_dir():
-            return root / name
-    raise ValueError(
-        f"`folder:PATH` needs a folder {' or '.join(repr(name) for name in names)} in PATH, with a "
-        f"folder for each class in it. Received: PATH={str(root)!r}, split={split!r}"
-    )
-
-
-def folder_splits(root: Path) -> tuple[str, ...]:
-    """Returns the names of the splits in a folder, `train` before the others."""
-    if is_flat(root):
-        return "train", "test"
-    splits = class_folders(root) if root.is_dir() else []
-    if not splits:
-        raise ValueError(
-            "`folder:PATH` needs a folder for each split in PATH, with a folder for each class in "
-            f"it. Received: PATH={str(root)!r}"
-        )
-    return tuple(sorted(splits, key=lambda name: (name != "train", name)))
-
-
-def class_folders(folder: Path) -> list[str]:
-    """Returns the names of the folders in a folder, sorted, without hidden ones."""
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
-        )
-
-
-def _image_files(folder):
-    """Returns the image files in a folder, and pipes, devices and sockets named like images."""
-    files, special = [], []
-    if folder.is_dir():
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            if entry.name.startswith(".") or not entry.name.lower().endswith(SUFFIXES):
-                continue
-            path = folder / entry.name
-            if entry.is_file() or not path.exists():  # a broken link is an unreadable file
-                files.append(path)
-            elif not entry.is_dir():
-                special.append(path)
-    return files, special
 
 
 def _identifier(class_names, folder, paths):

@@ -4,8 +4,19 @@ import os
 from pathlib import Path
 
 from keras_resnets.arguments import nearest
+from training.recipe.recipe import Data
 
 BUNDLED = ("digits", "synthetic")
+SUFFIXES = (".jpg", ".jpeg", ".png")
+TEST_FOLDERS = ("test", "val", "validation")
+
+
+def check_images(data: Data, data_dir: Path | None, download: bool) -> None:
+    """Raises if the images of a recipe, or those of its splits, are not there."""
+    check_source("data.source", data.source, data_dir, download)
+    if data.source.startswith("folder:"):
+        for split in (data.train_split, data.test_split):
+            folder_of_split(folder_of(data.source), split, data.test_share)
 
 
 def check_source(
@@ -13,7 +24,7 @@ def check_source(
 ) -> None:
     """Raises if images are to come from a folder or a data set that is not there."""
     if source.startswith("folder:"):
-        if not Path(source.removeprefix("folder:")).expanduser().is_dir():
+        if not folder_of(source).is_dir():
             raise ValueError(
                 f"`{name}` must name an existing folder after 'folder:'. "
                 f"Received: {name}={source!r}"
@@ -70,3 +81,104 @@ def find_prepared(name: str, data_dir: Path) -> Path | None:
                 f"name one. Received: source={name!r}"
             )
     return found[-1].parent if found else None
+
+
+def folder_of(source: str) -> Path:
+    """Returns the folder of a source that begins with `folder:`."""
+    return Path(source.removeprefix("folder:")).expanduser()
+
+
+def folder_of_split(root: Path, split: str, share: float) -> Path:
+    """Returns the folder with the class folders of a split, or raises if there is none."""
+    flat = is_flat(root)
+    _check_share(root, split, flat, share)
+    return root if flat else _split_folder(root, split)
+
+
+def is_flat(root: Path) -> bool:
+    """Whether images lie right in the folders of a folder, which are then classes, not splits."""
+    train = root / "train"
+    if not root.is_dir() or (train.is_dir() and class_folders(train)):
+        return False
+    names = class_folders(root)
+    if {"train", *TEST_FOLDERS}.issuperset(names):  # splits without class folders, by mistake
+        return False
+    return any(any(image_files(root / name)) for name in names)
+
+
+def _check_share(root, split, flat, share):
+    if not flat and share:
+        raise ValueError(
+            "`data.test_share` is for a folder with its class folders at once; this one has "
+            f"folders for its splits. Received: data.test_share={share}, PATH={str(root)!r}"
+        )
+    if flat and not share:
+        raise ValueError(
+            f"{str(root)!r} has class folders and none for the splits: pass `--data.test-share "
+            "0.2` to test with a fifth of the images, chosen by their content, or make the folders "
+            "`train` and `test`. Received: data.test_share=0.0"
+        )
+    if flat and split not in ("train", "test"):
+        raise ValueError(
+            "The splits of a folder without folders for them are 'train' and 'test'. "
+            f"Received: split={split!r}"
+        )
+
+
+def _split_folder(root, split):
+    names = TEST_FOLDERS if split == "test" else (split,)
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise ValueError(
+        f"`folder:PATH` needs a folder {' or '.join(repr(name) for name in names)} in PATH, with a "
+        f"folder for each class in it.{_advice(root)} Received: PATH={str(root)!r}, split={split!r}"
+    )
+
+
+def _advice(root):
+    """Returns what helps if a path is one of images, as that of a class."""
+    if not image_files(root)[0]:
+        return ""
+    return (
+        " There are images in PATH itself: if they are one class, name the folder above it; "
+        "otherwise move those of each class to a folder of its own."
+    )
+
+
+def folder_splits(root: Path) -> tuple[str, ...]:
+    """Returns the names of the splits in a folder, `train` before the others."""
+    if is_flat(root):
+        return "train", "test"
+    splits = class_folders(root) if root.is_dir() else []
+    if not splits:
+        raise ValueError(
+            "`folder:PATH` needs a folder for each split in PATH, with a folder for each class in "
+            f"it.{_advice(root)} Received: PATH={str(root)!r}"
+        )
+    return tuple(sorted(splits, key=lambda name: (name != "train", name)))
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Returns the names of the folders in a folder, sorted, without hidden ones."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
+        )
+
+
+def image_files(folder):
+    """Returns the image files in a folder, and pipes, devices and sockets named like images."""
+    files, special = [], []
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            if entry.name.startswith(".") or not entry.name.lower().endswith(SUFFIXES):
+                continue
+            path = folder / entry.name
+            if entry.is_file() or not path.exists():  # a broken link is an unreadable file
+                files.append(path)
+            elif not entry.is_dir():
+                special.append(path)
+    return files, special

@@ -12,8 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from training.data.decoding import decoded_file
-from training.data.folder import FolderSource, folder_splits, is_flat
-from training.data.prepared import BUNDLED, prepared_folder, tfds_folder
+from training.data.folder import FolderSource
+from training.data.prepared import (
+    BUNDLED,
+    folder_of,
+    folder_splits,
+    is_flat,
+    prepared_folder,
+    tfds_folder,
+)
 from training.data.source import ArraySource, Source, digits, synthetic
 from training.recipe.recipe import Data
 
@@ -33,7 +40,7 @@ def open_source(
     if data.source == "synthetic":
         return synthetic(split, data.image_size)
     if data.source.startswith("folder:"):
-        return FolderSource(_root(data.source), split, must_be_sound, data.test_share)
+        return FolderSource(folder_of(data.source), split, must_be_sound, data.test_share)
     return tfds_source(data.source, split, data_dir, download)
 
 
@@ -44,17 +51,13 @@ def list_splits(
     if source in BUNDLED:
         return "train", "test"
     if source.startswith("folder:"):
-        return folder_splits(_root(source))
+        return folder_splits(folder_of(source))
     return tuple(_builder(source, data_dir, download).info.splits)
 
 
 def is_flat_folder(source: str) -> bool:
     """Whether a source is a folder of class folders, without folders for the splits."""
-    return source.startswith("folder:") and is_flat(_root(source))
-
-
-def _root(source):
-    return Path(source.removeprefix("folder:")).expanduser()
+    return source.startswith("folder:") and is_flat(folder_of(source))
 
 
 def tfds_source(name: str, split: str, data_dir: Path | None, download: bool) -> Source:

@@ -18,7 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from training.data.decoding import STRIP, decoded_file, is_strip, what_is_wrong
-from training.data.folder import FolderSource, class_folders
+from training.data.folder import FolderSource
+from training.data.prepared import class_folders
 from training.data.source import ArraySource, Source, why_not_loaded
 
 # Errors make training fail or teach it something wrong; warnings are worth knowing.

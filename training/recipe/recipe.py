@@ -377,7 +377,8 @@ class Recipe(Group):
         precision: Keras's dtype policy.
         ema: Decay a step of the moving average of the weights, in [0, 1); 0 for none. Where there
             is one, it is what is evaluated and exported.
-        head_only: Duration at the start during which only the classifier is trained.
+        head_only: Duration at the start during which only the classifier is trained; equal to
+            `length`, for all of the run (a linear probe).
         from_stage: The first stage that is trained after that, from 1; 0 for the whole network.
         keep: Which weights are handed on: the `"last"`, as in the papers, or those of the `"best"`
             evaluation, which the test images then choose.
@@ -454,6 +455,11 @@ class Recipe(Group):
             f"must be at most {stages}, the number of stages",
             "from_stage model.weights",
         )
+        self.require(
+            not self.from_stage or self.head_only != self.length,
+            "`from_stage` has no effect where `head_only` is all of the run",
+            "from_stage head_only",
+        )
 
     def require_parts_fit(self, length: str, is_shorter: Callable[[str, str, int], bool]) -> None:
         """Raises unless the parts of the run fit into its length; names all options to change."""
@@ -473,6 +479,8 @@ class Recipe(Group):
             pairs = itertools.pairwise([*durations, length])
             return all(is_shorter(one, other, times) for one, other in pairs)
 
+        if self.head_only == self.length:
+            del parts["head_only"]
         for name, (durations, times, fractions) in parts.items():
             if not fit(durations, times):
                 others = [part_of(length, fraction) for fraction in fractions]

@@ -441,9 +441,9 @@ class Session:
     def _diverge(self, step: int, what: str) -> NoReturn:
         """Raises `Diverged` with the step, counted from 1, and the examples of its batch."""
         raise Diverged(
-            f"Step {step} of {self.total}: {what}. The step's batch holds the examples "
-            f"{self._indices(step - 1, 1).tolist()} of {self.recipe.data.train_split!r}. "
-            f"{_what_stays(self._saved.step)}"
+            f"Step {step} of {self.total}: {what}. {_what_stays(self._saved.step)}. {ADVICE} The "
+            f"step's batch holds the examples {self._indices(step - 1, 1).tolist()} of "
+            f"{self.recipe.data.train_split!r}."
         )
 
     def _diverge_in_evaluation(self, what: str, cause: Exception) -> NoReturn:
@@ -454,7 +454,7 @@ class Session:
             remove_checkpoint(checkpoints, step)
         raise Diverged(
             f"Step {step} of {self.total}: {what}. Its checkpoint was removed. "
-            f"{_what_stays(step_before(checkpoints, step))}"
+            f"{_what_stays(step_before(checkpoints, step))}. {ADVICE}"
         ) from cause
 
     def _indices(self, step, steps):
@@ -463,6 +463,12 @@ class Session:
 
     def _print(self, text):
         self.console.print(Text(text), soft_wrap=True)
+
+
+ADVICE = (
+    "Most often the learning rate is too high: begin again with a lower "
+    "--optimizer.learning-rate, or with --optimizer.clip-norm."
+)
 
 
 def _what_stays(step):

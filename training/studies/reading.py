@@ -17,6 +17,9 @@ SHORT_RUNS = (
     "seeds mean nothing."
 )
 
+# Over the median of the means: a network that failed would leave no room to tell the others apart.
+FAR_OFF = 3
+
 
 def train_loss(trial):
     """Returns the training loss in nats: the mean over the steps since the evaluation before."""
@@ -94,29 +97,42 @@ def end_table(outcome, what, before=None, after=None):
     return {END_CAPTION: (header, rows)}
 
 
+def bands(outcome):
+    """Returns the sentence of a caption on the bands, where there are several seeds."""
+    return " Bands span the seeds." if len(outcome.seeds) > 1 else ""
+
+
 def curves(outcome):
     """Returns the figure of training and test error over the steps, as in the paper's figure 6."""
     metrics = {label: outcome.values(label, lambda t: t.metrics) for label in outcome.labels}
     caption = (
         "Training error (with augmentation, over the steps since the last evaluation) and test "
-        "error during training. Bands span the seeds."
+        f"error during training.{bands(outcome)}"
     )
     return {"curves": (draw_errors(metrics, "step"), caption)}
 
 
 def errors(outcome):
-    """Returns the figure of each contender's test error."""
+    """Returns the figure of each contender's test error; the axis ends before one far off."""
     figure, (axes,) = panels(1)
-    for index, label in enumerate(outcome.labels):
-        values = [100 * value for value in outcome.values(label, test_error)]
-        axes.barh(index, np.mean(values), color=COLORS[0], alpha=0.35)
+    of_label = {
+        label: [100 * error for error in outcome.values(label, test_error)]
+        for label in outcome.labels
+    }
+    most = FAR_OFF * np.median([np.mean(values) for values in of_label.values()])
+    right = 1.05 * max(max(values) for values in of_label.values() if np.mean(values) <= most) or 1
+    for index, values in enumerate(of_label.values()):
+        mean = np.mean(values)
+        axes.barh(index, mean, color=COLORS[0], alpha=0.35)
         # Seeds stand a little apart, for some have the same error.
         places = index + np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else [index]
-        axes.plot(values, places, "o", color=COLORS[0], markersize=5, clip_on=False)
-    axes.set_yticks(range(len(outcome.labels)), outcome.labels)
+        axes.plot(values, places, "o", color=COLORS[0], markersize=5, clip_on=mean > most)
+        if mean > most:
+            axes.annotate(f"{mean:.1f}% →", (0.99 * right, index), ha="right", va="center")
+    axes.set_yticks(range(len(of_label)), of_label)
     axes.invert_yaxis()
     axes.set_xlabel("test error (%)")
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, right)
     axes.locator_params(axis="x", integer=False)
     return {"errors": (figure, "Test error: a mark for each seed, and a bar for their mean.")}
 

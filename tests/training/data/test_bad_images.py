@@ -60,7 +60,9 @@ def batches_until_error(dataset, source, indices=None, most=8):
             for batch in dataset.take(most).as_numpy_iterator():
                 batches.append(batch)
     except BadImage as error:
-        return batches, str(error)
+        message, advice, _ = str(error).partition(" Mend or remove it, or train without it by ")
+        assert advice
+        return batches, message
     return batches, None
 
 

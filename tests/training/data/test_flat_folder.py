@@ -10,8 +10,8 @@ pytest.importorskip("tensorflow")
 from tests.training.data.pictures import write_folder
 from training.commands import validate_command
 from training.data import folder
-from training.data.folder import PLACES, FolderSource, is_flat, places_in_split
-from training.data.prepared import check_source
+from training.data.folder import PLACES, FolderSource, places_in_split
+from training.data.prepared import check_source, is_flat
 from training.data.sources import list_splits, open_source
 from training.recipe.recipe import Data
 
