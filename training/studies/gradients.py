@@ -12,7 +12,7 @@ from keras_resnets.analysis.plots import draw_band, legend, line_styles, log_sca
 from keras_resnets.layers import UnnormalizedBlock
 from training.run.compare import spread
 from training.studies.degradation import DEPTHS, KINDS, twins
-from training.studies.reading import SHORT_RUNS, decay_alone, mean_by_key, train_loss
+from training.studies.reading import SHORT_RUNS, THIN, decay_alone, mean_by_key, train_loss
 from training.studies.study import Report, Study, cifar_spec
 from training.studies.trials import OBSERVED_EXAMPLES
 
@@ -110,7 +110,7 @@ def _report(outcome):
             "training": (
                 _draw_training(outcome),
                 "Gradient norms during training: the median kernel, and a band from the smallest "
-                "to the largest (means over the seeds).",
+                f"to the largest{THIN.rstrip(',')} (means over the seeds).",
             ),
             "trained": (
                 plot_gradient_norms(_with_batch_norm(norms)),

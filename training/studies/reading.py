@@ -12,6 +12,7 @@ END_CAPTION = (
     "After training: mean ± standard deviation over the seeds. Training loss and error include "
     "augmentation."
 )
+THIN = ", for plain networks between two thin lines,"
 SHORT_RUNS = (
     "The runs are short and have not converged. Differences no larger than the spread over the "
     "seeds mean nothing."
@@ -99,7 +100,10 @@ def end_table(outcome, what, before=None, after=None):
 
 def bands(outcome):
     """Returns the sentence of a caption on the bands, where there are several seeds."""
-    return " Bands span the seeds." if len(outcome.seeds) > 1 else ""
+    if len(outcome.seeds) < 2:
+        return ""
+    has_plain = any("plain" in label for label in outcome.labels)
+    return f" Bands{THIN if has_plain else ''} span the seeds."
 
 
 def curves(outcome):
