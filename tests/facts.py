@@ -74,6 +74,7 @@ CIFAR_NAMES = [f"resnet{depth}" for depth in CIFAR if depth < 1000] + [
 NAMES = IMAGENET_NAMES + CIFAR_NAMES
 
 # Blocks of each stage: the paper's table 1, and n a stage in section 4.2.
+BOTTLENECK_DEPTHS = (50, 101, 152)
 REPEATS = {
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
@@ -108,5 +109,5 @@ def projecting_blocks(name, shortcut):
     if shortcut in ("A", None):
         return []
     stages = range(1, len(REPEATS[depth_of(name)]) + 1)
-    first = 1 if depth_of(name) in (50, 101, 152) else 2
+    first = 1 if depth_of(name) in BOTTLENECK_DEPTHS else 2
     return [f"stage{stage}_block1" for stage in stages if stage >= first]

@@ -4,6 +4,7 @@ import argparse
 import fnmatch
 import importlib
 import os
+import reprlib
 import sys
 import warnings
 from pathlib import Path
@@ -36,6 +37,7 @@ WRITTEN = (".keras", ".weights.h5", ".safetensors")
 SUFFIXES = (".keras", ".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
 # A list of arrays that do not fit may be long, and a name in a file endless.
 MOST_LETTERS = 100_000
+MOST_DIGITS = 9
 # What wrong arguments, files and networks raise, and a package that cannot be imported.
 EXPECTED = (ValueError, TypeError, OSError, ImportError)
 
@@ -47,8 +49,9 @@ def argument(*names, **options):
 
 def positive(word):
     """Returns the whole number of at least 1 that a word is, for `argparse`."""
-    if not word.isdecimal() or not int(word):
-        raise argparse.ArgumentTypeError(f"it must be a positive integer, not {word!r}")
+    if not word.isdecimal() or len(word) > MOST_DIGITS or not int(word):
+        shown = reprlib.repr(word)
+        raise argparse.ArgumentTypeError(f"it must be a positive integer, not {shown}")
     return int(word)
 
 

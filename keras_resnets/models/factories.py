@@ -75,14 +75,24 @@ def build_model(
     >>> [layer.name for layer in model.layers][1:]
     ['stem_conv', 'stem_activation', 'stage1_block1', 'stage2_block1', 'avg_pool', 'predictions']
     """
-    head = (pooling, classes, classifier_activation)
-    return _build(spec, None, weights, name, include_top, input_tensor, input_shape, *head)
+    return _build(
+        spec,
+        None,
+        weights,
+        include_top=include_top,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+    )
 
 
-def _build(spec, free, weights, name, *arguments):
+def _build(spec, free, weights, **arguments):
     """Builds a model; options that are `free`, or at their default, give way to the weights'."""
     # Checks the arguments before a file is read, or downloaded.
-    build = prepare_network(spec, *arguments, name)
+    build = prepare_network(spec, **arguments)
     if weights is None:
         return build(spec)
     # Reading files takes a third of the package's import time, and most models read none.
@@ -90,7 +100,7 @@ def _build(spec, free, weights, name, *arguments):
 
     if free is None:
         free = [option for option in OPTIONS if getattr(spec, option) == DEFAULTS[option]]
-    spec, load_weights = open_weights(weights, spec, name or "model", free)
+    spec, load_weights = open_weights(weights, spec, arguments["name"] or "model", free)
     model = build(spec)
     load_weights(model)
     return model
@@ -181,13 +191,13 @@ def _factory(stub) -> Any:
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{stub.__name__}() {error}") from None
+            raise TypeError(f"{stub.__name__}() got {error}") from None
         free = set(options) - set(bound.arguments)
         bound.apply_defaults()
         chosen = {option: bound.arguments.pop(option) for option in options}
-        weights, name = (bound.arguments.pop(argument) for argument in ("weights", "name"))
+        weights = bound.arguments.pop("weights")
         spec = dataclasses.replace(VARIANTS[key], **chosen)
-        return _build(spec, free, weights, name, *bound.arguments.values())
+        return _build(spec, free, weights, **bound.arguments)
 
     functools.update_wrapper(factory, stub).__doc__ = _docstring(stub, spec, signature)
     factory.__signature__ = signature  # type: ignore[attr-defined]

@@ -56,6 +56,8 @@ class Family:
     # sides.
     shortcuts: tuple[Literal["A", "B"], ...] = ("B",)
     strides_on: tuple[Literal["3x3", "1x1"], ...] = ("3x3", "1x1")
+    # The one of them that the library's own modules have, if they have but one.
+    module_stride_on: Literal["3x3", "1x1"] | None = None
     # The published networks' preprocessing, and the fields of a spec, and the number of classes,
     # that tell them from others under the same names.
     preprocessing: Preprocessing = IMAGENET
@@ -119,6 +121,7 @@ TORCHVISION = Family(
         "stage{stage}_block{block}/projection/conv_norm/norm": "layer{stage}.{block0}.downsample.1",
         "predictions": "fc",
     },
+    module_stride_on="3x3",
     published={"stem": "imagenet"},
 )
 

@@ -31,6 +31,7 @@ class OptionError(WeightsFileError):
     """A file's network has another option than the model, even if every array would fit."""
 
     def __init__(self, model, path, option, in_file, in_model, opener):
+        self.option, self.in_file = option, in_file
         present, wanted = reprlib.repr(in_file), reprlib.repr(in_model)
         self.contradiction = f"the file's network has {option}={present}, not {option}={wanted}"
         is_plain = option == "shortcut" and in_model is None  # whose factories have no shortcuts

@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
-from keras_resnets.architecture.spec import DEFAULTS, OPTIONS
+from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.files.archive import layer_entries, open_keras_file
 from keras_resnets.files.elements import WeightsFileError, cause, shown
 from keras_resnets.preprocessing.model import (
@@ -134,13 +135,8 @@ def _take_over_class_names(model, configuration):
 
 # What a network is, where the other fields of a spec say how it computes.
 STRUCTURE = ("block", "repeats", "widths", "stem")
-# Options that a file may fix.
-FIXED = ("shortcut", "zero_pad", "activation", "stride_on")
-
-
-def options_at_default(spec):
-    """Returns the names of the options at which a spec has `ResNetSpec`'s own values."""
-    return [option for option in OPTIONS if getattr(spec, option) == DEFAULTS[option]]
+# Options of the blocks that a file may fix.
+FIXED = [name for name, option in OPTIONS.items() if option.blocks and option.changes != "training"]
 
 
 def _options_in_file(path, spec, name, free):
@@ -148,16 +144,21 @@ def _options_in_file(path, spec, name, free):
     with errors_of_weights(name, path), open_keras_file(path) as file:
         layers = own_layers(file.configuration() or {}).values()
     blocks = [config for config in layers if "shortcut" in config]
-    followed = {}
+    followed: dict[str, Any] = {}
+    if len(blocks) != sum(spec.repeats):  # another network: the first layer that differs is named
+        return followed
     for option in FIXED:
         in_file = [config[option] for config in blocks if option in config]
-        is_one = bool(in_file) and all(value == in_file[0] for value in in_file)
-        # A network without shortcuts is another one.
         wanted = getattr(spec, option)
-        if is_one and option in free and None not in (wanted, in_file[0]) and wanted != in_file[0]:
-            with contextlib.suppress(TypeError, ValueError):  # said when the file is loaded
-                dataclasses.replace(spec, **followed, **{option: in_file[0]})
-                followed[option] = in_file[0]
+        # What is not a plain value is no option's, and nothing is built of it.
+        is_one = all(type(value) in (str, float) and value == in_file[0] for value in in_file)
+        if not in_file or not is_one or in_file[0] == wanted:
+            continue
+        if option not in free or wanted is None:
+            raise OptionError(name, path, option, in_file[0], wanted, "keras.models.load_model")
+        with contextlib.suppress(TypeError, ValueError):  # said when the file is loaded
+            dataclasses.replace(spec, **followed, **{option: in_file[0]})
+            followed[option] = in_file[0]
     return followed
 
 
@@ -171,7 +172,7 @@ def _fixed_options(checkpoint: Checkpoint, spec, name, path, free):
         in_file, asked_for = getattr(checkpoint.spec, option), getattr(spec, option)
         if asked_for == in_file:
             continue
-        if option in STRUCTURE or option not in free:
+        if option in STRUCTURE or option not in free or None in (asked_for, in_file):
             opener = "keras_resnets.convert_weights"
             raise OptionError(name, path, option, in_file, asked_for, opener)
         followed[option] = in_file

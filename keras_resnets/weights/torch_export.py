@@ -62,10 +62,11 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
 def _checked_spec(model, known):
     """Returns a model's spec; raises if the family has no such network."""
     spec = check_model(model, known)
-    if known.name == "torchvision" and spec.stride_on == "1x1":
+    if spec.block == "bottleneck" and known.module_stride_on not in (None, spec.stride_on):
         raise ValueError(
-            "The torchvision networks have stride_on='3x3', and would compute something else with "
-            "these weights. Received: a model with stride_on='1x1'"
+            f"The {known.name} networks have stride_on={known.module_stride_on!r}, and would "
+            "compute something else with these weights. Received: a model with "
+            f"stride_on={spec.stride_on!r}"
         )
     if spec.output_stride is not None:
         raise ValueError(

@@ -361,8 +361,10 @@ def test_one_unit_without_names_has_two_classes(tmp_path, image, capsys):
 
 
 def test_a_network_by_its_name_has_the_options_of_its_weights_unless_it_is_another_network(
-    tmp_path, image, capsys
+    tmp_path, image, capsys, monkeypatch
 ):
+    plain = dataclasses.replace(keras_resnets.VARIANTS["resnet20"], shortcut=None)
+    monkeypatch.setitem(keras_resnets.VARIANTS, "plainnet20", plain)
     path = tmp_path / "projections.safetensors"
     keras_resnets.to_torch_state_dict(keras_resnets.ResNet20(shortcut="B"), path, "akamaster")
     keras_resnets.ResNet20(zero_pad="both").save(tmp_path / "both.keras")
@@ -372,9 +374,10 @@ def test_a_network_by_its_name_has_the_options_of_its_weights_unless_it_is_anoth
     ):
         assert main(["describe", "resnet20", "--weights", str(file)]) == 0
         assert f"note: resnet20: {note}.\n" in capsys.readouterr().err
-    line = fails(capsys, "predict", image, "--model", "plainnet20", "--weights", path)
-    assert "of plainnet20 as it is by default, and the file's network has" in line
-    assert f"in place of the name. Received: 'plainnet20' and --weights {path}" in line
+        line = fails(capsys, "predict", image, "--model", "plainnet20", "--weights", file)
+        kind = "'A'" if file.suffix == ".keras" else "'B'"
+        assert f"the file's network has shortcut={kind}, not shortcut=None" in line
+        assert f"in place of the name. Received: 'plainnet20' and --weights {file}" in line
 
 
 @pytest.mark.parametrize("file", ["three.keras", "three.weights.h5", "three.safetensors"])

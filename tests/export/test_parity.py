@@ -36,6 +36,27 @@ def test_16_bits_may_differ_by_what_their_mantissa_rounds(precision, passes, fai
             parity.check("onnx", {"tensor": other})
 
 
+def test_a_class_that_is_masked_out_may_be_so_in_the_file():
+    """Its logit is −∞ in both; a file that is infinite elsewhere differs."""
+    logits = np.linspace(-3, 3, 96).reshape(32, 3)
+    logits[:, 1] = -np.inf
+    served = SimpleNamespace(precision="float32", tensor=lambda batch: {"outputs": batch})
+    parity = Parity(served, SimpleNamespace(inputs=lambda signature: logits))
+
+    def answering(change):
+        return {"tensor": lambda batch: {"outputs": change(batch)}}
+
+    assert parity.check("onnx", answering(lambda batch: batch)) == 0
+    assert parity.check("onnx", answering(lambda batch: batch + 3e-6)) == pytest.approx(1e-6)
+    for change in (
+        lambda batch: -batch,
+        lambda batch: np.maximum(batch, -9),
+        lambda batch: batch * np.nan,
+    ):
+        with pytest.raises(ParityError):
+            parity.check("onnx", answering(change))
+
+
 def test_what_a_signature_calls_scores_must_be_probabilities():
     inputs = np.linspace(-1, 2, 64).reshape(32, 2)
     layers = [keras.Input((2,)), keras.layers.Activation("softmax")]

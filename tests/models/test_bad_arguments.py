@@ -140,5 +140,5 @@ def test_an_argument_of_another_library_or_mistyped_is_answered_with_ours(theirs
 
 
 def test_an_argument_that_is_given_twice_is_named():
-    with pytest.raises(TypeError, match=r"ResNet20\(\) multiple values .*'include_top'"):
+    with pytest.raises(TypeError, match=r"ResNet20\(\) got multiple values .*'include_top'"):
         keras_resnets.ResNet20(True, include_top=True)

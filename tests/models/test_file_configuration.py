@@ -33,6 +33,7 @@ def check_same_answers(*models):
     ("spec", "option", "value"),
     [
         (dataclasses.replace(BASIC, zero_pad="both"), "zero_pad", "end"),
+        (BASIC, "shortcut", "B"),
         (BASIC, "shortcut", None),
         (dataclasses.replace(BASIC, activation="tanh"), "activation", "elu"),
         (dataclasses.replace(BOTTLENECK, stride_on="1x1"), "stride_on", "3x3"),
@@ -90,7 +91,7 @@ def test_what_a_factory_was_not_told_is_the_file_s_and_what_it_was_told_is_not(w
     with pytest.warns(UserWarning, match="resnet20: shortcut is the file's, 'B', not 'A'"):
         loaded = keras_resnets.ResNet20(weights=path)
     assert model_spec(loaded).shortcut == "B"
-    with pytest.raises(WeightsFileError, match=r"shortcut='B': pass|the file variables of shape"):
+    with pytest.raises(OptionError, match="has shortcut='B': pass shortcut='B'"):
         keras_resnets.ResNet20(weights=path, shortcut="A")
     padded = keras_resnets.ResNet20(zero_pad="both")
     padded.save(tmp_path / "model.keras")
@@ -171,6 +172,36 @@ def test_a_configuration_that_is_not_sound_is_refused(rewritten, old, new, messa
     with pytest.raises(WeightsFileError, match=message) as raised:
         build(BASIC, weights=path)
     assert len(str(raised.value)) < 1000
+
+
+@pytest.mark.parametrize("option", ["activation", "zero_pad", "shortcut"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        3,
+        ["relu"],
+        {"class_name": "Dense", "module": 3, "config": {}},
+        {"class_name": "Dense", "module": "keras.layers", "config": {"units": 4}},
+        {"class_name": "__tensor__", "config": {}},
+        {"class_name": "TextVectorization", "module": "keras.layers", "config": {}},
+    ],
+)
+def test_nothing_is_built_of_an_option_that_is_no_plain_value(
+    rewritten, option, value, monkeypatch
+):
+    def change(content):
+        configuration = json.loads(content)
+        for layer in configuration["config"]["layers"]:
+            if "shortcut" in layer["config"]:
+                layer["config"][option] = value
+        return json.dumps(configuration)
+
+    looked_up = []  # by what would build a layer of its configuration
+    look_up = keras.activations.get
+    monkeypatch.setattr(keras.activations, "get", lambda it: looked_up.append(it) or look_up(it))
+    with pytest.raises(OptionError, match=f"the file's has {option}="):
+        build(BASIC, weights=rewritten(change))
+    assert not any(isinstance(each, (dict, list)) for each in looked_up)
 
 
 @pytest.mark.parametrize("layers", [3, [3, {"config": 3}, {"registered_name": 3}]])

@@ -69,7 +69,7 @@ def stopped(recipe, run_dir):
     try:
         run(recipe, run_dir)
     except BadImage as error:
-        return "/".join(str(error).partition(" Mend or ")[0].split("/")[-3:])
+        return "/".join(str(error).partition(" Mend or remove it")[0].split("/")[-3:])
 
 
 def finished(recipe, run_dir):
@@ -88,10 +88,7 @@ def finished(recipe, run_dir):
 
 
 def fine_tuned(folder, root):
-    """Trains the classifier for two steps and then all, from weights of 1000 classes.
-
-    A linear probe trains the classifier alone, for all of its two steps.
-    """
+    """Trains the classifier for two steps and then all, from weights of 1000 classes."""
     weights = root / "trained.weights.h5"
     trained = keras_resnets.build_model(TINY, classes=1000, input_shape=(SIDE, SIDE, 3))
     trained.save_weights(weights)
@@ -104,17 +101,10 @@ def fine_tuned(folder, root):
     Session.save = save_and_note
     options = {"length": "4 steps", "head_only": "2 steps", "checkpoint_every": "2 steps"}
     outcome = finished(recipe(folder, model=Model(weights=str(weights)), **options), root / "tuned")
-    count = len(backbones)
-    probe = options | {"length": "2 steps"}
-    finished(recipe(folder, model=Model(weights=str(weights)), **probe), root / "probe")
     Session.save = save
     served = keras.models.load_model(root / "tuned" / "model.keras")
     kept = [all(map(np.array_equal, backbones[0], each)) for each in backbones]
-    return outcome | {
-        "kept": kept[:count],
-        "probe": kept[count:],
-        "outputs": served.output_shape[-1],
-    }
+    return outcome | {"kept": kept, "outputs": served.output_shape[-1]}
 
 
 def backbone(model):

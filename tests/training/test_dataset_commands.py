@@ -96,9 +96,8 @@ def test_a_sheet_names_the_image_that_cannot_be_read(folder, tmp_path, capfd):
     line = ["data", "finetune", "--data.source", f"folder:{folder}", "--data.image-size", "32"]
     assert main([*line, "--sheet", str(tmp_path / "sheet.png")]) == 1
     assert capfd.readouterr().err == (
-        f"error: {bad} cannot be read: the JPEG file is cut off. Mend or remove it, or train "
-        "without it by --data.on-bad-image skip; `python -m training validate` finds all such "
-        "images.\n"
+        f"error: {bad} cannot be read: the JPEG file is cut off. Mend or remove it; `python -m "
+        "training validate` finds all that cannot be read.\n"
     )
 
 

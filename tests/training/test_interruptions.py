@@ -542,6 +542,34 @@ def test_on_changed_images_a_run_is_resumed_only_if_that_is_accepted(whole, stop
     assert (metrics, result, state, *others) == (whole[0], expected, whole[2], *whole[4:])
 
 
+def test_the_best_of_other_images_is_forgotten_also_right_after_an_evaluation(
+    tmp_path, monkeypatch
+):
+    seen = []
+
+    def at(*what):
+        seen.append(what)
+        if seen.count(("evaluate", 3)) == 2:  # the last of this evaluation
+            terminate()
+
+    def state():
+        return latest_checkpoint(tmp_path / "checkpoints")[0].facts["state"]
+
+    with doing(at):
+        assert train(tmp_path) == 143
+    assert (state()["step"], state()["evaluated"], state()["best_step"]) == (3, 3, 3)
+    on_other_data(monkeypatch)
+    with doing(lambda *what: what == ("train", 4) and terminate()):
+        assert train(tmp_path, options=ACCEPTING) == 143
+    assert (state()["step"], state()["best_step"], state()["best_accuracy"]) == (4, 0, 0)
+
+
+def test_one_class_is_nothing_to_learn(tmp_path, monkeypatch):
+    on_other_data(monkeypatch, class_names=("cat",))
+    with pytest.raises(ValueError, match=r"at least two classes to tell apart.*with cat alone"):
+        train(tmp_path)
+
+
 def test_other_classes_never_resume_a_run(stopped, monkeypatch):
     on_other_data(monkeypatch, class_names=("b", "a"))
     with pytest.raises(ValueError, match=r"classes must be those.*'a'\], before \['a', 'b'\]"):

@@ -170,6 +170,40 @@ def test_a_mean_image_of_the_same_size_stays_as_it_is():
     np.testing.assert_allclose(resized_mean(np.full((8, 8, 3), 0.25, "float32"), 16), 0.25)
 
 
+SPEC = dataclasses.replace(VARIANTS["resnet20"], repeats=(1, 1, 1))
+
+
+@pytest.mark.parametrize("suffix", ["keras", "safetensors"])
+@pytest.mark.parametrize(
+    ("model", "in_file", "message"),
+    [
+        ({"name": "plainnet20"}, {}, "shortcut='A', not shortcut=None: choose other weights, or"),
+        ({"shortcut": "B"}, {}, "shortcut='A', not shortcut='B': leave --model.shortcut out"),
+        (
+            {"name": "mine", "spec": SPEC.to_json()},
+            {"zero_pad": "both"},
+            "zero_pad='both', not zero_pad='end': change 'zero_pad' in `model.spec`",
+        ),
+    ],
+)
+def test_weights_that_contradict_the_recipe_are_refused_with_what_to_change(
+    suffix, model, in_file, message, tmp_path, monkeypatch
+):
+    plain = dataclasses.replace(VARIANTS["plainnet20"], repeats=(1, 1, 1))
+    monkeypatch.setitem(VARIANTS, "plainnet20", plain)
+    options = in_file or {"zero_pad": "both"}
+    saved = keras_resnets.ResNet20(input_shape=(16, 16, 3), **options)
+    path = tmp_path / f"net.{suffix}"
+    if suffix == "keras":
+        saved.save(path)
+    else:
+        keras_resnets.to_torch_state_dict(saved, path, "akamaster")
+    recipe = Recipe(model=Model(weights=str(path), **model), data=DATA)
+    with pytest.raises(ValueError, match=f"and the file's network has {message}") as raised:
+        open_initial_weights(recipe)
+    assert str(raised.value).endswith(f"Received: model.weights={str(path)!r}")
+
+
 CIFAR = keras_resnets.Preprocessing(
     resize=32, crop=32, mean=(0.49, 0.48, 0.45), std=(0.25, 0.24, 0.26)
 )
@@ -283,7 +317,9 @@ def test_as_many_other_classes_get_a_new_classifier(tmp_path):
         assert any("other classes, 'cat'" in note for note in notes) != is_kept
 
 
-@pytest.mark.parametrize(("from_stage", "begins"), [(0, "stem_conv"), (3, "stage3")])
+@pytest.mark.parametrize(
+    ("from_stage", "begins"), [(0, "stem_conv"), (3, "stage3"), (4, "predictions")]
+)
 def test_after_the_head_the_stages_of_the_recipe_are_trained(from_stage, begins, tmp_path):
     keras_resnets.ResNet20(input_shape=(8, 8, 1), classes=10).save(tmp_path / "model.keras")
     data = Data(source="digits", image_size=8, mean=(0.3,), std=(0.4,))
@@ -298,7 +334,7 @@ def test_after_the_head_the_stages_of_the_recipe_are_trained(from_stage, begins,
     assert layers[-1] == "predictions"
 
 
-@pytest.mark.parametrize(("stage", "weights"), [(4, "w.keras"), (3, "")])
+@pytest.mark.parametrize(("stage", "weights"), [(5, "w.keras"), (3, "")])
 def test_stages_that_cannot_be_trained_alone_are_refused(stage, weights):
     with pytest.raises(ValueError, match=r"`from_stage` needs `model\.weights`.*at most 3"):
         Recipe(model=Model(weights=weights), from_stage=stage)

@@ -132,8 +132,8 @@ model.name = 'resnet18'; data.image_size = 31 | at least 32 pixels a side
 data.image_size = 4; evaluation.image_size = 3 | at least 4 pixels a side
 GREY; augmentation.pca_noise = 0.1 | which is that of grey images
 data.source = 'digits' | must have one value for the digits
-model.weights = 'a.h5'; head_only = '16 epochs' | `head_only` must be over before the run
-model.weights = 'a.h5'; head_only = '15 epochs'; from_stage = 2 | no effect where `head_only` is
+model.weights = 'a.h5'; head_only = '15 epochs' | `head_only` must be over before the run
+model.weights = 'a.h5'; from_stage = 5 | must be at most 3, the number of stages, or 4, for
 schedule.warmup = '20 epochs' | over before the run: pass --schedule.warmup '1.5 epochs', or
 schedule = { name = 'onecycle', warmup = '8 epochs' } | `schedule.warmup` must be over before
 data = { per_pixel_mean = true, std = [0.5, 0.5] } | for each of 1 or 3 channels
@@ -201,7 +201,7 @@ def test_what_is_not_allowed_or_has_no_effect_is_an_error(text, rule):
         "data = { source = 'digits', image_size = 8, per_pixel_mean = true, std = [0.4] }",
         "batch = 12\noptimizer.accumulate = 3",
         "model.weights = 'a.h5'\nhead_only = '1 epochs'",
-        "model.weights = 'a.h5'\nhead_only = '15 epochs'",
+        "model.weights = 'a.h5'\nfrom_stage = 4",
         "length = '10 steps'\nschedule.warmup = '1 epochs'",
     ],
 )

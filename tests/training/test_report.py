@@ -43,9 +43,9 @@ def printed(table, width=100):
     return console.file.getvalue()
 
 
-def many(classes):
-    labels = np.arange(classes)
-    zeros = np.zeros(classes)
+def many(classes, times=1):
+    labels = np.repeat(np.arange(classes), times)
+    zeros = np.zeros(classes * times)
     return Scores(labels, (labels + 1) % classes, zeros, zeros.astype(bool), zeros, classes)
 
 
@@ -65,6 +65,14 @@ def test_names_that_do_not_fit_are_marked_and_stay_distinct():
     assert shortened(["airplane", "bird", "automobile"], 6) == ["airpl…", "bird", "autom…"]
     wide = printed(confusion_table(SCORES, ("airplane", "automobile", "truck"), width=60))
     assert "…" not in wide
+
+
+def test_a_table_whose_counts_or_names_do_not_fit_is_left_out():
+    letters = tuple("abcdefghijkl")
+    assert confusion_table(many(12), letters, width=80) is not None
+    assert confusion_table(many(12, times=12_345), letters, width=80) is None
+    wide = ("猫", "犬", "鳥", "馬", "鹿", "蛙", "船", "車")
+    assert confusion_table(many(8), tuple(6 * name for name in wide), width=80) is None
 
 
 def test_a_table_of_names_that_are_too_long_to_be_told_apart_is_left_out():

@@ -197,7 +197,9 @@ class BadImage(OSError):
 
 
 @contextlib.contextmanager
-def bad_images_named(source: Source, indices: Callable[[], Iterable[int]]) -> Iterator[None]:
+def bad_images_named(
+    source: Source, indices: Callable[[], Iterable[int]], can_skip: bool = False
+) -> Iterator[None]:
     """Raises `BadImage` if an image stops the pipeline that is read within this context."""
     # TensorFlow's error does not say which file could not be decoded: those at `indices` are read
     # again.
@@ -207,9 +209,10 @@ def bad_images_named(source: Source, indices: Callable[[], Iterable[int]]) -> It
         for index in indices():
             problem = why_unreadable(source, index)
             if problem is not None:
+                skip = ", or skip such images by --data.on-bad-image skip in a new run"
                 raise BadImage(
-                    f"{problem} Mend or remove it, or train without it by --data.on-bad-image "
-                    "skip; `python -m training validate` finds all such images."
+                    f"{problem.removesuffix('.')}. Mend or remove it{skip if can_skip else ''}; "
+                    "`python -m training validate` finds all that cannot be read."
                 ) from error
         raise
 

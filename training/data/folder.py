@@ -32,8 +32,8 @@ class FolderSource(Source):
     unknown_classes: tuple[str, ...]  # folders that are not classes of the training split
 
     def __init__(self, root: Path, split: str, must_be_sound: bool = True, test_share: float = 0.0):
-        self.folder = folder = folder_of_split(root, split, test_share)
-        flat = folder == root
+        folder, flat = folder_of_split(root, split, test_share)
+        self.folder = folder
         class_root = folder if flat or not (root / "train").is_dir() else root / "train"
         self.class_names = tuple(class_folders(class_root))
         self.unknown_classes = tuple(sorted(set(class_folders(folder)) - set(self.class_names)))

@@ -85,14 +85,19 @@ def find_prepared(name: str, data_dir: Path) -> Path | None:
 
 def folder_of(source: str) -> Path:
     """Returns the folder of a source that begins with `folder:`."""
-    return Path(source.removeprefix("folder:")).expanduser()
+    try:
+        return Path(source.removeprefix("folder:")).expanduser()
+    except RuntimeError as error:  # of a user that there is not
+        raise ValueError(
+            f"`data.source` must name an existing folder. {error} Received: data.source={source!r}"
+        ) from error
 
 
-def folder_of_split(root: Path, split: str, share: float) -> Path:
-    """Returns the folder with the class folders of a split, or raises if there is none."""
+def folder_of_split(root: Path, split: str, share: float) -> tuple[Path, bool]:
+    """Returns the folder with a split's class folders, and whether it is flat; or raises."""
     flat = is_flat(root)
     _check_share(root, split, flat, share)
-    return root if flat else _split_folder(root, split)
+    return (root if flat else _split_folder(root, split)), flat
 
 
 def is_flat(root: Path) -> bool:
@@ -138,7 +143,7 @@ def _split_folder(root, split):
 
 def _advice(root):
     """Returns what helps if a path is one of images, as that of a class."""
-    if not image_files(root)[0]:
+    if not root.is_dir() or class_folders(root) or not image_files(root)[0]:
         return ""
     return (
         " There are images in PATH itself: if they are one class, name the folder above it; "

@@ -1,6 +1,7 @@
 """Sources by name, and data sets of tensorflow-datasets (TFDS)."""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import os
 import struct
@@ -223,13 +224,16 @@ def _decoded(builder, split, size, image_key, label_key):
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    for some_images, some_labels in examples.batch(1000).as_numpy_iterator():
-        end = filled + len(some_labels)
-        images[filled:end], labels[filled:end] = some_images, some_labels
-        filled = end
+    with contextlib.suppress(tf.errors.FailedPreconditionError):  # TFDS has counted others
+        for some_images, some_labels in examples.batch(1000).as_numpy_iterator():
+            end = filled + len(some_labels)
+            if end > size:
+                break
+            images[filled:end], labels[filled:end] = some_images, some_labels
+            filled = end
     if filled != size:
         raise ValueError(
-            f"A split must have the {size} images that its description says. Received: {split!r} "
-            f"with {filled}"
+            f"The files of a split must hold the {size} images of its description. "
+            f"Received: {split!r} with others: prepare the data set {builder.info.full_name} anew"
         )
     return images, labels

@@ -116,7 +116,8 @@ class Learner:
         unfreeze(self.model)
         if is_head_only or self.recipe.from_stage:
             freeze_backbone(self.model)
-        if self.recipe.from_stage and not is_head_only:
+        stages = len(self.recipe.model.architecture.repeats)
+        if 1 <= self.recipe.from_stage <= stages and not is_head_only:
             unfreeze(self.model, self.recipe.from_stage)
         is_watching = isinstance(self.schedule, WatchingSchedule)
         self._train = make_train_function(

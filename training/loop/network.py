@@ -13,7 +13,7 @@ import keras_resnets
 from keras_resnets import model_preprocessing
 from keras_resnets.layers.graph import all_layers
 from keras_resnets.preprocessing.model import leaves_values, own_normalization
-from keras_resnets.weights.keras_files import model_file
+from keras_resnets.weights.keras_files import OptionError, model_file
 from keras_resnets.weights.keras_model import load_keras_file
 from keras_resnets.weights.load import open_weights
 from training.data.augment import resized_mean
@@ -69,7 +69,18 @@ def open_initial_weights(recipe: Recipe) -> tuple[Recipe, Callable[..., None]]:
     chosen = recipe.model
     wanted = chosen.architecture
     free = [name for name in FIXED_BY_WEIGHTS if getattr(chosen, name) == getattr(Model, name)]
-    spec, load = open_weights(chosen.weights, wanted, chosen.name, () if chosen.spec else free)
+    try:
+        spec, load = open_weights(chosen.weights, wanted, chosen.name, () if chosen.spec else free)
+    except OptionError as error:
+        advice = "choose other weights, or another --model.name"
+        if chosen.spec:
+            advice = f"change {error.option!r} in `model.spec`, or choose other weights"
+        elif error.option in FIXED_BY_WEIGHTS and None not in (wanted.shortcut, error.in_file):
+            advice = f"leave --model.{error.option.replace('_', '-')} out, or choose other weights"
+        raise ValueError(
+            f"`model.weights` must be of the recipe's network, and {error.contradiction}: "
+            f"{advice}. Received: model.weights={chosen.weights!r}"
+        ) from error
     followed = {
         name: getattr(spec, name) for name in free if getattr(spec, name) != getattr(wanted, name)
     }

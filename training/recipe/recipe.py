@@ -377,9 +377,9 @@ class Recipe(Group):
         precision: Keras's dtype policy.
         ema: Decay a step of the moving average of the weights, in [0, 1); 0 for none. Where there
             is one, it is what is evaluated and exported.
-        head_only: Duration at the start during which only the classifier is trained; equal to
-            `length`, for all of the run (a linear probe).
-        from_stage: The first stage that is trained after that, from 1; 0 for the whole network.
+        head_only: Duration at the start during which only the classifier is trained.
+        from_stage: The first stage that is trained after that, from 1; one more than there are
+            stages, for the classifier alone (a linear probe); 0 for the whole network.
         keep: Which weights are handed on: the `"last"`, as in the papers, or those of the `"best"`
             evaluation, which the test images then choose.
         checkpoint_every: Duration between checkpoints. Before each evaluation there is one, too.
@@ -450,15 +450,11 @@ class Recipe(Group):
         )
         stages = len(self.model.architecture.repeats)
         self.require(
-            self.from_stage <= stages and (self.model.weights or not self.from_stage),
+            self.from_stage <= stages + 1 and (self.model.weights or not self.from_stage),
             "`from_stage` needs `model.weights`, for the stages before it are not trained, and "
-            f"must be at most {stages}, the number of stages",
+            f"must be at most {stages}, the number of stages, or {stages + 1}, for the classifier "
+            "alone",
             "from_stage model.weights",
-        )
-        self.require(
-            not self.from_stage or self.head_only != self.length,
-            "`from_stage` has no effect where `head_only` is all of the run",
-            "from_stage head_only",
         )
 
     def require_parts_fit(self, length: str, is_shorter: Callable[[str, str, int], bool]) -> None:
@@ -479,8 +475,6 @@ class Recipe(Group):
             pairs = itertools.pairwise([*durations, length])
             return all(is_shorter(one, other, times) for one, other in pairs)
 
-        if self.head_only == self.length:
-            del parts["head_only"]
         for name, (durations, times, fractions) in parts.items():
             if not fit(durations, times):
                 others = [part_of(length, fraction) for fraction in fractions]

@@ -185,6 +185,7 @@ MOST_NAMED = 30  # classes that have their names and counts in the picture
 MOST_PRINTED = 12  # classes that fit across a terminal
 SHORTEST = 6  # letters of a name in a column's head
 CORNER = "true \\ predicted"
+WIDE = 10_000  # columns, in which nothing is cut
 
 
 def confusion_table(scores: Scores, class_names: tuple[str, ...], width: int = 80) -> Table | None:
@@ -193,16 +194,13 @@ def confusion_table(scores: Scores, class_names: tuple[str, ...], width: int = 8
         return None
     beside = max(map(len, (CORNER, *class_names)))
     room = (width - beside) // len(class_names) - 2  # between columns there is a space on each side
-    short = shortened(class_names, max(room, SHORTEST))
-    if beside + sum(len(name) + 2 for name in short) > width:
-        return None
     table = Table(CORNER, box=None)
-    for name in short:
+    for name in shortened(class_names, max(room, SHORTEST)):
         table.add_column(Text(name), justify="right")
     for label, counts in enumerate(scores.confusion()):
         cells = [f"[bold]{n}[/]" if label == other else str(n) for other, n in enumerate(counts)]
         table.add_row(Text(class_names[label]), *cells)
-    return table
+    return table if Console(width=WIDE).measure(table).maximum <= width else None
 
 
 def shortened(names: Sequence[str], length: int) -> list[str]:

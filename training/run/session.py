@@ -134,10 +134,15 @@ class Session:
             open_source(recipe.data, split, self.options.data_dir, self.options.download)
             for split in (recipe.data.train_split, recipe.data.test_split)
         )
+        if len(train.class_names) < 2:
+            raise ValueError(
+                "There must be at least two classes to tell apart. Received: "
+                f"data.source={recipe.data.source!r}, with {', '.join(train.class_names)} alone"
+            )
         if recipe.batch > train.size:
             self._print(
                 f"warning: a batch of {recipe.batch} is larger than the training split of "
-                f"{train.size} images, so that it has each of them more than once"
+                f"{train.size} images, so that some of them are in it more than once"
             )
         self.data = [train.identifier, test.identifier]
         is_resumed = has_checkpoints(self.folder.checkpoints)
@@ -184,8 +189,8 @@ class Session:
         self._saved = dataclasses.replace(self.state)
         self.environment_changes = facts["environment_changes"]
         self.environment_changes += [f"step {self.state.step}: {line}" for line in changed]
-        is_measured = self.state.evaluated == self.state.step
-        if facts["data"][1] != self.data[1] and not is_measured:  # the best was of other images
+        is_over = self.state.step >= self.total
+        if facts["data"][1] != self.data[1] and not is_over:  # the best was of other images
             self.state.best_accuracy, self.state.best_step = 0.0, 0
         for line in changed:
             self._print(f"warning: {line}")
@@ -260,7 +265,8 @@ class Session:
             steps = min(self.steps_per_call, end - state.step)
             started = time.perf_counter()
             read = functools.partial(self._indices, state.step, steps)
-            with bad_images_named(learner.train_source, read):
+            can_skip = self.recipe.data.on_bad_image == "error"
+            with bad_images_named(learner.train_source, read, can_skip):
                 progress = train(batches, tf.constant(steps, tf.int64))
             loss, taken = float(progress.loss), int(progress.steps)
             seconds = time.perf_counter() - started

@@ -124,21 +124,27 @@ def errors(outcome):
         for label in outcome.labels
     }
     most = FAR_OFF * np.median([np.mean(values) for values in of_label.values()])
-    right = 1.05 * max(max(values) for values in of_label.values() if np.mean(values) <= most) or 1
-    for index, values in enumerate(of_label.values()):
-        mean = np.mean(values)
-        axes.barh(index, mean, color=COLORS[0], alpha=0.35)
+    shown = [max(values) for values in of_label.values() if np.mean(values) <= most]
+    right = 1.05 * max(shown) or 1
+    cut = [label for label, values in of_label.items() if max(values) > right]
+    for index, (label, values) in enumerate(of_label.items()):
+        axes.barh(index, np.mean(values), color=COLORS[0], alpha=0.35)
         # Seeds stand a little apart, for some have the same error.
         places = index + np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else [index]
-        axes.plot(values, places, "o", color=COLORS[0], markersize=5, clip_on=mean > most)
-        if mean > most:
-            axes.annotate(f"{mean:.1f}% →", (0.99 * right, index), ha="right", va="center")
+        axes.plot(values, places, "o", color=COLORS[0], markersize=5, clip_on=label in cut)
+        if label in cut:
+            axes.annotate(
+                f"{np.mean(values):.1f}% →", (0.99 * right, index), ha="right", va="center"
+            )
     axes.set_yticks(range(len(of_label)), of_label)
     axes.invert_yaxis()
     axes.set_xlabel("test error (%)")
     axes.set_xlim(0, right)
     axes.locator_params(axis="x", integer=False)
-    return {"errors": (figure, "Test error: a mark for each seed, and a bar for their mean.")}
+    caption = "Test error: a mark for each seed, and a bar for their mean."
+    if cut:
+        caption += f" Beyond the axis: {', '.join(f'“{label}”' for label in cut)}."
+    return {"errors": (figure, caption)}
 
 
 def beside(outcome, reference):

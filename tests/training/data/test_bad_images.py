@@ -60,7 +60,9 @@ def batches_until_error(dataset, source, indices=None, most=8):
             for batch in dataset.take(most).as_numpy_iterator():
                 batches.append(batch)
     except BadImage as error:
-        message, advice, _ = str(error).partition(" Mend or remove it, or train without it by ")
+        message, advice, _ = str(error).partition(
+            " Mend or remove it; `python -m training validate`"
+        )
         assert advice
         return batches, message
     return batches, None
@@ -77,6 +79,15 @@ def test_training_stops_at_a_bad_image_and_names_it(tmp_path):
     assert len(batches) == place // 4  # all batches before it, in order
     indices = [index for batch in batches for index in batch["index"]]
     np.testing.assert_array_equal(indices, order[: len(indices)])
+
+
+def test_skipping_is_advised_only_where_it_can_be_done(tmp_path):
+    source, bad, path = folder_with(tmp_path, "cut.jpg", BAD["cut.jpg"][0])
+    for can_skip in (True, False):
+        with pytest.raises(BadImage) as raised, bad_images_named(source, lambda: [bad], can_skip):
+            raise tf.errors.InvalidArgumentError(None, None, "no name")
+        assert str(raised.value).startswith(f"{path} cannot be read: ")
+        assert ("--data.on-bad-image skip in a new run" in str(raised.value)) == can_skip
 
 
 @pytest.mark.parametrize("name", ["000.jpg", "z.jpg"])

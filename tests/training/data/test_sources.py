@@ -193,3 +193,12 @@ def test_what_is_missing_is_named(root):
 def test_symbolic_links_are_followed(root):
     os.symlink(root / "train" / "cat", root / "val" / "ant")
     np.testing.assert_array_equal(FolderSource(root, "test").labels, [0, 0, 0, 1, 1, 2])
+
+
+def test_images_beside_the_folders_are_advised_on_only_where_there_are_no_folders(root, tmp_path):
+    (root / "cover.png").touch()
+    with pytest.raises(ValueError, match=r"needs a folder 'dev' in PATH") as raised:
+        FolderSource(root, "dev")
+    assert "images in PATH" not in str(raised.value)
+    with pytest.raises(ValueError, match="There are images in PATH itself: if they are one class"):
+        FolderSource(root / "train" / "ant", "train")

@@ -120,6 +120,18 @@ def test_a_damaged_file_of_records_is_named(data_dir, tmp_path):
         source.load(tf.constant(15, tf.int64))
 
 
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_set_in_memory_must_have_the_images_of_its_description(tmp_path, change):
+    folder = write_set(tmp_path, "small", examples(), (8, 10, 3))
+    info = json.loads((folder / "dataset_info.json").read_text())
+    [train] = [split for split in info["splits"] if split["name"] == "train"]
+    train["shardLengths"][-1] = str(int(train["shardLengths"][-1]) + change)
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    described = sum(map(int, train["shardLengths"]))
+    with pytest.raises(ValueError, match=f"must hold the {described} images .*'train' with others"):
+        tfds_source("small", "train", tmp_path, False)
+
+
 def test_a_missing_set_is_an_error_at_once_that_says_two_ways_out(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(ValueError, match="`--data-dir`") as error:

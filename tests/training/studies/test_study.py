@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from training.studies import blocks, lesion
 from training.studies.command import STUDIES, load_study, study_command
 from training.studies.degradation import DEPTHS
 from training.studies.page import load_outcomes, save_outcome, write_index, write_page
-from training.studies.reading import beside, decay_alone, train_loss, unless_separated
+from training.studies.reading import beside, decay_alone, errors, train_loss, unless_separated
 from training.studies.reading import test_error as error_of
 from training.studies.study import Images, Outcome, Report, Study, Trial, cifar_spec, study_recipe
 from training.studies.trials import conduct, run_name
@@ -126,7 +127,7 @@ def test_an_outcome_of_an_older_version_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"render": True}, "must hold an outcome of degradation, .*, dimensions, which"),
+        ({"render": True}, "must hold an outcome of degradation, .*, which"),
         ({"name": "gates", "render": True}, "must hold an outcome of gates, which"),
         ({"name": "gates", "list": True}, "`NAME` has no effect with --list: .* NAME='gates'"),
         ({"list": True, "render": True}, "`render` has no effect with --list"),
@@ -273,3 +274,25 @@ def test_blocks_change_places_within_their_stage():
     assert sorted(swapped) == order
     assert [name[0] for name in swapped] == [name[0] for name in order]
     assert (swapped[3:6], swapped[6:]) == (["b1", "b3", "b2"], ["c1", "c3", "c2"])
+
+
+@pytest.mark.parametrize(
+    ("of_label", "cut"),
+    [
+        ({"a": [0.01, 0.02], "b": [0.03, 0.04]}, []),
+        ({"a": [0.01], "b": [0.02], "c": [0.9]}, ["c"]),
+        ({"a": [0.01, 0.02], "b": [0.02, 0.02], "c": [0.02, 0.9], "d": [0.01, 0.01]}, ["c"]),
+        ({"a": [0.0], "b": [0.0], "c": [0.0], "d": [0.005]}, []),
+        ({"a": [0.0, 0.0]}, []),
+    ],
+)
+def test_a_network_that_failed_leaves_the_others_room_in_the_figure(of_label, cut):
+    outcome = SimpleNamespace(labels=[*of_label], values=lambda label, read: of_label[label])
+    figure, caption = errors(outcome)["errors"]
+    [axes] = figure.axes
+    left, right = axes.get_xlim()
+    shown = [100 * error for label in of_label if label not in cut for error in of_label[label]]
+    assert left == 0
+    assert max(shown) <= right <= max(2 * max(shown), 1)
+    assert [text.get_text()[-1] for text in axes.texts] == ["→" for _ in cut]
+    assert caption.partition("Beyond the axis: ")[2] == "".join(f"“{label}”." for label in cut)
