@@ -16,6 +16,7 @@ import importlib
 import inspect
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 from keras_resnets.arguments import nearest
@@ -45,6 +46,7 @@ COMMANDS = {
     "study": "training.studies.command:study_command",
     "benchmark": "training.benchmark.command:benchmark",
 }
+OF_THE_PACKAGE = ("list", "describe", "convert", "predict", "export")
 # Their runs handle signals themselves; before and after a run there is nothing to clean up.
 WITH_RUNS = ("demo", "train", "sweep", "study")
 # These make the command from the recipe that is named, whose values its help shows.
@@ -56,15 +58,22 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         _print_help()
         return 0 if arguments else 2
-    name, *rest = arguments
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _run(*arguments)
+
+
+def _run(name, *words):
     try:
         if name not in COMMANDS:
+            hint = nearest(name, COMMANDS)
+            if name in OF_THE_PACKAGE:
+                hint = f" `{name}` is a command of `keras-resnets`."
             raise ValueError(
-                f"COMMAND must be one of {', '.join(COMMANDS)}.{nearest(name, COMMANDS)} "
-                f"Received: {name!r}"
+                f"COMMAND must be one of {', '.join(COMMANDS)}.{hint} Received: {name!r}"
             )
-        command, program = _command(name, rest), f"python -m training {name}"
-        rest = [_in_full(word) for word in rest]
+        command, program = _command(name, words), f"python -m training {name}"
+        rest = [_in_full(word) for word in words]
         if name == "sweep":  # its options are those of `train`, with several values
             options = [word for word in rest if word.startswith("--")]
             check_option_names(_command("train", rest[:1]), options, program)
@@ -81,6 +90,11 @@ def main(arguments: list[str]) -> int:
     except (Diverged, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    """Shows a warning as a line of the command's, without the code that it comes from."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _in_full(word):

@@ -181,6 +181,11 @@ def evaluate_command(
             "test" or "train-ten-crop".
     """
     check_path("path", path)
+    if not options.dataset and not (path / "recipe.toml").is_file():
+        raise ValueError(
+            "`data.source` must be given for a file or a SavedModel, which do not say what they "
+            f"were trained on. Received: path={str(path)!r} without --data.source"
+        )
     if options.dataset:
         check_source("data.source", options.dataset, options.data_dir, options.download)
     import_tensorflow()

@@ -49,7 +49,7 @@ def argument(*names, **options):
 
 def positive(word):
     """Returns the whole number of at least 1 that a word is, for `argparse`."""
-    if not word.isdecimal() or len(word) > MOST_DIGITS or not int(word):
+    if not word.isdecimal() or len(word.lstrip("0")) > MOST_DIGITS or not int(word):
         shown = reprlib.repr(word)
         raise argparse.ArgumentTypeError(f"it must be a positive integer, not {shown}")
     return int(word)
@@ -244,6 +244,8 @@ def main(arguments=None) -> int:
 def _run(parsed):
     try:
         _check_names(**vars(parsed))
+        if parsed.command in ("predict", "export"):
+            _check_weights(parsed.model, parsed.weights)
         if parsed.command == "convert":
             parsed.dest = parsed.dest or _default_dest(parsed.source)
             _check_dest(parsed.dest, parsed.overwrite, parsed.family)
@@ -295,7 +297,8 @@ def _check_names(
                 )
             continue
         if not kind or name.endswith(SUFFIXES):
-            raise ValueError(f"No such file: {name!r}")
+            hint = nearest(name, known) if not kind else ""
+            raise ValueError(f"No such file: {name!r}{hint and '.'}{hint}")
         hint = nearest(name, known)
         if name in DATASETS:
             network = {"cifar10": "resnet20", "imagenet": "resnet50"}[name]
@@ -303,6 +306,14 @@ def _check_names(
         raise ValueError(
             f"The {kind} must be a name that `keras-resnets list` gives, or the path of a file or "
             f"of a training run's folder.{hint} Received: {name!r}"
+        )
+
+
+def _check_weights(model, weights):
+    if model.lower() in VARIANTS and weights is None:
+        raise ValueError(
+            "A network by its name alone has new weights, which know nothing: give a file or a "
+            f"preset as --weights. Received: {model!r}"
         )
 
 

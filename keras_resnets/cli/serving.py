@@ -42,11 +42,6 @@ PACKAGES = (
 
 def predict_command(arguments):
     """Classifies images: the best classes of each, as bars or as JSON."""
-    if arguments.weights is None and arguments.model.lower() in list_models():
-        raise ValueError(
-            "A network by its name alone has new weights, which know nothing: give a file or a "
-            f"preset as --weights. Received: --model {arguments.model}"
-        )
     model = open_model(arguments.model, arguments.weights)
     classes = number_of_classes(model)
     _check_preprocessing(model, arguments)

@@ -272,12 +272,9 @@ class Parity:
             return np.inf
         if "top_names" in actual and not self._names_its_scores(actual):
             return np.inf
-        return max(
-            _relative(actual[key], expected[key])
-            for key in expected
-            # Of two scores that are nearly equal, either may come first.
-            if key not in ("top_classes", "top_names")
-        )
+        # Of two scores that are nearly equal, either may come first.
+        keys = [key for key in expected if key not in ("top_classes", "top_names")]
+        return float(np.max([_relative(actual[key], expected[key]) for key in keys]))
 
     def _names_its_scores(self, actual):
         classes = actual["top_classes"]
@@ -292,8 +289,15 @@ def _relative(actual, expected):
     """Returns the largest difference, relative to the largest value if that exceeds 1."""
     if actual.shape != expected.shape:
         return np.inf
-    actual, expected = actual.astype("float64"), expected.astype("float64")
+    actual, expected = map(_with_infinities, (actual, expected))
     is_same = actual == expected  # infinite logits, too, as of a class that is masked out
     difference = np.subtract(actual, expected, out=np.zeros_like(actual), where=~is_same)
     largest = np.abs(expected[np.isfinite(expected)]).max(initial=1.0)
     return float(np.abs(difference).max() / largest)
+
+
+def _with_infinities(array):
+    """Returns an array whose numbers at float32's limits are infinite: LiteRT has no others."""
+    array = array.astype("float64")
+    array[np.abs(array) >= np.finfo("float32").max] *= np.inf
+    return array

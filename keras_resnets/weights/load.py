@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from keras_resnets.architecture.plan import BLOCKS
 from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.files.archive import layer_entries, open_keras_file
 from keras_resnets.files.elements import WeightsFileError, cause, shown
@@ -142,8 +143,11 @@ FIXED = [name for name, option in OPTIONS.items() if option.blocks and option.ch
 def _options_in_file(path, spec, name, free):
     """Returns the free options that a `.keras` file's network has otherwise."""
     with errors_of_weights(name, path), open_keras_file(path) as file:
-        layers = own_layers(file.configuration() or {}).values()
-    blocks = [config for config in layers if "shortcut" in config]
+        layers = own_layers(file.configuration() or {})
+    kind = BLOCKS[spec.block].__name__
+    blocks = [
+        config for key, config in layers.items() if config["class"] == kind and "/" not in key
+    ]
     followed: dict[str, Any] = {}
     if len(blocks) != sum(spec.repeats):  # another network: the first layer that differs is named
         return followed

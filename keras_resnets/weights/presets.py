@@ -153,6 +153,10 @@ def find_preset(name, spec):
         presets = f"one of {', '.join([*datasets, *names])}.{nearest(name, [*datasets, *names])}"
     else:
         presets = "a preset, of which this network has none."
+    models = [each.model for each in PRESETS.values() if name in (each.name, each.dataset)]
+    if models:
+        listed = ", ".join(dict.fromkeys(models))
+        presets += f" {name!r} is of {listed}, with the options at their default."
     raise ValueError(
         "`weights` must be None, the folder of a training run, or the path of a file that ends in "
         f"{', '.join(SUFFIXES + FOREIGN_SUFFIXES)}, or {presets} Received: weights={name!r}"

@@ -1,5 +1,6 @@
 """How far an exported file may be from its model, and the images that it is compared on."""
 
+import functools
 from types import SimpleNamespace
 
 import keras
@@ -47,6 +48,8 @@ def test_a_class_that_is_masked_out_may_be_so_in_the_file():
         return {"tensor": lambda batch: {"outputs": change(batch)}}
 
     assert parity.check("onnx", answering(lambda batch: batch)) == 0
+    lowest = np.finfo("float32").min  # as LiteRT has it
+    assert parity.check("litert", answering(lambda batch: np.maximum(batch, lowest))) == 0
     assert parity.check("onnx", answering(lambda batch: batch + 3e-6)) == pytest.approx(1e-6)
     for change in (
         lambda batch: -batch,
@@ -55,6 +58,18 @@ def test_a_class_that_is_masked_out_may_be_so_in_the_file():
     ):
         with pytest.raises(ParityError):
             parity.check("onnx", answering(change))
+
+
+def test_nan_in_any_output_is_a_difference():
+    inputs = np.linspace(0, 1, 64).reshape(32, 2)
+    served = SimpleNamespace(precision="float32", tensor=lambda batch: {"a": batch, "b": batch})
+    parity = Parity(served, SimpleNamespace(inputs=lambda signature: inputs))
+    for name in "ab":
+        wrong = functools.partial(
+            lambda name, batch: served.tensor(batch) | {name: batch * np.nan}, name
+        )
+        with pytest.raises(ParityError, match="a difference of nan"):
+            parity.check("onnx", {"tensor": wrong})
 
 
 def test_what_a_signature_calls_scores_must_be_probabilities():

@@ -78,6 +78,19 @@ def test_options_at_their_default_give_way_to_the_file_s(spec, options, tmp_path
     check_same_answers(loaded, saved)
 
 
+def test_options_of_another_network_s_blocks_are_not_looked_at(tmp_path):
+    """What differs first is its class, or its place, and not an option that one could pass."""
+    path = tmp_path / "net.keras"
+    gated = keras_resnets.with_blocks(build(BASIC), keras_resnets.layers.GatedBlock, shortcut="B")
+    gated.save(path)
+    with pytest.raises(WeightsFileError, match="the first layer that differs is 'stage2_block1/p"):
+        build(BASIC, weights=path)
+    inner = build(dataclasses.replace(TINY, shortcut="B"), name="inner")
+    keras.Sequential([keras.Input((16, 16, 3)), inner, keras.layers.Dense(3)]).save(path)
+    with pytest.raises(WeightsFileError, match="the first layer that differs is 'stem_conv/conv'"):
+        build(BASIC, weights=path)
+
+
 @pytest.mark.parametrize("weights", ["model.keras", "akamaster.safetensors"])
 def test_what_a_factory_was_not_told_is_the_file_s_and_what_it_was_told_is_not(weights, tmp_path):
     """Its own default, which is not a spec's, gives way; a spec's own, when passed, does not."""

@@ -1,6 +1,7 @@
 """The commands that look at data."""
 
 import json
+import warnings
 
 import pytest
 import tyro
@@ -116,3 +117,14 @@ def test_the_flag_is_named_where_there_are_too_few_images(tmp_path, capfd):
     line = ["data", "digits", "--sheet", str(tmp_path / "sheet.png"), "--images", "0"]
     assert main(line) == 2
     assert "`images` must be at least 1. Received: images=0" in capfd.readouterr().err
+
+
+def test_a_warning_is_a_line_of_the_command_s(folder, monkeypatch, capfd):
+    def open_source(*arguments):
+        warnings.warn("a class without a test image", stacklevel=1)
+        raise ValueError("and an error")
+
+    monkeypatch.setattr("training.data.sources.open_source", open_source)
+    assert main(["data", "digits", "--data.source", f"folder:{folder}"]) == 2
+    expected = "warning: a class without a test image\nerror: and an error\n"
+    assert capfd.readouterr().err == expected

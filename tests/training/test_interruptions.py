@@ -564,6 +564,24 @@ def test_the_best_of_other_images_is_forgotten_also_right_after_an_evaluation(
     assert (state()["step"], state()["best_step"], state()["best_accuracy"]) == (4, 0, 0)
 
 
+def test_the_best_of_other_images_is_forgotten_where_the_last_evaluation_failed(
+    tmp_path, monkeypatch
+):
+    """As on an image that is then repaired: all evaluations but the last were on others."""
+
+    def at(*what):
+        if what == ("evaluate", 7):
+            raise OSError("b/001.jpg cannot be read")
+
+    recipe = dataclasses.replace(RECIPE, keep="best")
+    with doing(at), pytest.raises(OSError, match="001"):
+        train(tmp_path, recipe)
+    on_other_data(monkeypatch)
+    assert train(tmp_path, recipe, options=ACCEPTING) == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["best_step"], result["kept_step"]) == (7, 7)
+
+
 def test_one_class_is_nothing_to_learn(tmp_path, monkeypatch):
     on_other_data(monkeypatch, class_names=("cat",))
     with pytest.raises(ValueError, match=r"at least two classes to tell apart.*with cat alone"):

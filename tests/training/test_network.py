@@ -1,6 +1,7 @@
 """The network as it is trained and handed on, and the weights it begins with."""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -177,7 +178,7 @@ SPEC = dataclasses.replace(VARIANTS["resnet20"], repeats=(1, 1, 1))
 @pytest.mark.parametrize(
     ("model", "in_file", "message"),
     [
-        ({"name": "plainnet20"}, {}, "shortcut='A', not shortcut=None: choose other weights, or"),
+        ({"name": "plainnet20"}, {}, "shortcut='A', not shortcut=None: choose another --model.n"),
         ({"shortcut": "B"}, {}, "shortcut='A', not shortcut='B': leave --model.shortcut out"),
         (
             {"name": "mine", "spec": SPEC.to_json()},
@@ -202,6 +203,37 @@ def test_weights_that_contradict_the_recipe_are_refused_with_what_to_change(
     with pytest.raises(ValueError, match=f"and the file's network has {message}") as raised:
         open_initial_weights(recipe)
     assert str(raised.value).endswith(f"Received: model.weights={str(path)!r}")
+
+
+@pytest.mark.parametrize(
+    ("in_file", "advice"),
+    [
+        ({"activation": "elu"}, "give the network as --model.spec, or other weights"),
+        ({"output_stride": 2}, "give the network as --model.spec, or other weights"),
+        ({"shortcut": None}, "choose another --model.name, or other weights"),
+    ],
+)
+def test_what_no_option_of_the_recipe_gives_is_said_when_the_weights_are_opened_or_loaded(
+    in_file, advice, tmp_path
+):
+    spec = dataclasses.replace(VARIANTS["resnet20"], **in_file)
+    keras_resnets.build_model(spec, input_shape=(16, 16, 3)).save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="must be of the recipe's network") as raised:
+        network(tmp_path, classes=10)
+    assert advice in str(raised.value)
+
+
+@pytest.mark.parametrize("options", [{"activation": "elu"}, {"shortcut": "C"}, {}])
+def test_a_run_of_other_blocks_begins_another_of_the_same_recipe(options, tmp_path):
+    """The options of the blocks are not those of the network's spec."""
+    block = {"block": "StackedBlock", "block_options": json.dumps(options)}
+    model = Model(**block)
+    first = build_network(Recipe(model=model, data=DATA), 3, channels=3)
+    first.save(tmp_path / "model.keras")
+    again = dataclasses.replace(model, weights=str(tmp_path))
+    begun_again, _, _ = begun(Recipe(model=again, data=DATA))
+    for one, other in zip(begun_again.weights, first.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 CIFAR = keras_resnets.Preprocessing(

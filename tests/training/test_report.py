@@ -24,6 +24,7 @@ from training.run.reports import (
     write_confusion,
 )
 
+DIGITS = commands.EvaluationOptions(dataset="digits")
 NAMES = ("cat", "[dog]", "fox")
 # Of three cats one is taken for a fox; of two dogs, both; the fox is right.
 SCORES = Scores(
@@ -140,7 +141,7 @@ def test_values_and_scores():
 def test_a_class_without_examples_has_no_accuracy(tmp_path, monkeypatch, capsys):
     measurement = Measurement(PART, NAMES, CONDITIONS, "test-5")
     monkeypatch.setattr(evaluate_model, "evaluate_model", lambda *arguments: measurement)
-    assert commands.evaluate_command(tmp_path, output=tmp_path / "new") == 0
+    assert commands.evaluate_command(tmp_path, DIGITS, output=tmp_path / "new") == 0
     text = (tmp_path / "new" / "evaluation-test-5.json").read_text()
     values = json.loads(text, parse_constant=refuse)
     assert values["accuracy_by_class"] == {"cat": 1.0, "[dog]": None, "fox": 0.0}
@@ -157,7 +158,7 @@ def test_paths_and_names_are_printed_as_they_are(tmp_path, monkeypatch, capsys, 
     measurement = Measurement(SCORES, (text, "dog", "fox"), CONDITIONS, "test")
     monkeypatch.setattr(evaluate_model, "evaluate_model", lambda *arguments: measurement)
     monkeypatch.setattr("training.loop.strategy.make_strategy", lambda name: None)
-    commands.evaluate_command(tmp_path, output=folder)
+    commands.evaluate_command(tmp_path, DIGITS, output=folder)
     shown = capsys.readouterr().out
     assert f"to {folder}\n" in shown
     lines = [line.split() for line in shown.splitlines()]
@@ -179,7 +180,7 @@ def test_files_are_written_before_anything_is_printed(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate_model, "evaluate_model", lambda *arguments: measurement)
     monkeypatch.setattr(commands.Console, "print", broken_pipe)
     with pytest.raises(BrokenPipeError):
-        commands.evaluate_command(tmp_path)
+        commands.evaluate_command(tmp_path, DIGITS)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"evaluation-test.json", "confusion-test.csv", "confusion-test.png"}
 

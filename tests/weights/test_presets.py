@@ -218,5 +218,7 @@ def test_it_knows_the_lossless_test_images():
 
 
 def test_another_network_has_no_such_weights():
-    with pytest.raises(ValueError, match="of which this network has none"):
+    with pytest.raises(
+        ValueError, match=r"this network has none\. 'cifar10' is of resnet20, with the"
+    ):
         keras_resnets.ResNet32(weights="cifar10")

@@ -112,7 +112,7 @@ def is_flat(root: Path) -> bool:
 
 
 def _check_share(root, split, flat, share):
-    if not flat and share:
+    if not flat and share and class_folders(root):  # where there are none, that is said
         raise ValueError(
             "`data.test_share` is for a folder with its class folders at once; this one has "
             f"folders for its splits. Received: data.test_share={share}, PATH={str(root)!r}"

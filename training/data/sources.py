@@ -1,7 +1,6 @@
 """Sources by name, and data sets of tensorflow-datasets (TFDS)."""
 
 import concurrent.futures
-import contextlib
 import hashlib
 import os
 import struct
@@ -224,14 +223,16 @@ def _decoded(builder, split, size, image_key, label_key):
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    with contextlib.suppress(tf.errors.FailedPreconditionError):  # TFDS has counted others
+    try:
         for some_images, some_labels in examples.batch(1000).as_numpy_iterator():
-            end = filled + len(some_labels)
-            if end > size:
+            start, filled = filled, filled + len(some_labels)
+            if filled > size:
                 break
-            images[filled:end], labels[filled:end] = some_images, some_labels
-            filled = end
-    if filled != size:
+            images[start:filled], labels[start:filled] = some_images, some_labels
+        is_whole = filled == size
+    except tf.errors.FailedPreconditionError:  # TFDS has counted others
+        is_whole = False
+    if not is_whole:
         raise ValueError(
             f"The files of a split must hold the {size} images of its description. "
             f"Received: {split!r} with others: prepare the data set {builder.info.full_name} anew"

@@ -46,6 +46,7 @@ WARNINGS = {
     "animated": "only the first frame is read",
     "turned": "the orientation that the camera noted is ignored",
     "format": "the name says another format",
+    "untested class": "a class without images in a split to test with",
     "duplicate": "same pixels as another image of its class and split",
     "other file": "not read: not a JPEG or PNG file by its name",
     "loose file": "not read: it is beside the class folders, not in one",
@@ -108,10 +109,9 @@ class DatasetReport:
                     console.print(f"  and {len(named) - most:,} more")
         images = sum(sum(counts.values()) for counts in self.class_counts.values())
         errors = sum(kinds[kind] for kind in ERRORS)
-        console.print(
-            f"{images:,} images: {errors:,} errors, {len(self.findings) - errors:,} warnings.",
-            highlight=False,
-        )
+        counts = {"error": errors, "warning": len(self.findings) - errors}
+        words = ", ".join(f"{n:,} {word}{'' if n == 1 else 's'}" for word, n in counts.items())
+        console.print(f"{images:,} images: {words}.", highlight=False)
 
     def _class_table(self, most):
         splits = list(self.class_counts)
@@ -160,7 +160,8 @@ def validate(
             if progress is not None:
                 progress(read)
         class_counts[split] = counts
-        findings += [Finding("empty class", split, name) for name in counts if not counts[name]]
+        kind = "empty class" if split.partition("[")[0] == "train" else "untested class"
+        findings += [Finding(kind, split, name) for name in counts if not counts[name]]
         if isinstance(source, FolderSource):
             folders.setdefault(source.folder, {})[split] = source
     for of_folder in folders.values():

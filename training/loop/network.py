@@ -1,5 +1,6 @@
 """The recipe's network: as it is trained, and as it is handed on."""
 
+import contextlib
 import dataclasses
 import json
 import warnings
@@ -11,11 +12,12 @@ import tensorflow as tf
 
 import keras_resnets
 from keras_resnets import model_preprocessing
+from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.layers.graph import all_layers
 from keras_resnets.preprocessing.model import leaves_values, own_normalization
 from keras_resnets.weights.keras_files import OptionError, model_file
 from keras_resnets.weights.keras_model import load_keras_file
-from keras_resnets.weights.load import open_weights
+from keras_resnets.weights.load import STRUCTURE, open_weights
 from training.data.augment import resized_mean
 from training.data.decoding import view_preprocessing
 from training.recipe.fields import Unset
@@ -69,22 +71,35 @@ def open_initial_weights(recipe: Recipe) -> tuple[Recipe, Callable[..., None]]:
     chosen = recipe.model
     wanted = chosen.architecture
     free = [name for name in FIXED_BY_WEIGHTS if getattr(chosen, name) == getattr(Model, name)]
-    try:
+    with _options_named(chosen):
         spec, load = open_weights(chosen.weights, wanted, chosen.name, () if chosen.spec else free)
-    except OptionError as error:
-        advice = "choose other weights, or another --model.name"
-        if chosen.spec:
-            advice = f"change {error.option!r} in `model.spec`, or choose other weights"
-        elif error.option in FIXED_BY_WEIGHTS and None not in (wanted.shortcut, error.in_file):
-            advice = f"leave --model.{error.option.replace('_', '-')} out, or choose other weights"
-        raise ValueError(
-            f"`model.weights` must be of the recipe's network, and {error.contradiction}: "
-            f"{advice}. Received: model.weights={chosen.weights!r}"
-        ) from error
     followed = {
         name: getattr(spec, name) for name in free if getattr(spec, name) != getattr(wanted, name)
     }
     return dataclasses.replace(recipe, model=dataclasses.replace(chosen, **followed)), load
+
+
+@contextlib.contextmanager
+def _options_named(chosen):
+    """Says of weights that contradict the recipe's network which of its options to change."""
+    try:
+        yield
+    except OptionError as error:
+        option, is_plain = error.option, None in (chosen.architecture.shortcut, error.in_file)
+        if chosen.spec:
+            advice = f"change {option!r} in `model.spec`"
+        elif option in STRUCTURE or (option == "shortcut" and is_plain):
+            advice = "choose another --model.name"
+        elif option in FIXED_BY_WEIGHTS:
+            advice = f"leave --model.{option.replace('_', '-')} out"
+        elif option in OPTIONS:
+            advice = "give the network as --model.spec"
+        else:
+            advice = "choose another --model.block"
+        raise ValueError(
+            f"`model.weights` must be of the recipe's network, and {error.contradiction}: "
+            f"{advice}, or other weights. Received: model.weights={chosen.weights!r}"
+        ) from error
 
 
 def load_initial_weights(
@@ -97,7 +112,7 @@ def load_initial_weights(
     """
     head = model.get_layer("predictions")
     initial = head.get_weights()
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, _options_named(recipe.model):
         warnings.simplefilter("always")
         load(model)
     notes = [f"{warning.message}".removeprefix(f"{model.name}: ") for warning in caught]

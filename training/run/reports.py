@@ -200,7 +200,7 @@ def confusion_table(scores: Scores, class_names: tuple[str, ...], width: int = 8
     for label, counts in enumerate(scores.confusion()):
         cells = [f"[bold]{n}[/]" if label == other else str(n) for other, n in enumerate(counts)]
         table.add_row(Text(class_names[label]), *cells)
-    return table if Console(width=WIDE).measure(table).maximum <= width else None
+    return table if Console(width=WIDE, height=1).measure(table).maximum <= width else None
 
 
 def shortened(names: Sequence[str], length: int) -> list[str]:

@@ -189,7 +189,7 @@ class Session:
         self._saved = dataclasses.replace(self.state)
         self.environment_changes = facts["environment_changes"]
         self.environment_changes += [f"step {self.state.step}: {line}" for line in changed]
-        is_over = self.state.step >= self.total
+        is_over = self.state.step >= self.total and self.state.evaluated == self.state.step
         if facts["data"][1] != self.data[1] and not is_over:  # the best was of other images
             self.state.best_accuracy, self.state.best_step = 0.0, 0
         for line in changed:

@@ -9,7 +9,6 @@ from keras_resnets.analysis import layer_costs
 from keras_resnets.analysis.paper import GATE_ERRORS
 from keras_resnets.layers import ProjectionShortcut, ResidualBlock
 from keras_resnets.layers.shortcuts import GATES
-from training.run.compare import spread
 from training.studies.reading import (
     SHORT_RUNS,
     beside,
@@ -80,9 +79,6 @@ def _report_options(outcome):
         },
         "parameters": {label: f"{cost['parameters']:,}" for label, cost in costs.items()},
         "MMACs": {label: f"{cost['macs'] / 1e6:.2f}" for label, cost in costs.items()},
-        "ms a step": {
-            label: spread(outcome.values(label, _milliseconds_a_step), 1) for label in costs
-        },
     }
     return Report(
         answer=(
@@ -96,19 +92,12 @@ def _report_options(outcome):
             f"{order_of_means(outcome)}. In the paper: C, B, A, less than a point apart."
         ),
         limits=(
-            f"{SHORT_RUNS} The paper's errors are those of ResNet-34 on ImageNet. Step times are "
-            "noisy and depend on the machine. Parameters and multiply-adds are those for 32×32×3 "
-            "and 10 classes."
+            f"{SHORT_RUNS} The paper's errors are those of ResNet-34 on ImageNet. Parameters and "
+            "multiply-adds are those for 32×32×3 and 10 classes."
         ),
         tables=end_table(outcome, "option", before=columns),
         figures=errors(outcome),
     )
-
-
-def _milliseconds_a_step(trial):
-    """Returns the time of a training step after the first evaluation, when graphs are traced."""
-    first, last = trial.metrics[0], trial.metrics[-1]
-    return 1000 * (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
 
 
 SHORTCUTS = Study(

@@ -120,8 +120,13 @@ def test_a_damaged_file_of_records_is_named(data_dir, tmp_path):
         source.load(tf.constant(15, tf.int64))
 
 
-@pytest.mark.parametrize("change", [-1, 1])
-def test_a_set_in_memory_must_have_the_images_of_its_description(tmp_path, change):
+@pytest.mark.parametrize(("change", "batch"), [(-1, 1000), (1, 1000), (-1, 22), (1, 23)])
+def test_a_set_in_memory_must_have_the_images_of_its_description(
+    tmp_path, change, batch, monkeypatch
+):
+    """Also where the images that are described, or those that are there, fill whole batches."""
+    in_batches = tf.data.Dataset.batch
+    monkeypatch.setattr(tf.data.Dataset, "batch", lambda data, _: in_batches(data, batch))
     folder = write_set(tmp_path, "small", examples(), (8, 10, 3))
     info = json.loads((folder / "dataset_info.json").read_text())
     [train] = [split for split in info["splits"] if split["name"] == "train"]

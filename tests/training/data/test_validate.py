@@ -205,8 +205,16 @@ def test_a_split_without_images_is_a_finding(tmp_path):
     root = write_folder(tmp_path, {"train": {"a": 2}, "test": {"a": 0}})
     sources = {split: FolderSource(root, split, must_be_sound=False) for split in ("train", "test")}
     report = validate(sources)
-    assert kinds(report) == {"empty class": 1, "empty split": 1}
+    assert kinds(report) == {"untested class": 1, "empty split": 1}
     assert report.class_counts == {"train": {"a": 2}, "test": {"a": 0}}
+
+
+def test_a_class_without_images_is_an_error_in_training_and_a_warning_where_it_is_tested(tmp_path):
+    root = write_folder(tmp_path, {"train": {"a": 2, "b": 0}, "test": {"a": 1, "b": 0}})
+    sources = {split: FolderSource(root, split, must_be_sound=False) for split in ("train", "test")}
+    assert kinds(validate(sources)) == {"empty class": 1, "untested class": 1}
+    assert not validate(sources).is_sound
+    assert validate({"test": sources["test"]}).is_sound
 
 
 def test_labels_that_are_no_class_are_found(tmp_path):
@@ -223,7 +231,7 @@ def test_arrays_are_looked_at_too():
     test = ArraySource("test", train.images[3:4], np.array([2]), train.class_names)
     seen = []
     report = validate({"train": train, "test": test}, progress=seen.append)
-    assert kinds(report) == {"leak": 1, "empty class": 2}
+    assert kinds(report) == {"leak": 1, "untested class": 2}
     assert report.findings[-1].name == "test, example 0"
     assert seen == list(range(1, 8))
 
@@ -237,6 +245,6 @@ def test_the_report_names_a_few_of_each_kind():
     printed = console.file.getvalue()
     for words in ("1,234", "1,235", "5 broken: cannot be decoded", "[2].jpg: why", "and 2 more"):
         assert words in printed
-    for words in ("1 grey", "  test  g.jpg", "1,242 images: 5 errors, 1 warnings."):
+    for words in ("1 grey", "  test  g.jpg", "1,242 images: 5 errors, 1 warning."):
         assert words in printed
     assert "[3].jpg" not in printed
