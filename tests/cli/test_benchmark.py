@@ -93,8 +93,8 @@ def test_the_figures_are_written_too(capsys, tmp_path, model_file):
     ("arguments", "expected"),
     [
         (["--formats", "tflite"], "litert"),
-        (["--batches", "0"], "batches=0"),
-        (["--rounds", "0"], "rounds=0"),
+        (["--batches", "0"], "--batches: it must be a positive integer, not '0'"),
+        (["--rounds", "0"], "--rounds: it must be a positive integer, not '0'"),
         (["--json", "no/folder/figures.json"], "no/folder/figures.json"),
     ],
 )

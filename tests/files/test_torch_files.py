@@ -133,11 +133,13 @@ def test_a_path_must_be_one():
 
 
 def test_an_error_names_the_path_and_is_a_value_error(tmp_path):
-    with pytest.raises(ValueError, match=r"existing file. Received: path='.*absent.pt'") as caught:
+    with pytest.raises(
+        ValueError, match=r"file at the path. Received: path='.*absent.pt'"
+    ) as caught:
         read_arrays(tmp_path / "absent.pt")
     assert isinstance(caught.value, WeightsFileError)
     assert caught.value.path == tmp_path / "absent.pt"
-    with pytest.raises(WeightsFileError, match="existing file"):
+    with pytest.raises(WeightsFileError, match="There must be a file at the path"):
         read_arrays(tmp_path)
 
 
