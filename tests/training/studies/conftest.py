@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from training.studies import blocks, shortcuts
+from training.studies import blocks, shortcuts, study
 from training.studies.command import load_study
 from training.studies.page import write_page
 from training.studies.reading import train_loss
@@ -15,16 +15,16 @@ from training.studies.trials import conduct
 
 @pytest.fixture(scope="module")
 def conducted(tmp_path_factory):
-    """Conducts quick studies, which share their runs; those of one depth have a block a stage."""
+    """Conducts quick studies, which share their runs; those of one depth are shorter."""
     folder = tmp_path_factory.mktemp("studies")
 
     def run(name, seeds=1):
-        study = load_study(name)
-        found = conduct(study, "quick", folder, seeds, None, Console(file=io.StringIO()))
-        assert found.labels == [*study.contenders("quick")]
+        conducting = load_study(name)
+        found = conduct(conducting, "quick", folder, seeds, None, Console(file=io.StringIO()))
+        assert found.labels == [*conducting.contenders("quick")]
         assert found.seeds == [*range(seeds)]
         assert all(np.isfinite(train_loss(trial)) for trial in found.trials)
-        page = write_page(study, folder).read_text()
+        page = write_page(conducting, folder).read_text()
         assert "nan" not in page
         pictures = [line for line in page.splitlines() if line.startswith("![")]
         for line in pictures:
@@ -37,4 +37,5 @@ def conducted(tmp_path_factory):
         patch.setattr(shortcuts, "DEPTH", 8)
         patch.setitem(shortcuts.GATES_DEPTH, "quick", 8)
         patch.setitem(blocks.ORDERED_DEPTH, "quick", 8)
+        patch.setitem(study.SHORT, "quick", "4 epochs")
         yield run
