@@ -24,7 +24,8 @@ from keras_resnets.command_start import (
 
 # Those of `keras_resnets.export` and `keras_resnets.weights`, which import a backend.
 FORMATS = ("saved_model", "onnx", "litert", "litert_int8", "openvino")
-DATASETS = ("cifar10", "imagenet")
+# What has weights under its own name, with a network that has them.
+DATASETS = {"cifar10": "resnet20", "imagenet": "resnet50"}
 PRESETS = (
     "keras_resnets/resnet20",
     *(f"torchvision/resnet{depth}-v1" for depth in (18, 34, 50, 101, 152)),
@@ -301,8 +302,7 @@ def _check_names(
             raise ValueError(f"No such file: {name!r}{hint and '.'}{hint}")
         hint = nearest(name, known)
         if name in DATASETS:
-            network = {"cifar10": "resnet20", "imagenet": "resnet50"}[name]
-            hint = f" It goes with a network, as in {network} --weights {name}."
+            hint = f" It goes with a network, as in {DATASETS[name]} --weights {name}."
         raise ValueError(
             f"The {kind} must be a name that `keras-resnets list` gives, or the path of a file or "
             f"of a training run's folder.{hint} Received: {name!r}"
