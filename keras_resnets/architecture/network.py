@@ -37,7 +37,7 @@ def prepare_network(
 ):
     """Checks the arguments of `build_model`; returns what builds a model of the spec.
 
-    A weights file may change options of the spec in between.
+    A weights file may change options of the spec, and the default of `classes`, in between.
     """
     if not isinstance(spec, ResNetSpec):
         raise TypeError(f"`spec` must be a ResNetSpec. Received: spec={spec!r}")
@@ -49,11 +49,11 @@ def prepare_network(
         classes = check_positive_int("classes", classes)
     image, inputs = _model_inputs(spec, input_tensor, input_shape, include_top)
 
-    def build(spec):
+    def build(spec, default_classes=None):
         x = _stem(image, spec)
         for block in make_plan(spec).blocks():
             x = BLOCKS[spec.block](**block.arguments, name=block.name)(x)
-        units = classes or STEMS[spec.stem].classes
+        units = classes or default_classes or STEMS[spec.stem].classes
         outputs = _head(x, include_top, pooling, units, classifier_activation)
         return keras.Model(inputs, outputs, name=name)
 

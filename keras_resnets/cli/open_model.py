@@ -105,17 +105,16 @@ def open_model(source, weights=None, **converting):
 def _open_network(name, weights):
     received = f"Received: {name!r} and --weights {weights}"
     try:
-        spec, load = open_weights(weights, VARIANTS[name], name, OPTIONS)
-        model = build_network(spec, name=name)
+        opened = open_weights(weights, VARIANTS[name], name, OPTIONS)
+        model = build_network(opened.spec, classes=opened.classes, name=name)
         with warnings.catch_warnings():  # who names no number of classes wants no new classifier
             warnings.filterwarnings("error", ".* the classifier of .* begins anew")
-            load(model)
+            opened.load(model)
         return model
     except UserWarning as warning:
         raise ValueError(
-            f"`--weights` must be of as many classes as {name} has by default: {warning} A .keras "
-            "file, or another library's checkpoint, opens with its own classes in place of the "
-            "name; a .weights.h5 file by "
+            "`--weights` must have a classifier, and in a .weights.h5 file one of as many classes "
+            f"as {name} has by default: {warning} Such a file opens by "
             f"`keras_resnets.create_model({name!r}, classes=…, weights=…)`. {received}"
         ) from warning
     except OptionError as error:

@@ -51,8 +51,8 @@ def build_model(
         input_shape: Shape of an image, a tuple of three; height and width may be `None`. By default
             224×224×3 with the ImageNet stem, 32×32×3 with CIFAR's, and any size without the top.
         pooling: Without the top: `"avg"` or `"max"` to pool the last feature map.
-        classes: Number of classes, with the top only; by default 1000 with the ImageNet stem and 10
-            with CIFAR's.
+        classes: Number of classes, with the top only; by default that of the weights, or else 1000
+            with the ImageNet stem and 10 with CIFAR's. A `.weights.h5` file does not set it.
         classifier_activation: Activation of the classifier, with the top only; `None` for logits.
         name: Name of the model.
 
@@ -100,9 +100,9 @@ def _build(spec, free, weights, **arguments):
 
     if free is None:
         free = [option for option in OPTIONS if getattr(spec, option) == DEFAULTS[option]]
-    spec, load_weights = open_weights(weights, spec, arguments["name"] or "model", free)
-    model = build(spec)
-    load_weights(model)
+    opened = open_weights(weights, spec, arguments["name"] or "model", free)
+    model = build(opened.spec, opened.classes)
+    opened.load(model)
     return model
 
 

@@ -114,13 +114,7 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
     if stride_on is not None:
         check_choice("stride_on", stride_on, ("3x3", "1x1"))
         spec = dataclasses.replace(spec, stride_on=stride_on)
-    if classes is None and checkpoint.has_top:
-        classes = _source_classes(checkpoint)
-    kernel = checkpoint.arrays[checkpoint.names[STEM_KERNEL]]
-    channels = _our_layout(kernel, STEM_KERNEL, checkpoint.family).shape[2]
-    # Shapes can ask for any amount of memory in a few bytes: a network is built only of arrays
-    # that are all there.
-    match(checkpoint, spec, make_plan(spec).variable_shapes(channels, classes))
+    channels, classes = checked_classes(checkpoint, classes)
     include_top = classes is not None
     if input_shape is None:
         size = STEMS[spec.stem].image_size if include_top else None
@@ -134,6 +128,20 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
         classifier_activation=classifier_activation,
         name=name or f"resnet{spec.depth}",
     )
+
+
+def checked_classes(checkpoint, classes=None):
+    """Returns the channels and classes of a checkpoint whose arrays are all there, or raises.
+
+    Shapes can ask for any amount of memory in a few bytes: nothing is built of them before this.
+    """
+    if classes is None and checkpoint.has_top:
+        classes = _source_classes(checkpoint)
+    kernel = checkpoint.arrays[checkpoint.names[STEM_KERNEL]]
+    channels = _our_layout(kernel, STEM_KERNEL, checkpoint.family).shape[2]
+    spec = checkpoint.spec
+    match(checkpoint, spec, make_plan(spec).variable_shapes(channels, classes))
+    return channels, classes
 
 
 def _source_classes(checkpoint):

@@ -30,13 +30,15 @@ OWN = "keras_resnets>"
 class OptionError(WeightsFileError):
     """A file's network has another option than the model, even if every array would fit."""
 
-    def __init__(self, model, path, option, in_file, in_model, opener):
-        self.option, self.in_file = option, in_file
+    def __init__(self, model, path, option, in_file, in_model, opener, networks=()):
+        self.option, self.in_file, self.networks = option, in_file, networks
         present, wanted = reprlib.repr(in_file), reprlib.repr(in_model)
         self.contradiction = f"the file's network has {option}={present}, not {option}={wanted}"
         is_plain = option == "shortcut" and in_model is None  # whose factories have no shortcuts
         is_argument = option in OPTIONS and not is_plain
         advice = f"pass {option}={present}, or " if is_argument else ""
+        if networks:  # by name
+            advice = f"build {' or '.join(networks)}, or "
         super().__init__(
             f"`weights` must be of a network with the options of {model!r}, and the file's has "
             f"{option}={present}: {advice}open the file with `{opener}`. "

@@ -3,11 +3,15 @@
 import contextlib
 import dataclasses
 import functools
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_resnets.architecture.plan import BLOCKS
-from keras_resnets.architecture.spec import OPTIONS
+from keras_resnets.architecture.spec import OPTIONS, VARIANTS, ResNetSpec
 from keras_resnets.files.archive import layer_entries, open_keras_file
 from keras_resnets.files.elements import WeightsFileError, cause, shown
 from keras_resnets.preprocessing.model import (
@@ -21,7 +25,7 @@ from keras_resnets.preprocessing.model import (
 )
 from keras_resnets.preprocessing.predictions import find_classifier
 from keras_resnets.preprocessing.preprocessing import Preprocessing
-from keras_resnets.weights.convert import load_checkpoint, warn_user
+from keras_resnets.weights.convert import checked_classes, load_checkpoint, warn_user
 from keras_resnets.weights.keras_files import (
     FOREIGN_SUFFIXES,
     HEAD,
@@ -38,28 +42,40 @@ from keras_resnets.weights.presets import cached_file, find_preset
 from keras_resnets.weights.recognition import Checkpoint, is_of_another_library, read_checkpoint
 
 
-def open_weights(weights, spec, name, free):
-    """Returns the spec of the network to build, and a loader of its weights.
+@dataclasses.dataclass(frozen=True)
+class OpenedWeights:
+    """Weights whose file was read as far as it decides what network to build."""
 
-    The options that are `free` give way to those of the weights, with a warning by the loader.
+    spec: ResNetSpec
+    load: Callable[[keras.Model], None]
+    classes: int | None = None  # of the file's classifier, where it is known
+
+
+def open_weights(weights, spec, name, free):
+    """Returns the `OpenedWeights` for a network of the spec.
+
+    The options that are `free` give way to those of the weights, with a warning when they load.
     """
     is_name = isinstance(weights, str) and model_file(weights) == Path(weights)
     if is_name and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
-        return spec, functools.partial(_load_preset, preset=find_preset(weights, spec))
+        preset = find_preset(weights, spec)
+        return OpenedWeights(spec, functools.partial(_load_preset, preset=preset))
     path = check_weights_path(weights)
     if path.name.endswith(SUFFIXES) and not is_of_another_library(path):
-        followed = _options_in_file(path, spec, name, free)
+        followed, classes = _options_in_file(path, spec, name, free)
         load = functools.partial(_load_file_of_keras, path=path)
     else:
         with errors_of_weights(name, path):
             checkpoint = read_checkpoint(path)
-        followed = _fixed_options(checkpoint, spec, name, path, free)
+            followed = _fixed_options(checkpoint, spec, name, path, free)
+            _, classes = checked_classes(checkpoint)
         load = functools.partial(_load_foreign_file, checkpoint=checkpoint, path=path)
     notes = [
         f"{name}: {option} is the file's, {value!r}, not {getattr(spec, option)!r}."
         for option, value in followed.items()
     ]
-    return dataclasses.replace(spec, **followed), functools.partial(_load, load=load, notes=notes)
+    load = functools.partial(_load, load=load, notes=notes)
+    return OpenedWeights(dataclasses.replace(spec, **followed), load, classes)
 
 
 def _load(model, load, notes):
@@ -141,16 +157,26 @@ FIXED = [name for name, option in OPTIONS.items() if option.blocks and option.ch
 
 
 def _options_in_file(path, spec, name, free):
-    """Returns the free options that a `.keras` file's network has otherwise."""
+    """Returns the free options that a `.keras` file's network has otherwise, and its classes."""
     with errors_of_weights(name, path), open_keras_file(path) as file:
         layers = own_layers(file.configuration() or {})
+        most_classes = file.size // spec.widths[-1]  # so that a forged number builds nothing vast
+    classes = layers.get(HEAD, {}).get("units")
+    if type(classes) is not int or not 0 < classes <= most_classes:
+        classes = None
     kind = BLOCKS[spec.block].__name__
     blocks = [
         config for key, config in layers.items() if config["class"] == kind and "/" not in key
     ]
     followed: dict[str, Any] = {}
-    if len(blocks) != sum(spec.repeats):  # another network: the first layer that differs is named
-        return followed
+    if len(blocks) != sum(spec.repeats):
+        present = _structure(layers)
+        for option in STRUCTURE if present else ():
+            in_file, wanted = getattr(present, option), getattr(spec, option)
+            if in_file != wanted:
+                opener = "keras.models.load_model"
+                raise OptionError(name, path, option, in_file, wanted, opener, _networks(present))
+        return followed, classes  # the first layer that differs is named when the file is loaded
     for option in FIXED:
         in_file = [config[option] for config in blocks if option in config]
         wanted = getattr(spec, option)
@@ -163,7 +189,38 @@ def _options_in_file(path, spec, name, free):
         with contextlib.suppress(TypeError, ValueError):  # said when the file is loaded
             dataclasses.replace(spec, **followed, **{option: in_file[0]})
             followed[option] = in_file[0]
-    return followed
+    return followed, classes
+
+
+def _structure(layers):
+    """Returns a spec of the structure that a `.keras` file's blocks have, or `None`."""
+    blocks: dict[int, list] = {}
+    for key, config in layers.items():
+        if found := re.fullmatch(r"stage(\d)_block\d+", key):
+            blocks.setdefault(int(found[1]), []).append(config)
+    stages = [blocks[stage] for stage in sorted(blocks)]
+    kinds = {config["class"] for stage in stages for config in stage}
+    names = [name for name, kind in BLOCKS.items() if kinds == {kind.__name__}]
+    try:
+        return ResNetSpec(
+            block=names[0],  # type: ignore[arg-type]  # of `BLOCKS`, which the spec checks
+            repeats=tuple(map(len, stages)),
+            widths=tuple(stage[0]["filters"] for stage in stages),
+            stem="imagenet" if "stem_pool" in layers else "cifar",
+            shortcut=stages[0][0]["shortcut"],
+        )
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _networks(spec):
+    """Returns the names of the networks that have the structure of a spec."""
+    return [
+        name
+        for name, row in VARIANTS.items()
+        if all(getattr(row, field) == getattr(spec, field) for field in STRUCTURE)
+        and (row.shortcut is None) == (spec.shortcut is None)
+    ]
 
 
 def _fixed_options(checkpoint: Checkpoint, spec, name, path, free):
@@ -178,7 +235,8 @@ def _fixed_options(checkpoint: Checkpoint, spec, name, path, free):
             continue
         if option in STRUCTURE or option not in free or None in (asked_for, in_file):
             opener = "keras_resnets.convert_weights"
-            raise OptionError(name, path, option, in_file, asked_for, opener)
+            networks = _networks(checkpoint.spec) if option in STRUCTURE else []
+            raise OptionError(name, path, option, in_file, asked_for, opener, networks)
         followed[option] = in_file
     return followed
 

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 import keras_resnets
 from keras_resnets import PRESETS, Preprocessing
 from keras_resnets.cli import main
+from keras_resnets.cli.open_model import open_model
 from keras_resnets.export import ExportError
 from keras_resnets.weights.keras_model import load_keras_file
 from tests.weights.states import random_state, torchvision_entries
@@ -381,7 +382,7 @@ def test_a_network_by_its_name_has_the_options_of_its_weights_unless_it_is_anoth
 
 
 @pytest.mark.parametrize("file", ["three.keras", "three.weights.h5", "three.safetensors"])
-def test_weights_of_other_classes_are_refused_where_no_number_can_be_given(
+def test_weights_of_other_classes_open_with_them_where_the_file_names_them(
     file, tmp_path, image, capsys
 ):
     path = tmp_path / file
@@ -390,10 +391,13 @@ def test_weights_of_other_classes_are_refused_where_no_number_can_be_given(
         keras_resnets.to_torch_state_dict(model, path, "akamaster")
     else:
         (model.save if path.suffix == ".keras" else model.save_weights)(path)
+    if file != "three.weights.h5":
+        assert open_model("resnet20", path).output_shape == (None, 3)
+        return
     for command in (("predict", image, "--model", "resnet20"), ("describe", "ResNet20")):
         line = fails(capsys, *command, "--weights", path)
-        assert "must be of as many classes as resnet20 has by default: resnet20: the" in line
-        assert " has 3. A .keras file, or another library's checkpoint, opens" in line
+        assert "one of as many classes as resnet20 has by default: " in line
+        assert "has 3. Such a file opens by `keras_resnets.create_model" in line
         assert line.rstrip().endswith(f"Received: 'resnet20' and --weights {path}")
 
 

@@ -47,6 +47,18 @@ def save(model, path):
     (model.save if path.suffix == ".keras" else model.save_weights)(path)
 
 
+def change_configuration(path, target, units):
+    """Writes a copy of a `.keras` file that says another number of units of its classifier."""
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "config.json":
+                configuration = json.loads(content)
+                configuration["config"]["layers"][-1]["config"]["units"] = units
+                content = json.dumps(configuration).encode()
+            copy.writestr(name, content)
+
+
 def values(model):
     return {weight.path: numpy(weight) for weight in model.weights}
 
@@ -156,6 +168,22 @@ class TestHeadAndStem:
         assert (bias == 0).all()
         for path, value in weights.items():
             np.testing.assert_array_equal(value, values(model)[path])
+
+    def test_the_file_says_how_many_classes_unless_it_is_said(self, saved, tmp_path):
+        model, folder = saved
+        assert_same(build_model(TINY, input_shape=SHAPE, weights=folder / NAMES[1]), model)
+        keras_resnets.to_torch_state_dict(model, tmp_path / "net.safetensors")
+        converted = build_model(TINY, input_shape=SHAPE, weights=tmp_path / "net.safetensors")
+        assert converted.output_shape == (None, 2)
+        features = build_model(TINY, include_top=False, weights=folder / NAMES[1])
+        assert features.output_shape[-1] == 8
+
+    @pytest.mark.parametrize("units", [10**9, 0, -1, True, 2.0, "2", None])
+    def test_a_forged_number_of_classes_builds_nothing(self, saved, tmp_path, units):
+        path = tmp_path / "forged.keras"
+        change_configuration(saved[1] / NAMES[1], path, units)
+        note = "the classifier of 10 classes begins anew, for the file has 2"
+        self.built(note, classes=None, weights=path)
 
     def test_a_head_may_be_left_off_and_added(self, saved, tmp_path):
         model, folder = saved

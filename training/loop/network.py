@@ -72,11 +72,14 @@ def open_initial_weights(recipe: Recipe) -> tuple[Recipe, Callable[..., None]]:
     wanted = chosen.architecture
     free = [name for name in FIXED_BY_WEIGHTS if getattr(chosen, name) == getattr(Model, name)]
     with _options_named(chosen):
-        spec, load = open_weights(chosen.weights, wanted, chosen.name, () if chosen.spec else free)
+        opened = open_weights(chosen.weights, wanted, chosen.name, () if chosen.spec else free)
     followed = {
-        name: getattr(spec, name) for name in free if getattr(spec, name) != getattr(wanted, name)
+        name: getattr(opened.spec, name)
+        for name in free
+        if getattr(opened.spec, name) != getattr(wanted, name)
     }
-    return dataclasses.replace(recipe, model=dataclasses.replace(chosen, **followed)), load
+    model = dataclasses.replace(chosen, **followed)
+    return dataclasses.replace(recipe, model=model), opened.load
 
 
 @contextlib.contextmanager
@@ -88,6 +91,8 @@ def _options_named(chosen):
         option, is_plain = error.option, None in (chosen.architecture.shortcut, error.in_file)
         if chosen.spec:
             advice = f"change {option!r} in `model.spec`"
+        elif error.networks:
+            advice = f"pass --model.name {' or '.join(error.networks)}"
         elif option in STRUCTURE or (option == "shortcut" and is_plain):
             advice = "choose another --model.name"
         elif option in FIXED_BY_WEIGHTS:
