@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,6 +121,11 @@ def test_a_process_that_is_to_ignore_ctrl_c_ignores_it(command, stub, tmp_path, 
         ),
         ("training train digits --run-dir x --data.source folder:~no-one/x", 2, "existing folder"),
         ("training data digits --data.source folder:TMP", 2, "pass `--data.test-share 0.2`"),
+        (
+            "training data digits --data.source folder:TMP/one --data.test-share 0.2",
+            2,
+            "at least two classes to tell apart",
+        ),
         ("keras_resnets predict . --model resnet20", 2, "IMAGE must be a file: name those in"),
         ("keras_resnets predict . --model resnet20 --top 0", 2, "must be a positive integer, not"),
         ("keras_resnets describe resnet18 --size -1", 2, "must be a positive integer, not '-1'"),
@@ -129,12 +135,17 @@ def test_a_process_that_is_to_ignore_ctrl_c_ignores_it(command, stub, tmp_path, 
         ("training train digitz --run-dir x", 2, "digits"),
         ("training evaluate no", 2, "existing path"),
         ("training validate --dataset folder:no", 2, "existing folder"),
+        ("training validate --dataset folder:TMP/a", 2, "name the folder above it"),
+        ("training train digits --run-dir TMP/run --seed 1", 2, "seed: 0 before, 1 now"),
         ("training publish no --name x --note x", 2, "existing path"),
     ],
 )
 def test_help_and_mistakes_do_not_wait_for_a_backend(command, status, words, tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "1.jpg").touch()
+    for folder in ("a", "run", "one/cat"):
+        (tmp_path / folder).mkdir(parents=True)
+    for folder in ("a", "one/cat"):
+        (tmp_path / folder / "1.jpg").touch()
+    shutil.copy(ROOT / "training" / "recipes" / "digits.toml", tmp_path / "run" / "recipe.toml")
     result = run_with_stubs(command.replace("TMP", str(tmp_path)).split(), NO_BACKEND, tmp_path)
     shown = " ".join((result.stdout + result.stderr).replace("│", " ").split())
     assert (result.returncode, words in shown) == (status, True), shown

@@ -17,13 +17,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from training.data.prepared import check_images, check_source
+from training.data.prepared import check_images, check_source, folder_of, folder_splits
 from training.options import DataSource, EvaluationOptions, RunOptions, StrategyName
 from training.process import held_stderr, import_tensorflow
 from training.recipe.files import (
+    RECIPE_FILE,
     list_recipes,
     load_recipe,
     named_recipe,
+    recipe_for,
     recipe_header,
     recipe_page,
     recipe_to_toml,
@@ -105,10 +107,11 @@ def compare_command(runs: tyro.conf.Positional[tuple[str, ...]], output: Path | 
     """Compares complete runs: a table over their seeds, how their recipes differ, their curves.
 
     Args:
-        runs: Folders of runs; patterns, such as 'runs/*', are expanded.
+        runs: Folders of runs, or folders that have runs in them; patterns are expanded.
         output: Folder to write compare.md, compare.png and compare.json to.
     """
-    paths = [Path(path) for run in runs for path in sorted(glob.glob(run)) or [run]]
+    named = [Path(path) for run in runs for path in sorted(glob.glob(run)) or [run]]
+    paths = [path for each in named for path in _runs_in(each)]
     if not paths:
         raise ValueError("RUNS must be folders of complete runs. Received: none")
     for path in paths:
@@ -132,6 +135,12 @@ def compare_command(runs: tyro.conf.Positional[tuple[str, ...]], output: Path | 
     if output is not None:
         _print(console, f"Wrote {' and '.join(map(str, write(comparison, output)))}")
     return 0
+
+
+def _runs_in(folder):
+    """Returns the runs right below a folder; the folder itself if it is one, or has none."""
+    below = sorted(file.parent for file in folder.glob(f"*/{RECIPE_FILE}"))
+    return [folder] if (folder / RECIPE_FILE).is_file() or not below else below
 
 
 def recipes(name: tyro.conf.Positional[str] = "", page: Path | None = None) -> int:
@@ -177,11 +186,11 @@ def evaluate_command(
         options: What it is measured on, and how.
         strategy: Where to compute.
         output: Folder for evaluation-NAME.json, confusion-NAME.csv and confusion-NAME.png; by
-            default that of the model. NAME is the split and what is not as in the run, such as
-            "test" or "train-ten-crop".
+            default the run's, or the one that the file or SavedModel is in. NAME is the split and
+            what is not as in the run, such as "test" or "train-ten-crop".
     """
     check_path("path", path)
-    if not options.dataset and not (path / "recipe.toml").is_file():
+    if not options.dataset and not (path / RECIPE_FILE).is_file():
         raise ValueError(
             "`data.source` must be given for a file or a SavedModel, which do not say what they "
             f"were trained on. Received: path={str(path)!r} without --data.source"
@@ -197,7 +206,8 @@ def evaluate_command(
     console = Console(highlight=False)
     measurement = evaluate_model(path, make_strategy(strategy), options)
     scores, class_names, _, name = measurement
-    folder = output or (path if path.is_dir() else path.parent)
+    is_one_file = path.is_file() or (path / "saved_model.pb").is_file()  # which stays as it is
+    folder = output or (path.parent if is_one_file else path)
     folder.mkdir(parents=True, exist_ok=True)
     # Written first: the program that reads the printed lines may end early.
     files = [f"evaluation-{name}.json", f"confusion-{name}.csv", f"confusion-{name}.png"]
@@ -273,6 +283,8 @@ def validate_command(
     """
     require_folder_of("json", json)
     check_source("data.source", dataset, data_dir, download)
+    if dataset.startswith("folder:"):
+        folder_splits(folder_of(dataset))
     import_tensorflow()
     from training.data.sources import is_flat_folder, list_splits, open_source
     from training.data.validate import validate
@@ -371,7 +383,8 @@ def require_folder_of(name: str, path: Path | None) -> None:
 def check_run(run_dir: Path, recipe: Recipe, options: RunOptions) -> None:
     """Raises if a new run names a folder, a file or a data set that is not there."""
     check_folder("run_dir", run_dir)
-    if (run_dir / "recipe.toml").exists():  # a run that is resumed asks for what it needs
+    recipe_for(run_dir, recipe)
+    if (run_dir / RECIPE_FILE).exists():  # a run that is resumed asks for what it needs
         return
     check_images(recipe.data, options.data_dir, options.download)
     weights = recipe.model.weights

@@ -47,7 +47,10 @@ def list_command(arguments):
         if fnmatch.fnmatch(preset.model, arguments.pattern.lower())
     ]
     if presets:
-        print("\nWeights, with the accuracy on ImageNet's validation or CIFAR-10's test images:\n")
+        print(
+            "\nWeights, with the accuracy on ImageNet's validation or CIFAR-10's test images;\n"
+            "`imagenet` or `cifar10` is the best of a network's:\n"
+        )
         preset_header = ("preset", "top-1 %", "top-5 %", "resized, cropped", "licence")
         print(format_table([preset_header, *presets], "<>><<"))
 

@@ -56,11 +56,25 @@ def check_weights_path(path):
     if not file.name.endswith(SUFFIXES + FOREIGN_SUFFIXES):
         raise ValueError(
             "`weights` must be None, the folder of a training run, or the path of a file that ends "
-            f"in {', '.join(SUFFIXES + FOREIGN_SUFFIXES)}. Received: weights={os.fspath(path)!r}"
+            f"in {', '.join(SUFFIXES + FOREIGN_SUFFIXES)}. {what_is_there(file)}"
+            f"Received: weights={os.fspath(path)!r}"
         )
     if not file.is_file():
-        raise ValueError(f"`weights` must be an existing file. Received: weights={str(path)!r}")
+        raise ValueError(
+            f"`weights` must be an existing file. {what_is_there(file)}"
+            f"Received: weights={str(path)!r}"
+        )
     return file
+
+
+def what_is_there(path):
+    """Returns a sentence on why no weights are at a path, for the end of an error."""
+    path = Path(path)
+    if not path.exists():
+        return "There is no such file or folder. "
+    if (path / "recipe.toml").is_file():
+        return "The run is not complete: the command that began it resumes it. "
+    return f"There is a folder without {MODEL_FILE}. " if path.is_dir() else ""
 
 
 def model_file(path):

@@ -75,6 +75,13 @@ def test_each_measurement_has_a_name_of_its_own():
     assert names == list(others)
 
 
+def test_a_saved_model_is_named_for_its_files_lie_beside_it(tmp_path):
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "saved_model.pb").touch()
+    model = {"model": str(tmp_path / "served"), "data": "digits", "split": "test", "crops": 1}
+    assert measurement_name(model | {"crop_ratio": 1.0}, "", 1.0) == "served-digits-test"
+
+
 def test_the_docs_say_which_file_has_which_measurement():
     usual = {"model": "runs/a", "data": "cifar10", "split": "test", "crops": 1, "crop_ratio": 0.875}
     of_folder = {"data": "folder:photos"}

@@ -18,8 +18,8 @@ from training.loop.network import (
     finished_model,
     load_initial_weights,
     open_initial_weights,
-    with_what_weights_decided,
 )
+from training.recipe.files import with_what_weights_decided
 from training.recipe.recipe import Data, Evaluation, Model, Recipe
 
 DATA = Data(image_size=16)

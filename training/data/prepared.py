@@ -1,6 +1,7 @@
 """Where a recipe's images are. Without TensorFlow, so that mistakes are found at once."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_resnets.arguments import nearest
@@ -15,8 +16,21 @@ def check_images(data: Data, data_dir: Path | None, download: bool) -> None:
     """Raises if the images of a recipe, or those of its splits, are not there."""
     check_source("data.source", data.source, data_dir, download)
     if data.source.startswith("folder:"):
-        for split in (data.train_split, data.test_split):
-            folder_of_split(folder_of(data.source), split, data.test_share)
+        train, _ = (
+            folder_of_split(folder_of(data.source), split, data.test_share)[0]
+            for split in (data.train_split, data.test_split)
+        )
+        if names := class_folders(train):  # where there are none, that is said
+            check_classes(data.source, names)
+
+
+def check_classes(source: str, class_names: Sequence[str]) -> None:
+    """Raises unless there are at least two classes."""
+    if len(class_names) < 2:
+        raise ValueError(
+            "There must be at least two classes to tell apart. "
+            f"Received: data.source={source!r}, with {', '.join(class_names)} alone"
+        )
 
 
 def check_source(

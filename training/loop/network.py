@@ -21,6 +21,7 @@ from keras_resnets.weights.load import STRUCTURE, open_weights
 from training.data.augment import resized_mean
 from training.data.decoding import view_preprocessing
 from training.recipe.fields import Unset
+from training.recipe.files import FIXED_BY_WEIGHTS
 from training.recipe.recipe import Model, Recipe
 
 
@@ -62,8 +63,6 @@ def build_network(recipe: Recipe, classes: int, channels: int) -> keras.Model:
 
 # Of published means, some are rounded to three digits.
 TOLERANCE = 0.001
-# Options that a file's network fixes. At their default in a recipe, they give way to the file's.
-FIXED_BY_WEIGHTS = ("shortcut", "zero_pad", "stride_on")
 
 
 def open_initial_weights(recipe: Recipe) -> tuple[Recipe, Callable[..., None]]:
@@ -192,20 +191,6 @@ def _without_own_scaling(recipe, notes):
                 f"model.weights={weights!r}, data.mean={data.mean}, data.std={data.std}"
             )
     return [note for note in notes if note not in scaling]
-
-
-def with_what_weights_decided(recipe: Recipe, of_run: Recipe) -> Recipe:
-    """Returns a recipe with the values that a run has taken from the same initial weights."""
-    if not recipe.model.weights or recipe.model.weights != of_run.model.weights:
-        return recipe
-    model, data = recipe.model, recipe.data
-    options = [name for name in FIXED_BY_WEIGHTS if getattr(model, name) == getattr(Model, name)]
-    values = [name for name in ("mean", "std") if isinstance(getattr(data, name), Unset)]
-    return dataclasses.replace(
-        recipe,
-        model=dataclasses.replace(model, **{name: getattr(of_run.model, name) for name in options}),
-        data=dataclasses.replace(data, **{name: getattr(of_run.data, name) for name in values}),
-    )
 
 
 def finished_model(

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import tomli_w
 
 from keras_resnets.arguments import nearest
-from training.recipe.recipe import Recipe
+from training.recipe.fields import Unset
+from training.recipe.recipe import Model, Recipe
 
 FOLDER = Path(__file__).parents[1] / "recipes"
+RECIPE_FILE = "recipe.toml"  # in the folder of a run
 _HEADER_PARTS = ("Source", "Command", "Cost", "Expected")
 
 
@@ -104,6 +106,41 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         elif was != now:
             lines.append(f"{prefix}{name}: {was!r} before, {now!r} now")
     return lines
+
+
+# Options that a file's network fixes. At their default in a recipe, they give way to the file's.
+FIXED_BY_WEIGHTS = ("shortcut", "zero_pad", "stride_on")
+
+
+def with_what_weights_decided(recipe: Recipe, of_run: Recipe) -> Recipe:
+    """Returns a recipe with the values that a run has taken from the same initial weights."""
+    if not recipe.model.weights or recipe.model.weights != of_run.model.weights:
+        return recipe
+    model, data = recipe.model, recipe.data
+    options = [name for name in FIXED_BY_WEIGHTS if getattr(model, name) == getattr(Model, name)]
+    values = [name for name in ("mean", "std") if isinstance(getattr(data, name), Unset)]
+    return dataclasses.replace(
+        recipe,
+        model=dataclasses.replace(model, **{name: getattr(of_run.model, name) for name in options}),
+        data=dataclasses.replace(data, **{name: getattr(of_run.data, name) for name in values}),
+    )
+
+
+def recipe_for(run_dir: Path, recipe: Recipe) -> Recipe:
+    """Returns a recipe as a run in the folder has it; raises if the folder has one by another."""
+    file = run_dir / RECIPE_FILE
+    if not file.is_file():
+        return recipe
+    of_run = load_recipe(file)
+    recipe = with_what_weights_decided(recipe, of_run)
+    fields = differences(dataclasses.asdict(of_run), dataclasses.asdict(recipe))
+    if fields:
+        raise ValueError(
+            "`run_dir` holds a run by another recipe and can be resumed only with that. For a "
+            "new run, choose another folder. "
+            f"Received: run_dir={str(run_dir)!r}, which differs in\n  " + "\n  ".join(fields)
+        )
+    return recipe
 
 
 def _path(name_or_path):

@@ -71,8 +71,7 @@ def compare(paths: Iterable[Path]) -> Comparison:
 
 def _read(path):
     if not path.is_dir() or not (folder := RunFolder(path)).recipe_file.is_file():
-        is_of_runs = any(path.glob("*/recipe.toml"))
-        raise ValueError("not a run's folder" + f"; {path}/* are runs" * is_of_runs)
+        raise ValueError("not a run's folder")
     if not folder.result_file.is_file():
         raise ValueError("not complete; the same command resumes it")
     result = json.loads(folder.result_file.read_text(encoding="utf-8"))

@@ -161,7 +161,9 @@ def measurement_name(conditions: dict[str, Any], usual_data: str, usual_crop_rat
     of examples.
     """
     path = Path(conditions["model"])
-    parts = [path.stem] if path.suffix == ".keras" and path.name != "model.keras" else []
+    is_saved_model = (path / "saved_model.pb").is_file()
+    is_other = is_saved_model or (path.suffix == ".keras" and path.name != "model.keras")
+    parts = [path.name.removesuffix(".keras")] if is_other else []
     if conditions["data"] != usual_data:
         parts.append(conditions["data"])
     parts.append(conditions["split"])

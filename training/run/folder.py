@@ -18,7 +18,7 @@ import tensorflow as tf
 import keras_resnets
 from training.data.decoding import ACCURATE
 from training.process import Diverged
-from training.recipe.files import load_recipe, recipe_to_toml
+from training.recipe.files import RECIPE_FILE, recipe_to_toml
 from training.recipe.recipe import Recipe
 
 
@@ -29,7 +29,7 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             raise ValueError(f"`run_dir` must be a folder. Received: run_dir={str(path)!r}")
         self.path = path
-        self.recipe_file = path / "recipe.toml"
+        self.recipe_file = path / RECIPE_FILE
         self.environment_file = path / "environment.json"
         self.metrics_file = path / "metrics.jsonl"
         self.result_file = path / "result.json"
@@ -112,10 +112,6 @@ class RunFolder:
         """Writes the recipe that the run is by."""
         self.check()
         write_text(self.recipe_file, recipe_to_toml(recipe))
-
-    def read_recipe(self) -> Recipe | None:
-        """Returns the recipe that the run is by; `None` if there is no run yet."""
-        return load_recipe(self.recipe_file) if self.recipe_file.is_file() else None
 
     def open_metrics(self, evaluated: int) -> None:
         """Reads the metrics up to the evaluation at a step, and removes later ones."""

@@ -17,10 +17,11 @@ from rich.text import Text
 
 from keras_resnets.analysis import count_macs, count_parameters
 from training.data.batches import bad_images_named, indices_of_steps
+from training.data.prepared import check_classes
 from training.data.sources import open_source
 from training.loop.evaluate import Scores
 from training.loop.learner import Learner, Observer
-from training.loop.network import finished_model, with_what_weights_decided
+from training.loop.network import finished_model
 from training.loop.strategy import (
     check_shares,
     is_chief,
@@ -31,7 +32,7 @@ from training.loop.strategy import (
 from training.options import RunOptions
 from training.process import Diverged, Stopped, StopSignals, held_stderr, keep_freed_memory
 from training.recipe.fields import to_steps
-from training.recipe.files import differences
+from training.recipe.files import differences, recipe_for
 from training.recipe.recipe import Recipe
 from training.run.checkpoint import (
     Checkpoint,
@@ -109,16 +110,7 @@ class Session:
 
     def _is_complete(self):
         """Returns whether the run is complete; raises if the folder has a run by another recipe."""
-        recipe = self.folder.read_recipe() or self.recipe
-        self.recipe = with_what_weights_decided(self.recipe, recipe)
-        fields = differences(dataclasses.asdict(recipe), dataclasses.asdict(self.recipe))
-        if fields:
-            raise ValueError(
-                "`run_dir` holds a run by another recipe and can be resumed only with that. For a "
-                "new run, choose another folder. "
-                f"Received: run_dir={str(self.folder.path)!r}, which differs in\n  "
-                + "\n  ".join(fields)
-            )
+        self.recipe = recipe_for(self.folder.path, self.recipe)
         is_complete = self.folder.result_file.exists()
         if is_complete:
             self._print(f"This run is complete: {self.folder.result_file}")
@@ -134,11 +126,7 @@ class Session:
             open_source(recipe.data, split, self.options.data_dir, self.options.download)
             for split in (recipe.data.train_split, recipe.data.test_split)
         )
-        if len(train.class_names) < 2:
-            raise ValueError(
-                "There must be at least two classes to tell apart. Received: "
-                f"data.source={recipe.data.source!r}, with {', '.join(train.class_names)} alone"
-            )
+        check_classes(recipe.data.source, train.class_names)
         if recipe.batch > train.size:
             self._print(
                 f"warning: a batch of {recipe.batch} is larger than the training split of "
