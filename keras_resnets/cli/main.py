@@ -119,6 +119,11 @@ The suffix of DEST says which: .keras for a whole model, .weights.h5 for its wei
             WEIGHTS,
             argument("--classes", type=positive, help="a new classifier of so many classes"),
             argument(
+                "--entry",
+                help="which weights of several in a checkpoint: what they are under, as model_ema",
+            ),
+            argument("--verbose", action="store_true", help="say what was taken and left out"),
+            argument(
                 "--stride-on",
                 choices=("3x3", "1x1"),
                 help="which of a bottleneck's convolutions has the stride; no checkpoint says it",

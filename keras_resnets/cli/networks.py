@@ -160,6 +160,8 @@ def convert_command(arguments):
         arguments.weights,
         classes=arguments.classes,
         stride_on=arguments.stride_on,
+        entry=arguments.entry,
+        report=print if arguments.verbose else None,
     )
     notes = _note_preprocessing(model, arguments)
     names = read_class_names(arguments.class_names, model)

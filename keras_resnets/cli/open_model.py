@@ -5,20 +5,16 @@ from pathlib import Path
 
 from keras_resnets.architecture.network import build_network
 from keras_resnets.architecture.spec import OPTIONS, VARIANTS
+from keras_resnets.files.read_arrays import file_in_folder
 from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.models import create_model, list_models
 from keras_resnets.preprocessing import model_class_names, set_class_names
 from keras_resnets.preprocessing.predictions import imagenet_classes, number_of_classes
 from keras_resnets.weights import PRESETS, convert_weights
-from keras_resnets.weights.keras_files import (
-    FOREIGN_SUFFIXES,
-    SUFFIXES,
-    OptionError,
-    model_file,
-)
+from keras_resnets.weights.keras_files import OptionError, model_file, what_is_there
 from keras_resnets.weights.keras_model import load_keras_file
 from keras_resnets.weights.load import open_weights
-from keras_resnets.weights.recognition import is_of_another_library
+from keras_resnets.weights.recognition import is_own_file
 
 # In the order of the data set's labels.
 CIFAR10 = (
@@ -57,16 +53,15 @@ def read_class_names(source, model):
 
 def open_model(source, weights=None, **converting):
     """Returns the model of a network's name, a preset's name, or a file."""
-    name, path = source.lower(), model_file(source)
+    name, path = source.lower(), file_in_folder(model_file(source))
     is_network, is_preset = name in list_models(), name in PRESETS
     if weights is not None and not is_network:
         raise ValueError(
             "`--weights` belongs to a network's name, such as resnet50. "
             f"Received: {source!r} and --weights {weights}"
         )
-    is_file = path.name.endswith((".keras", *FOREIGN_SUFFIXES)) and path.is_file()
-    is_other = is_file and (not path.name.endswith(SUFFIXES) or is_of_another_library(path))
-    if is_other and not (is_network or is_preset):
+    is_file = path.is_file() and not (is_network or is_preset)
+    if is_file and not is_own_file(path):
         return convert_weights(path, **converting)
 
     for option, value in converting.items():
@@ -79,10 +74,10 @@ def open_model(source, weights=None, **converting):
         return create_model(name) if weights is None else _open_network(name, weights)
     if is_preset:
         return create_model(PRESETS[name].model, weights=name)
-    if path.name.endswith(".weights.h5"):
+    if is_file and path.suffix != ".keras":
         raise ValueError(
-            "A .weights.h5 file of this package does not say of which network it is: name the "
-            f"network, and give the file as --weights. Received: {source!r}"
+            "A file of weights alone does not say of which network they are: name the network, and "
+            f"give the file as --weights. Received: {source!r}"
         )
     if is_file:
         return load_keras_file(path)
@@ -97,8 +92,8 @@ def open_model(source, weights=None, **converting):
             f"Received: {source!r}"
         )
     raise ValueError(
-        "The model must be the name of a network or preset, an existing file that ends in .keras, "
-        f"{', '.join(FOREIGN_SUFFIXES)}, or the folder of a training run. Received: {source!r}"
+        "The model must be the name of a network or preset, an existing file, or the folder of a "
+        f"training run or of Hugging Face. {what_is_there(source)}Received: {source!r}"
     )
 
 
@@ -106,7 +101,7 @@ def _open_network(name, weights):
     received = f"Received: {name!r} and --weights {weights}"
     try:
         opened = open_weights(weights, VARIANTS[name], name, OPTIONS)
-        model = build_network(opened.spec, classes=opened.classes, name=name)
+        model = build_network(opened.spec, classes=opened.classes or None, name=name)
         with warnings.catch_warnings():  # who names no number of classes wants no new classifier
             warnings.filterwarnings("error", ".* the classifier of .* begins anew")
             opened.load(model)

@@ -1,5 +1,6 @@
 """Reading the arrays of a file, whatever its format: its content decides which it has."""
 
+import json
 import math
 import os
 import struct
@@ -21,10 +22,20 @@ from keras_resnets.files.elements import (
 from keras_resnets.files.hdf5 import MAGIC as HDF5_MAGIC
 from keras_resnets.files.hdf5 import Hdf5Group
 from keras_resnets.files.torch_files import MAGIC as TORCH_MAGIC
-from keras_resnets.files.torch_files import read_torch_stream, read_torch_zip
+from keras_resnets.files.torch_files import (
+    Select,
+    find_state_dict,
+    read_torch_stream,
+    read_torch_zip,
+)
 
-# Of Hugging Face; the first is read where both are there, for it takes no pickle.
-FILES_IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
+# Of Hugging Face; the first that is there is read: those without a pickle before the others.
+INDEX = ".index.json"
+FILES_IN_FOLDERS = (
+    *("model.safetensors", f"model.safetensors{INDEX}"),
+    *("pytorch_model.bin", f"pytorch_model.bin{INDEX}"),
+)
+MOST_INDEX_BYTES = 2**24
 GUESSES = {
     (b"version https://git-lfs",): "a Git LFS pointer to a file that has not been fetched",
     (b"<",): "a web page: the download went wrong",
@@ -40,14 +51,16 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Formats, by the content: safetensors; PyTorch's zip archive and the stream of torch before 1.6;
     and Keras's `.h5`, `.weights.h5` and `.keras`, whose arrays are named by their groups,
-    `"layers/conv/vars/0"`. A PyTorch file holds a state dict, bare or under `state_dict`,
-    `model_state_dict`, `model`, `net`, `state_dict_ema` or `model_ema` (the first of them that
-    holds tensors); all else is left out. Types are kept, but bfloat16 becomes float32.
+    `"layers/conv/vars/0"`. Hugging Face's several files are read by their index,
+    `model.safetensors.index.json`, or the folder that has it. A PyTorch file holds a state dict,
+    bare or under `state_dict`, `model_state_dict`, `model`, `net`, `state_dict_ema` or `model_ema`
+    (the first of them that holds tensors); all else is left out. Types are kept, but bfloat16
+    becomes float32.
 
     The memory that is needed is at most twice the file's size, and 200 MB.
 
     Args:
-        path: Path of a file.
+        path: Path of a file, or of a folder as Hugging Face lays it out.
 
     Returns:
         From names, as they are in the file, to read-only arrays.
@@ -68,20 +81,27 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     >>> sorted(arrays), arrays["slope"]
     (['offset', 'slope'], array([2.]))
     """
-    return read_file(path, flat_arrays)
+    return read_file(path, flat_arrays, find_state_dict)
 
 
 def read_file(
-    path: str | os.PathLike, flatten: Callable[[Hdf5Group], dict[str, np.ndarray]]
+    path: str | os.PathLike,
+    flatten: Callable[[Hdf5Group], dict[str, np.ndarray]],
+    select: Select,
 ) -> dict[str, np.ndarray]:
-    """Returns what `read_arrays` does; of a file of Keras, `flatten` names the arrays."""
+    """Returns what `read_arrays` does, where `flatten` names the arrays of a file of Keras.
+
+    What `select` takes of an object that torch saved is read.
+    """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"`path` must be a path. Received: path={path!r}")
-    path = Path(path)
+    path = file_in_folder(Path(path))
     try:
-        require(path.is_file(), f"There must be a file at the path.{_advice(path)}")
-        kind = file_kind(path)
-        arrays = _read_keras(path, flatten) if kind == "keras" else READERS[kind](path)
+        require(path.is_file(), "There must be a file at the path.")
+        if path.name.endswith(INDEX):
+            arrays = _read_shards(path, flatten, select)
+        else:
+            arrays = _read_one(path, flatten, select)
         require(bool(arrays), "The file must hold at least one array.")
     except OSError as error:
         raise WeightsFileError(f"The file cannot be read ({cause(error)}).", path) from error
@@ -93,16 +113,59 @@ def read_file(
     return arrays
 
 
-def _advice(path):
-    """Names the file of weights in a folder, as Hugging Face's `save_pretrained` leaves one."""
-    for name in FILES_IN_FOLDERS:
-        if (path / name).is_file():
-            return f" In this folder that is {str(path / name)!r}."
-    return ""
+def file_in_folder(path: Path) -> Path:
+    """Returns the file of weights in a folder as Hugging Face lays it out; else the path."""
+    files = (path / name for name in FILES_IN_FOLDERS)
+    return next(filter(Path.is_file, files), path)
+
+
+def _read_one(path, flatten, select):
+    kind = file_kind(path)
+    if kind == "keras":
+        with open_keras_file(path) as file, file.weights(file.size + MOST_EXTRA_BYTES) as root:
+            return flatten(root)
+    return read_safetensors(path) if kind == "safetensors" else READERS[kind](path, select)
+
+
+def _read_shards(index, flatten, select):
+    """Returns the arrays of a checkpoint in several files, of which an index has the names."""
+    with open(index, "rb") as file:
+        text = file.read(MOST_INDEX_BYTES + 1)
+    require(len(text) <= MOST_INDEX_BYTES, f"An index has at most {MOST_INDEX_BYTES:,} bytes.")
+    try:
+        files = json.loads(text)["weight_map"]
+        shards: dict[str, list[str]] = {}
+        for name, shard in files.items():
+            shards.setdefault(f"{shard}", []).append(name)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsFileError(
+            "The index of a checkpoint in several files must be JSON, with a `weight_map` from "
+            f"names to files ({cause(repr(error))})."
+        ) from error
+    for shard in shards:
+        is_plain = Path(shard).name == shard and shard not in ("", ".", "..")
+        require(is_plain, f"An index must name files in its own folder, not {shown(shard)}.")
+    absent = [shown(shard) for shard in shards if not (index.parent / shard).is_file()]
+    require(
+        not absent,
+        f"The checkpoint is incomplete: {len(absent)} of its {len(shards)} files are not beside "
+        f"the index, {', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}.",
+    )
+    arrays: dict[str, np.ndarray] = {}
+    for shard, names in shards.items():
+        present = _read_one(index.parent / shard, flatten, select)
+        odd = sorted(present.keys() ^ set(names))
+        require(
+            not odd,
+            f"The file {shown(shard)} and the index must agree on what is in it, and differ in "
+            f"{', '.join(map(shown, odd[:3]))}.",
+        )
+        arrays |= present
+    return {name: arrays[name] for name in files}
 
 
 def file_kind(path: Path) -> str:
-    """Returns "keras" or a key of `READERS` by a file's content; by its name where that fails."""
+    """Returns "keras", "safetensors" or a key of `READERS`: by content, or else by name."""
     with open(path, "rb") as file:
         head = file.read(512)
     if head.startswith(b"PK"):
@@ -130,11 +193,6 @@ def _guess(head):
         if head.lstrip().startswith(beginnings):
             return f"this one is {guess}"
     return "this one is of no known format"
-
-
-def _read_keras(path, flatten):
-    with open_keras_file(path) as file, file.weights(file.size + MOST_EXTRA_BYTES) as root:
-        return flatten(root)
 
 
 def flat_arrays(root: Hdf5Group) -> dict[str, np.ndarray]:
@@ -199,8 +257,4 @@ def _read_table(path):
     return table
 
 
-READERS = {
-    "safetensors": read_safetensors,
-    "torch_stream": read_torch_stream,
-    "torch_zip": read_torch_zip,
-}
+READERS = {"torch_stream": read_torch_stream, "torch_zip": read_torch_zip}

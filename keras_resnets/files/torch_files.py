@@ -29,7 +29,15 @@ from keras_resnets.files.elements import (
     require,
     shown,
 )
-from keras_resnets.files.torch_pickle import MOST_BYTES, Entries, Storage, Tensor, read_pickle
+from keras_resnets.files.torch_pickle import (
+    MOST_BYTES,
+    Entries,
+    Inert,
+    Storage,
+    Tensor,
+    is_inert_class,
+    read_pickle,
+)
 
 # Where training scripts put the weights in a checkpoint, beside the epoch and the optimizer. If a
 # file has several, the first of these is read: the trained weights before their moving average.
@@ -45,8 +53,74 @@ MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 PROTOCOL_VERSION = 1001
 
 
-def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of a state dict in PyTorch's zip format."""
+Select = Callable[[Any], dict[str, Tensor]]
+
+
+def find_state_dict(saved: Any) -> dict[str, Tensor]:
+    """Returns the tensors of a saved object, or of the first of `ENTRIES` in it, by name."""
+    _check_saved(saved)
+    state_dict = _innermost(saved, MOST_LEVELS)
+    if state_dict is None:
+        keys = ", ".join(shown(str(key)) for key in list(saved)[:5]) or "nothing"
+        raise WeightsFileError(
+            "The file must hold a dictionary of tensors, bare or under one of "
+            f"{', '.join(ENTRIES)}; this one holds {keys}."
+        )
+    tensors = {name: value for name, value in state_dict.items() if type(value) is Tensor}
+    for name in tensors:
+        is_text = type(name) is str
+        require(is_text, f"A tensor must have a text for a name; one has {name}.")
+    return tensors
+
+
+def all_tensors(saved: Any) -> dict[str, Tensor]:
+    """Returns the tensors in a saved object and in its dictionaries, as "entry/entry/name"."""
+    _check_saved(saved)
+    tensors: dict[str, Tensor] = {}
+    pending, seen = [("", saved)], {id(saved)}
+    for prefix, entries in pending:  # which grows
+        for key, value in entries.items():
+            name = f"{prefix}{key}"
+            if type(value) is Tensor:
+                require(name not in tensors, f"The file holds two tensors of name {shown(name)}.")
+                tensors[name] = value
+            elif type(value) is Entries and prefix.count("/") < MOST_LEVELS:
+                if id(value) not in seen:  # a dictionary may be in several places, or in itself
+                    pending.append((f"{name}/", value))
+                seen.add(id(value))
+    return tensors
+
+
+def _check_saved(saved):
+    """Raises unless a file holds a dictionary, and no whole model in it."""
+    values: list = [saved.get(key) for key in ENTRIES] if type(saved) is Entries else [saved]
+    for value in values:
+        if isinstance(value, Inert) or is_inert_class(value):
+            raise WeightsFileError(
+                f"The file must hold weights, and holds what {shown(value.named)} makes: a whole "
+                "model, or another program. Where you trust it, torch takes the weights out: "
+                "`model = torch.load(path, weights_only=False)`, and then "
+                "`torch.save(model.state_dict(), 'weights.pth')`."
+            )
+    is_dictionary = type(saved) is Entries
+    kind = type(saved).__name__
+    require(is_dictionary, f"The file must hold a dictionary of tensors, not a {kind}.")
+
+
+def _innermost(entries, levels):
+    """Returns the dictionary of tensors at or below `entries`, or `None` if there is none."""
+    if levels:  # a dictionary may contain itself
+        for key in ENTRIES:
+            if type(entries.get(key)) is Entries:
+                found = _innermost(entries[key], levels - 1)
+                if found is not None:
+                    return found
+    has_tensors = any(type(value) is Tensor for value in entries.values())
+    return entries if has_tensors else None
+
+
+def read_torch_zip(path: Path, select: Select = find_state_dict) -> dict[str, np.ndarray]:
+    """Returns the arrays of PyTorch's zip format that are selected of the saved object."""
     with open_archive(path) as archive, archive_errors():
         members = {member.filename: member for member in archive.infolist()}
         folder = _folder(members)
@@ -60,7 +134,7 @@ def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
             return archive.read(f"{folder}/{name}")
 
         saved, storages = read_pickle(io.BytesIO(content("data.pkl", MOST_BYTES)))
-        tensors = find_state_dict(saved)
+        tensors = select(saved)
         for key, storage in storages.items():
             member = members.get(f"{folder}/data/{key}")
             if member is None:
@@ -107,8 +181,8 @@ def _folder(members):
     return folder
 
 
-def read_torch_stream(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of a state dict in PyTorch's older format."""
+def read_torch_stream(path: Path, select: Select = find_state_dict) -> dict[str, np.ndarray]:
+    """Returns the arrays of PyTorch's older format that are selected of the saved object."""
     file_bytes = os.path.getsize(path)
     with open(path, "rb") as file:
         file.seek(len(MAGIC))
@@ -119,7 +193,7 @@ def read_torch_stream(path: Path) -> dict[str, np.ndarray]:
         is_little = type(machine) is Entries and machine.get("little_endian") is True
         require(is_little, "The file must have been written on a little-endian machine.")
         saved, storages = read_pickle(file)
-        tensors = find_state_dict(saved)
+        tensors = select(saved)
         keys, _ = read_pickle(file)
         _check_keys(keys, storages)
         starts = _storage_starts(file, [storages[key] for key in keys], file_bytes)
@@ -158,38 +232,6 @@ def _storage_starts(file, storages, file_bytes):
         file.seek(end)
     require(file.tell() == file_bytes, "The file must end with its last storage.")
     return starts
-
-
-def find_state_dict(saved: Any) -> dict[str, Tensor]:
-    """Returns the tensors of a saved object, or of the first of `ENTRIES` in it, by name."""
-    if type(saved) is not Entries:
-        raise WeightsFileError(
-            f"The file must hold a dictionary of tensors, not a {type(saved).__name__}."
-        )
-    state_dict = _innermost(saved, MOST_LEVELS)
-    if state_dict is None:
-        keys = ", ".join(shown(str(key)) for key in list(saved)[:5]) or "nothing"
-        raise WeightsFileError(
-            "The file must hold a dictionary of tensors, bare or under one of "
-            f"{', '.join(ENTRIES)}; this one holds {keys}."
-        )
-    tensors = {name: value for name, value in state_dict.items() if type(value) is Tensor}
-    for name in tensors:
-        is_text = type(name) is str
-        require(is_text, f"A tensor must have a text for a name; one has {name}.")
-    return tensors
-
-
-def _innermost(entries, levels):
-    """Returns the dictionary of tensors at or below `entries`, or `None` if there is none."""
-    if levels:  # a dictionary may contain itself
-        for key in ENTRIES:
-            if type(entries.get(key)) is Entries:
-                found = _innermost(entries[key], levels - 1)
-                if found is not None:
-                    return found
-    has_tensors = any(type(value) is Tensor for value in entries.values())
-    return entries if has_tensors else None
 
 
 def load_tensors(

@@ -1,8 +1,9 @@
 """The pickle in a PyTorch file: what it may hold, and what that becomes here.
 
 A pickle is a program: Python imports and calls what it names. Here it may use the instructions by
-which protocol 2 writes plain values, and the names listed below. Each name has an inert stand-in, a
-tuple whose fields and attributes no instruction can set, and nothing is imported.
+which protocol 2 writes values and objects, and nothing is imported or called. What makes tensors is
+listed below, and has stand-ins, tuples whose fields and attributes no instruction can set. Whatever
+else a checkpoint names, such as an `argparse.Namespace` beside the weights, becomes an `Inert`.
 
 `torch.save` writes a tensor as a call of a rebuilding function: a window, by offset, shape and
 strides, on a storage. A storage is a persistent key, ("storage", type of its elements, key, device,
@@ -20,22 +21,17 @@ from keras_resnets.files.elements import WeightsFileError, cause, check_shape, r
 # What torch writes of a ResNet-1202, optimizer included, is 1.4 MB and 380,000 instructions.
 MOST_BYTES = 2**24
 MOST_INSTRUCTIONS = 10**6
+MOST_CLASSES = 1000  # of objects beside the weights; each takes a kilobyte
 INSTRUCTIONS = {
     *("PROTO", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BINFLOAT", "BINUNICODE"),
     *("BININT", "BININT1", "BININT2", "LONG1", "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
     *("TUPLE", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS"),
-    *("BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "REDUCE", "BUILD", "BINPERSID"),
+    *("BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "BINPERSID"),
+    *("GLOBAL", "REDUCE", "NEWOBJ", "BUILD"),
 }
 # What the arguments of some instructions must be, and what is said of others.
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "GLOBAL": (
-        lambda name: name in NAMES,
-        "refers to {}, which is not allowed: a file of weights holds tensors, numbers and texts "
-        "(`torch.save(model.state_dict(), path)`), no objects of other classes",
-    ),
     "PROTO": (lambda version: version == 2, "must be of protocol 2, as torch.save writes, not {}"),
-    # The hashes of larger integers can be made to collide.
-    "LONG1": (lambda number: number.bit_length() < 64, "has an integer of more than 64 bits"),
     # The memo is an array as long as its highest index.
     "LONG_BINPUT": (lambda index: index < MOST_INSTRUCTIONS, "writes entry {} of its memo"),
     "BINUNICODE": (lambda text: bool(text.encode()) or not text, "has a text with surrogates"),
@@ -45,18 +41,55 @@ MAKE_ENTRIES = b"ccollections\nOrderedDict\n)R"
 
 
 class Entries(dict):
-    """A dictionary of texts and integers as keys: the hashes of others may take unlimited time."""
+    """A dictionary of texts and integers as keys; what has another key is no weight, and left out.
+
+    The hashes of other keys may take unlimited time, and those of large integers can be made to
+    collide.
+    """
 
     __slots__ = ()
 
     def __setitem__(self, key, value):
-        is_plain = type(key) in (str, int)
-        require(is_plain, f"The pickle has a key of type {type(key).__name__}.")
-        require(key not in self, f"The pickle sets a key twice: {shown(str(key))}.")
-        super().__setitem__(key, value)
+        if type(key) is str or (type(key) is int and key.bit_length() < 64):
+            require(key not in self, f"The pickle sets a key twice: {shown(str(key))}.")
+            super().__setitem__(key, value)
 
     def __setstate__(self, state):
         pass
+
+
+class Inert:
+    """Stands for an object that is no tensor; a class of its own stands for each class or function.
+
+    It takes whatever a pickle does to it and keeps nothing: no instruction sets an attribute of the
+    class or of an instance.
+    """
+
+    __slots__ = ()
+    named = ""  # what the pickle calls the class or function
+
+    def __new__(cls, *arguments):
+        return super().__new__(cls)
+
+    def __call__(self, *arguments):
+        return self
+
+    def __setitem__(self, key, value):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+    def append(self, value):
+        pass
+
+    def extend(self, values):
+        pass
+
+
+def is_inert_class(value: Any) -> bool:
+    """Whether a value stands for a class or function that makes no tensor."""
+    return isinstance(value, type) and issubclass(value, Inert)
 
 
 class Name(NamedTuple):
@@ -103,16 +136,14 @@ def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
 
 
 def _checked(data):
-    """Returns a pickle whose instructions and names are all allowed, and its length in the file."""
+    """Returns a pickle whose instructions are all allowed, and its length in the file."""
     pieces, copied, length = [], 0, 0
     argument: Any
     position: Any
     for number, (code, argument, position) in enumerate(pickletools.genops(data)):
         is_allowed, reason = RULES.get(code.name, (None, ""))
         if is_allowed is not None and not is_allowed(argument):
-            # Names first: the file of a whole model also uses instructions that are not allowed.
-            text = shown(argument.replace(" ", ".")) if code.name == "GLOBAL" else argument
-            raise WeightsFileError(f"The pickle {reason.format(text)}.")
+            raise WeightsFileError(f"The pickle {reason.format(argument)}.")
         if code.name not in INSTRUCTIONS:
             raise WeightsFileError(f"The pickle uses {code.name}, which is not allowed.")
         if number >= MOST_INSTRUCTIONS:
@@ -130,9 +161,17 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, program):
         super().__init__(program)
         self.storages: dict[str, Storage] = {}
+        self.others: dict[str, type[Inert]] = {}
 
     def find_class(self, module, name):
-        return NAMES[f"{module} {name}"]
+        if known := NAMES.get(f"{module} {name}"):
+            return known
+        named = f"{module}.{name}"
+        if named not in self.others:
+            is_few = len(self.others) < MOST_CLASSES
+            require(is_few, f"A pickle must refer to at most {MOST_CLASSES:,} other names.")
+            self.others[named] = type("Inert", (Inert,), {"__slots__": (), "named": named})
+        return self.others[named]
 
     def persistent_load(self, key):
         require(
@@ -141,6 +180,8 @@ class _Unpickler(pickle.Unpickler):
             "saved instead of its `state_dict()`.",
         )
         _, kind, name, device, count, *view = key
+        if is_inert_class(kind):  # of a type that NumPy does not have
+            return kind()
         is_named = (type(kind), type(name), type(device)) == (Name, str, str)
         is_named = is_named and type(kind.value) is str
         require(is_named, "The pickle refers to a storage without a type, key or device.")
@@ -155,6 +196,8 @@ class _Unpickler(pickle.Unpickler):
 
 def _rebuild_tensor(on, offset, shape, strides, requires_grad=False, hooks=None, metadata=None):
     """Returns a tensor, every element of which lies in its storage."""
+    if isinstance(on, Inert):
+        return on
     is_plain = type(requires_grad) is bool and not hooks and not metadata
     require(is_plain, "A tensor with hooks or a lazy negation or conjugation is not supported.")
     require(type(on) is Storage, "A tensor must lie on a storage.")
@@ -174,13 +217,14 @@ def _rebuild_tensor(on, offset, shape, strides, requires_grad=False, hooks=None,
 
 
 def _rebuild_parameter(tensor, requires_grad, hooks):
-    is_plain = type(tensor) is Tensor and type(requires_grad) is bool and not hooks
+    is_tensor = isinstance(tensor, (Tensor, Inert))
+    is_plain = is_tensor and type(requires_grad) is bool and not hooks
     require(is_plain, "A parameter must be a tensor without hooks.")
     return tensor
 
 
 def _as_it_is(value):
-    is_right = type(value) in (Entries, tuple)
+    is_right = isinstance(value, (Entries, Inert, tuple))
     require(is_right, f"The pickle has a torch.Size or Counter of {type(value)}.")
     return value
 

@@ -4,6 +4,7 @@ import dataclasses
 import fnmatch
 import functools
 import inspect
+import os
 import re
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
@@ -101,6 +102,12 @@ def _build(spec, free, weights, **arguments):
     if free is None:
         free = [option for option in OPTIONS if getattr(spec, option) == DEFAULTS[option]]
     opened = open_weights(weights, spec, arguments["name"] or "model", free)
+    if opened.classes == 0 and arguments["include_top"] and arguments["classes"] is None:
+        raise ValueError(
+            "`weights` must have a classifier, and these have none: pass `include_top=False` for "
+            "the features, or `classes` for a new classifier. "
+            f"Received: weights={os.fspath(weights)!r}"
+        )
     model = build(opened.spec, opened.classes)
     opened.load(model)
     return model

@@ -16,10 +16,16 @@ from keras_resnets.architecture.spec import STEMS, ResNetSpec
 from keras_resnets.arguments import check_choice
 from keras_resnets.files.elements import shown
 from keras_resnets.layers import BatchNormalization
-from keras_resnets.preprocessing.model import fit_preprocessing, set_preprocessing, without_scaling
+from keras_resnets.preprocessing.model import (
+    fit_preprocessing,
+    model_preprocessing,
+    set_preprocessing,
+    without_scaling,
+)
+from keras_resnets.preprocessing.preprocessing import Preprocessing
 from keras_resnets.weights.families import Family
 from keras_resnets.weights.keras_files import adapt_channels, is_finite, new_head_note
-from keras_resnets.weights.recognition import Checkpoint, read_checkpoint
+from keras_resnets.weights.recognition import Checkpoint, label_of, read_checkpoint
 
 STEM_KERNEL = "stem_conv/conv/kernel"
 HEAD_VARIABLES = ("predictions/kernel", "predictions/bias")
@@ -34,33 +40,78 @@ def warn_user(message):
     warnings.warn(message, stacklevel=levels)
 
 
+@dataclasses.dataclass(frozen=True)
+class ConversionReport:
+    """What `convert_weights` took, left out and made anew.
+
+    Attributes:
+        family: Name of the family whose names the arrays have.
+        spec: The network, a `ResNetSpec`.
+        entry: Under which name the weights are in the source; empty if under none.
+        other_entries: Names under which there are other networks.
+        left_out: Names of arrays in the same place that are not of the network.
+        changed: What was made anew, or adapted, each in a sentence.
+        preprocessing: The `Preprocessing` that the model carries, if any.
+        preprocessing_source: Where that is from.
+    """
+
+    family: str
+    spec: ResNetSpec
+    entry: str
+    other_entries: tuple[str, ...]
+    left_out: tuple[str, ...]
+    changed: tuple[str, ...]
+    preprocessing: Preprocessing | None
+    preprocessing_source: str
+
+    def __str__(self):
+        spec = self.spec
+        blocks = f"{', '.join(map(str, spec.repeats))} {spec.block} blocks"
+        lines = {
+            "family": self.family,
+            "network": f"{spec.depth} layers, {blocks}",
+            "entry": self.entry,
+            "other entries": ", ".join(self.other_entries),
+            "left out": ", ".join(self.left_out),
+            "changed": "; ".join(self.changed),
+            "preprocessing": f"{self.preprocessing}, {self.preprocessing_source}",
+        }
+        return "\n".join(f"{name}: {text or 'none'}" for name, text in lines.items())
+
+
 def convert_weights(
     source,
     model=None,
     classes=None,
     *,
+    entry=None,
     input_shape=None,
     stride_on=None,
     classifier_activation="softmax",
     preprocessing=None,
     name=None,
+    report=None,
 ):
     """Returns the Keras model of a checkpoint of torchvision, timm, Hugging Face and others.
 
-    The family is recognized by the arrays' names, and the network by their shapes. Every array is
-    used exactly once; only torch's `num_batches_tracked` is left out. The `config.json` beside a
-    Hugging Face file is followed. A network with another activation than ReLU, or with blurred or
-    averaged strides (timm's `resnetblur18`, `resnetaa50`), cannot be told from its plain namesake,
-    and gives wrong answers.
+    The family is recognized by the arrays' names, wherever in the source they are, and the network
+    by their shapes. Every array of the network is used exactly once. What is beside the network,
+    such as a loss's weights, another head or a queue, is left out with a warning. The `config.json`
+    beside a Hugging Face file is followed. A network with another activation than ReLU, or with
+    blurred or averaged strides (timm's `resnetblur18`, `resnetaa50`), cannot be told from its plain
+    namesake, and gives wrong answers.
 
     Args:
-        source: Path of a file, a mapping from names to arrays, such as a `state_dict()`, or a
-            model of `keras.applications`.
+        source: Path of a file, or of a folder of Hugging Face; a mapping from names to arrays, such
+            as a `state_dict()`; or a model of `keras.applications`.
         model: A model of the zoo to load; by default, one is built. All other arguments except
             `preprocessing` must then be left out.
         classes: Number of classes; by default, the source's. With another number the classifier
             begins anew, with a warning. If the source has no classifier, the model has none
             unless this is given.
+        entry: Which weights to take where a source has several: the name, or a part of it, under
+            which they are, such as `"model_ema"` or `"encoder_k"`. By default the first that are
+            no average of others, with a warning that names the others.
         input_shape: The image's shape without the batch, as in `build_model`. With another number
             of channels the stem's kernel is summed or repeated, with a warning.
         stride_on: `"3x3"` or `"1x1"`: which of the bottleneck's convolutions has the stride, which
@@ -70,6 +121,8 @@ def convert_weights(
             family's published networks, and none, with a warning, for other networks. None if the
             number of channels was changed.
         name: Name of the model; by default, `resnet` and its depth.
+        report: A function that is called with a `ConversionReport` of what was taken, left out and
+            made anew, such as `print`.
 
     Returns:
         A `keras.Model` with the checkpoint's weights: the given one, or a new one.
@@ -77,7 +130,8 @@ def convert_weights(
     Raises:
         ValueError: If the family is not known; if arrays are missing, left over, of the wrong
             shape, not finite, or negative variances, all of them listed; if the model computes
-            what the family's networks do not. A given model is then left as it was.
+            what the family's networks do not. A given model is then left as it was. If a model is
+            to be built of a part of a network.
         TypeError: If an argument is of another type.
 
     Example:
@@ -88,7 +142,7 @@ def convert_weights(
     >>> keras_resnets.model_spec(model) == keras_resnets.model_spec(original)
     True
     """
-    checkpoint = read_checkpoint(source)
+    checkpoint = read_checkpoint(source, entry)
     own = {
         "classes": classes,
         "input_shape": input_shape,
@@ -105,7 +159,9 @@ def convert_weights(
                     f"`{argument}` belongs to model=None: a given model has its own. "
                     f"Received: {argument}={value!r}"
                 )
-    load_checkpoint(model, checkpoint, preprocessing)
+    result = load_checkpoint(model, checkpoint, preprocessing)
+    if report is not None:
+        report(result)
     return model
 
 
@@ -115,6 +171,13 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
         check_choice("stride_on", stride_on, ("3x3", "1x1"))
         spec = dataclasses.replace(spec, stride_on=stride_on)
     channels, classes = checked_classes(checkpoint, classes)
+    least = 4 if spec.stem == "imagenet" else 3
+    if not checkpoint.has_top and len(spec.repeats) < least:
+        raise ValueError(
+            f"`source` must hold a whole network, of {least} stages or with a classifier: this may "
+            "be a part of one. If it is as it should be, give a `model` of as many stages. "
+            f"Received: {len(spec.repeats)} stages and no classifier"
+        )
     include_top = classes is not None
     if input_shape is None:
         size = STEMS[spec.stem].image_size if include_top else None
@@ -156,12 +219,17 @@ def _source_classes(checkpoint):
 
 
 def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
-    """Loads all of a checkpoint or nothing, and warns of what could not be taken over."""
+    """Loads all of a checkpoint or nothing, and warns of what could not be taken over.
+
+    Returns the `ConversionReport`.
+    """
     spec = check_model(model, checkpoint.family)
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes)
+    changed, origin = tuple(notes), "as given"
     if preprocessing is None:
+        origin = f"that of the published networks of {checkpoint.family.name}"
         usual = usual or _usual_preprocessing(checkpoint, notes)
         # Of images of another number of channels it says nothing.
         if usual is not None and len(usual.mean) == shapes[STEM_KERNEL][2]:
@@ -169,8 +237,19 @@ def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
     set_preprocessing(model, preprocessing)  # raises before anything is loaded
     for path, value in values:
         variables[path].assign(value)
-    for note in notes:
+    for note in [*checkpoint.notes, *notes]:
         warn_user(f"{model.name}: {note}.")
+    noted = model_preprocessing(model)
+    return ConversionReport(
+        family=checkpoint.family.name,
+        spec=spec,
+        entry=label_of(checkpoint.entry),
+        other_entries=tuple(map(label_of, checkpoint.other_entries)),
+        left_out=checkpoint.left_out,
+        changed=changed,
+        preprocessing=noted,
+        preprocessing_source="of which nothing is known" if noted is None else origin,
+    )
 
 
 def _usual_preprocessing(checkpoint, notes):
@@ -220,7 +299,7 @@ def match(
         classes = shapes["predictions/bias"][0]
         theirs = f"{_source_classes(checkpoint)}" if checkpoint.has_top else "none"
         notes.append(new_head_note(classes, theirs, "source"))
-    biases = _bias_names(checkpoint.family, spec)
+    biases = checkpoint.family.bias_names(spec)
     wanted = [
         (name, _wanted(checkpoint, name, path, shapes, notes), path, f"our {path!r}")
         for path, name in names.items()
@@ -264,12 +343,7 @@ def _value(checkpoint, name, bias_name, more_epsilon, path, shape):
 
 def _left_over(checkpoint, spec):
     """Returns the names that stand for nothing; a classifier may be left off with the top."""
-    family, known = checkpoint.family, set(_bias_names(checkpoint.family, spec).values())
-    for ours, theirs in family.layer_names(spec, include_top=True).items():
-        part = ours.rpartition("/")[2]
-        variables = family.variables[part].values()
-        left_out = family.left_out if part == "norm" else ()
-        known |= {f"{theirs}{family.separator}{name}" for name in (*variables, *left_out)}
+    known = checkpoint.family.known(spec, include_top=True)
     return [shown(given) for name, given in checkpoint.given_names.items() if name not in known]
 
 
@@ -285,19 +359,6 @@ def _their_shape(shape, path, family):
     if not family.torch_layout or not path.endswith("/kernel"):
         return shape
     return (*shape[:1:-1], *shape[:2]) if len(shape) == 4 else shape[::-1]
-
-
-def _bias_names(family, spec):
-    """Returns for each moving mean the bias of the convolution before it, where there are any."""
-    if family.conv_bias is None:
-        return {}
-    return {
-        f"{ours.removesuffix('conv')}norm/moving_mean": (
-            f"{theirs}{family.separator}{family.conv_bias}"
-        )
-        for ours, theirs in family.layer_names(spec, include_top=False).items()
-        if ours.endswith("/conv")
-    }
 
 
 def _head_begins_anew(checkpoint, names, shapes):

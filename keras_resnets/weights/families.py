@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from keras_resnets.architecture.plan import make_plan
@@ -20,8 +20,6 @@ VARIABLES = {
     },
     "predictions": {"kernel": "weight", "bias": "bias"},
 }
-# `DataParallel` and `torch.compile` put these in front of every name.
-WRAPPERS = ((r"^(module\.|_orig_mod\.)+", ""),)
 IMAGENET = Preprocessing.imagenet()
 
 
@@ -31,7 +29,8 @@ class Family:
 
     A name is made of a layer's and a variable's. The layers' are templates: in them, `{stage}`,
     `{block}` and `{conv}` count from 1, `{stage0}`, `{block0}` and `{conv0}` from 0, and
-    `{paper_stage}` from 2, for the paper's conv2_x is the first stage.
+    `{paper_stage}` from 2, for the paper's conv2_x is the first stage; `{child}` from 4, the first
+    stage's place among the children of torchvision's module.
     """
 
     name: str
@@ -44,8 +43,11 @@ class Family:
     separator: str = "."
     # Whether kernels are (out, in, height, width), and a classifier's (out, in).
     torch_layout: bool = True
-    # Regular expressions and replacements for a file's names: wrappers' prefixes and the like.
-    renames: tuple[tuple[str, str], ...] = WRAPPERS
+    # Regular expressions and replacements for a file's names.
+    renames: tuple[tuple[str, str], ...] = ()
+    # What all names of the layers below the classifier begin with, where a network without one
+    # lacks it.
+    root: str = ""
     # Variables of normalizations that a file may hold and that we do not need.
     left_out: tuple[str, ...] = ("num_batches_tracked",)
     # Name of the convolutions' biases, if any, which are folded into the moving means.
@@ -64,10 +66,29 @@ class Family:
     published: Mapping[str, Any]
 
     def canonical(self, name: str) -> str:
-        """Returns a file's name for an array without wrappers' prefixes."""
+        """Returns the family's name for a file's name of an array."""
         for pattern, replacement in self.renames:
             name = re.sub(pattern, replacement, name)
         return name
+
+    def prefixes(self, names: Collection[str]) -> list[str]:
+        """Returns what may stand before all of a network's names, in the names' order."""
+        first, kernel = (
+            f"{self.layers[layer].format(**count_from_one(stage=1, block=1, conv=1))}"
+            f"{self.separator}{self.variables['conv']['kernel']}"
+            for layer in ("stem_conv/conv", "stage{stage}_block{block}/conv{conv}/conv")
+        )
+        if not self.torch_layout:  # whose renames leave no prefix
+            return [""] if first in map(self.canonical, names) else []
+        found = []
+        for name in names:
+            for bare in dict.fromkeys((self.root, "")):
+                stem, block = (bare + each.removeprefix(self.root) for each in (first, kernel))
+                prefix = name.removesuffix(stem)
+                is_whole = name.endswith(stem) and prefix[-1:] in ("", ".", "/")
+                if is_whole and prefix + block in names:
+                    found.append(prefix)
+        return list(dict.fromkeys(found))
 
     def layer_names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
         """Returns the paths of all our layers that have variables, each with their name."""
@@ -84,6 +105,28 @@ class Family:
             f"{ours}/{variable}": f"{theirs}{self.separator}{their_variable}"
             for ours, theirs in self.layer_names(spec, include_top).items()
             for variable, their_variable in self.variables[ours.rpartition("/")[2]].items()
+        }
+
+    def known(self, spec: ResNetSpec, include_top: bool) -> set[str]:
+        """Returns the names of all that a file of the network may hold, what we do not need too."""
+        known = set(self.bias_names(spec).values())
+        for ours, theirs in self.layer_names(spec, include_top).items():
+            part = ours.rpartition("/")[2]
+            left_out = self.left_out if part == "norm" else ()
+            names = (*self.variables[part].values(), *left_out)
+            known |= {f"{theirs}{self.separator}{name}" for name in names}
+        return known
+
+    def bias_names(self, spec: ResNetSpec) -> dict[str, str]:
+        """Returns for each moving mean the bias of the convolution before it, if there are any."""
+        if self.conv_bias is None:
+            return {}
+        return {
+            f"{ours.removesuffix('conv')}norm/moving_mean": (
+                f"{theirs}{self.separator}{self.conv_bias}"
+            )
+            for ours, theirs in self.layer_names(spec, include_top=False).items()
+            if ours.endswith("/conv")
         }
 
     def check_spec(self, spec: ResNetSpec) -> None:
@@ -105,7 +148,8 @@ class Family:
 def count_from_one(**counts: int) -> dict[str, int]:
     """Returns what fills in a family's template: the given counts and their other spellings."""
     from_zero = {f"{name}0": count - 1 for name, count in counts.items()}
-    return counts | from_zero | {"paper_stage": counts.get("stage", 0) + 1}
+    stage = counts.get("stage", 0)
+    return counts | from_zero | {"paper_stage": stage + 1, "child": stage + 3}
 
 
 # And of timm, for ResNet-18 to ResNet-152. Its variants of other arrays (`resnet50d`) are refused;
@@ -125,6 +169,60 @@ TORCHVISION = Family(
     published={"stem": "imagenet"},
 )
 
+# `torch.nn.Sequential(*module.children())` of it, or of all but the last: fastai's body, and the
+# encoder of many implementations of contrastive learning.
+SEQUENTIAL = Family(
+    name="sequential",
+    layers={
+        "stem_conv/conv": "0",
+        "stem_conv/norm": "1",
+        "stage{stage}_block{block}/conv{conv}/conv": "{child}.{block0}.conv{conv}",
+        "stage{stage}_block{block}/conv{conv}/norm": "{child}.{block0}.bn{conv}",
+        "stage{stage}_block{block}/projection/conv_norm/conv": "{child}.{block0}.downsample.0",
+        "stage{stage}_block{block}/projection/conv_norm/norm": "{child}.{block0}.downsample.1",
+        "predictions": "9",
+    },
+    published={"stem": "imagenet"},
+)
+
+# OpenMMLab's MMPretrain and MMClassification.
+MMPRETRAIN = Family(
+    name="mmpretrain",
+    layers={
+        ours: f"{'head' if ours == 'predictions' else 'backbone'}.{theirs}"
+        for ours, theirs in TORCHVISION.layers.items()
+    },
+    published={"stem": "imagenet"},
+)
+
+# The networks of `pretrainedmodels`, which name the classifier otherwise.
+PRETRAINEDMODELS = Family(
+    name="pretrainedmodels",
+    layers={**TORCHVISION.layers, "predictions": "last_linear"},
+    published={"stem": "imagenet"},
+)
+
+# Detectron2's backbones. Those from Microsoft's and Caffe2's networks have the stride on the first
+# 1×1 and read BGR; those from torchvision's, RGB and the other, which no array tells.
+_RES = "res{paper_stage}.{block0}"
+DETECTRON2 = Family(
+    name="detectron2",
+    layers={
+        "stem_conv/conv": "stem.conv1",
+        "stem_conv/norm": "stem.conv1.norm",
+        "stage{stage}_block{block}/conv{conv}/conv": f"{_RES}.conv{{conv}}",
+        "stage{stage}_block{block}/conv{conv}/norm": f"{_RES}.conv{{conv}}.norm",
+        "stage{stage}_block{block}/projection/conv_norm/conv": f"{_RES}.shortcut",
+        "stage{stage}_block{block}/projection/conv_norm/norm": f"{_RES}.shortcut.norm",
+        "predictions": "linear",
+    },
+    strides_on=("1x1", "3x3"),
+    preprocessing=dataclasses.replace(
+        Preprocessing.imagenet_caffe(), mean=(103.53, 116.28, 123.675)
+    ),
+    published={"stem": "imagenet"},
+)
+
 _EMBEDDER = "resnet.embedder.embedder"
 _STAGE = "resnet.encoder.stages.{stage0}.layers.{block0}"
 
@@ -141,8 +239,8 @@ HUGGING_FACE = Family(
         "stage{stage}_block{block}/projection/conv_norm/norm": f"{_STAGE}.shortcut.normalization",
         "predictions": "classifier.1",
     },
-    # A `ResNetModel`, which has no classifier, has no prefix either.
-    renames=(*WRAPPERS, (r"^(embedder|encoder)\.", r"resnet.\1.")),
+    root="resnet.",  # which a `ResNetModel` lacks
+    renames=((r"^(embedder|encoder)\.", r"resnet.\1."),),
     published={"stem": "imagenet"},
 )
 
@@ -192,4 +290,7 @@ KERAS_APPLICATIONS = Family(
     published={"stem": "imagenet"},
 )
 
-FAMILIES = (TORCHVISION, HUGGING_FACE, AKAMASTER, KERAS_APPLICATIONS)
+FAMILIES = (
+    *(TORCHVISION, HUGGING_FACE, AKAMASTER, KERAS_APPLICATIONS),
+    *(SEQUENTIAL, MMPRETRAIN, PRETRAINEDMODELS, DETECTRON2),
+)

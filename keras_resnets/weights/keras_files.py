@@ -15,14 +15,13 @@ from keras_resnets.architecture.spec import OPTIONS
 from keras_resnets.arguments import printable
 from keras_resnets.files.archive import layer_entries
 from keras_resnets.files.elements import WeightsFileError, require, shown
+from keras_resnets.files.read_arrays import file_in_folder
 from keras_resnets.layers import Classifier
 from keras_resnets.layers.composite import automatic_stem, is_automatic
 from keras_resnets.layers.graph import sublayers
 
 SUFFIXES = (".weights.h5", ".keras")
 MODEL_FILE = "model.keras"
-# Of other libraries; see `keras_resnets.convert_weights`.
-FOREIGN_SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
 HEAD, STEM = "predictions", "stem_conv/conv"
 OWN = "keras_resnets>"
 
@@ -47,22 +46,17 @@ class OptionError(WeightsFileError):
 
 
 def check_weights_path(path):
-    """Returns the path of a weights file, or raises if there is none of the right kind there."""
+    """Returns the path of the file that `weights` means, or raises if there is none."""
     if not isinstance(path, (str, os.PathLike)):
         received = " ".join(reprlib.repr(path).split())  # of arrays, it has many lines
         advice = "; `keras_resnets.convert_weights` takes arrays" if isinstance(path, dict) else ""
         raise TypeError(f"`weights` must be None or a path{advice}. Received: weights={received}")
-    file = model_file(path)
-    if not file.name.endswith(SUFFIXES + FOREIGN_SUFFIXES):
-        raise ValueError(
-            "`weights` must be None, the folder of a training run, or the path of a file that ends "
-            f"in {', '.join(SUFFIXES + FOREIGN_SUFFIXES)}. {what_is_there(file)}"
-            f"Received: weights={os.fspath(path)!r}"
-        )
+    file = file_in_folder(model_file(path))
     if not file.is_file():
         raise ValueError(
-            f"`weights` must be an existing file. {what_is_there(file)}"
-            f"Received: weights={str(path)!r}"
+            "`weights` must be None, the name of a preset, the path of a file, or that of a folder "
+            f"of a training run or of Hugging Face. {what_is_there(file)}"
+            f"Received: weights={os.fspath(path)!r}"
         )
     return file
 
@@ -74,7 +68,7 @@ def what_is_there(path):
         return "There is no such file or folder. "
     if (path / "recipe.toml").is_file():
         return "The run is not complete: the command that began it resumes it. "
-    return f"There is a folder without {MODEL_FILE}. " if path.is_dir() else ""
+    return f"The folder has no {MODEL_FILE} and no model.safetensors. " if path.is_dir() else ""
 
 
 def model_file(path):

@@ -27,19 +27,16 @@ from keras_resnets.preprocessing.predictions import find_classifier
 from keras_resnets.preprocessing.preprocessing import Preprocessing
 from keras_resnets.weights.convert import checked_classes, load_checkpoint, warn_user
 from keras_resnets.weights.keras_files import (
-    FOREIGN_SUFFIXES,
     HEAD,
     STEM,
-    SUFFIXES,
     OptionError,
     check_weights_path,
     errors_of_weights,
     load_weights,
-    model_file,
     own_layers,
 )
 from keras_resnets.weights.presets import cached_file, find_preset
-from keras_resnets.weights.recognition import Checkpoint, is_of_another_library, read_checkpoint
+from keras_resnets.weights.recognition import Checkpoint, is_own_file, read_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +45,7 @@ class OpenedWeights:
 
     spec: ResNetSpec
     load: Callable[[keras.Model], None]
-    classes: int | None = None  # of the file's classifier, where it is known
+    classes: int | None = None  # of the file's classifier, where it is known; 0 without one
 
 
 def open_weights(weights, spec, name, free):
@@ -56,19 +53,20 @@ def open_weights(weights, spec, name, free):
 
     The options that are `free` give way to those of the weights, with a warning when they load.
     """
-    is_name = isinstance(weights, str) and model_file(weights) == Path(weights)
-    if is_name and not weights.endswith(SUFFIXES + FOREIGN_SUFFIXES):
+    if isinstance(weights, str) and not (Path(weights).exists() or Path(weights).suffix):
         preset = find_preset(weights, spec)
         return OpenedWeights(spec, functools.partial(_load_preset, preset=preset))
     path = check_weights_path(weights)
-    if path.name.endswith(SUFFIXES) and not is_of_another_library(path):
+    with errors_of_weights(name, path):
+        is_own = is_own_file(path)
+    if is_own:
         followed, classes = _options_in_file(path, spec, name, free)
         load = functools.partial(_load_file_of_keras, path=path)
     else:
         with errors_of_weights(name, path):
             checkpoint = read_checkpoint(path)
             followed = _fixed_options(checkpoint, spec, name, path, free)
-            _, classes = checked_classes(checkpoint)
+            classes = checked_classes(checkpoint)[1] or 0
         load = functools.partial(_load_foreign_file, checkpoint=checkpoint, path=path)
     notes = [
         f"{name}: {option} is the file's, {value!r}, not {getattr(spec, option)!r}."
@@ -86,7 +84,7 @@ def _load(model, load, notes):
 
 def _load_preset(model, preset):
     path = cached_file(preset)
-    if path.name.endswith(SUFFIXES):
+    if path.suffix == ".keras":
         _load_file_of_keras(model, path)
     else:
         load_checkpoint(model, read_checkpoint(path), usual=preset.preprocessing)

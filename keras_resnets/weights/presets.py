@@ -12,7 +12,7 @@ from typing import Literal
 from keras_resnets.architecture.spec import OPTIONS, VARIANTS, ResNetSpec
 from keras_resnets.arguments import nearest, printable
 from keras_resnets.preprocessing.preprocessing import Preprocessing
-from keras_resnets.weights.keras_files import FOREIGN_SUFFIXES, SUFFIXES, what_is_there
+from keras_resnets.weights.keras_files import what_is_there
 
 TORCHVISION = "https://download.pytorch.org/models/"
 TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-rsb-weights/"
@@ -158,9 +158,8 @@ def find_preset(name, spec):
         listed = ", ".join(dict.fromkeys(models))
         presets += f" {name!r} is of {listed}, with the options at their default."
     raise ValueError(
-        "`weights` must be None, the folder of a training run, or the path of a file that ends in "
-        f"{', '.join(SUFFIXES + FOREIGN_SUFFIXES)}, or {presets} {what_is_there(name)}"
-        f"Received: weights={name!r}"
+        "`weights` must be None, the path of a file, that of a folder of a training run or of "
+        f"Hugging Face, or {presets} {what_is_there(name)}Received: weights={name!r}"
     )
 
 

@@ -16,7 +16,14 @@ import numpy as np
 from keras_resnets.architecture.spec import ResNetSpec
 from keras_resnets.files.archive import layer_entries, open_keras_file
 from keras_resnets.files.elements import WeightsFileError, require, shown
-from keras_resnets.files.read_arrays import flat_arrays, read_file
+from keras_resnets.files.read_arrays import (
+    INDEX,
+    file_in_folder,
+    file_kind,
+    flat_arrays,
+    read_file,
+)
+from keras_resnets.files.torch_files import all_tensors
 from keras_resnets.weights.families import (
     FAMILIES,
     HUGGING_FACE,
@@ -36,8 +43,21 @@ VARIABLES = {
 }
 
 
-def is_of_another_library(path):
-    """Whether a readable file is of `keras.applications`, by the name of its first layer."""
+def is_own_file(path):
+    """Whether a file is one of Keras, by its content, and not of `keras.applications`."""
+    if path.name.endswith(INDEX):
+        return False
+    try:
+        is_of_keras = file_kind(path) == "keras"
+    except WeightsFileError:  # then its name says what it was to be
+        if not path.name.endswith((".keras", ".weights.h5")):
+            raise
+        is_of_keras = True
+    return is_of_keras and not _is_of_keras_applications(path)
+
+
+def _is_of_keras_applications(path):
+    """Whether the first layer has the name that it has there."""
     try:
         with open_keras_file(path) as file:
             configuration = file.configuration()
@@ -60,7 +80,14 @@ def source_arrays(source):
     if isinstance(source, keras.Model):
         return _model_arrays(source)
     if isinstance(source, (str, os.PathLike)):
-        return read_file(source, _named_arrays)
+        path = Path(source)
+        if re.search(r"-\d{5}-of-\d{5}\.", path.name):
+            raise WeightsFileError(
+                "The file is one part of a checkpoint in several: give the folder with all of them "
+                f"and their {INDEX[1:]}.",
+                path,
+            )
+        return read_file(path, _named_arrays, all_tensors)
     if not isinstance(source, Mapping):
         raise TypeError(
             "`source` must be a path, a mapping from names to arrays, or a Keras model. "
@@ -147,25 +174,52 @@ class Checkpoint:
     arrays: Mapping[str, np.ndarray]
     given_names: Mapping[str, str]  # for these names, those in the source
     has_top: bool
+    entry: str  # what stands before the network's names in the source
+    left_out: tuple[str, ...]  # names of what is beside the network, as a loss's weights
+    other_entries: tuple[str, ...] = ()  # under which there are other networks
 
     @property
     def names(self) -> dict[str, str]:
         """The family's names of all our variables, the classifier's included."""
         return self.family.names(self.spec, include_top=True)
 
+    @property
+    def notes(self) -> list[str]:
+        """What was chosen, and left out, that a user may not expect, in sentences."""
+        notes = []
+        if self.other_entries or set(_parts(self.entry.rpartition("/")[2])) - WRAPPERS:
+            notes.append(f"the weights are those under {shown(label_of(self.entry))}")
+        if self.other_entries:
+            others = ", ".join(shown(label_of(entry)) for entry in self.other_entries)
+            notes[0] += f"; others are under {others}: `entry` of `convert_weights` takes them"
+        if self.left_out:
+            names = ", ".join(shown(name) for name in self.left_out[:4])
+            more = f" and {len(self.left_out) - 4} more" if len(self.left_out) > 4 else ""
+            notes.append(f"left out, for they are not of the network: {names}{more}")
+        return notes
 
-def read_checkpoint(source) -> Checkpoint:
+
+def read_checkpoint(source, entry=None) -> Checkpoint:
     """Returns the checkpoint of a source, with what a configuration beside its file says."""
-    checkpoint = recognize(source_arrays(source))
+    checkpoint = recognize(source_arrays(source), entry)
     if checkpoint.family is HUGGING_FACE and isinstance(source, (str, os.PathLike)):
-        return _follow_config(checkpoint, Path(source).parent)
+        return _follow_config(checkpoint, file_in_folder(Path(source)).parent)
     return checkpoint
 
 
-def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
-    """Returns the checkpoint that the most arrays' names, and shapes, speak for."""
-    candidates = [checkpoint for family in FAMILIES if (checkpoint := _read(family, arrays))]
-    if not candidates:
+def recognize(arrays: Mapping[str, np.ndarray], entry: str | None = None) -> Checkpoint:
+    """Returns the network in a source, by its arrays' names and shapes.
+
+    Of several, it is the one that `entry` names, or the first that is no average of another.
+    """
+    networks: dict[str, Checkpoint] = {}  # by the name of the stem's kernel
+    for family in FAMILIES:
+        for prefix in family.prefixes(arrays):
+            if checkpoint := _read(family, arrays, prefix):
+                stem = checkpoint.given_names[checkpoint.names["stem_conv/conv/kernel"]]
+                best = networks.get(stem, checkpoint)
+                networks[stem] = max(best, checkpoint, key=_agreement)
+    if not networks:
         some = ", ".join(shown(name) for name in list(arrays)[:5]) or "no arrays"
         raise ValueError(
             "`source` must hold a residual network of one of the families "
@@ -173,9 +227,53 @@ def recognize(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
             f"belongs in its factory's `weights`. Received: {some}"
             f"{', …' if len(arrays) > 5 else ''}"
         )
-    checkpoint = max(candidates, key=_agreement)
-    _check_stem(checkpoint)
-    return checkpoint
+    first, *others = _chosen([*networks.values()], entry)
+    _check_stem(first)
+    folder = first.entry.rpartition("/")[0]
+    elsewhere = tuple(each.entry for each in networks.values() if each is not first)
+    left_out = [
+        name
+        for name in first.left_out
+        if not f"{folder}{'/' * bool(folder)}{name}".startswith(elsewhere)
+    ]
+    return dataclasses.replace(
+        first,
+        other_entries=tuple(other.entry for other in others),
+        left_out=tuple(left_out),
+    )
+
+
+# What holds an average of the weights that are trained, or another's that follow them.
+AVERAGE = re.compile(r"ema|momentum|teacher|target|encoder_k|key_|swa|average")
+WRAPPERS = {"module", "_orig_mod"}  # of `DataParallel` and `torch.compile`
+
+
+def _chosen(networks, entry):
+    """Returns the networks that an entry names, those first that are no averages."""
+    networks = sorted(networks, key=lambda each: bool(AVERAGE.search(each.entry)))
+    if entry is None:
+        return networks
+    if not isinstance(entry, str):
+        raise TypeError(f"`entry` must be a string. Received: entry={entry!r}")
+    parts = f".{label_of(entry)}."
+    chosen = [each for each in networks if parts in f".{label_of(each.entry)}."]
+    if not chosen:
+        labels = [shown(label_of(each.entry)) for each in networks if label_of(each.entry)]
+        there_is = f"one of {', '.join(labels)}, or a part of it" if labels else "None"
+        raise ValueError(
+            f"`entry` must be what stands before the names of a network in `source`: {there_is}. "
+            f"Received: entry={entry!r}"
+        )
+    return chosen
+
+
+def _parts(entry):
+    return [part for part in re.split(r"[./]", entry) if part]
+
+
+def label_of(entry: str) -> str:
+    """Returns an entry as users write it, with dots between its parts."""
+    return ".".join(_parts(entry))
 
 
 def _check_stem(checkpoint):
@@ -197,17 +295,18 @@ def _agreement(checkpoint):
     return len(expected & checkpoint.arrays.keys()) - len(expected - checkpoint.arrays.keys())
 
 
-def _read(family: Family, arrays) -> Checkpoint | None:
-    """Returns what the arrays are if they are the family's, or `None` if not even the stem is."""
+def _read(family: Family, arrays, prefix) -> Checkpoint | None:
+    """Returns what the arrays below a prefix are if they are the family's, or else `None`."""
     given_names: dict[str, str] = {}
     doubled: tuple[str, ...] = ()
     for name in arrays:
-        canonical = family.canonical(name)
-        if canonical in given_names:
-            doubled = doubled or (given_names[canonical], name)
-        given_names[canonical] = name
-    canonical_arrays = {name: arrays[given] for name, given in given_names.items()}
-    spec = _read_spec(family, {name: array.shape for name, array in canonical_arrays.items()})
+        if name.startswith(prefix):
+            canonical = family.canonical(name.removeprefix(prefix))
+            if canonical in given_names:
+                doubled = doubled or (given_names[canonical], name)
+            given_names[canonical] = name
+    found = {name: arrays[given] for name, given in given_names.items()}
+    spec = _read_spec(family, {name: array.shape for name, array in found.items()})
     if spec is None:
         return None
     if doubled:
@@ -215,9 +314,70 @@ def _read(family: Family, arrays) -> Checkpoint | None:
             "`source` must hold each array once. "
             f"Received: {shown(doubled[0])} and {shown(doubled[1])}"
         )
-    head = family.layers["predictions"] + family.separator
-    has_top = any(name.startswith(head) for name in canonical_arrays)
-    return Checkpoint(family, spec, canonical_arrays, given_names, has_top)
+    # Beside a queue of keys, as of MoCo, what looks like a classifier is a projection.
+    is_contrastive = any("queue" in name for name in arrays)
+    head = not is_contrastive and _take_head(family, found, given_names)
+    beside = _not_of_the_network(family, spec, found, head)
+    entry = prefix.rpartition("/")[0] + "/" * ("/" in prefix)
+    left_out = [
+        name.removeprefix(entry)
+        for name in arrays
+        if name.startswith(entry)
+        and "/" not in name.removeprefix(entry)
+        and not name.startswith(prefix)
+    ]
+    left_out += [given_names[name].removeprefix(entry) for name in beside]
+    kept = {name: array for name, array in found.items() if name not in beside}
+    given_names = {name: given_names[name] for name in kept}
+    return Checkpoint(family, spec, kept, given_names, head, prefix, tuple(left_out))
+
+
+def _take_head(family, arrays, given_names):
+    """Whether there is a classifier; one without a bias, or within a Sequential, gets its names.
+
+    A head of several layers is none.
+    """
+    head = f"{family.layers['predictions']}{family.separator}"
+    of_head = [name for name in arrays if name.startswith(head)]
+    if not family.torch_layout:
+        return bool(of_head)
+    if not of_head:
+        return False
+    kernel, bias = f"{head}weight", f"{head}bias"
+    if {kernel, bias} & arrays.keys():
+        if bias not in arrays and arrays[kernel].ndim == 2:
+            arrays[bias] = np.zeros(len(arrays[kernel]), "float32")
+            given_names[bias] = given_names[kernel]
+        return True
+    found = re.fullmatch(rf"{re.escape(head)}(\d+\.)\w+", of_head[0])
+    theirs = [f"{head}{found[1]}{end}" for end in ("weight", "bias")] if found else []
+    if sorted(of_head) != sorted(theirs) or arrays[theirs[0]].ndim != 2:
+        return False
+    for ours, given in zip((kernel, bias), theirs, strict=True):
+        arrays[ours], given_names[ours] = arrays.pop(given), given_names.pop(given)
+    return True
+
+
+# What could be a layer of the network, wherever it is: without it, the others compute another.
+LAYERS = re.compile(r"norm|bn|conv|layer|stage|block|stem|attn|pool|embed|downsample|se\b")
+
+
+def _not_of_the_network(family, spec, arrays, has_top):
+    """Returns the names that stand for nothing in the network and could not either."""
+    known = family.known(spec, has_top)
+    layers = family.layer_names(spec, has_top).values()
+    first_parts = {_first_part(name) for name in layers} | WRAPPERS
+    return [
+        name
+        for name in arrays
+        if name not in known
+        and _first_part(name) not in first_parts
+        and not LAYERS.search(_first_part(name))
+    ]
+
+
+def _first_part(name):
+    return re.sub(r"\d", "", re.split(r"[./]", name)[0])
 
 
 def _read_spec(family, shapes) -> ResNetSpec | None:

@@ -137,13 +137,12 @@ def test_a_terminal_without_the_characters_gets_signs_that_it_has(monkeypatch):
     assert bar(0.5, 4) == "##"
 
 
-def test_the_parser_knows_the_formats_and_endings_that_its_commands_do():
+def test_the_parser_knows_the_formats_and_presets_that_its_commands_do():
     """It has them of its own, for it answers before the others' modules are imported."""
-    from keras_resnets.cli.main import DATASETS, FORMATS, PRESETS, SUFFIXES
+    from keras_resnets.cli.main import DATASETS, FORMATS, PRESETS
     from keras_resnets.export import formats
-    from keras_resnets.weights import keras_files, presets
+    from keras_resnets.weights import presets
 
     assert tuple(formats.FORMATS) == FORMATS
-    assert {*keras_files.FOREIGN_SUFFIXES, ".keras"} == set(SUFFIXES)
     assert set(PRESETS) == presets.PRESETS.keys()
     assert {preset.dataset for preset in presets.PRESETS.values()} == set(DATASETS)

@@ -1,7 +1,10 @@
 """PyTorch files written by hand are read as torch would read them."""
 
+import json
+
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from keras_resnets.files import WeightsFileError, read_arrays
 from tests.files import writing
@@ -143,8 +146,60 @@ def test_an_error_names_the_path_and_is_a_value_error(tmp_path):
         read_arrays(tmp_path)
 
 
-def test_of_a_folder_the_file_in_it_is_named(tmp_path):
-    """Hugging Face's `save_pretrained` writes a folder."""
-    (tmp_path / "model.safetensors").touch()
-    with pytest.raises(WeightsFileError, match=r"In this folder that is '.*/model\.safetensors'"):
+@pytest.fixture
+def sharded(tmp_path):
+    """A checkpoint in two files with an index, as Hugging Face lays large ones out."""
+    arrays = {"a": np.arange(6.0), "b": np.ones((2, 2), "float32"), "c": np.zeros(3, "float16")}
+    names = {"a": "model-00001-of-00002.safetensors", "c": "model-00002-of-00002.safetensors"}
+    names["b"] = names["a"]
+    for file in names.values():
+        save_file({name: arrays[name] for name in names if names[name] == file}, tmp_path / file)
+    return tmp_path, arrays, names
+
+
+def write_index(folder, weight_map):
+    path = folder / "model.safetensors.index.json"
+    path.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    return path
+
+
+def test_files_with_an_index_are_read_by_the_index_or_the_folder(sharded):
+    folder, arrays, names = sharded
+    for path in (write_index(folder, names), folder):
+        read = read_arrays(path)
+        assert list(read) == ["a", "c", "b"]  # in the order of the index
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(read[key], array)
+            assert read[key].dtype == array.dtype
+
+
+def test_a_folder_with_one_file_is_read(tmp_path):
+    save_file({"w": np.ones(2)}, tmp_path / "model.safetensors")
+    (tmp_path / "pytorch_model.bin").write_text("not read: it could be a pickle")
+    assert list(read_arrays(tmp_path)) == ["w"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"a": "model-00003-of-00002.safetensors"}, "incomplete: 1 of its 3 files"),
+        ({"a": "../model-00001-of-00002.safetensors"}, "files in its own folder"),
+        ({"a": "/etc/passwd"}, "files in its own folder"),
+        ({"a": ""}, "files in its own folder"),
+        ({"a": "."}, "files in its own folder"),
+        ({"a": ["x"]}, "files in its own folder|not beside"),
+        ({"d": "model-00001-of-00002.safetensors"}, "must agree on what is in it.*'d'"),
+        ({"c": "model-00001-of-00002.safetensors"}, "must agree on what is in it.*'c'"),
+    ],
+)
+def test_an_index_that_does_not_fit_its_files_is_refused(sharded, change, reason):
+    folder, _, names = sharded
+    with pytest.raises(WeightsFileError, match=reason):
+        read_arrays(write_index(folder, names | change))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": []}', "[" * 100_000, "\0"])
+def test_a_broken_index_is_refused(tmp_path, text):
+    (tmp_path / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(WeightsFileError, match="must be JSON, with a `weight_map`"):
         read_arrays(tmp_path)

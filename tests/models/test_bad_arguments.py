@@ -13,8 +13,8 @@ RULES = {
     "include_top": [("True or False", "yes", 1)],
     "weights": [
         ("preset|imagenet", "imagenet21k"),
-        ("exist", "gone.weights.h5", "net.h5"),
-        (r"ends in \.weights\.h5", "net.npz", "", "weights.h5.txt"),
+        ("There is no such file", "gone.weights.h5", "net.h5", "net.npz", "weights.h5.txt"),
+        (r"The folder has no model\.keras", ""),
         ("path", 3, True, b"net.h5", ["net.keras"]),
     ],
     "input_shape": [

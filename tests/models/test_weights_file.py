@@ -98,7 +98,7 @@ def test_a_folder_is_no_file(tmp_path):
     """Other wrong paths are those of test_bad_arguments.py."""
     for name in NAMES:
         (tmp_path / name).mkdir()
-        with pytest.raises(ValueError, match="`weights` must be an existing file"):
+        with pytest.raises(ValueError, match=r"The folder has no model\.keras"):
             build(TINY, weights=tmp_path / name)
 
 

@@ -135,7 +135,7 @@ def test_another_architecture_is_an_error_that_names_it_or_the_first_layer(file,
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_a_file_that_is_none_is_an_error(tmp_path, suffix):
     path = tmp_path / f"no{suffix}"
-    with pytest.raises(ValueError, match="existing file"):
+    with pytest.raises(ValueError, match="There is no such file"):
         network(path)
     path.write_bytes(b"no weights")
     with pytest.raises(ValueError, match=r"must be a zip archive|no valid HDF5"):

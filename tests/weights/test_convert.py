@@ -1,12 +1,14 @@
 """Converting: which network it is, every array once, and what is said of the rest."""
 
 import contextlib
+import functools
 import os
 import warnings
 
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import keras_resnets
 from keras_resnets import convert_weights, model_preprocessing, model_spec
@@ -115,7 +117,7 @@ def test_all_that_is_missing_left_over_or_misshapen_is_listed_and_nothing_is_loa
     model = small_model(state)
     del state["layer1.0.bn1.bias"]
     state["layer2.0.conv1.weight"] = state["layer2.0.conv1.weight"][:, :2]
-    state["ema"] = np.zeros(2, "float32")
+    state["layer2.0.se.fc1.weight"] = np.zeros((2, 6, 1, 1), "float32")
     state["layer1.0.bn2.num_batches"] = np.array(1)
     state["layer2.1.bn2.weight"] = np.ones(6, "int64")
     with refused(model, match="exactly the arrays") as caught:
@@ -123,7 +125,7 @@ def test_all_that_is_missing_left_over_or_misshapen_is_listed_and_nothing_is_loa
     message = str(caught.value)
     for part in (
         "missing: 'layer1.0.bn1.bias', our 'stage1_block1/conv1/norm/beta'",
-        "surplus: 'module.ema'",
+        "surplus: 'module.layer2.0.se.fc1.weight'",
         "surplus: 'module.layer1.0.bn2.num_batches'",
         "'module.layer2.0.conv1.weight' is float32 (6, 2, 3, 3), must be float (6, 4, 3, 3), "
         "our 'stage2_block1/conv1/conv/kernel'",
@@ -168,7 +170,7 @@ def vast_widths(state):
     [
         (many_blocks, r"at most 700 blocks\. Received: 702"),
         (vast_widths, r"misshapen: 'layer1\.0\.conv1\.weight' is float32 \(1000000000, 0, 3, 3\)"),
-        (lambda state: state | {"ema": np.zeros(2)}, "surplus: 'ema'"),
+        (lambda state: state | {"layer1.0.se.fc.weight": np.zeros(2)}, "surplus: 'layer1.0.se"),
     ],
 )
 def test_nothing_is_built_of_arrays_that_are_not_all_there(state, change, message, monkeypatch):
@@ -190,8 +192,14 @@ def test_a_classifier_s_activation_is_what_build_model_takes_it_for(state):
 
 def test_two_arrays_of_one_name_are_refused(state):
     state["module.conv1.weight"] = state["conv1.weight"]
-    with pytest.raises(ValueError, match="each array once"):
+    with pytest.raises(ValueError, match=r"surplus: 'module\.conv1\.weight'"):
         convert_weights(state, **SIZE)
+    del state["module.conv1.weight"]
+    hugging_face = keras_resnets.to_torch_state_dict(small_model(state), family="hugging_face")
+    stem = "embedder.embedder.convolution.weight"
+    hugging_face[stem] = hugging_face[f"resnet.{stem}"]
+    with pytest.raises(ValueError, match="each array once"):
+        convert_weights(hugging_face, **SIZE)
 
 
 def test_a_file_of_no_known_names_is_not_called_doubled():
@@ -211,11 +219,37 @@ def test_another_number_of_classes_begins_the_head_anew_and_says_so(state):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_without_a_classifier_there_is_no_top_unless_asked_for(state):
-    del state["fc.weight"], state["fc.bias"]
-    assert convert_weights(state, **SIZE).output_shape == (None, 2, 2, 6)
+def without_classifier(entries):
+    state = random_state(entries)
+    return {name: array for name, array in state.items() if not name.startswith("fc.")}
+
+
+def test_without_a_classifier_there_is_no_top_unless_asked_for(tmp_path):
+    state = without_classifier(torchvision_entries("basic", (1, 1, 1, 1), (4, 4, 4, 6)))
+    size = {"input_shape": (32, 32, 3)}
+    features = convert_weights(state, **size)
+    assert features.output_shape == (None, 1, 1, 6)
     with pytest.warns(UserWarning, match="3 classes begins anew, for the source has none"):
-        assert convert_weights(state, classes=3, **SIZE).output_shape == (None, 3)
+        assert convert_weights(state, classes=3, **size).output_shape == (None, 3)
+    save_file(state, tmp_path / "trunk.safetensors")
+    build = functools.partial(
+        keras_resnets.build_model, model_spec(features), weights=tmp_path / "trunk.safetensors"
+    )
+    with pytest.raises(ValueError, match="these have none: pass `include_top=False`"):
+        build(**size)
+    assert build(include_top=False).output_shape[-1] == 6
+    with pytest.warns(UserWarning, match="begins anew"):
+        build(classes=2, **size)
+
+
+def test_a_part_of_a_network_is_loaded_only_into_a_model_that_is_one(state):
+    """A file of the first stages, such as one of several, must not become a network unnoticed."""
+    spec = model_spec(convert_weights(state, **SIZE))
+    part = without_classifier(ENTRIES)
+    with pytest.raises(ValueError, match=r"of 4 stages or with a classifier.* Received: 2 stages"):
+        convert_weights(part)
+    model = keras_resnets.build_model(spec, include_top=False, **SIZE)
+    assert convert_weights(part, model) is model
 
 
 def test_a_model_without_top_leaves_the_classifier_out(state):
