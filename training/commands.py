@@ -388,7 +388,7 @@ def check_run(run_dir: Path, recipe: Recipe, options: RunOptions) -> None:
         return
     check_images(recipe.data, options.data_dir, options.download)
     weights = recipe.model.weights
-    if "." in Path(weights).name:  # presets have no dot
+    if "." in Path(weights).name and not weights.startswith("hf://"):  # presets have no dot
         check_path("model.weights", Path(weights))
 
 

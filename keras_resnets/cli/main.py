@@ -295,7 +295,8 @@ def _check_names(
         ("", class_names, DATASETS),
         *(("", name, ()) for name in images or ()),
     ):
-        if name is None or names.get(name, name) in known or os.path.exists(name):
+        is_of_hub = kind and (name or "").startswith("hf://")
+        if name is None or names.get(name, name) in known or os.path.exists(name) or is_of_hub:
             if name in (images or ()) and os.path.isdir(name):
                 raise ValueError(
                     f"IMAGE must be a file: name those in the folder, as {os.path.join(name, '*')}."

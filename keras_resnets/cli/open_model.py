@@ -11,11 +11,13 @@ from keras_resnets.models import create_model, list_models
 from keras_resnets.preprocessing import model_class_names, set_class_names
 from keras_resnets.preprocessing.predictions import imagenet_classes, number_of_classes
 from keras_resnets.weights import PRESETS, convert_weights
+from keras_resnets.weights.hub import is_of_hub
 from keras_resnets.weights.keras_files import OptionError, model_file, what_is_there
 from keras_resnets.weights.keras_model import load_keras_file
 from keras_resnets.weights.load import open_weights
 from keras_resnets.weights.recognition import is_own_file
 
+NAMES = {"report": "verbose", "stride_on": "stride-on"}  # of arguments as the command's options
 # In the order of the data set's labels.
 CIFAR10 = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -61,13 +63,13 @@ def open_model(source, weights=None, **converting):
             f"Received: {source!r} and --weights {weights}"
         )
     is_file = path.is_file() and not (is_network or is_preset)
-    if is_file and not is_own_file(path):
-        return convert_weights(path, **converting)
+    if is_of_hub(source) or (is_file and not is_own_file(path)):
+        return convert_weights(source if is_of_hub(source) else path, **converting)
 
     for option, value in converting.items():
         if value is not None:
             raise ValueError(
-                f"`--{option.replace('_', '-')}` belongs to a checkpoint of another library. "
+                f"`--{NAMES.get(option, option)}` belongs to a checkpoint of another library. "
                 f"Received: {value!r}"
             )
     if is_network:

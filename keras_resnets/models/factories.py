@@ -45,8 +45,9 @@ def build_model(
         spec: A `ResNetSpec`. Its options at their default give way to those of a file's network.
         include_top: Whether the model ends in pooling and classifier.
         weights: `None` for new weights; the path of a `.weights.h5` or `.keras` file of this
-            network, of a checkpoint that `convert_weights` reads, or of a training run's folder; a
-            name in `PRESETS`; or `"imagenet"` or `"cifar10"` for this network's best preset.
+            network, of a checkpoint that `convert_weights` reads, or of a training run's folder;
+            `"hf://owner/name"` on Hugging Face's hub; a name in `PRESETS`; or `"imagenet"` or
+            `"cifar10"` for this network's best preset.
         input_tensor: A Keras tensor to use as the image; the layers before it become part of the
             model.
         input_shape: Shape of an image, a tuple of three; height and width may be `None`. By default

@@ -22,10 +22,13 @@ from keras_resnets.preprocessing.model import (
     set_preprocessing,
     without_scaling,
 )
+from keras_resnets.preprocessing.predictions import find_classifier
 from keras_resnets.preprocessing.preprocessing import Preprocessing
+from keras_resnets.weights.configuration import read_checkpoint
 from keras_resnets.weights.families import Family
+from keras_resnets.weights.hub import hub_file, is_of_hub
 from keras_resnets.weights.keras_files import adapt_channels, is_finite, new_head_note
-from keras_resnets.weights.recognition import Checkpoint, label_of, read_checkpoint
+from keras_resnets.weights.recognition import Checkpoint, label_of
 
 STEM_KERNEL = "stem_conv/conv/kernel"
 HEAD_VARIABLES = ("predictions/kernel", "predictions/bias")
@@ -102,8 +105,9 @@ def convert_weights(
     namesake, and gives wrong answers.
 
     Args:
-        source: Path of a file, or of a folder of Hugging Face; a mapping from names to arrays, such
-            as a `state_dict()`; or a model of `keras.applications`.
+        source: Path of a file, or of a folder of Hugging Face; `"hf://owner/name"` on its hub; a
+            mapping from names to arrays, such as a `state_dict()`; or a model of
+            `keras.applications`.
         model: A model of the zoo to load; by default, one is built. All other arguments except
             `preprocessing` must then be left out.
         classes: Number of classes; by default, the source's. With another number the classifier
@@ -142,6 +146,8 @@ def convert_weights(
     >>> keras_resnets.model_spec(model) == keras_resnets.model_spec(original)
     True
     """
+    if is_of_hub(source):
+        source = hub_file(source)
     checkpoint = read_checkpoint(source, entry)
     own = {
         "classes": classes,
@@ -229,14 +235,17 @@ def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
     values, notes = match(checkpoint, spec, shapes)
     changed, origin = tuple(notes), "as given"
     if preprocessing is None:
-        origin = f"that of the published networks of {checkpoint.family.name}"
-        usual = usual or _usual_preprocessing(checkpoint, notes)
+        usual, origin = _first_preprocessing(checkpoint, usual, notes)
         # Of images of another number of channels it says nothing.
         if usual is not None and len(usual.mean) == shapes[STEM_KERNEL][2]:
             preprocessing = without_scaling(fit_preprocessing(usual, model), model)
     set_preprocessing(model, preprocessing)  # raises before anything is loaded
     for path, value in values:
         variables[path].assign(value)
+    classifier = find_classifier(model)
+    is_whole = classifier is not None and not any("begins anew" in note for note in changed)
+    if is_whole and classifier.class_names is None:
+        classifier.class_names = checkpoint.class_names
     for note in [*checkpoint.notes, *notes]:
         warn_user(f"{model.name}: {note}.")
     noted = model_preprocessing(model)
@@ -252,9 +261,13 @@ def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
     )
 
 
-def _usual_preprocessing(checkpoint, notes):
-    """Returns the family's preprocessing; `None` and a note for what is none of its networks."""
+def _first_preprocessing(checkpoint, usual, notes):
+    """Returns the preprocessing that is known, and where it is from; `None` if none is."""
     family = checkpoint.family
+    if usual is not None:
+        return usual, "that of the preset"
+    if checkpoint.preprocessing is not None:
+        return checkpoint.preprocessing, "that of the configuration beside the file"
     present = dict(vars(checkpoint.spec))
     bias = checkpoint.arrays.get(checkpoint.names["predictions/bias"])
     if bias is not None:
@@ -265,8 +278,8 @@ def _usual_preprocessing(checkpoint, notes):
                 f"no preprocessing is noted, for {family.name}'s networks have {field}={value!r}, "
                 f"this one {present[field]!r}; `set_preprocessing` notes what it was trained on"
             )
-            return None
-    return family.preprocessing
+            return None, ""
+    return family.preprocessing, f"that of the published networks of {family.name}"
 
 
 def check_model(model, family: Family) -> ResNetSpec:

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.spec import ResNetSpec
@@ -21,6 +21,15 @@ VARIABLES = {
     "predictions": {"kernel": "weight", "bias": "bias"},
 }
 IMAGENET = Preprocessing.imagenet()
+
+
+class Form(NamedTuple):
+    """A row of the page on conversion: a form in which a family's networks are saved."""
+
+    tool: str
+    saves: str
+    outcome: str = "converted"
+    argument: str = ""  # where there is a choice
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +73,7 @@ class Family:
     # that tell them from others under the same names.
     preprocessing: Preprocessing = IMAGENET
     published: Mapping[str, Any]
+    forms: tuple[Form, ...]
 
     def canonical(self, name: str) -> str:
         """Returns the family's name for a file's name of an array."""
@@ -167,6 +177,44 @@ TORCHVISION = Family(
     },
     module_stride_on="3x3",
     published={"stem": "imagenet"},
+    forms=(
+        Form("torchvision, timm", "`state_dict()`", argument="`preprocessing`"),
+        Form("training scripts", "`state_dict`, `model` and others, beside the optimizer's state"),
+        Form("`DataParallel`, `torch.compile`", "`module.`, `_orig_mod.` before each name"),
+        Form(
+            "torchvision's and timm's trainers",
+            "the weights, and their average as `model_ema`, `state_dict_ema`",
+            "the trained weights, with a warning",
+            '`entry="model_ema"`',
+        ),
+        Form("`AveragedModel`", "`n_averaged`, and `module.` before each name"),
+        Form(
+            "Lightning",
+            "`model.` before each name, with the states of losses and metrics",
+            "converted; the rest is left out, with a warning",
+        ),
+        Form(
+            "MoCo",
+            "two encoders and a queue",
+            "the features of `encoder_q`, with a warning",
+            '`entry="encoder_k"`',
+        ),
+        Form("DINO", "`student`, `teacher`", "the features of the first", '`entry="teacher"`'),
+        Form("SimCLR, VISSL", "an encoder below a prefix, and projections", "the features"),
+        Form(
+            "torchvision's detection and segmentation",
+            "`backbone.body.` or `backbone.` before each name",
+            "the features; of a dilated network, load a `model` that is built with `output_stride`",
+            "`model`",
+        ),
+        Form("MMDetection, MMSegmentation", "`backbone.`, a neck, heads", "the features"),
+        Form("fine-tuning scripts", "`fc.1`, behind a dropout", "the classifier"),
+        Form(
+            "fine-tuning scripts",
+            "`fc.0`, `fc.2`: a head of several layers",
+            "the features; the head is left out, with a warning",
+        ),
+    ),
 )
 
 # `torch.nn.Sequential(*module.children())` of it, or of all but the last: fastai's body, and the
@@ -183,6 +231,10 @@ SEQUENTIAL = Family(
         "predictions": "9",
     },
     published={"stem": "imagenet"},
+    forms=(
+        Form("fastai", "a body, `0.0.weight`, and a head", "the features, with a warning"),
+        Form("BYOL and others", "`Sequential(*module.children())`", "the features"),
+    ),
 )
 
 # OpenMMLab's MMPretrain and MMClassification.
@@ -193,6 +245,7 @@ MMPRETRAIN = Family(
         for ours, theirs in TORCHVISION.layers.items()
     },
     published={"stem": "imagenet"},
+    forms=(Form("MMPretrain", "`backbone.` and `head.fc`"),),
 )
 
 # The networks of `pretrainedmodels`, which name the classifier otherwise.
@@ -200,6 +253,7 @@ PRETRAINEDMODELS = Family(
     name="pretrainedmodels",
     layers={**TORCHVISION.layers, "predictions": "last_linear"},
     published={"stem": "imagenet"},
+    forms=(Form("pretrainedmodels", "`last_linear`"),),
 )
 
 # Detectron2's backbones. Those from Microsoft's and Caffe2's networks have the stride on the first
@@ -221,6 +275,14 @@ DETECTRON2 = Family(
         Preprocessing.imagenet_caffe(), mean=(103.53, 116.28, 123.675)
     ),
     published={"stem": "imagenet"},
+    forms=(
+        Form(
+            "Detectron2",
+            "`backbone.bottom_up.res2.0.conv1.norm.weight`",
+            "the features, with the stride on the 1×1 and BGR, as Microsoft's networks",
+            '`stride_on="3x3"`, `preprocessing`',
+        ),
+    ),
 )
 
 _EMBEDDER = "resnet.embedder.embedder"
@@ -242,6 +304,14 @@ HUGGING_FACE = Family(
     root="resnet.",  # which a `ResNetModel` lacks
     renames=((r"^(embedder|encoder)\.", r"resnet.\1."),),
     published={"stem": "imagenet"},
+    forms=(
+        Form(
+            "transformers",
+            "`ResNetForImageClassification`, `ResNetModel`: a folder, one file, or several and "
+            "their index",
+            "converted; `config.json` is followed",
+        ),
+    ),
 )
 
 # `akamaster/pytorch_resnet_cifar10`, and CIFAR repositories written after it. Option A puts zeros
@@ -260,6 +330,7 @@ AKAMASTER = Family(
     # 64 to 512 channels, take others.
     preprocessing=Preprocessing.imagenet(resize=32, crop=32),
     published={"stem": "cifar", "shortcut": "A", "widths": (16, 32, 64), "classes": 10},
+    forms=(Form("`akamaster/pytorch_resnet_cifar10` and others", "`linear`, and option A or B"),),
 )
 
 _BLOCK = "conv{paper_stage}_block{block}"
@@ -288,6 +359,12 @@ KERAS_APPLICATIONS = Family(
     strides_on=("1x1",),
     preprocessing=Preprocessing.imagenet_caffe(),
     published={"stem": "imagenet"},
+    forms=(
+        Form(
+            "`keras.applications`",
+            "`ResNet50`, `101`, `152`: a model, or its `.keras`, `.h5` or `.weights.h5` file",
+        ),
+    ),
 )
 
 FAMILIES = (

@@ -25,7 +25,9 @@ from keras_resnets.preprocessing.model import (
 )
 from keras_resnets.preprocessing.predictions import find_classifier
 from keras_resnets.preprocessing.preprocessing import Preprocessing
+from keras_resnets.weights.configuration import read_checkpoint
 from keras_resnets.weights.convert import checked_classes, load_checkpoint, warn_user
+from keras_resnets.weights.hub import hub_file, is_of_hub
 from keras_resnets.weights.keras_files import (
     HEAD,
     STEM,
@@ -36,7 +38,7 @@ from keras_resnets.weights.keras_files import (
     own_layers,
 )
 from keras_resnets.weights.presets import cached_file, find_preset
-from keras_resnets.weights.recognition import Checkpoint, is_own_file, read_checkpoint
+from keras_resnets.weights.recognition import Checkpoint, is_own_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +55,8 @@ def open_weights(weights, spec, name, free):
 
     The options that are `free` give way to those of the weights, with a warning when they load.
     """
+    if is_of_hub(weights):
+        weights = hub_file(weights)
     if isinstance(weights, str) and not (Path(weights).exists() or Path(weights).suffix):
         preset = find_preset(weights, spec)
         return OpenedWeights(spec, functools.partial(_load_preset, preset=preset))

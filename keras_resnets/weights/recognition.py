@@ -1,14 +1,12 @@
 """Which family a checkpoint is of, and which network."""
 
 import dataclasses
-import json
 import mmap
 import os
 import re
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,15 +16,14 @@ from keras_resnets.files.archive import layer_entries, open_keras_file
 from keras_resnets.files.elements import WeightsFileError, require, shown
 from keras_resnets.files.read_arrays import (
     INDEX,
-    file_in_folder,
     file_kind,
     flat_arrays,
     read_file,
 )
 from keras_resnets.files.torch_files import all_tensors
+from keras_resnets.preprocessing import Preprocessing
 from keras_resnets.weights.families import (
     FAMILIES,
-    HUGGING_FACE,
     KERAS_APPLICATIONS,
     Family,
     count_from_one,
@@ -177,6 +174,10 @@ class Checkpoint:
     entry: str  # what stands before the network's names in the source
     left_out: tuple[str, ...]  # names of what is beside the network, as a loss's weights
     other_entries: tuple[str, ...] = ()  # under which there are other networks
+    # What a configuration beside the file says, if there is one.
+    preprocessing: Preprocessing | None = None
+    class_names: tuple[str, ...] | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def names(self) -> dict[str, str]:
@@ -196,15 +197,7 @@ class Checkpoint:
             names = ", ".join(shown(name) for name in self.left_out[:4])
             more = f" and {len(self.left_out) - 4} more" if len(self.left_out) > 4 else ""
             notes.append(f"left out, for they are not of the network: {names}{more}")
-        return notes
-
-
-def read_checkpoint(source, entry=None) -> Checkpoint:
-    """Returns the checkpoint of a source, with what a configuration beside its file says."""
-    checkpoint = recognize(source_arrays(source), entry)
-    if checkpoint.family is HUGGING_FACE and isinstance(source, (str, os.PathLike)):
-        return _follow_config(checkpoint, file_in_folder(Path(source)).parent)
-    return checkpoint
+        return [*notes, *self.remarks]
 
 
 def recognize(arrays: Mapping[str, np.ndarray], entry: str | None = None) -> Checkpoint:
@@ -425,54 +418,3 @@ def _read_spec(family, shapes) -> ResNetSpec | None:
         stem="imagenet" if stem[0] == 7 else "cifar",
         **options,
     )
-
-
-CONFIG = "config.json"
-MOST_BYTES_OF_CONFIG = 2**20  # names for 1000 classes take 60 kB
-# What every network here has. With another `hidden_act`, transformers gives it to the stem and the
-# additions alone, and leaves ReLU within the blocks.
-FIXED_CONFIG = {"downsample_in_first_stage": False, "hidden_act": "relu"}
-
-
-def _follow_config(checkpoint, folder):
-    """Returns a checkpoint with the stride in the `config.json` of its folder, if there is one."""
-    config = _read_config(folder)
-    if config.get("model_type") != "resnet":
-        return checkpoint
-    for option, value in FIXED_CONFIG.items():
-        if config.get(option, value) != value:
-            raise ValueError(
-                f"`source` must have {option}={value!r} in its {CONFIG}; nothing else is "
-                f"supported. Received: {option}={reprlib.repr(config[option])}"
-            )
-    if checkpoint.spec.block != "bottleneck":
-        return checkpoint
-    in_bottleneck = config.get("downsample_in_bottleneck", False)
-    stride_on: Literal["3x3", "1x1"] = "1x1" if in_bottleneck else "3x3"
-    # A model that is given must have it, too: the family narrows to what this network is.
-    return dataclasses.replace(
-        checkpoint,
-        family=dataclasses.replace(checkpoint.family, strides_on=(stride_on,)),
-        spec=dataclasses.replace(checkpoint.spec, stride_on=stride_on),
-    )
-
-
-def _read_config(folder):
-    """Returns the object that the file holds, or an empty one where there is no file."""
-    path = folder / CONFIG
-    if not path.is_file():
-        return {}
-    try:
-        with open(path, "rb") as file:
-            text = file.read(MOST_BYTES_OF_CONFIG + 1)
-        if len(text) > MOST_BYTES_OF_CONFIG:
-            raise ValueError(f"it has more than {MOST_BYTES_OF_CONFIG:,} bytes")
-        config = json.loads(text)
-        if not isinstance(config, dict):
-            raise ValueError("it holds no object")
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(
-            f"The {CONFIG} beside `source` tells what no array does, and must be JSON ({error}). "
-            f"Received: {str(path)!r}"
-        ) from error
-    return config

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 import keras_resnets
 from keras_resnets import ResNetSpec, build_model, model_preprocessing, model_spec
 from keras_resnets.files import WeightsFileError
-from keras_resnets.weights import recognition
+from keras_resnets.weights import configuration
 from keras_resnets.weights.keras_files import OptionError
 from tests.weights.states import random_state, torchvision_entries
 
@@ -66,8 +66,10 @@ def test_options_as_in_the_file_need_no_note(akamaster, recwarn):
 @pytest.mark.filterwarnings("ignore:net. no preprocessing is noted")
 def test_the_file_is_read_once(akamaster, monkeypatch):
     reads = []
-    read = recognition.source_arrays
-    monkeypatch.setattr(recognition, "source_arrays", lambda path: reads.append(path) or read(path))
+    read = configuration.source_arrays
+    monkeypatch.setattr(
+        configuration, "source_arrays", lambda path: reads.append(path) or read(path)
+    )
     with pytest.warns(UserWarning, match="zero_pad"):
         build(dataclasses.replace(AKAMASTER, zero_pad="end"), weights=akamaster[0])
     assert reads == [akamaster[0]]

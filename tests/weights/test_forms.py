@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import keras_resnets
+from docs import families
 from keras_resnets import convert_weights
 from keras_resnets.weights.recognition import recognize
 from tests.weights.states import random_state, torchvision_entries
@@ -307,3 +308,7 @@ def test_the_report_says_what_was_done():
     assert lines["left out"] == "criterion.weight"
     assert lines["other entries"] == "none"
     assert "published networks of torchvision" in lines["preprocessing"]
+
+
+def test_the_page_has_the_table_of_the_families():
+    assert families.page() == families.PAGE.read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ def test_depth_harms_the_plain_network_and_not_the_residual_one(conducted):
     assert loss["plain 32"] > max(loss["plain 8"], loss["residual 32"])
 
 
+@pytest.mark.finding
 def test_every_layer_is_trained_and_a_plain_network_s_gradients_grow(conducted):
     found = conducted("gradients")
     for trial in found.trials:
@@ -47,6 +48,7 @@ def test_a_residual_block_adds_more_than_nothing(conducted):
         assert min(ratios) > 0.01
 
 
+@pytest.mark.finding
 def test_a_residual_network_bears_the_loss_of_a_block_and_a_plain_one_does_not(conducted):
     found = conducted("lesion")
     harm = means(found, lambda t: np.mean([*t.measured["without"].values()]) - t.measured["whole"])

@@ -1,0 +1,156 @@
+"""The configuration beside a checkpoint: what its arrays do not tell.
+
+transformers and timm write a `config.json` beside the weights, and transformers a
+`preprocessor_config.json`.
+"""
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import re
+import reprlib
+from pathlib import Path
+from typing import Any, Literal
+
+from keras_resnets.files.elements import cause, shown
+from keras_resnets.files.read_arrays import file_in_folder
+from keras_resnets.layers.classifier import check_class_names
+from keras_resnets.preprocessing import Preprocessing
+from keras_resnets.weights.families import HUGGING_FACE, TORCHVISION
+from keras_resnets.weights.recognition import Checkpoint, recognize, source_arrays
+
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+MOST_BYTES = 2**20  # names for 1000 classes take 60 kB
+# What every network here has. With another `hidden_act`, transformers gives it to the stem and the
+# additions alone, and leaves ReLU within the blocks.
+FIXED_OPTIONS = {"downsample_in_first_stage": False, "hidden_act": "relu"}
+# Those of timm's networks that are this package's; `resnetblur50` and others have the same arrays.
+ARCHITECTURE = re.compile(r"(tv_)?resnet\d+(\.\w+)?")
+PIL_FILTERS: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
+
+
+def read_checkpoint(source, entry=None) -> Checkpoint:
+    """Returns the checkpoint of a source, with what the configurations beside its file say."""
+    checkpoint = recognize(source_arrays(source), entry)
+    if not isinstance(source, (str, os.PathLike)):
+        return checkpoint
+    folder = file_in_folder(Path(source)).parent
+    if checkpoint.family is HUGGING_FACE:
+        config = _read(folder / CONFIG)
+        if config.get("model_type") == "resnet":
+            return _with_transformers(checkpoint, config, _read(folder / PREPROCESSOR))
+    elif checkpoint.family is TORCHVISION:
+        config = _read(folder / CONFIG)
+        if isinstance(config.get("architecture"), str):
+            return _with_timm(checkpoint, config)
+    return checkpoint
+
+
+def _with_transformers(checkpoint, config, processor):
+    for option, value in FIXED_OPTIONS.items():
+        if config.get(option, value) != value:
+            raise ValueError(
+                f"`source` must have {option}={value!r} in its {CONFIG}; nothing else is "
+                f"supported. Received: {option}={reprlib.repr(config[option])}"
+            )
+    if checkpoint.spec.block == "bottleneck":
+        in_bottleneck = config.get("downsample_in_bottleneck", False)
+        stride_on: Literal["3x3", "1x1"] = "1x1" if in_bottleneck else "3x3"
+        # A model that is given must have it, too: the family narrows to what this network is.
+        checkpoint = dataclasses.replace(
+            checkpoint,
+            family=dataclasses.replace(checkpoint.family, strides_on=(stride_on,)),
+            spec=dataclasses.replace(checkpoint.spec, stride_on=stride_on),
+        )
+    labels = config.get("id2label")
+    if isinstance(labels, dict):
+        labels = [labels.get(str(number)) for number in range(len(labels))]
+    return _noting(checkpoint, labels, _transformers_preprocessing, processor)
+
+
+def _transformers_preprocessing(processor):
+    """Returns what the processor of transformers' ResNets does; raises if it is another."""
+    kind = processor.get("image_processor_type", processor.get("feature_extractor_type"))
+    if not str(kind).startswith("ConvNext"):
+        raise ValueError(f"the processor is {shown(str(kind))}")
+    size, share = processor["size"], processor.get("crop_pct", 224 / 256)
+    size = size["shortest_edge"] if isinstance(size, dict) else size
+    return Preprocessing(
+        resize=size if size >= 384 else int(size / share),
+        crop=size,
+        interpolation=PIL_FILTERS[processor.get("resample", 3)],
+        value_range=(0.0, 1.0),
+        mean=tuple(processor["image_mean"]),
+        std=tuple(processor["image_std"]),
+    )
+
+
+def _with_timm(checkpoint, config):
+    arguments = config.get("model_args") or {}
+    if not ARCHITECTURE.fullmatch(config["architecture"]) or arguments:
+        raise ValueError(
+            f"`source` must be of a network of this package, and its {CONFIG} names another: its "
+            "arrays have the same names and compute something else. Received: architecture="
+            f"{shown(config['architecture'])}, model_args={reprlib.repr(arguments)}"
+        )
+    about = config.get("pretrained_cfg", config)
+    about = about if isinstance(about, dict) else {}
+    labels = about.get("label_names", config.get("label_names"))
+    return _noting(checkpoint, labels, _timm_preprocessing, about)
+
+
+def _timm_preprocessing(about):
+    """Returns what timm does to images at the size of the training; raises if it does not crop."""
+    _, height, width = about["input_size"]
+    if about.get("crop_mode", "center") != "center" or height != width:
+        raise ValueError("the image is not cut to a square")
+    return Preprocessing(
+        resize=math.floor(height / about["crop_pct"]),
+        crop=height,
+        interpolation=about["interpolation"],
+        value_range=(0.0, 1.0),
+        mean=tuple(about["mean"]),
+        std=tuple(about["std"]),
+    )
+
+
+def _noting(checkpoint, labels, read_preprocessing, source):
+    """Returns a checkpoint with class names and preprocessing, as far as they are sound."""
+    noted: dict[str, Any] = {}
+    try:
+        if source:
+            noted["preprocessing"] = read_preprocessing(source)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        noted["remarks"] = (
+            "the preprocessing is that of the published networks, for what the configuration says "
+            f"cannot be followed ({cause(error)})",
+        )
+    bias = checkpoint.arrays.get(checkpoint.names["predictions/bias"])
+    # ImageNet's are known with their ids; "LABEL_0" is what transformers writes without names.
+    is_named = isinstance(labels, list) and len(labels) not in (0, 1000) and labels[0] != "LABEL_0"
+    if is_named and bias is not None:
+        with contextlib.suppress(TypeError, ValueError):  # then the classes have no names
+            noted["class_names"] = check_class_names(labels, bias.size)
+    return dataclasses.replace(checkpoint, **noted)
+
+
+def _read(path):
+    """Returns the object that a file holds, or an empty one where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
+        config = json.loads(text)
+        if not isinstance(config, dict):
+            raise ValueError("it holds no object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"The {path.name} beside `source` tells what no array does, and must be JSON ({error})."
+            f" Received: {str(path)!r}"
+        ) from error
+    return config
