@@ -129,11 +129,10 @@ def _read_one(path, flatten, select):
 
 def _read_shards(index, flatten, select):
     """Returns the arrays of a checkpoint in several files, of which an index has the names."""
-    with open(index, "rb") as file:
-        text = file.read(MOST_INDEX_BYTES + 1)
-    require(len(text) <= MOST_INDEX_BYTES, f"An index has at most {MOST_INDEX_BYTES:,} bytes.")
+    is_small = os.path.getsize(index) <= MOST_INDEX_BYTES
+    require(is_small, f"An index must have at most {MOST_INDEX_BYTES:,} bytes.")
     try:
-        files = json.loads(text)["weight_map"]
+        files = json.loads(index.read_bytes())["weight_map"]
         shards: dict[str, list[str]] = {}
         for name, shard in files.items():
             shards.setdefault(f"{shard}", []).append(name)

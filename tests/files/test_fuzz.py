@@ -6,6 +6,7 @@ packed, for else the checksum would refuse nearly all.
 
 import contextlib
 import io
+import json
 import signal
 import struct
 import tracemalloc
@@ -15,10 +16,22 @@ import h5py
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from keras_resnets.files import WeightsFileError
+from keras_resnets.files.torch_files import all_tensors
+from keras_resnets.files.torch_pickle import read_pickle
 from tests.files import writing
-from tests.files.writing import integer, mapping, storage, tensor, text
+from tests.files.writing import (
+    call,
+    entries_of,
+    integer,
+    mapping,
+    name,
+    storage,
+    tensor,
+    text,
+)
 
 PLAIN = mapping(
     epoch=integer(3),
@@ -29,6 +42,18 @@ PLAIN = mapping(
         flags=tensor(storage("2", "BoolStorage", 4), 0, (4,), (1,)),
     ),
     arch=text("resnet20"),
+)
+# As of Lightning: a prefix, entries of its own, and objects beside the weights.
+NEW = b")\x81"
+CHECKPOINT = mapping(
+    state_dict=entries_of({"model.w": tensor(), "model.b": tensor(None, 3, (3,), (1,))}),
+    loops=mapping(fit_loop=mapping(state_dict=b"}")),
+    hyper_parameters=name("argparse", "Namespace") + NEW + b"}" + text("lr") + b"K\x01sb",
+    callbacks=call(name("collections", "defaultdict"), name("__builtin__", "list"))
+    + (text("loss") + b"]K\x01as"),
+    score=call(name("numpy.core.multiarray", "scalar"), name("numpy", "dtype"), text("x")),
+    half=tensor(storage("1", "BFloat16Storage", 12), 0, (3, 4), (1, 3)),
+    flags=tensor(storage("2", "BoolStorage", 4), 0, (4,), (1,)),
 )
 CONTENTS = {"0": writing.SIX, "1": bytes(range(24)), "2": b"\0\1\1\0"}
 STREAM_COUNTS = {"1": 12, "2": 4}
@@ -58,6 +83,8 @@ def hdf5():
 
 
 HDF5 = hdf5()
+SHARDS = {name: f"model-0000{number}-of-00002.safetensors" for number, name in enumerate("ab", 1)}
+INDEX = json.dumps({"metadata": {"total_size": 48}, "weight_map": SHARDS}).encode()
 
 
 def keras_archive(weights, method=zipfile.ZIP_STORED):
@@ -69,6 +96,8 @@ FORMATS = {
     "zip": (ARCHIVE, lambda data: data),
     "64-bit zip": (writing.with_wide_end(ARCHIVE), lambda data: data),
     "pickle in a zip": (PLAIN, lambda data: writing.torch_zip(data, CONTENTS)),
+    "checkpoint in a zip": (CHECKPOINT, lambda data: writing.torch_zip(data, CONTENTS)),
+    "index": (INDEX, lambda data: data),
     "stream": (STREAM, lambda data: data),
     "safetensors": (writing.safetensors(TABLE, TENSORS), lambda data: data),
     "table of safetensors": (TABLE.encode(), lambda data: writing.safetensors(data, TENSORS)),
@@ -76,6 +105,7 @@ FORMATS = {
     "keras": (keras_archive(HDF5), lambda data: data),
     "deflated keras": (keras_archive(HDF5, zipfile.ZIP_DEFLATED), lambda data: data),
 }
+FILE_NAMES = {"index": "model.safetensors.index.json"}
 USING_HDF5 = ("hdf5", "keras", "deflated keras")
 EXTREMES = [0, 1, -1, 2**7, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**62, -(2**63)]
 SECONDS = 5  # for a file of some kilobytes, on a machine that does other things too
@@ -88,6 +118,13 @@ COUNT_OF_HDF5, SOAK_COUNT_OF_HDF5 = 30, 200  # each file takes a process
 @pytest.fixture(autouse=True)
 def little_time(monkeypatch):
     monkeypatch.setattr("keras_resnets.files.hdf5.SECONDS", 2)
+
+
+@pytest.fixture(autouse=True)
+def shards(tmp_path):
+    """The files that the index names, beside it."""
+    for key, shard in SHARDS.items():
+        save_file({key: np.ones((2, 3), "float32")}, tmp_path / shard)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -105,7 +142,8 @@ def test_many_damaged_files_are_refused_or_read(read_watched, kind):
 
 def fuzz(read_watched, kind, seeds):
     whole, pack = FORMATS[kind]
-    assert read_watched(pack(whole))
+    file_name = FILE_NAMES.get(kind, "weights.pt")
+    assert read_watched(pack(whole), file_name)
     refused = 0
     tracemalloc.start()
     try:
@@ -115,7 +153,7 @@ def fuzz(read_watched, kind, seeds):
             before, _ = tracemalloc.get_traced_memory()
             try:
                 with at_most_seconds(SECONDS_OF_HDF5 if kind in USING_HDF5 else SECONDS):
-                    touch(read_watched(data))
+                    touch(read_watched(data, file_name))
             except WeightsFileError:
                 refused += 1
             _, peak = tracemalloc.get_traced_memory()
@@ -124,6 +162,22 @@ def fuzz(read_watched, kind, seeds):
         tracemalloc.stop()
     # Else the damage would be too small, or all the same.
     assert 0.3 * len(seeds) < refused
+
+
+def test_of_a_damaged_checkpoint_all_tensors_are_found_or_it_is_refused():
+    """As `convert_weights` looks for a network, in every dictionary there is."""
+    whole, refused = writing.pickled(CHECKPOINT), 0
+    saved, _ = read_pickle(io.BytesIO(whole))
+    assert [*all_tensors(saved)] == ["half", "flags", "state_dict/model.w", "state_dict/model.b"]
+    for seed in range(COUNT):
+        data = damaged(whole, np.random.default_rng([seed, 1]))
+        try:
+            with at_most_seconds(SECONDS):
+                saved, _ = read_pickle(io.BytesIO(data))
+                all_tensors(saved)
+        except WeightsFileError:
+            refused += 1
+    assert refused > 0.3 * COUNT
 
 
 class TooLongError(BaseException):
