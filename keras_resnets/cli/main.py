@@ -35,7 +35,7 @@ PRESETS = (
 # What `convert` writes.
 WRITTEN = (".keras", ".weights.h5", ".safetensors")
 # A model's or its weights' files.
-SUFFIXES = (".keras", ".safetensors", ".pth", ".pt", ".th", ".bin", ".tar", ".h5")
+SUFFIXES = (".keras", ".safetensors", ".pth", ".pt", ".th", ".ckpt", ".bin", ".tar", ".h5")
 # A list of arrays that do not fit may be long, and a name in a file endless.
 MOST_LETTERS = 100_000
 MOST_DIGITS = 9
@@ -334,7 +334,10 @@ def _default_dest(source):
 
 def _check_dest(dest, overwrite, family):
     if not dest.name.endswith(WRITTEN):
-        raise ValueError(f"DEST must end in {', '.join(WRITTEN)}. Received: {str(dest)!r}")
+        hint = ""
+        if dest.suffix in (".pth", ".pt", ".th", ".bin", ".ckpt"):
+            hint = " torch loads a .safetensors file by `safetensors.torch.load_file`."
+        raise ValueError(f"DEST must end in {', '.join(WRITTEN)}.{hint} Received: {str(dest)!r}")
     if dest.exists() and not overwrite:
         raise ValueError(f"DEST must not exist, without --overwrite. Received: {str(dest)!r}")
     if not dest.parent.is_dir():

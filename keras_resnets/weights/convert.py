@@ -56,6 +56,16 @@ class ConversionReport:
         changed: What was made anew, or adapted, each in a sentence.
         preprocessing: The `Preprocessing` that the model carries, if any.
         preprocessing_source: Where that is from.
+
+    Example:
+
+    >>> arrays = keras_resnets.to_torch_state_dict(keras_resnets.ResNet18())
+    >>> saved = {f"model.{name}": array for name, array in arrays.items()}
+    >>> saved["loss.weight"] = arrays["fc.bias"]
+    >>> reports = []
+    >>> model = keras_resnets.convert_weights(saved, report=reports.append)
+    >>> reports[0].entry, reports[0].left_out
+    ('model', ('loss.weight',))
     """
 
     family: str

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_resnets.arguments import check_choice
 from keras_resnets.weights.convert import check_model
-from keras_resnets.weights.families import FAMILIES
+from keras_resnets.weights.families import AKAMASTER, HUGGING_FACE, TORCHVISION
 from keras_resnets.weights.keras_files import written_whole
 
 
@@ -38,7 +38,7 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
     >>> state_dict["layer2.0.downsample.0.weight"].shape
     (128, 64, 1, 1)
     """
-    torch_families = {known.name: known for known in FAMILIES if known.torch_layout}
+    torch_families = {known.name: known for known in (TORCHVISION, HUGGING_FACE, AKAMASTER)}
     known = torch_families[check_choice("family", family, torch_families)]
     if path is not None:
         _check_path(path)

@@ -401,6 +401,36 @@ def test_weights_of_other_classes_open_with_them_where_the_file_names_them(
         assert line.rstrip().endswith(f"Received: 'resnet20' and --weights {path}")
 
 
+def test_one_of_several_networks_is_converted_and_what_was_done_is_said(tmp_path, capsys):
+    raw = random_state(torchvision_entries("basic", (1, 1), (4, 6), 2))
+    average = random_state(torchvision_entries("basic", (1, 1), (4, 6), 2), seed=1)
+    path, dest = tmp_path / "last.ckpt", tmp_path / "average.keras"
+    of_both = {f"model.{name}": array for name, array in raw.items()}
+    save_file(of_both | {f"ema.{name}": array for name, array in average.items()}, path)
+    assert main(["convert", str(path), str(dest), "--entry", "ema", "--verbose"]) == 0
+    said = capsys.readouterr()
+    assert "entry: ema\nother entries: none\nleft out: none\n" in said.out
+    assert "note: resnet6: the weights are those under 'ema'.\n" in said.err
+    bias = load_keras_file(dest).get_layer("predictions").bias
+    np.testing.assert_array_equal(bias, average["fc.bias"])
+    for option in (["--entry", "ema"], ["--verbose"]):
+        line = fails(capsys, "convert", dest, tmp_path / "other.keras", *option)
+        assert f"`{option[0]}` belongs to a checkpoint of another library" in line
+
+
+def test_the_folder_of_a_run_becomes_a_file_for_torch(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    model = keras_resnets.ResNet18(input_shape=(32, 32, 3), classes=3)
+    model.save(tmp_path / "run" / "model.keras")
+    path = tmp_path / "tuned.safetensors"
+    assert main(["convert", str(tmp_path / "run"), str(path)]) == 0
+    arrays, expected = load_file(path), keras_resnets.to_torch_state_dict(model)
+    assert arrays.keys() == expected.keys()
+    assert arrays["fc.weight"].shape == (3, 512)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
 def test_layers_for_images_of_0_to_1_are_refused_in_the_same_words_by_all(tmp_path, image, capsys):
     pixels = keras.Input((32, 32, 3))
     scaled = keras.layers.Normalization(mean=[0.5] * 3, variance=[0.06] * 3)(pixels)
