@@ -56,7 +56,10 @@ def positive(word):
     return int(word)
 
 
-HELP = "a network's or preset's name, a run's folder, or a file (.keras, .safetensors, .pth …)"
+HELP = (
+    "a network's or preset's name, a run's folder, a file (.keras, .safetensors, .pth …), a folder "
+    "of Hugging Face's, or hf://OWNER/NAME on its hub"
+)
 MODEL = argument("model", metavar="MODEL", help=HELP)
 WEIGHTS = argument(
     "--weights",

@@ -35,7 +35,7 @@ FILES_IN_FOLDERS = (
     *("model.safetensors", f"model.safetensors{INDEX}"),
     *("pytorch_model.bin", f"pytorch_model.bin{INDEX}"),
 )
-MOST_INDEX_BYTES = 2**24
+MOST_INDEX_BYTES, MOST_SHARDS = 2**22, 1000
 GUESSES = {
     (b"version https://git-lfs",): "a Git LFS pointer to a file that has not been fetched",
     (b"<",): "a web page: the download went wrong",
@@ -97,7 +97,8 @@ def read_file(
         raise TypeError(f"`path` must be a path. Received: path={path!r}")
     path = file_in_folder(Path(path))
     try:
-        require(path.is_file(), "There must be a file at the path.")
+        files = f"The folder must hold one of {', '.join(FILES_IN_FOLDERS)}."
+        require(path.is_file(), files if path.is_dir() else "There must be a file at the path.")
         if path.name.endswith(INDEX):
             arrays = _read_shards(path, flatten, select)
         else:
@@ -135,12 +136,15 @@ def _read_shards(index, flatten, select):
         files = json.loads(index.read_bytes())["weight_map"]
         shards: dict[str, list[str]] = {}
         for name, shard in files.items():
-            shards.setdefault(f"{shard}", []).append(name)
+            if type(shard) is not str:
+                raise TypeError(f"{name} is in {type(shard).__name__}")
+            shards.setdefault(shard, []).append(name)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsFileError(
             "The index of a checkpoint in several files must be JSON, with a `weight_map` from "
             f"names to files ({cause(repr(error))})."
         ) from error
+    require(len(shards) <= MOST_SHARDS, f"An index must name at most {MOST_SHARDS:,} files.")
     for shard in shards:
         is_plain = Path(shard).name == shard and shard not in ("", ".", "..")
         require(is_plain, f"An index must name files in its own folder, not {shown(shard)}.")
@@ -151,8 +155,12 @@ def _read_shards(index, flatten, select):
         f"the index, {', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}.",
     )
     arrays: dict[str, np.ndarray] = {}
+    size = 0
     for shard, names in shards.items():
-        present = _read_one(index.parent / shard, flatten, select)
+        path = index.parent / shard
+        is_shard = file_kind(path) != "keras"
+        require(is_shard, f"A file of several must not be one of Keras, as {shown(shard)} is.")
+        present = _read_one(path, flatten, select)
         odd = sorted(present.keys() ^ set(names))
         require(
             not odd,
@@ -160,6 +168,9 @@ def _read_shards(index, flatten, select):
             f"{', '.join(map(shown, odd[:3]))}.",
         )
         arrays |= present
+        size += os.path.getsize(path)
+        total = sum(array.nbytes for array in arrays.values())
+        require(total <= 2 * size + MOST_EXTRA_BYTES, "The arrays are far larger than their files.")
     return {name: arrays[name] for name in files}
 
 
@@ -177,7 +188,9 @@ def file_kind(path: Path) -> str:
     if head.startswith(HDF5_MAGIC):
         return "keras"
     # The format has no magic number: a length of 8 bytes, and a table in JSON.
-    if path.suffix == ".safetensors" or (head[8:9] == b"{" and not any(head[5:8])):
+    is_pointer = head.startswith(b"version https://git-lfs")
+    is_named = path.suffix == ".safetensors" and not is_pointer
+    if is_named or (head[8:9] == b"{" and not any(head[5:8])):
         return "safetensors"
     raise WeightsFileError(f"The file must hold weights; {_guess(head)}.")
 

@@ -15,7 +15,7 @@ import math
 import os
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,8 @@ from keras_resnets.files.torch_pickle import (
 # Where training scripts put the weights in a checkpoint, beside the epoch and the optimizer. If a
 # file has several, the first of these is read: the trained weights before their moving average.
 ENTRIES = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema")
-MOST_LEVELS = 4
+MOST_LEVELS = 8
+MOST_LETTERS = 2**23  # of all names; those of ResNet-1202 with Adam's state have 2 million
 # A file twice its size covers bfloat16 as float32; this much is for expanded tensors, which are
 # larger than what is stored of them.
 MOST_EXTRA_BYTES = 2**26
@@ -53,19 +54,14 @@ MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 PROTOCOL_VERSION = 1001
 
 
-Select = Callable[[Any], dict[str, Tensor]]
+Select = Callable[[Any], Mapping[str, Tensor | Inert]]
 
 
 def find_state_dict(saved: Any) -> dict[str, Tensor]:
     """Returns the tensors of a saved object, or of the first of `ENTRIES` in it, by name."""
-    _check_saved(saved)
-    state_dict = _innermost(saved, MOST_LEVELS)
+    state_dict = _innermost(saved, MOST_LEVELS) if type(saved) is Entries else None
     if state_dict is None:
-        keys = ", ".join(shown(str(key)) for key in list(saved)[:5]) or "nothing"
-        raise WeightsFileError(
-            "The file must hold a dictionary of tensors, bare or under one of "
-            f"{', '.join(ENTRIES)}; this one holds {keys}."
-        )
+        raise _no_tensors(saved)
     tensors = {name: value for name, value in state_dict.items() if type(value) is Tensor}
     for name in tensors:
         is_text = type(name) is str
@@ -73,38 +69,56 @@ def find_state_dict(saved: Any) -> dict[str, Tensor]:
     return tensors
 
 
-def all_tensors(saved: Any) -> dict[str, Tensor]:
-    """Returns the tensors in a saved object and in its dictionaries, as "entry/entry/name"."""
-    _check_saved(saved)
-    tensors: dict[str, Tensor] = {}
-    pending, seen = [("", saved)], {id(saved)}
-    for prefix, entries in pending:  # which grows
+def all_tensors(saved: Any) -> dict[str, Tensor | Inert]:
+    """Returns the tensors in a saved object and in its dictionaries, as "entry/entry/name".
+
+    Those that cannot be read, as sparse ones, are among them, so that they are missed.
+    """
+    tensors: dict[str, Tensor | Inert] = {}
+    pending, seen, letters = [("", saved, 0)], {id(saved)}, 0
+    for prefix, entries, level in pending if type(saved) is Entries else ():  # which grows
         for key, value in entries.items():
-            name = f"{prefix}{key}"
-            if type(value) is Tensor:
+            if _is_tensor(value):
+                name = f"{prefix}{key}"
                 require(name not in tensors, f"The file holds two tensors of name {shown(name)}.")
+                letters += len(name)
+                is_little = len(tensors) < MOST_TENSORS and letters <= MOST_LETTERS
+                require(is_little, "The tensors in a file must not be as many, or have such names.")
                 tensors[name] = value
-            elif type(value) is Entries and prefix.count("/") < MOST_LEVELS:
-                if id(value) not in seen:  # a dictionary may be in several places, or in itself
-                    pending.append((f"{name}/", value))
-                seen.add(id(value))
+            elif type(value) is Entries and level < MOST_LEVELS and id(value) not in seen:
+                seen.add(id(value))  # a dictionary may be in several places, or in itself
+                letters += len(prefix) + len(str(key))
+                require(letters <= MOST_LETTERS, "The names of the entries in a file are too long.")
+                pending.append((f"{prefix}{str(key).replace('/', '|')}/", value, level + 1))
+    if not any(type(value) is Tensor for value in tensors.values()):
+        raise _no_tensors(saved)
     return tensors
 
 
-def _check_saved(saved):
-    """Raises unless a file holds a dictionary, and no whole model in it."""
-    values: list = [saved.get(key) for key in ENTRIES] if type(saved) is Entries else [saved]
+def _is_tensor(value):
+    """Whether a value is a tensor, be it one of a kind that cannot be read."""
+    return type(value) is Tensor or (isinstance(value, Inert) and "_rebuild_" in value.named)
+
+
+def _no_tensors(saved):
+    """Returns the error for an object without a network's tensors."""
+    values: list = [*map(saved.get, ENTRIES)] if type(saved) is Entries else [saved]
     for value in values:
         if isinstance(value, Inert) or is_inert_class(value):
-            raise WeightsFileError(
+            return WeightsFileError(
                 f"The file must hold weights, and holds what {shown(value.named)} makes: a whole "
                 "model, or another program. Where you trust it, torch takes the weights out: "
                 "`model = torch.load(path, weights_only=False)`, and then "
                 "`torch.save(model.state_dict(), 'weights.pth')`."
             )
-    is_dictionary = type(saved) is Entries
-    kind = type(saved).__name__
-    require(is_dictionary, f"The file must hold a dictionary of tensors, not a {kind}.")
+    if type(saved) is not Entries:
+        kind = type(saved).__name__
+        return WeightsFileError(f"The file must hold a dictionary of tensors, not a {kind}.")
+    keys = ", ".join(shown(str(key)) for key in list(saved)[:5]) or "nothing"
+    return WeightsFileError(
+        "The file must hold a dictionary of tensors, bare or under one of "
+        f"{', '.join(ENTRIES)}; this one holds {keys}."
+    )
 
 
 def _innermost(entries, levels):
@@ -235,16 +249,19 @@ def _storage_starts(file, storages, file_bytes):
 
 
 def load_tensors(
-    tensors: dict[str, Tensor], load_storage: Callable[[Storage], np.ndarray], file_bytes: int
+    tensors: Mapping[str, Tensor | Inert],
+    load_storage: Callable[[Storage], np.ndarray],
+    file_bytes: int,
 ) -> dict[str, np.ndarray]:
     """Returns the tensors as arrays; those that share a storage share memory."""
     require(
         len(tensors) <= MOST_TENSORS,
         f"A file must hold at most {MOST_TENSORS:,} tensors; this one holds {len(tensors):,}.",
     )
+    readable = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
     total = sum(
         math.prod(tensor.shape) * loaded_type(tensor.storage.stored).itemsize
-        for tensor in tensors.values()
+        for tensor in readable.values()
     )
     require(
         total <= 2 * file_bytes + MOST_EXTRA_BYTES,
@@ -252,8 +269,9 @@ def load_tensors(
         f"file has {file_bytes:,}.",
     )
     loaded: dict[str, np.ndarray] = {}
-    arrays = {}
-    for name, tensor in tensors.items():
+    # What cannot be read is an array of no numbers, which is then misshapen.
+    arrays: dict[str, np.ndarray] = {name: np.empty(0, object) for name in tensors}
+    for name, tensor in readable.items():
         storage = tensor.storage
         if storage.key not in loaded:
             loaded[storage.key] = load_storage(storage)

@@ -223,6 +223,17 @@ def _rebuild_parameter(tensor, requires_grad, hooks):
     return tensor
 
 
+def _rebuild_parameter_with_state(tensor, requires_grad, hooks, state):
+    """Returns a parameter without the attributes that somebody gave it."""
+    return _rebuild_parameter(tensor, requires_grad, hooks)
+
+
+def _rebuild_from_type(rebuild, kind, arguments=(), state=None):
+    """Returns a tensor of a class of somebody's as a plain one, which has the same elements."""
+    is_known = type(rebuild) is Name and callable(rebuild.value) and type(arguments) is tuple
+    return rebuild(*arguments) if is_known else Inert()
+
+
 def _as_it_is(value):
     is_right = isinstance(value, (Entries, Inert, tuple))
     require(is_right, f"The pickle has a torch.Size or Counter of {type(value)}.")
@@ -242,5 +253,7 @@ NAMES: dict[str, Name] = {
     "torch._utils _rebuild_tensor": Name(_rebuild_tensor),
     "torch._utils _rebuild_tensor_v2": Name(_rebuild_tensor),
     "torch._utils _rebuild_parameter": Name(_rebuild_parameter),
+    "torch._utils _rebuild_parameter_with_state": Name(_rebuild_parameter_with_state),
+    "torch._tensor _rebuild_from_type_v2": Name(_rebuild_from_type),
     **{f"torch {kind}Storage": Name(stored) for kind, stored in STORAGES.items()},
 }

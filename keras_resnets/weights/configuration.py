@@ -14,6 +14,7 @@ import reprlib
 from pathlib import Path
 from typing import Any, Literal
 
+from keras_resnets.architecture.spec import VARIANTS
 from keras_resnets.files.elements import cause, shown
 from keras_resnets.files.read_arrays import file_in_folder
 from keras_resnets.layers.classifier import check_class_names
@@ -28,6 +29,12 @@ MOST_BYTES = 2**20  # names for 1000 classes take 60 kB
 FIXED_OPTIONS = {"downsample_in_first_stage": False, "hidden_act": "relu"}
 # Those of timm's networks that are this package's; `resnetblur50` and others have the same arrays.
 ARCHITECTURE = re.compile(r"(tv_)?resnet\d+(\.\w+)?")
+# Arguments of its models that change nothing but the training, or show in the arrays.
+HARMLESS = {
+    *("num_classes", "in_chans", "pretrained", "drop_rate", "drop_path_rate", "drop_block_rate"),
+    *("zero_init_last", "checkpoint_path", "features_only"),
+}
+DEFAULT_ARGUMENTS = (("global_pool", "avg"), ("output_stride", 32), ("act_layer", "relu"))
 PIL_FILTERS: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 
 
@@ -42,8 +49,10 @@ def read_checkpoint(source, entry=None) -> Checkpoint:
         if config.get("model_type") == "resnet":
             return _with_transformers(checkpoint, config, _read(folder / PREPROCESSOR))
     elif checkpoint.family is TORCHVISION:
-        config = _read(folder / CONFIG)
-        if isinstance(config.get("architecture"), str):
+        config = {}
+        with contextlib.suppress(ValueError):  # of another program, it may be no JSON
+            config = _read(folder / CONFIG)
+        if isinstance(config.get("architecture"), str) and "pretrained_cfg" in config:
             return _with_timm(checkpoint, config)
     return checkpoint
 
@@ -88,13 +97,23 @@ def _transformers_preprocessing(processor):
 
 
 def _with_timm(checkpoint, config):
-    arguments = config.get("model_args") or {}
-    if not ARCHITECTURE.fullmatch(config["architecture"]) or arguments:
+    name, arguments = config["architecture"], config.get("model_args") or {}
+    row = VARIANTS.get(name.partition(".")[0].removeprefix("tv_"))
+    found = checkpoint.spec
+    is_other = row is not None and (row.block, row.repeats) != (found.block, found.repeats)
+    if is_other or not ARCHITECTURE.fullmatch(name):
         raise ValueError(
-            f"`source` must be of a network of this package, and its {CONFIG} names another: its "
-            "arrays have the same names and compute something else. Received: architecture="
-            f"{shown(config['architecture'])}, model_args={reprlib.repr(arguments)}"
+            f"`source` must be of a network of this package, and its {CONFIG} names another, which "
+            "computes something else with arrays of these names. Received: "
+            f"architecture={shown(name)}, and a network of {found.depth} layers"
         )
+    for argument, value in arguments.items() if isinstance(arguments, dict) else ():
+        if argument not in HARMLESS and (argument, value) not in DEFAULT_ARGUMENTS:
+            raise ValueError(
+                f"`source` must be of a network as timm makes it by default, for its {CONFIG} has "
+                f"an argument that may change what it computes. If it does not, take it out there. "
+                f"Received: model_args={{{argument!r}: {reprlib.repr(value)}}}"
+            )
     about = config.get("pretrained_cfg", config)
     about = about if isinstance(about, dict) else {}
     labels = about.get("label_names", config.get("label_names"))
@@ -129,8 +148,9 @@ def _noting(checkpoint, labels, read_preprocessing, source):
         )
     bias = checkpoint.arrays.get(checkpoint.names["predictions/bias"])
     # ImageNet's are known with their ids; "LABEL_0" is what transformers writes without names.
-    is_named = isinstance(labels, list) and len(labels) not in (0, 1000) and labels[0] != "LABEL_0"
-    if is_named and bias is not None:
+    first = str(labels[0]) if isinstance(labels, list) and labels else "LABEL_0"
+    is_imagenet = first.startswith("tench") and len(labels) == 1000
+    if first != "LABEL_0" and not is_imagenet and bias is not None:
         with contextlib.suppress(TypeError, ValueError):  # then the classes have no names
             noted["class_names"] = check_class_names(labels, bias.size)
     return dataclasses.replace(checkpoint, **noted)

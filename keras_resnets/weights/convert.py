@@ -12,7 +12,7 @@ import numpy as np
 from keras_resnets.architecture.network import build_network
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.reading import model_spec
-from keras_resnets.architecture.spec import STEMS, ResNetSpec
+from keras_resnets.architecture.spec import STEMS, VARIANTS, ResNetSpec
 from keras_resnets.arguments import check_choice
 from keras_resnets.files.elements import shown
 from keras_resnets.layers import BatchNormalization
@@ -31,6 +31,7 @@ from keras_resnets.weights.keras_files import adapt_channels, is_finite, new_hea
 from keras_resnets.weights.recognition import Checkpoint, label_of
 
 STEM_KERNEL = "stem_conv/conv/kernel"
+MOST_SURPLUS = 8  # that are named; the others are of the same layers in other blocks
 HEAD_VARIABLES = ("predictions/kernel", "predictions/bias")
 
 
@@ -195,6 +196,11 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
             f"Received: {len(spec.repeats)} stages and no classifier"
         )
     include_top = classes is not None
+    if not include_top and classifier_activation != "softmax":
+        raise ValueError(
+            "`classifier_activation` needs a classifier, and `source` has none. Received: "
+            f"classifier_activation={classifier_activation!r}"
+        )
     if input_shape is None:
         size = STEMS[spec.stem].image_size if include_top else None
         is_first = keras.config.image_data_format() == "channels_first"
@@ -243,6 +249,12 @@ def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes)
+    structures = {(row.block, row.repeats) for row in VARIANTS.values()}
+    if not checkpoint.has_top and (spec.block, spec.repeats) not in structures:
+        notes.append(
+            f"no published network has {', '.join(map(str, spec.repeats))} {spec.block} blocks, "
+            "and there is no classifier that would show whether the last ones are missing"
+        )
     changed, origin = tuple(notes), "as given"
     if preprocessing is None:
         usual, origin = _first_preprocessing(checkpoint, usual, notes)
@@ -408,7 +420,9 @@ def _check_arrays(checkpoint, wanted, surplus):
         elif found := _problem(array, shape, path):
             kind, text = found
             problems.append(f"{kind}: {shown(checkpoint.given_names[name])} {text}, {use}")
-    problems += [f"surplus: {name}" for name in surplus]
+    problems += [f"surplus: {name}" for name in surplus[:MOST_SURPLUS]]
+    if len(surplus) > MOST_SURPLUS:
+        problems.append(f"surplus: {len(surplus) - MOST_SURPLUS} more, of layers that are not ours")
     if problems:
         raise ValueError(
             "`source` must hold exactly the arrays of the model, under the names of "

@@ -69,6 +69,8 @@ class Family:
     strides_on: tuple[Literal["3x3", "1x1"], ...] = ("3x3", "1x1")
     # The one of them that the library's own modules have, if they have but one.
     module_stride_on: Literal["3x3", "1x1"] | None = None
+    # What is assumed of every network, for no array tells it, in a sentence of a warning.
+    assumption: str = ""
     # The published networks' preprocessing, and the fields of a spec, and the number of classes,
     # that tell them from others under the same names.
     preprocessing: Preprocessing = IMAGENET
@@ -271,6 +273,10 @@ DETECTRON2 = Family(
         "predictions": "linear",
     },
     strides_on=("1x1", "3x3"),
+    assumption=(
+        "it is taken for one of Microsoft's networks, with the stride on the 1×1 and BGR images; "
+        "for torchvision's, pass stride_on='3x3' and a preprocessing"
+    ),
     preprocessing=dataclasses.replace(
         Preprocessing.imagenet_caffe(), mean=(103.53, 116.28, 123.675)
     ),
@@ -333,6 +339,14 @@ AKAMASTER = Family(
     forms=(Form("`akamaster/pytorch_resnet_cifar10` and others", "`linear`, and option A or B"),),
 )
 
+# The same with torchvision's name for the classifier.
+AKAMASTER_FC = dataclasses.replace(
+    AKAMASTER,
+    name="akamaster_fc",
+    layers={**AKAMASTER.layers, "predictions": "fc"},
+    forms=(Form("other CIFAR repositories", "`shortcut.0`, or option A, and `fc`"),),
+)
+
 _BLOCK = "conv{paper_stage}_block{block}"
 
 # `ResNet50`, `ResNet101` and `ResNet152`: convolutions with biases, and the paper's stride on the
@@ -368,6 +382,6 @@ KERAS_APPLICATIONS = Family(
 )
 
 FAMILIES = (
-    *(TORCHVISION, HUGGING_FACE, AKAMASTER, KERAS_APPLICATIONS),
+    *(TORCHVISION, HUGGING_FACE, AKAMASTER, AKAMASTER_FC, KERAS_APPLICATIONS),
     *(SEQUENTIAL, MMPRETRAIN, PRETRAINEDMODELS, DETECTRON2),
 )

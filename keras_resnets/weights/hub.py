@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_resnets.files.elements import cause
-from keras_resnets.files.read_arrays import FILES_IN_FOLDERS, INDEX
+from keras_resnets.files.read_arrays import FILES_IN_FOLDERS, INDEX, MOST_INDEX_BYTES
 from keras_resnets.weights.configuration import CONFIG, PREPROCESSOR
 from keras_resnets.weights.presets import OFFLINE, DownloadError
 
@@ -51,7 +51,8 @@ def hub_file(name: str) -> Path:
 def _object(path):
     """Returns the object in a JSON file; an empty one if it is none, which is said elsewhere."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        is_small = os.path.getsize(path) <= MOST_INDEX_BYTES
+        value = json.loads(path.read_text(encoding="utf-8")) if is_small else None
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -102,6 +103,6 @@ class _Repository(NamedTuple):
     def _failure(self, file, what, error):
         return DownloadError(
             f"{file!r} of {self.name!r} {what} ({cause(' '.join(str(error).split()))}). On a "
-            f"machine that reaches it, `hf download {self.name}` fetches the files: copy its "
-            "cache, or give the path of the folder with them."
+            f"machine that reaches it, `hf download {self.name} --local-dir DIR` fetches the "
+            "files: give the path of that folder."
         )

@@ -39,8 +39,8 @@ class OptionError(WeightsFileError):
         if networks:  # by name
             advice = f"build {' or '.join(networks)}, or "
         super().__init__(
-            f"`weights` must be of a network with the options of {model!r}, and the file's has "
-            f"{option}={present}: {advice}open the file with `{opener}`. "
+            f"`weights` must be of a network with the options of {model!r}, and the file's network "
+            f"has {option}={present}: {advice}open the file with `{opener}`. "
             f"Received: weights={str(path)!r}, {option}={wanted}"
         )
 

@@ -228,7 +228,8 @@ def _networks(spec):
 def _fixed_options(checkpoint: Checkpoint, spec, name, path, free):
     """Returns the free options that a checkpoint, or its family, fixes otherwise."""
     fixed = [*STRUCTURE, *FIXED]
-    if checkpoint.spec.block != "bottleneck" or len(checkpoint.family.strides_on) > 1:
+    is_open = len(checkpoint.family.strides_on) > 1 and "stride_on" not in free
+    if checkpoint.spec.block != "bottleneck" or is_open:
         fixed.remove("stride_on")
     followed = {}
     for option in fixed:

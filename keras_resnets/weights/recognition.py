@@ -84,13 +84,28 @@ def source_arrays(source):
                 f"and their {INDEX[1:]}.",
                 path,
             )
-        return read_file(path, _named_arrays, all_tensors)
+        return read_file(path, _named_arrays, _tensors_of_ours)
     if not isinstance(source, Mapping):
         raise TypeError(
             "`source` must be a path, a mapping from names to arrays, or a Keras model. "
             f"Received: source={type(source).__name__}"
         )
     return {name: _array(name, value) for name, value in source.items()}
+
+
+# timm's networks with the arrays of others, of which a checkpoint of a training says the name.
+SAME_ARRAYS = re.compile(r"resnet(blur|aa)\d+\w*")
+
+
+def _tensors_of_ours(saved):
+    """Returns all tensors of a saved object, unless it names a network that computes otherwise."""
+    name = saved.get("arch") if isinstance(saved, dict) else None
+    if isinstance(name, str) and SAME_ARRAYS.fullmatch(name):
+        raise WeightsFileError(
+            "The file must be of a network that this package has, and says that it is of "
+            f"{shown(name)}, which computes something else with arrays of these names."
+        )
+    return all_tensors(saved)
 
 
 def _named_arrays(root):
@@ -172,12 +187,13 @@ class Checkpoint:
     given_names: Mapping[str, str]  # for these names, those in the source
     has_top: bool
     entry: str  # what stands before the network's names in the source
-    left_out: tuple[str, ...]  # names of what is beside the network, as a loss's weights
+    remarks: tuple[str, ...] = ()
+    was_named: bool = False  # the entry, of several
     other_entries: tuple[str, ...] = ()  # under which there are other networks
+    left_out: tuple[str, ...] = ()  # names of what is beside the network, as a loss's weights
     # What a configuration beside the file says, if there is one.
     preprocessing: Preprocessing | None = None
     class_names: tuple[str, ...] | None = None
-    remarks: tuple[str, ...] = ()
 
     @property
     def names(self) -> dict[str, str]:
@@ -188,11 +204,15 @@ class Checkpoint:
     def notes(self) -> list[str]:
         """What was chosen, and left out, that a user may not expect, in sentences."""
         notes = []
-        if self.other_entries or set(_parts(self.entry.rpartition("/")[2])) - WRAPPERS:
-            notes.append(f"the weights are those under {shown(label_of(self.entry))}")
-        if self.other_entries:
+        label = shown(label_of(self.entry)) if label_of(self.entry) else "no entry"
+        if self.other_entries and not self.was_named:
             others = ", ".join(shown(label_of(entry)) for entry in self.other_entries)
-            notes[0] += f"; others are under {others}: `entry` of `convert_weights` takes them"
+            notes.append(
+                f"the weights are those under {label}; others are under {others}: "
+                f"`convert_weights` takes them by `entry`, `keras-resnets convert` by --entry"
+            )
+        elif set(_parts(self.entry.rpartition("/")[2])) - WRAPPERS:
+            notes.append(f"the weights are those under {label}")
         if self.left_out:
             names = ", ".join(shown(name) for name in self.left_out[:4])
             more = f" and {len(self.left_out) - 4} more" if len(self.left_out) > 4 else ""
@@ -203,61 +223,90 @@ class Checkpoint:
 def recognize(arrays: Mapping[str, np.ndarray], entry: str | None = None) -> Checkpoint:
     """Returns the network in a source, by its arrays' names and shapes.
 
-    Of several, it is the one that `entry` names, or the first that is no average of another.
+    Of several, it is the one that `entry` names, or the first that is whole and no average of
+    another.
     """
+    arrays = {_unwrapped(name): array for name, array in arrays.items()}
     networks: dict[str, Checkpoint] = {}  # by the name of the stem's kernel
     for family in FAMILIES:
-        for prefix in family.prefixes(arrays):
+        prefixes = family.prefixes(arrays)
+        if len(prefixes) > MOST_NETWORKS:
+            raise ValueError(
+                f"`source` must hold at most {MOST_NETWORKS} networks. Received: {len(prefixes):,}"
+            )
+        for prefix in prefixes:
             if checkpoint := _read(family, arrays, prefix):
                 stem = checkpoint.given_names[checkpoint.names["stem_conv/conv/kernel"]]
                 best = networks.get(stem, checkpoint)
                 networks[stem] = max(best, checkpoint, key=_agreement)
     if not networks:
-        some = ", ".join(shown(name) for name in list(arrays)[:5]) or "no arrays"
-        raise ValueError(
-            "`source` must hold a residual network of one of the families "
-            f"{', '.join(family.name for family in FAMILIES)}; what a model of this package saved "
-            f"belongs in its factory's `weights`. Received: {some}"
-            f"{', …' if len(arrays) > 5 else ''}"
-        )
-    first, *others = _chosen([*networks.values()], entry)
-    _check_stem(first)
-    folder = first.entry.rpartition("/")[0]
-    elsewhere = tuple(each.entry for each in networks.values() if each is not first)
-    left_out = [
-        name
-        for name in first.left_out
-        if not f"{folder}{'/' * bool(folder)}{name}".startswith(elsewhere)
-    ]
-    return dataclasses.replace(
-        first,
-        other_entries=tuple(other.entry for other in others),
-        left_out=tuple(left_out),
+        raise _no_network(arrays)
+    chosen = _chosen([*networks.values()], entry)
+    others = tuple(each.entry for each in networks.values() if each is not chosen)
+    _check_structure(chosen)
+    return _without_what_is_beside(
+        dataclasses.replace(chosen, other_entries=others, was_named=entry is not None), arrays
     )
 
 
-# What holds an average of the weights that are trained, or another's that follow them.
-AVERAGE = re.compile(r"ema|momentum|teacher|target|encoder_k|key_|swa|average")
+MOST_NETWORKS = 64
+# What wrappers put between the parts of a name.
+WRAPPED = re.compile(r"\b(_fsdp_wrapped_module|_checkpoint_wrapped_module)\.|(?<=\.)_orig_mod\.")
+
+
+def _unwrapped(name):
+    return WRAPPED.sub("", name) if "_wrapped_module." in name or "._orig_mod." in name else name
+
+
+def _no_network(arrays):
+    """Returns the error for arrays of which none could be a stem's and a first block's."""
+    some = ", ".join(shown(name) for name in list(arrays)[:5]) or "no arrays"
+    hint = ""
+    if any(re.search(r"(^|\.)(conv1|stem)\.0\.(weight|conv\.weight)$", name) for name in arrays):
+        hint = " A stem of several layers, as of timm's resnet50d, is not among them."
+    elif any("/vars/" in name for name in arrays):
+        hint = " What a model of this package saved belongs in its factory's `weights`."
+    return ValueError(
+        "`source` must hold a residual network as torchvision, timm, transformers and others save "
+        f"it; docs/converting.md lists them.{hint} Received: {some}{', …' * (len(arrays) > 5)}"
+    )
+
+
+# Parts of the names of what holds an average of the weights, or another's that follow them.
+AVERAGES = {
+    *("ema", "swa", "avg", "average", "averaged", "shadow", "polyak"),
+    *("momentum", "teacher", "target", "key", "k"),
+}
 WRAPPERS = {"module", "_orig_mod"}  # of `DataParallel` and `torch.compile`
 
 
 def _chosen(networks, entry):
-    """Returns the networks that an entry names, those first that are no averages."""
-    networks = sorted(networks, key=lambda each: bool(AVERAGE.search(each.entry)))
+    """Returns the network that an entry names, or the first; whole ones, and no averages, first."""
+
+    def comes_later(network):
+        missing = network.family.names(network.spec, False).values() - network.arrays.keys()
+        parts = re.split(r"[^a-z]+", network.entry.lower())
+        return bool(missing), not AVERAGES.isdisjoint(parts)
+
+    networks = sorted(networks, key=comes_later)
     if entry is None:
-        return networks
+        return networks[0]
     if not isinstance(entry, str):
         raise TypeError(f"`entry` must be a string. Received: entry={entry!r}")
     parts = f".{label_of(entry)}."
-    chosen = [each for each in networks if parts in f".{label_of(each.entry)}."]
-    if not chosen:
-        labels = [shown(label_of(each.entry)) for each in networks if label_of(each.entry)]
-        there_is = f"one of {', '.join(labels)}, or a part of it" if labels else "None"
-        raise ValueError(
-            f"`entry` must be what stands before the names of a network in `source`: {there_is}. "
-            f"Received: entry={entry!r}"
-        )
-    return chosen
+    for network in networks:
+        if parts in f".{label_of(network.entry)}.":
+            return network
+    labels = [shown(label_of(each.entry)) for each in networks if label_of(each.entry)]
+    there_is = (
+        f"{', '.join(labels)}, or whole parts of one, between the dots"
+        if labels
+        else "None, for there is one network and nothing before its names"
+    )
+    raise ValueError(
+        f"`entry` must be what stands before the names of a network in `source`: {there_is}. "
+        f"Received: entry={entry!r}"
+    )
 
 
 def _parts(entry):
@@ -269,16 +318,41 @@ def label_of(entry: str) -> str:
     return ".".join(_parts(entry))
 
 
-def _check_stem(checkpoint):
-    """Hugging Face's `embedding_size` allows for what would be misshapen in layer after layer."""
-    family, width = checkpoint.family, checkpoint.spec.widths[0]
-    name = family.names(checkpoint.spec, include_top=False)["stem_conv/conv/kernel"]
-    filters = checkpoint.arrays[name].shape[0 if family.torch_layout else 3]
-    if filters != width:
+def _check_structure(checkpoint):
+    """Raises for blocks that this package does not have, which would be misshapen one by one."""
+    spec = checkpoint.spec
+    if sum(spec.repeats) > MOST_BLOCKS:
+        raise ValueError(
+            f"`source` must hold a network of at most {MOST_BLOCKS:,} blocks. "
+            f"Received: {sum(spec.repeats):,}"
+        )
+
+    def kernel(layer):
+        """Returns the channels of a kernel, from and to; `None` if it is not there."""
+        name = checkpoint.names.get(f"{layer}/conv/kernel")
+        shape = checkpoint.arrays[name].shape if name in checkpoint.arrays else ()
+        if len(shape) != 4:
+            return None
+        return shape[1::-1] if checkpoint.family.torch_layout else shape[2:]
+
+    width, block = spec.widths[0], "stage1_block1"
+    second, third = kernel(f"{block}/conv2"), kernel(f"{block}/conv3")
+    if second and 0 < second[0] < width:
+        raise ValueError(
+            "`source` must hold a network without grouped convolutions (ResNeXt), which this "
+            f"package does not have. Received: {second[0]} of {width} channels in a group"
+        )
+    if third and width and third[1] == 2 * width:
+        raise ValueError(
+            "`source` must hold a network whose bottlenecks end four times as wide as they begin: "
+            f"wide networks are not supported. Received: {width} channels, and {third[1]}"
+        )
+    stem = kernel("stem_conv")
+    if stem and stem[1] != width:  # Hugging Face's `embedding_size` allows for it
         raise ValueError(
             "`source` must hold a network whose stem has as many filters as the blocks of its "
             "first stage are wide. "
-            f"Received: a stem of {filters}, blocks of {width}"
+            f"Received: a stem of {stem[1]}, blocks of {width}"
         )
 
 
@@ -307,70 +381,109 @@ def _read(family: Family, arrays, prefix) -> Checkpoint | None:
             "`source` must hold each array once. "
             f"Received: {shown(doubled[0])} and {shown(doubled[1])}"
         )
+    folder = _folder(prefix)
     # Beside a queue of keys, as of MoCo, what looks like a classifier is a projection.
-    is_contrastive = any("queue" in name for name in arrays)
-    head = not is_contrastive and _take_head(family, found, given_names)
-    beside = _not_of_the_network(family, spec, found, head)
-    entry = prefix.rpartition("/")[0] + "/" * ("/" in prefix)
-    left_out = [
-        name.removeprefix(entry)
+    is_contrastive = any(
+        re.fullmatch(r"(\w+\.)*queue", name.removeprefix(folder))
         for name in arrays
-        if name.startswith(entry)
-        and "/" not in name.removeprefix(entry)
-        and not name.startswith(prefix)
-    ]
-    left_out += [given_names[name].removeprefix(entry) for name in beside]
-    kept = {name: array for name, array in found.items() if name not in beside}
-    given_names = {name: given_names[name] for name in kept}
-    return Checkpoint(family, spec, kept, given_names, head, prefix, tuple(left_out))
+        if name.endswith("queue") and name.startswith(folder)
+    )
+    remarks: tuple[str, ...] = ()
+    has_top = False
+    if not is_contrastive:
+        has_top, remarks = _take_head(family, found, given_names)
+    if family.assumption:
+        remarks = (*remarks, family.assumption)
+    return Checkpoint(family, spec, found, given_names, has_top, prefix, remarks)
+
+
+def _folder(prefix):
+    """Returns what stands before the names in the dictionary that a prefix is in."""
+    return prefix[: prefix.rfind("/") + 1]
 
 
 def _take_head(family, arrays, given_names):
-    """Whether there is a classifier; one without a bias, or within a Sequential, gets its names.
+    """Whether there is a classifier, and remarks; one within a Sequential gets its names.
 
     A head of several layers is none.
     """
     head = f"{family.layers['predictions']}{family.separator}"
     of_head = [name for name in arrays if name.startswith(head)]
-    if not family.torch_layout:
-        return bool(of_head)
-    if not of_head:
-        return False
+    if not family.torch_layout or not of_head:
+        return bool(of_head), ()
     kernel, bias = f"{head}weight", f"{head}bias"
     if {kernel, bias} & arrays.keys():
-        if bias not in arrays and arrays[kernel].ndim == 2:
-            arrays[bias] = np.zeros(len(arrays[kernel]), "float32")
-            given_names[bias] = given_names[kernel]
-        return True
+        if bias in arrays or arrays[kernel].ndim != 2:
+            return True, ()
+        arrays[bias] = np.zeros(len(arrays[kernel]), "float32")
+        given_names[bias] = given_names[kernel]
+        return True, (f"there is no {bias!r}, and the classifier's bias is zero",)
     found = re.fullmatch(rf"{re.escape(head)}(\d+\.)\w+", of_head[0])
     theirs = [f"{head}{found[1]}{end}" for end in ("weight", "bias")] if found else []
     if sorted(of_head) != sorted(theirs) or arrays[theirs[0]].ndim != 2:
-        return False
+        return False, ()
     for ours, given in zip((kernel, bias), theirs, strict=True):
         arrays[ours], given_names[ours] = arrays.pop(given), given_names.pop(given)
-    return True
+    return True, ()
 
 
 # What could be a layer of the network, wherever it is: without it, the others compute another.
-LAYERS = re.compile(r"norm|bn|conv|layer|stage|block|stem|attn|pool|embed|downsample|se\b")
+LAYERS = re.compile(
+    r"norm|bn|conv|layer|stage|block|stem|attn|attention|pool|embed|downsample|^se_?$|^res"
+)
+# Parts of the names of what is no layer between the network and its classifier.
+BESIDE = {
+    *("loss", "losses", "criterion", "metric", "metrics", "acc", "accuracy", "queue", "center"),
+    *("proj", "projector", "projection", "predictor", "prototypes", "momentum", "teacher", "ema"),
+    *("aux", "auxiliary", "rpn", "roi", "fpn", "neck", "decode", "decoder", "segmentation"),
+    *("count", "step", "steps", "averaged", "pixel", "temperature", "optimizer", "scheduler"),
+}
 
 
-def _not_of_the_network(family, spec, arrays, has_top):
-    """Returns the names that stand for nothing in the network and could not either."""
-    known = family.known(spec, has_top)
-    layers = family.layer_names(spec, has_top).values()
-    first_parts = {_first_part(name) for name in layers} | WRAPPERS
-    return [
-        name
-        for name in arrays
-        if name not in known
-        and _first_part(name) not in first_parts
-        and not LAYERS.search(_first_part(name))
-    ]
+def _without_what_is_beside(checkpoint, arrays):
+    """Returns a checkpoint without the arrays that are not of the network, and could not be."""
+    family, prefix, folder = checkpoint.family, checkpoint.entry, _folder(checkpoint.entry)
+    known = family.known(checkpoint.spec, checkpoint.has_top)
+    layers = family.layer_names(checkpoint.spec, checkpoint.has_top).values()
+    parts = {_first_part(name) for name in layers} | WRAPPERS
+    others = tuple(entry for entry in checkpoint.other_entries if entry.startswith(prefix))
+
+    def is_beside(name, given):
+        if name in known:
+            return False
+        if others and given.startswith(tuple(filter(None, others))):
+            return True
+        part = _first_part(name)
+        if LAYERS.search(part):
+            return False
+        if not BESIDE.isdisjoint(re.split(r"[^a-z]+", name.lower())):
+            return part not in parts or part == "head"
+        return part not in parts and not checkpoint.has_top
+
+    beside = {name for name, given in checkpoint.given_names.items() if is_beside(name, given)}
+    of_beside = {checkpoint.given_names[name] for name in beside}
+
+    def is_left_out(name):
+        if name.startswith(prefix):
+            return name in of_beside
+        return name.startswith(folder) and "/" not in name[len(folder) :]
+
+    elsewhere = tuple(filter(None, checkpoint.other_entries))
+    kept = {name: array for name, array in checkpoint.arrays.items() if name not in beside}
+    return dataclasses.replace(
+        checkpoint,
+        arrays=kept,
+        given_names={name: checkpoint.given_names[name].removeprefix(folder) for name in kept},
+        left_out=tuple(
+            name.removeprefix(folder)
+            for name in arrays
+            if is_left_out(name) and not (elsewhere and name.startswith(elsewhere))
+        ),
+    )
 
 
 def _first_part(name):
-    return re.sub(r"\d", "", re.split(r"[./]", name)[0])
+    return re.sub(r"\d", "", re.split(r"[./]", name)[0]).lower()
 
 
 def _read_spec(family, shapes) -> ResNetSpec | None:
@@ -397,15 +510,12 @@ def _read_spec(family, shapes) -> ResNetSpec | None:
         widths.append(first[3])
     if not repeats:
         return None
-    if sum(repeats) > MOST_BLOCKS:
-        raise ValueError(
-            f"`source` must hold a network of at most {MOST_BLOCKS:,} blocks. "
-            f"Received: {sum(repeats):,}"
-        )
     options: dict[str, Any] = {"shortcut": family.shortcuts[0]}
     if options["shortcut"] == "A":
         if any(find(projection, stage=stage + 1, block=1) for stage in range(len(repeats))):
             options["shortcut"] = "B"
+        elif stem[0] == 7:  # no network has option A there: its projections are missing
+            return None
         else:
             options["zero_pad"] = "both"
     is_bottleneck = find(kernel, stage=1, block=1, conv=3) is not None

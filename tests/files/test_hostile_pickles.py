@@ -173,7 +173,7 @@ OBJECTS = {
         name("torch._utils", "_rebuild_parameter"),
         tensor(storage("1", "ComplexFloatStorage")), b"\x88", mapping(),
     ),
-    "a tensor of a class": call(
+    "a tensor of nothing": call(
         name("torch._tensor", "_rebuild_from_type_v2"), tensor(), name("my.code", "Tensor")
     ),
     "a size of an object": call(name("torch", "Size"), call(name("my.code", "size"))),

@@ -345,11 +345,32 @@ def test_as_many_other_classes_get_a_new_classifier(tmp_path):
     keras_resnets.set_class_names(original, ["cat", "dog", "owl"])
     original.save(tmp_path / "model.keras")
     recipe = Recipe(model=Model(weights=str(tmp_path)))
+    bias = np.arange(3, dtype="float32")
     kernel = original.get_layer("predictions").get_weights()[0]
-    for names, is_kept in ((("cat", "dog", "owl"), True), (("dog", "cat", "owl"), False)):
+    original.get_layer("predictions").set_weights([kernel, bias])
+    original.save(tmp_path / "model.keras")
+    for names, order, note in (
+        (("cat", "dog", "owl"), [0, 1, 2], ""),
+        (("owl", "cat", "dog"), [2, 0, 1], "put in the order of the data's"),
+        (("cat", "dog", "cow"), None, "begins anew, for the weights are of other classes, 'cat'"),
+    ):
         model, _, notes = begun(recipe, class_names=names)
-        assert np.array_equal(model.get_layer("predictions").get_weights()[0], kernel) == is_kept
-        assert any("other classes, 'cat'" in note for note in notes) != is_kept
+        present = model.get_layer("predictions").get_weights()
+        if order is None:
+            assert (present[1] == 0).all()
+        else:
+            np.testing.assert_array_equal(present[0], kernel[:, order])
+            np.testing.assert_array_equal(present[1], bias[order])
+        assert any(note in each for each in notes) == bool(notes)
+
+
+def test_a_kept_classifier_without_names_is_spoken_of(file):
+    recipe = Recipe(model=Model(weights=str(file)), data=DATA)
+    _, _, notes = begun(recipe, classes=7, class_names=[*"abcdefg"])
+    assert notes == [
+        "the classifier is kept: the weights have as many classes, without names, which must be "
+        "in the order a, b, c, d, e, …"
+    ]
 
 
 @pytest.mark.parametrize(

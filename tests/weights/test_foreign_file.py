@@ -83,7 +83,7 @@ def test_an_option_that_was_set_otherwise_says_what_to_pass(tmp_path):
     error = fails(dataclasses.replace(AKAMASTER, zero_pad="end"), path)
     assert isinstance(error, OptionError)
     assert str(error) == (
-        "`weights` must be of a network with the options of 'net', and the file's has "
+        "`weights` must be of a network with the options of 'net', and the file's network has "
         "shortcut='B': pass shortcut='B', or open the file with "
         f"`keras_resnets.convert_weights`. Received: weights={str(path)!r}, shortcut='A'"
     )

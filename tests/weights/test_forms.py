@@ -202,12 +202,12 @@ def test_what_was_chosen_and_left_out_is_said():
     arrays, *_ = FORMS["Lightning, with metrics and a teacher"]
     assert said(arrays) == [
         "the weights are those under 'state_dict.net'; others are under 'state_dict.teacher': "
-        "`entry` of `convert_weights` takes them.",
+        "`convert_weights` takes them by `entry`, `keras-resnets convert` by --entry.",
         "left out, for they are not of the network: 'val_acc.correct', 'val_acc.total'.",
     ]
     assert said(arrays, entry="net")[0] == "the weights are those under 'state_dict.net'."
     many = TRUNK | HEAD | {f"queue{number}": ONE for number in range(6)}
-    assert said(many)[0].endswith("'queue0', 'queue1' and 4 more.")
+    assert said(many)[0].endswith("'queue2', 'queue3' and 2 more.")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_an_entry_chooses(form, entry, which, expected):
 
 def test_an_entry_that_is_not_there_is_an_error_that_names_those_that_are():
     arrays, *_ = FORMS["torchvision's references"]
-    with pytest.raises(ValueError, match=r"one of 'model', 'model_ema\.module', .*entry='ema'"):
+    with pytest.raises(ValueError, match=r"`source`: 'model', 'model_ema\.module', .*entry='ema'"):
         convert_weights(arrays, entry="ema")
     with pytest.raises(ValueError, match="names of a network in `source`: None"):
         convert_weights(STATE, entry="model")
@@ -259,7 +259,8 @@ def test_a_classifier_without_a_bias_computes_without_one():
     [
         *("layer5.0.conv1.weight", "layer1.0.se.fc1.weight", "layer2.0.attn.conv.weight"),
         *("conv2.weight", "bn2.weight", "norm.weight", "fc_norm.weight", "attnpool.k_proj.weight"),
-        *("stem.0.weight", "fc.scale", "module.conv1.weight", "pos_embed"),
+        *("stem.0.weight", "fc.scale", "module.conv1.weight", "pos_embed", "Layer5.0.weight"),
+        *("hidden.weight", "ca.fc1.weight", "gem.p", "bottleneck.weight", "res5.0.weight"),
     ],
 )
 def test_what_could_be_of_the_network_is_refused_by_name(name):
@@ -290,6 +291,84 @@ def test_arrays_of_other_types_and_orders_are_read_exactly(dtype):
     back = keras_resnets.to_torch_state_dict(model)
     for name, array in arrays.items():
         np.testing.assert_array_equal(back[name], array.astype("float32"), err_msg=name)
+
+
+def test_of_two_networks_the_whole_one_is_taken_and_the_other_s_names_are_no_surplus():
+    part = {name: TRUNK[name] for name in ("conv1.weight", "layer1.0.conv1.weight")}
+    reports = []
+    with pytest.warns(UserWarning, match="those under 'encoder'; others are under 'decoder'"):
+        convert_weights(under("decoder.", part) | under("encoder.", TRUNK), report=reports.append)
+    assert reports[0].other_entries == ("decoder",)
+    with pytest.warns(UserWarning, match="those under no entry; others are under 'embedding_net'"):
+        convert_weights(STATE | under("embedding_net.", OTHER))
+    with pytest.warns(UserWarning, match="left out.*'conv1.weight'") as caught:
+        convert_weights(STATE | under("aux.", OTHER) | {"epoch_loss": ONE}, entry="aux")
+    assert "others are under" not in str(caught[0].message)
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_average"),
+    [
+        *(("cinema", False), ("semantic", False), ("monkey_model", False), ("swap_net", False)),
+        *(("shadow_params", True), ("avg_model", True), ("model_ema", True), ("encoder_k", True)),
+    ],
+)
+def test_an_average_comes_after_what_it_is_of(entry, is_average):
+    arrays = under(f"{entry}/", OTHER) | under("later/", STATE)
+    chosen = said(arrays)[0].split("'")[1]
+    assert chosen == ("later" if is_average else entry)
+
+
+def test_a_bias_that_is_not_there_is_said():
+    source = TRUNK | {"fc.weight": HEAD["fc.weight"]}
+    assert said(source) == ["there is no 'fc.bias', and the classifier's bias is zero."]
+
+
+def test_a_network_without_its_last_blocks_or_projections_is_no_whole_one():
+    whole = random_state(torchvision_entries("basic", (2, 2, 2, 2), (4, 4, 6, 6), 5))
+    trunk = {name: array for name, array in whole.items() if not name.startswith("fc.")}
+    cut = {name: array for name, array in trunk.items() if not name.startswith("layer4.1.")}
+    assert said(cut)[0].startswith("no published network has 2, 2, 2, 1 basic blocks")
+    bare = {name: array for name, array in trunk.items() if "downsample" not in name}
+    with pytest.raises(ValueError, match=r"missing: 'layer2\.0\.downsample"):
+        convert_weights(bare)
+
+
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_what_torch_wraps_within_a_network_is_unwrapped(prefix, expected):
+    wrapped = {
+        f"{prefix}{name}".replace("layer1.", "layer1._fsdp_wrapped_module.").replace(
+            "layer2.0.", "layer2.0._checkpoint_wrapped_module."
+        ): array
+        for name, array in STATE.items()
+    }
+    features, _ = outputs(wrapped)
+    np.testing.assert_allclose(features, expected["raw"][0], rtol=1e-4, atol=1e-4)
+
+
+def test_grouped_and_wide_convolutions_and_deep_stems_are_refused_by_name():
+    grouped = {name: array[:, :2] if "conv2" in name else array for name, array in STATE.items()}
+    with pytest.raises(ValueError, match=r"grouped convolutions .*2 of 4 channels"):
+        convert_weights(grouped)
+    wide = {
+        name: array[:8] if ".conv3" in name or ".bn3" in name else array
+        for name, array in STATE.items()
+    }
+    with pytest.raises(ValueError, match=r"four times as wide.* Received: 4 channels, and 8"):
+        convert_weights(wide)
+    deep = {
+        name.replace("conv1.", "conv1.0.", name.startswith("conv1.")): STATE[name] for name in STATE
+    }
+    with pytest.raises(ValueError, match="resnet50d, is not among them"):
+        convert_weights(deep)
+
+
+def test_very_many_networks_are_refused_at_once():
+    kernel = np.zeros((1, 1, 1, 1), "float32")
+    names = ("conv1.weight", "layer1.0.conv1.weight")
+    arrays = {f"p{number}.{name}": kernel for number in range(3000) for name in names}
+    with pytest.raises(ValueError, match=r"at most 64 networks\. Received: 3,000"):
+        convert_weights(arrays)
 
 
 def test_the_report_says_what_was_done():

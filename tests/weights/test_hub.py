@@ -31,8 +31,9 @@ def network():
 def timm_like(network):
     """The files of a repository of timm: weights, and a configuration with what images get."""
     config = {
-        "architecture": "resnet50",
+        "architecture": "resnet14",
         "num_classes": 3,
+        "model_args": {"num_classes": 3, "in_chans": 3, "global_pool": "avg"},
         "pretrained_cfg": {
             **{"input_size": [3, 224, 224], "crop_pct": 0.95, "crop_mode": "center"},
             **{"interpolation": "bicubic", "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.1]},
@@ -241,7 +242,7 @@ def test_a_file_of_an_index_that_is_not_there_is_named(served, transformers_like
         {"architecture": "resnetblur50"},
         {"architecture": "resnet50_gn"},
         {"architecture": "seresnet50"},
-        {"model_args": {"act_layer": "silu"}},
+        {"architecture": "resnet50"},  # which has more blocks
     ],
 )
 def test_a_network_that_this_package_does_not_have_is_told_by_its_name(change, timm_like, tmp_path):
@@ -250,6 +251,22 @@ def test_a_network_that_this_package_does_not_have_is_told_by_its_name(change, t
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"names another.*Received: architecture="):
         convert_weights(tmp_path)
+
+
+def test_an_argument_that_may_change_what_it_computes_is_named(timm_like, tmp_path):
+    config = json.loads(timm_like["config.json"]) | {"model_args": {"act_layer": "silu"}}
+    (tmp_path / "model.safetensors").write_bytes(timm_like["model.safetensors"])
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"Received: model_args=\{'act_layer': 'silu'\}"):
+        convert_weights(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "// mine", '{"architecture": "ResNet18", "lr": 1}'])
+def test_a_configuration_of_another_program_is_no_matter(content, timm_like, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(timm_like["model.safetensors"])
+    (tmp_path / "config.json").write_text(content)
+    model = convert_weights(tmp_path)
+    assert keras_resnets.model_preprocessing(model) == Preprocessing.imagenet()
 
 
 @pytest.mark.parametrize(

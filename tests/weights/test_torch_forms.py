@@ -195,6 +195,43 @@ def test_what_tools_save_is_converted(kind, stream, tmp_path):
         )
 
 
+class Tagged(torch.Tensor):
+    """As DeepSpeed and others mark theirs."""
+
+
+def test_parameters_with_attributes_and_tensors_of_classes_are_plain_ones(tmp_path):
+    state = {name: torch.nn.Parameter(tensor) for name, tensor in tensors(STATE).items()}
+    for parameter in state.values():
+        parameter.ds_id = 1
+    state["fc.bias"] = tensors(STATE)["fc.bias"].as_subclass(Tagged)
+    torch.save(state, tmp_path / "tagged.pth")
+    model = convert_weights(tmp_path / "tagged.pth")
+    bias = keras.ops.convert_to_numpy(model.get_layer("predictions").bias)
+    np.testing.assert_array_equal(bias, STATE["fc.bias"])
+
+
+@pytest.mark.parametrize("name", ["fc.bias", "fc.weight", "layer1.0.bn1.weight"])
+def test_a_tensor_that_cannot_be_read_is_missed_by_name(name, tmp_path):
+    state = tensors(STATE)
+    state[name] = state[name].to_sparse()
+    torch.save(state, tmp_path / "sparse.pth")
+    with pytest.raises(ValueError, match=f"misshapen: '{name}' is object"):
+        convert_weights(tmp_path / "sparse.pth")
+
+
+@pytest.mark.parametrize("name", ["resnetaa50", "resnetblur18"])
+def test_a_network_that_computes_otherwise_is_told_by_its_name(name, tmp_path):
+    torch.save({"arch": name, "state_dict": tensors(STATE)}, tmp_path / "last.pth.tar")
+    with pytest.raises(WeightsFileError, match=f"says that it is of '{name}'"):
+        convert_weights(tmp_path / "last.pth.tar")
+
+
+def test_objects_under_a_name_of_weights_do_not_hide_the_weights(tmp_path):
+    saved = {"model": argparse.Namespace(depth=18), "state_dict": tensors(STATE)}
+    torch.save(saved, tmp_path / "both.pth")
+    assert convert_weights(tmp_path / "both.pth").output_shape == (None, 5)
+
+
 def test_a_whole_module_is_refused_with_what_helps(tmp_path):
     path = tmp_path / "whole.pth"
     for saved in (torch.nn.Linear(2, 2), {"model": torch.nn.Linear(2, 2), "epoch": 1}):

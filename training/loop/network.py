@@ -120,7 +120,22 @@ def load_initial_weights(
         warnings.simplefilter("always")
         load(model)
     notes = [f"{warning.message}".removeprefix(f"{model.name}: ") for warning in caught]
-    if head.class_names not in (None, tuple(class_names)):
+    is_kept = not any("begins anew" in note for note in notes)
+    if head.class_names is None:
+        if is_kept and class_names:
+            order = f"{', '.join(class_names[:5])}{', …' * (len(class_names) > 5)}"
+            notes.append(
+                "the classifier is kept: the weights have as many classes, without names, which "
+                f"must be in the order {order}"
+            )
+    elif sorted(head.class_names) == sorted(class_names):
+        if head.class_names != tuple(class_names):
+            notes.append("the classifier's classes were put in the order of the data's")
+            places = [head.class_names.index(name) for name in class_names]
+            kernel, bias = head.get_weights()
+            head.set_weights([kernel[:, places], bias[places]])
+            head.class_names = class_names
+    else:
         notes.append(
             f"the classifier begins anew, for the weights are of other classes, "
             f"{head.class_names[0]!r} and so on"
