@@ -44,10 +44,9 @@ def build_model(
     Args:
         spec: A `ResNetSpec`. Its options at their default give way to those of a file's network.
         include_top: Whether the model ends in pooling and classifier.
-        weights: `None` for new weights; the path of a `.weights.h5` or `.keras` file of this
-            network, of a checkpoint that `convert_weights` reads, or of a training run's folder;
-            `"hf://owner/name"` on Hugging Face's hub; a name in `PRESETS`; or `"imagenet"` or
-            `"cifar10"` for this network's best preset.
+        weights: `None` for new ones; the path of a file of this network, of a training run's folder
+            or of what `convert_weights` reads; `"hf://owner/name"` on Hugging Face's hub; a name in
+            `PRESETS`; or `"imagenet"` or `"cifar10"` for this network's best preset.
         input_tensor: A Keras tensor to use as the image; the layers before it become part of the
             model.
         input_shape: Shape of an image, a tuple of three; height and width may be `None`. By default
