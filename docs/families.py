@@ -6,7 +6,7 @@ from pathlib import Path
 from keras_resnets.weights.families import FAMILIES
 
 PAGE = Path(__file__).with_name("converting.md")
-HEADER = ("tool", "what it saves", "what you get", "where there is a choice", "family")
+HEADER = ("saved by", "what", "what you get", "argument to change it", "family")
 
 
 def table() -> str:

@@ -181,6 +181,9 @@ TORCHVISION = Family(
     published={"stem": "imagenet"},
     forms=(
         Form("torchvision, timm", "`state_dict()`", argument="`preprocessing`"),
+        Form(
+            "timm", "a folder, or a repository on the hub", "converted; `config.json` is followed"
+        ),
         Form("training scripts", "`state_dict`, `model` and others, beside the optimizer's state"),
         Form("`DataParallel`, `torch.compile`", "`module.`, `_orig_mod.` before each name"),
         Form(
@@ -201,7 +204,7 @@ TORCHVISION = Family(
             "the features of `encoder_q`, with a warning",
             '`entry="encoder_k"`',
         ),
-        Form("DINO", "`student`, `teacher`", "the features of the first", '`entry="teacher"`'),
+        Form("DINO", "`student`, `teacher`", "the student's features", '`entry="teacher"`'),
         Form("SimCLR, VISSL", "an encoder below a prefix, and projections", "the features"),
         Form(
             "torchvision's detection and segmentation",
