@@ -89,15 +89,18 @@ def all_tensors(saved: Any) -> dict[str, Tensor | Inert]:
                 seen.add(id(value))  # a dictionary may be in several places, or in itself
                 letters += len(prefix) + len(str(key))
                 require(letters <= MOST_LETTERS, "The names of the entries in a file are too long.")
-                pending.append((f"{prefix}{str(key).replace('/', '|')}/", value, level + 1))
-    if not any(type(value) is Tensor for value in tensors.values()):
-        raise _no_tensors(saved)
+                pending.append((f"{prefix}{key}/", value, level + 1))
+    is_network = any(type(value) is Tensor and len(value.shape) == 4 for value in tensors.values())
+    error = None if is_network else _no_tensors(saved)
+    if error is not None and (not tensors or "`torch.save" in error.reason):
+        raise error
     return tensors
 
 
 def _is_tensor(value):
     """Whether a value is a tensor, be it one of a kind that cannot be read."""
-    return type(value) is Tensor or (isinstance(value, Inert) and "_rebuild_" in value.named)
+    is_made = isinstance(value, Inert) and ("_rebuild_" in value.named or "Storage" in value.named)
+    return type(value) is Tensor or is_made
 
 
 def _no_tensors(saved):

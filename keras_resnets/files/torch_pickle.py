@@ -230,6 +230,8 @@ def _rebuild_parameter_with_state(tensor, requires_grad, hooks, state):
 
 def _rebuild_from_type(rebuild, kind, arguments=(), state=None):
     """Returns a tensor of a class of somebody's as a plain one, which has the same elements."""
+    if is_inert_class(rebuild):
+        return rebuild()
     is_known = type(rebuild) is Name and callable(rebuild.value) and type(arguments) is tuple
     return rebuild(*arguments) if is_known else Inert()
 

@@ -49,10 +49,15 @@ def read_checkpoint(source, entry=None) -> Checkpoint:
         if config.get("model_type") == "resnet":
             return _with_transformers(checkpoint, config, _read(folder / PREPROCESSOR))
     elif checkpoint.family is TORCHVISION:
-        config = {}
-        with contextlib.suppress(ValueError):  # of another program, it may be no JSON
+        try:
             config = _read(folder / CONFIG)
-        if isinstance(config.get("architecture"), str) and "pretrained_cfg" in config:
+        except ValueError as error:  # it may be of another program
+            remark = f"the {CONFIG} beside the file is not followed ({cause(error)})"
+            return dataclasses.replace(checkpoint, remarks=(*checkpoint.remarks, remark))
+        # Before timm 0.9.3 the fields of `pretrained_cfg` stood beside the architecture.
+        is_timm = not {"pretrained_cfg", "num_classes", "input_size", "mean"}.isdisjoint(config)
+        name = config.get("architecture")
+        if is_timm and isinstance(name, str) and re.fullmatch(r"[a-z0-9_.]+", name):
             return _with_timm(checkpoint, config)
     return checkpoint
 
@@ -143,6 +148,7 @@ def _noting(checkpoint, labels, read_preprocessing, source):
             noted["preprocessing"] = read_preprocessing(source)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         noted["remarks"] = (
+            *checkpoint.remarks,
             "the preprocessing is that of the published networks, for what the configuration says "
             f"cannot be followed ({cause(error)})",
         )

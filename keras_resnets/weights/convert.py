@@ -31,6 +31,8 @@ from keras_resnets.weights.keras_files import adapt_channels, is_finite, new_hea
 from keras_resnets.weights.recognition import Checkpoint, label_of
 
 STEM_KERNEL = "stem_conv/conv/kernel"
+# The blocks of timm's ResNet-10, 14 and 26, which are published, too.
+OTHERS = {("basic", (1,) * 4), ("bottleneck", (1,) * 4), ("bottleneck", (2,) * 4)}
 MOST_SURPLUS = 8  # that are named; the others are of the same layers in other blocks
 HEAD_VARIABLES = ("predictions/kernel", "predictions/bias")
 
@@ -85,7 +87,7 @@ class ConversionReport:
             "family": self.family,
             "network": f"{spec.depth} layers, {blocks}",
             "entry": self.entry,
-            "other entries": ", ".join(self.other_entries),
+            "other entries": ", ".join(each or "no entry" for each in self.other_entries),
             "left out": ", ".join(self.left_out),
             "changed": "; ".join(self.changed),
             "preprocessing": f"{self.preprocessing}, {self.preprocessing_source}",
@@ -188,6 +190,12 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
         check_choice("stride_on", stride_on, ("3x3", "1x1"))
         spec = dataclasses.replace(spec, stride_on=stride_on)
     channels, classes = checked_classes(checkpoint, classes)
+    structures = {(row.block, row.repeats) for row in VARIANTS.values()} | OTHERS
+    if not checkpoint.has_top and (spec.block, spec.repeats) not in structures:
+        warn_user(
+            f"{name or 'The network'} has {', '.join(map(str, spec.repeats))} {spec.block} blocks, "
+            "as no published one: the last ones may be missing, which nothing shows."
+        )
     least = 4 if spec.stem == "imagenet" else 3
     if not checkpoint.has_top and len(spec.repeats) < least:
         raise ValueError(
@@ -249,13 +257,13 @@ def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
     variables = {weight.path: weight for weight in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, notes = match(checkpoint, spec, shapes)
-    structures = {(row.block, row.repeats) for row in VARIANTS.values()}
-    if not checkpoint.has_top and (spec.block, spec.repeats) not in structures:
-        notes.append(
-            f"no published network has {', '.join(map(str, spec.repeats))} {spec.block} blocks, "
-            "and there is no classifier that would show whether the last ones are missing"
-        )
-    changed, origin = tuple(notes), "as given"
+    family = checkpoint.family
+    is_assumed = spec.shortcut == "A" or (
+        spec.block == "bottleneck" and spec.stride_on == family.strides_on[0]
+    )
+    if family.assumption and is_assumed and preprocessing is None:
+        notes.append(family.assumption)
+    changed, origin = (*notes, *checkpoint.remarks), "as given"
     if preprocessing is None:
         usual, origin = _first_preprocessing(checkpoint, usual, notes)
         # Of images of another number of channels it says nothing.
@@ -290,6 +298,12 @@ def _first_preprocessing(checkpoint, usual, notes):
         return usual, "that of the preset"
     if checkpoint.preprocessing is not None:
         return checkpoint.preprocessing, "that of the configuration beside the file"
+    if family.preprocessing is None:
+        notes.append(
+            "no preprocessing is noted, for the networks with these names had different ones; "
+            "`set_preprocessing` notes what it was trained on"
+        )
+        return None, ""
     present = dict(vars(checkpoint.spec))
     bias = checkpoint.arrays.get(checkpoint.names["predictions/bias"])
     if bias is not None:

@@ -69,11 +69,11 @@ class Family:
     strides_on: tuple[Literal["3x3", "1x1"], ...] = ("3x3", "1x1")
     # The one of them that the library's own modules have, if they have but one.
     module_stride_on: Literal["3x3", "1x1"] | None = None
-    # What is assumed of every network, for no array tells it, in a sentence of a warning.
+    # What is assumed where nothing says otherwise, for no array tells it, in a sentence.
     assumption: str = ""
     # The published networks' preprocessing, and the fields of a spec, and the number of classes,
     # that tell them from others under the same names.
-    preprocessing: Preprocessing = IMAGENET
+    preprocessing: Preprocessing | None = IMAGENET
     published: Mapping[str, Any]
     forms: tuple[Form, ...]
 
@@ -347,6 +347,9 @@ AKAMASTER_FC = dataclasses.replace(
     AKAMASTER,
     name="akamaster_fc",
     layers={**AKAMASTER.layers, "predictions": "fc"},
+    preprocessing=None,  # of many repositories
+    published={},
+    assumption="without projections, option A is taken to pad zero channels on both sides",
     forms=(Form("other CIFAR repositories", "`shortcut.0`, or option A, and `fc`"),),
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_resnets.files.elements import cause
-from keras_resnets.files.read_arrays import FILES_IN_FOLDERS, INDEX, MOST_INDEX_BYTES
+from keras_resnets.files.read_arrays import FILES_IN_FOLDERS, INDEX, MOST_INDEX_BYTES, MOST_SHARDS
 from keras_resnets.weights.configuration import CONFIG, PREPROCESSOR
 from keras_resnets.weights.presets import OFFLINE, DownloadError
 
@@ -61,7 +61,7 @@ def _object(path):
 def _shards(index):
     files = _object(index).get("weight_map")
     names = map(str, files.values()) if isinstance(files, dict) else ()
-    return sorted({name for name in names if re.fullmatch(r"\w[\w.-]*", name)})
+    return sorted({name for name in names if re.fullmatch(r"\w[\w.-]*", name)})[:MOST_SHARDS]
 
 
 class _Repository(NamedTuple):

@@ -94,13 +94,13 @@ def source_arrays(source):
 
 
 # timm's networks with the arrays of others, of which a checkpoint of a training says the name.
-SAME_ARRAYS = re.compile(r"resnet(blur|aa)\d+\w*")
+SAME_ARRAYS = re.compile(r"(^|/)resnet(blur|aa)\d")
 
 
 def _tensors_of_ours(saved):
     """Returns all tensors of a saved object, unless it names a network that computes otherwise."""
     name = saved.get("arch") if isinstance(saved, dict) else None
-    if isinstance(name, str) and SAME_ARRAYS.fullmatch(name):
+    if isinstance(name, str) and SAME_ARRAYS.search(name):
         raise WeightsFileError(
             "The file must be of a network that this package has, and says that it is of "
             f"{shown(name)}, which computes something else with arrays of these names."
@@ -204,9 +204,9 @@ class Checkpoint:
     def notes(self) -> list[str]:
         """What was chosen, and left out, that a user may not expect, in sentences."""
         notes = []
-        label = shown(label_of(self.entry)) if label_of(self.entry) else "no entry"
+        label = shown_label(self.entry)
         if self.other_entries and not self.was_named:
-            others = ", ".join(shown(label_of(entry)) for entry in self.other_entries)
+            others = ", ".join(map(shown_label, self.other_entries))
             notes.append(
                 f"the weights are those under {label}; others are under {others}: "
                 f"`convert_weights` takes them by `entry`, `keras-resnets convert` by --entry"
@@ -226,7 +226,12 @@ def recognize(arrays: Mapping[str, np.ndarray], entry: str | None = None) -> Che
     Of several, it is the one that `entry` names, or the first that is whole and no average of
     another.
     """
-    arrays = {_unwrapped(name): array for name, array in arrays.items()}
+    given, arrays = arrays, {_unwrapped(name): array for name, array in arrays.items()}
+    if len(given) > len(arrays):
+        raise ValueError(
+            "`source` must hold each array once, be it within a wrapper of torch's. Received: "
+            f"{len(given)} names of {len(arrays)} arrays"
+        )
     networks: dict[str, Checkpoint] = {}  # by the name of the stem's kernel
     for family in FAMILIES:
         prefixes = family.prefixes(arrays)
@@ -242,14 +247,23 @@ def recognize(arrays: Mapping[str, np.ndarray], entry: str | None = None) -> Che
     if not networks:
         raise _no_network(arrays)
     chosen = _chosen([*networks.values()], entry)
-    others = tuple(each.entry for each in networks.values() if each is not chosen)
+    others = [network for network in networks.values() if network is not chosen]
     _check_structure(chosen)
-    return _without_what_is_beside(
-        dataclasses.replace(chosen, other_entries=others, was_named=entry is not None), arrays
+    chosen = dataclasses.replace(
+        chosen,
+        other_entries=tuple(other.entry for other in others),
+        was_named=entry is not None,
     )
+    of_others = {
+        given
+        for other in others
+        for name, given in other.given_names.items()
+        if other.entry or name in other.family.known(other.spec, other.has_top)
+    }
+    return _without_what_is_beside(chosen, arrays, of_others)
 
 
-MOST_NETWORKS = 64
+MOST_NETWORKS = 16
 # What wrappers put between the parts of a name.
 WRAPPED = re.compile(r"\b(_fsdp_wrapped_module|_checkpoint_wrapped_module)\.|(?<=\.)_orig_mod\.")
 
@@ -316,6 +330,11 @@ def _parts(entry):
 def label_of(entry: str) -> str:
     """Returns an entry as users write it, with dots between its parts."""
     return ".".join(_parts(entry))
+
+
+def shown_label(entry):
+    """Returns an entry in a message."""
+    return shown(label_of(entry)) if label_of(entry) else "no entry"
 
 
 def _check_structure(checkpoint):
@@ -392,8 +411,6 @@ def _read(family: Family, arrays, prefix) -> Checkpoint | None:
     has_top = False
     if not is_contrastive:
         has_top, remarks = _take_head(family, found, given_names)
-    if family.assumption:
-        remarks = (*remarks, family.assumption)
     return Checkpoint(family, spec, found, given_names, has_top, prefix, remarks)
 
 
@@ -413,7 +430,7 @@ def _take_head(family, arrays, given_names):
         return bool(of_head), ()
     kernel, bias = f"{head}weight", f"{head}bias"
     if {kernel, bias} & arrays.keys():
-        if bias in arrays or arrays[kernel].ndim != 2:
+        if bias in arrays or arrays[kernel].ndim != 2 or not arrays[kernel].size:
             return True, ()
         arrays[bias] = np.zeros(len(arrays[kernel]), "float32")
         given_names[bias] = given_names[kernel]
@@ -429,36 +446,37 @@ def _take_head(family, arrays, given_names):
 
 # What could be a layer of the network, wherever it is: without it, the others compute another.
 LAYERS = re.compile(
-    r"norm|bn|conv|layer|stage|block|stem|attn|attention|pool|embed|downsample|^se_?$|^res"
+    r"norm|conv|layer|block|attn|attention|pool|downsample|^bn|_bn|^(se|res|stage|stem|group)_?$"
+    r"|^(pos|patch)_embed"
 )
 # Parts of the names of what is no layer between the network and its classifier.
 BESIDE = {
-    *("loss", "losses", "criterion", "metric", "metrics", "acc", "accuracy", "queue", "center"),
-    *("proj", "projector", "projection", "predictor", "prototypes", "momentum", "teacher", "ema"),
-    *("aux", "auxiliary", "rpn", "roi", "fpn", "neck", "decode", "decoder", "segmentation"),
-    *("count", "step", "steps", "averaged", "pixel", "temperature", "optimizer", "scheduler"),
+    *("loss", "losses", "criterion", "metric", "metrics", "acc", "accuracy", "f", "auroc"),
+    *("precision", "recall", "confmat", "train", "val", "valid", "test", "tp", "fp", "tn", "fn"),
+    *("queue", "prototypes", "momentum", "teacher", "ema", "averaged", "aux", "auxiliary"),
+    *("rpn", "roi", "count", "step", "steps", "pixel", "temperature", "optimizer", "scheduler"),
 }
 
 
-def _without_what_is_beside(checkpoint, arrays):
+def _without_what_is_beside(checkpoint, arrays, of_others):
     """Returns a checkpoint without the arrays that are not of the network, and could not be."""
     family, prefix, folder = checkpoint.family, checkpoint.entry, _folder(checkpoint.entry)
     known = family.known(checkpoint.spec, checkpoint.has_top)
     layers = family.layer_names(checkpoint.spec, checkpoint.has_top).values()
     parts = {_first_part(name) for name in layers} | WRAPPERS
-    others = tuple(entry for entry in checkpoint.other_entries if entry.startswith(prefix))
 
     def is_beside(name, given):
         if name in known:
             return False
-        if others and given.startswith(tuple(filter(None, others))):
+        if given in of_others:
             return True
         part = _first_part(name)
         if LAYERS.search(part):
             return False
         if not BESIDE.isdisjoint(re.split(r"[^a-z]+", name.lower())):
             return part not in parts or part == "head"
-        return part not in parts and not checkpoint.has_top
+        is_number = checkpoint.arrays[name].ndim == 0
+        return part not in parts and (is_number or not checkpoint.has_top)
 
     beside = {name for name, given in checkpoint.given_names.items() if is_beside(name, given)}
     of_beside = {checkpoint.given_names[name] for name in beside}
@@ -468,7 +486,6 @@ def _without_what_is_beside(checkpoint, arrays):
             return name in of_beside
         return name.startswith(folder) and "/" not in name[len(folder) :]
 
-    elsewhere = tuple(filter(None, checkpoint.other_entries))
     kept = {name: array for name, array in checkpoint.arrays.items() if name not in beside}
     return dataclasses.replace(
         checkpoint,
@@ -477,7 +494,7 @@ def _without_what_is_beside(checkpoint, arrays):
         left_out=tuple(
             name.removeprefix(folder)
             for name in arrays
-            if is_left_out(name) and not (elsewhere and name.startswith(elsewhere))
+            if name not in of_others and is_left_out(name)
         ),
     )
 

@@ -212,7 +212,7 @@ def test_nothing_is_built_of_an_option_that_is_no_plain_value(
     looked_up = []  # by what would build a layer of its configuration
     look_up = keras.activations.get
     monkeypatch.setattr(keras.activations, "get", lambda it: looked_up.append(it) or look_up(it))
-    with pytest.raises(OptionError, match=f"the file's has {option}="):
+    with pytest.raises(OptionError, match=f"the file's network has {option}="):
         build(BASIC, weights=rewritten(change))
     assert not any(isinstance(each, (dict, list)) for each in looked_up)
 

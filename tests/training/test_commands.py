@@ -13,7 +13,8 @@ def answer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stubs")
     (folder / "file").touch()
     (folder / "begun").mkdir()
-    (folder / "begun" / "recipe.toml").touch()
+    recipe = 'model.weights = "gone.keras"\ndata.source = "gone"\n'
+    (folder / "begun" / "recipe.toml").write_text(recipe)
     environment = {"TFDS_DATA_DIR": str(folder), "COLUMNS": "200"}
 
     def run(line):
@@ -55,6 +56,5 @@ def test_a_run_that_has_begun_needs_neither_its_initial_weights_nor_its_data_to_
     answer,
 ):
     """A complete run says so, and another one is resumed without its initial weights."""
-    options = "--data.source gone --model.weights gone.keras"
-    returned, shown = answer(f"train digits --run-dir begun {options}")
+    returned, shown = answer("train begun/recipe.toml --run-dir begun")
     assert (returned, "imports tensorflow" in shown) == (1, True), shown

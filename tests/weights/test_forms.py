@@ -261,6 +261,7 @@ def test_a_classifier_without_a_bias_computes_without_one():
         *("conv2.weight", "bn2.weight", "norm.weight", "fc_norm.weight", "attnpool.k_proj.weight"),
         *("stem.0.weight", "fc.scale", "module.conv1.weight", "pos_embed", "Layer5.0.weight"),
         *("hidden.weight", "ca.fc1.weight", "gem.p", "bottleneck.weight", "res5.0.weight"),
+        *("neck.weight", "proj.weight", "projection.0.weight", "mean"),
     ],
 )
 def test_what_could_be_of_the_network_is_refused_by_name(name):
@@ -301,7 +302,7 @@ def test_of_two_networks_the_whole_one_is_taken_and_the_other_s_names_are_no_sur
     assert reports[0].other_entries == ("decoder",)
     with pytest.warns(UserWarning, match="those under no entry; others are under 'embedding_net'"):
         convert_weights(STATE | under("embedding_net.", OTHER))
-    with pytest.warns(UserWarning, match="left out.*'conv1.weight'") as caught:
+    with pytest.warns(UserWarning, match="left out.*'epoch_loss'") as caught:
         convert_weights(STATE | under("aux.", OTHER) | {"epoch_loss": ONE}, entry="aux")
     assert "others are under" not in str(caught[0].message)
 
@@ -328,7 +329,8 @@ def test_a_network_without_its_last_blocks_or_projections_is_no_whole_one():
     whole = random_state(torchvision_entries("basic", (2, 2, 2, 2), (4, 4, 6, 6), 5))
     trunk = {name: array for name, array in whole.items() if not name.startswith("fc.")}
     cut = {name: array for name, array in trunk.items() if not name.startswith("layer4.1.")}
-    assert said(cut)[0].startswith("no published network has 2, 2, 2, 1 basic blocks")
+    with pytest.warns(UserWarning, match="2, 2, 2, 1 basic blocks, as no published one"):
+        convert_weights(cut)
     bare = {name: array for name, array in trunk.items() if "downsample" not in name}
     with pytest.raises(ValueError, match=r"missing: 'layer2\.0\.downsample"):
         convert_weights(bare)
@@ -363,11 +365,37 @@ def test_grouped_and_wide_convolutions_and_deep_stems_are_refused_by_name():
         convert_weights(deep)
 
 
+def test_names_of_one_array_are_refused_be_it_in_a_wrapper():
+    doubled = under("net.", STATE) | under("net._orig_mod.", OTHER)
+    with pytest.raises(ValueError, match="each array once"):
+        convert_weights(doubled)
+
+
+def test_a_classifier_of_nothing_allocates_nothing():
+    vast = np.broadcast_to(np.zeros((1, 0), "float32"), (2**40, 0))
+    with pytest.raises(ValueError, match=r"no 'fc\.bias' of rank 1"):
+        convert_weights(TRUNK | {"fc.weight": vast})
+
+
+def test_of_repositories_with_fc_nothing_is_known_of_the_images():
+    entries = torchvision_entries("basic", (1, 1, 1), (4, 6, 8), 5)
+    state = random_state({name: shape for name, shape in entries.items() if "downs" not in name})
+    state["conv1.weight"] = state["conv1.weight"][:, :, :3, :3]
+    reports = []
+    with pytest.warns(UserWarning, match="resnet8: ") as caught:
+        model = convert_weights(state, report=reports.append)
+    assert (model.output_shape, reports[0].spec.shortcut) == ((None, 5), "A")
+    assert keras_resnets.model_preprocessing(model) is None
+    text = " ".join(str(warning.message) for warning in caught)
+    assert "no preprocessing is noted" in text
+    assert "pad zero channels on both sides" in text
+
+
 def test_very_many_networks_are_refused_at_once():
     kernel = np.zeros((1, 1, 1, 1), "float32")
     names = ("conv1.weight", "layer1.0.conv1.weight")
     arrays = {f"p{number}.{name}": kernel for number in range(3000) for name in names}
-    with pytest.raises(ValueError, match=r"at most 64 networks\. Received: 3,000"):
+    with pytest.raises(ValueError, match=r"at most 16 networks\. Received: 3,000"):
         convert_weights(arrays)
 
 

@@ -253,6 +253,20 @@ def test_a_network_that_this_package_does_not_have_is_told_by_its_name(change, t
         convert_weights(tmp_path)
 
 
+def test_timm_s_older_form_is_followed(timm_like, tmp_path):
+    config = json.loads(timm_like["config.json"])
+    flat = {"architecture": config["architecture"], **config["pretrained_cfg"]}
+    (tmp_path / "model.safetensors").write_bytes(timm_like["model.safetensors"])
+    (tmp_path / "config.json").write_text(json.dumps(flat))
+    model = convert_weights(tmp_path)
+    assert keras_resnets.model_preprocessing(model).mean == (0.5, 0.4, 0.3)
+    assert keras_resnets.model_class_names(model) == ("cat", "dog", "cow")
+    flat["architecture"] = "resnetblur14"
+    (tmp_path / "config.json").write_text(json.dumps(flat))
+    with pytest.raises(ValueError, match="names another"):
+        convert_weights(tmp_path)
+
+
 def test_an_argument_that_may_change_what_it_computes_is_named(timm_like, tmp_path):
     config = json.loads(timm_like["config.json"]) | {"model_args": {"act_layer": "silu"}}
     (tmp_path / "model.safetensors").write_bytes(timm_like["model.safetensors"])
@@ -262,10 +276,12 @@ def test_an_argument_that_may_change_what_it_computes_is_named(timm_like, tmp_pa
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", "// mine", '{"architecture": "ResNet18", "lr": 1}'])
-def test_a_configuration_of_another_program_is_no_matter(content, timm_like, tmp_path):
+def test_a_configuration_of_another_program_is_no_matter(content, timm_like, tmp_path, recwarn):
     (tmp_path / "model.safetensors").write_bytes(timm_like["model.safetensors"])
     (tmp_path / "config.json").write_text(content)
     model = convert_weights(tmp_path)
+    is_said = any("config.json beside the file is not followed" in str(w.message) for w in recwarn)
+    assert is_said == (not content.startswith("{"))
     assert keras_resnets.model_preprocessing(model) == Preprocessing.imagenet()
 
 

@@ -210,16 +210,32 @@ def test_parameters_with_attributes_and_tensors_of_classes_are_plain_ones(tmp_pa
     np.testing.assert_array_equal(bias, STATE["fc.bias"])
 
 
+def tagged(tensor):
+    tensor.tag = 1
+    return tensor
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda tensor: tensor.to_sparse(),
+        lambda tensor: tagged(tensor.to_sparse()),
+        lambda tensor: tensor.to(torch.complex64),
+    ],
+    ids=["sparse", "tagged", "complex"],
+)
 @pytest.mark.parametrize("name", ["fc.bias", "fc.weight", "layer1.0.bn1.weight"])
-def test_a_tensor_that_cannot_be_read_is_missed_by_name(name, tmp_path):
+def test_a_tensor_that_cannot_be_read_is_missed_by_name(name, make, tmp_path):
     state = tensors(STATE)
-    state[name] = state[name].to_sparse()
+    state[name] = make(state[name])
     torch.save(state, tmp_path / "sparse.pth")
     with pytest.raises(ValueError, match=f"misshapen: '{name}' is object"):
         convert_weights(tmp_path / "sparse.pth")
 
 
-@pytest.mark.parametrize("name", ["resnetaa50", "resnetblur18"])
+@pytest.mark.parametrize(
+    "name", ["resnetaa50", "resnetblur18", "resnetblur18.ra", "hf_hub:timm/resnetblur50.bt_in1k"]
+)
 def test_a_network_that_computes_otherwise_is_told_by_its_name(name, tmp_path):
     torch.save({"arch": name, "state_dict": tensors(STATE)}, tmp_path / "last.pth.tar")
     with pytest.raises(WeightsFileError, match=f"says that it is of '{name}'"):
@@ -234,7 +250,8 @@ def test_objects_under_a_name_of_weights_do_not_hide_the_weights(tmp_path):
 
 def test_a_whole_module_is_refused_with_what_helps(tmp_path):
     path = tmp_path / "whole.pth"
-    for saved in (torch.nn.Linear(2, 2), {"model": torch.nn.Linear(2, 2), "epoch": 1}):
+    module = torch.nn.Linear(2, 2)
+    for saved in (module, {"model": module, "epoch": 1}, {"model": module, **optimizer()}):
         torch.save(saved, path)
         with pytest.raises(WeightsFileError, match=r"Linear' makes: a whole model.*state_dict\(\)"):
             convert_weights(path)

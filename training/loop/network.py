@@ -128,7 +128,7 @@ def load_initial_weights(
                 "the classifier is kept: the weights have as many classes, without names, which "
                 f"must be in the order {order}"
             )
-    elif sorted(head.class_names) == sorted(class_names):
+    elif sorted(head.class_names) == sorted(set(class_names)):
         if head.class_names != tuple(class_names):
             notes.append("the classifier's classes were put in the order of the data's")
             places = [head.class_names.index(name) for name in class_names]
