@@ -163,7 +163,7 @@ class KerasFile:
         with archive_errors():
             text = self._archive.read(self._member(CONFIGURATION))
         try:
-            configuration = json.loads(text)
+            configuration = json.loads(text.decode())
         except (ValueError, RecursionError) as error:
             raise WeightsFileError(f"Its configuration is no JSON ({cause(error)}).") from error
         require(isinstance(configuration, dict), "Its configuration is no object.")

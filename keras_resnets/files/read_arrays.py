@@ -133,7 +133,7 @@ def _read_shards(index, flatten, select):
     is_small = os.path.getsize(index) <= MOST_INDEX_BYTES
     require(is_small, f"An index must have at most {MOST_INDEX_BYTES:,} bytes.")
     try:
-        files = json.loads(index.read_bytes())["weight_map"]
+        files = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         shards: dict[str, list[str]] = {}
         for name, shard in files.items():
             if type(shard) is not str:

@@ -171,7 +171,7 @@ def _read(path):
             text = file.read(MOST_BYTES + 1)
         if len(text) > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
-        config = json.loads(text)
+        config = json.loads(text.decode())
         if not isinstance(config, dict):
             raise ValueError("it holds no object")
     except (OSError, ValueError, RecursionError) as error:

@@ -259,6 +259,7 @@ def recognize(arrays: Mapping[str, np.ndarray], entry: str | None = None) -> Che
         for other in others
         for name, given in other.given_names.items()
         if other.entry or name in other.family.known(other.spec, other.has_top)
+        if other.entry.startswith(chosen.entry) or not given.startswith(chosen.entry)
     }
     return _without_what_is_beside(chosen, arrays, of_others)
 

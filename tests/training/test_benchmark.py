@@ -150,7 +150,7 @@ def test_wrong_arguments_are_named(arguments, message, monkeypatch):
         benchmark(**arguments)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_whole_benchmark_and_its_file(tmp_path, monkeypatch, capsys):
     pytest.importorskip("tensorflow")
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
@@ -181,7 +181,7 @@ def test_without_tensorflow_commands_say_what_to_install_or_run(no_tensorflow, t
     assert "page.md, which has none" in run.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_without_tensorflow_the_benchmark_runs(backend, no_tensorflow, tmp_path):
     pytest.importorskip(backend)

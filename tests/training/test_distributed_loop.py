@@ -14,7 +14,7 @@ from tests.training.workers import finish_workers, start_processes, start_worker
 
 MODULE = "tests.training.distributed_training"
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_optimizers_and_schedules_take_the_steps_of_one_device_on_two(one_proces
     assert results["lamb, until, float16"][1][1] == 1.0  # it was over
 
 
-@pytest.mark.parametrize("cluster", ["tf-config", pytest.param("slurm", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("cluster", ["tf-config", "slurm"])
 def test_two_workers_with_synchronized_norms_do_what_one_device_does(
     one_process, tmp_path, cluster
 ):

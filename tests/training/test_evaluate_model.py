@@ -24,7 +24,7 @@ def printed(tmp_path_factory):
     return run_module("tests.training.evaluating", str(tmp_path_factory.mktemp("evaluating")))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("way", WAYS)
 def test_every_example_is_scored_once_and_rightly(printed, way):
     measured, labels = printed["evaluations"][way], np.array(printed["labels"])
@@ -100,7 +100,7 @@ def test_the_docs_say_which_file_has_which_measurement():
     assert re.findall(r"\| `evaluation-(.+)\.json` \|", page) == names
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tests.subprocesses import run_module
 from training.data.order import example_at
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")

@@ -365,6 +365,12 @@ def test_grouped_and_wide_convolutions_and_deep_stems_are_refused_by_name():
         convert_weights(deep)
 
 
+def test_what_could_be_of_a_network_within_another_is_refused():
+    inner = under("net.backbone.", OTHER | {"layer1.0.se.fc.weight": ONE})
+    with pytest.raises(ValueError, match=r"surplus: 'net\.backbone\.layer1\.0\.se"):
+        convert_weights(under("net.", STATE) | inner, entry="backbone")
+
+
 def test_names_of_one_array_are_refused_be_it_in_a_wrapper():
     doubled = under("net.", STATE) | under("net._orig_mod.", OTHER)
     with pytest.raises(ValueError, match="each array once"):
