@@ -15,7 +15,7 @@ from keras_resnets.weights.hub import is_of_hub
 from keras_resnets.weights.keras_files import OptionError, model_file, what_is_there
 from keras_resnets.weights.keras_model import load_keras_file
 from keras_resnets.weights.load import open_weights
-from keras_resnets.weights.recognition import is_own_file
+from keras_resnets.weights.sources import is_own_file
 
 NAMES = {"report": "verbose", "stride_on": "stride-on"}  # of arguments as the command's options
 # In the order of the data set's labels.

@@ -20,7 +20,8 @@ from keras_resnets.files.read_arrays import file_in_folder
 from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.preprocessing import Preprocessing
 from keras_resnets.weights.families import HUGGING_FACE, TORCHVISION
-from keras_resnets.weights.recognition import Checkpoint, recognize, source_arrays
+from keras_resnets.weights.recognition import Checkpoint, recognize
+from keras_resnets.weights.sources import source_arrays
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 MOST_BYTES = 2**20  # names for 1000 classes take 60 kB

@@ -38,7 +38,8 @@ from keras_resnets.weights.keras_files import (
     own_layers,
 )
 from keras_resnets.weights.presets import cached_file, find_preset
-from keras_resnets.weights.recognition import Checkpoint, is_own_file
+from keras_resnets.weights.recognition import Checkpoint
+from keras_resnets.weights.sources import is_own_file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """PyTorch files written by hand are read as torch would read them."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -171,6 +172,23 @@ def test_files_with_an_index_are_read_by_the_index_or_the_folder(sharded):
         for key, array in arrays.items():
             np.testing.assert_array_equal(read[key], array)
             assert read[key].dtype == array.dtype
+
+
+def test_several_files_take_hardly_more_memory_than_their_arrays(tmp_path):
+    """One file is read after the other: twice the files' size, and 200 MB, is promised."""
+    count, size = 8, 2**22
+    names = {str(part): f"model-{part:05d}-of-00008.safetensors" for part in range(1, count + 1)}
+    for key, file in names.items():
+        save_file({key: np.zeros(size // 4, "float32")}, tmp_path / file)
+    write_index(tmp_path, names)
+    tracemalloc.start()
+    try:
+        arrays = read_arrays(tmp_path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(array.nbytes for array in arrays.values()) == count * size
+    assert peak < 1.5 * count * size
 
 
 def test_a_folder_with_one_file_is_read(tmp_path):

@@ -5,6 +5,20 @@ import http.server
 import threading
 
 
+@contextlib.contextmanager
+def serving(handler):
+    """Serves by a handler on this machine, and yields the address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 class FileServer:
     """Serves one file at every address, and notes what it was asked.
 
@@ -21,16 +35,8 @@ class FileServer:
 
     @contextlib.contextmanager
     def running(self):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            self.address = f"http://127.0.0.1:{server.server_port}"
+        with serving(self._handler()) as self.address:
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def _handler(self):
         serving = self

@@ -1,10 +1,8 @@
 """Networks of Hugging Face's hub, from a server on this machine, and from its cache alone."""
 
-import contextlib
 import hashlib
 import http.server
 import json
-import threading
 
 import keras
 import numpy as np
@@ -15,6 +13,7 @@ import keras_resnets
 from keras_resnets import Preprocessing, convert_weights
 from keras_resnets.cli.main import main
 from keras_resnets.weights.presets import DownloadError
+from tests.weights.file_server import serving
 
 constants = pytest.importorskip("huggingface_hub.constants")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -76,19 +75,7 @@ class Hub:
     def __init__(self):
         self.repositories = {}  # from names to files
 
-    @contextlib.contextmanager
-    def running(self):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-    def _handler(self):
+    def handler(self):
         repositories = self.repositories
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -132,7 +119,7 @@ def served(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
     monkeypatch.delenv("KERAS_RESNETS_OFFLINE", raising=False)
-    with hub_here.running() as address:
+    with serving(hub_here.handler()) as address:
         place = "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "ENDPOINT", address)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{address}{place}")

@@ -11,7 +11,8 @@ from keras.src.applications import resnet
 import keras_resnets
 from keras_resnets import convert_weights
 from keras_resnets.cli.open_model import open_model
-from keras_resnets.weights.recognition import recognize, source_arrays
+from keras_resnets.weights.recognition import recognize
+from keras_resnets.weights.sources import source_arrays
 
 
 def small_resnet(**options):
