@@ -77,7 +77,7 @@ class _Repository(NamedTuple):
             from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                "Weights from the hub need one more package: pip install 'keras_resnets[hub]'",
+                "Weights from the hub need one more package: pip install huggingface_hub",
                 name=error.name,
             ) from error
         where: dict[str, Any] = {"repo_id": self.name, "filename": file, "revision": self.revision}
