@@ -80,6 +80,11 @@ def check_rate(name: str, value: Any) -> float:
     return _check_number(name, value, "in [0, 1)", lambda number: 0.0 <= number < 1.0)
 
 
+def check_ratio(name: str, value: Any) -> float:
+    """Returns a number in (0, 1] as a `float`."""
+    return _check_number(name, value, "in (0, 1]", lambda number: 0.0 < number <= 1.0)
+
+
 def check_momentum(name: str, value: Any) -> float:
     """Returns a number in [0, 1] as a `float`."""
     return _check_number(name, value, "in [0, 1]", lambda number: 0.0 <= number <= 1.0)
@@ -175,10 +180,11 @@ def check_initializer(name: str, value: Any) -> Any:
     )
 
 
-SHORTCUTS = ("A", "B", "C", None)
+SHORTCUTS = ("A", "B", "C", "D", None)
+ANTI_ALIAS = ("blur", "average", None)
 
 
-def check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate):
+def check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate, pre_activation):
     """Raises if an option has no effect with, or contradicts, the kind of shortcut."""
     if zero_pad != "end" and shortcut != "A":
         raise ValueError(
@@ -190,8 +196,25 @@ def check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rat
             "`zero_init_residual` needs a shortcut: a plain block whose last γ is 0 outputs zeros "
             "and passes no gradient. Received: zero_init_residual=True, shortcut=None"
         )
+    if zero_init_residual and pre_activation:
+        raise ValueError(
+            "`zero_init_residual` needs a branch that ends in a normalization, whose γ begins at "
+            "0; with `pre_activation` it ends in a convolution. "
+            f"Received: zero_init_residual=True, pre_activation={pre_activation!r}"
+        )
     if shortcut is None and drop_path_rate:
         raise ValueError(
             "`drop_path_rate` needs a shortcut: a plain block without its branch outputs nothing. "
             f"Received: drop_path_rate={drop_path_rate}, shortcut=None"
         )
+
+
+def bottleneck_width(filters: int, groups: int, width_per_group: int) -> int:
+    """Returns the number of channels between a bottleneck's 1×1 convolutions, or raises."""
+    width = filters * width_per_group // 64 * groups
+    if not width:
+        raise ValueError(
+            "`width_per_group` must leave a channel to each group of the narrowest block. "
+            f"Received: width_per_group={width_per_group}, filters={filters}"
+        )
+    return width

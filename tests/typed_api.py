@@ -15,7 +15,7 @@ assert_type(keras_resnets.Preprocessing(resize=36), keras_resnets.Preprocessing)
 keras_resnets.ResNet34(include_top=False, pooling="avg", shortcut="A", name=None)
 
 keras_resnets.ResNet34(shortkut="A")  # type: ignore[call-arg]
-keras_resnets.ResNet34(shortcut="D")  # type: ignore[arg-type]
+keras_resnets.ResNet34(shortcut="E")  # type: ignore[arg-type]
 keras_resnets.ResNet34(weights=None, shortcut=None)  # type: ignore[arg-type]
 keras_resnets.PlainNet34(shortcut="A")  # type: ignore[call-arg]
 keras_resnets.Preprocessing(rezise=36)  # type: ignore[call-arg]

@@ -8,8 +8,14 @@ import keras
 
 from keras_resnets.architecture.copying import copy_layer
 from keras_resnets.arguments import check_positive_int
-from keras_resnets.layers import ConvNorm, ProjectionShortcut, ResidualBlock, ShortcutGate
-from keras_resnets.layers.feature_map import fits_shape
+from keras_resnets.layers import (
+    ConvNorm,
+    ProjectionShortcut,
+    ResidualBlock,
+    ShortcutGate,
+    SqueezeExcitation,
+)
+from keras_resnets.layers.feature_map import fits_shape, in_order
 from keras_resnets.layers.graph import calls
 
 # Weights that follow the data and not a gradient, in batch normalization and `Normalization`.
@@ -202,7 +208,12 @@ def _costs(layer, input_shape, name):
         start = output_shape if layer.shortcut_layer is None else input_shape
         yield from _costs_in_turn(layer.bypass_layers(), start, name)
     elif isinstance(layer, ProjectionShortcut):
-        yield from _costs(layer.conv_norm, input_shape, f"{name}/{layer.conv_norm.name}")
+        layers = [layer.pool, layer.conv_norm] if layer.pool else [layer.conv_norm]
+        yield from _costs_in_turn(layers, input_shape, name)
+    elif isinstance(layer, SqueezeExcitation):
+        one = in_order(layer.data_format, None, (1, 1), None)
+        shape = tuple(size or given for size, given in zip(one, input_shape, strict=True))
+        yield from _costs_in_turn([layer.reduce, layer.expand], shape, name)
     elif isinstance(layer, ShortcutGate) and layer.conv is not None:
         yield _cost(layer.conv, input_shape, f"{name}/{layer.conv.name}")
     elif isinstance(layer, ConvNorm):

@@ -233,17 +233,19 @@ def _folded(layer):
 
 
 def _has_conv_norm(layer):
-    return any(isinstance(each, ConvNorm) for each in all_layers(layer))
+    return any(isinstance(each, ConvNorm) and each.normalize for each in all_layers(layer))
 
 
 def _has_one_convolution(layer):
-    return isinstance(layer, StackedBlock) and len(layer.branch_layers()) == 1
+    if not isinstance(layer, StackedBlock) or len(layer.branch_layers()) != 1:
+        return False
+    return getattr(layer.shortcut_layer, "pool", None) is None
 
 
 def _copy_weights(layer, fused):
     if _has_one_convolution(layer):
         fused.conv1.conv.set_weights(merge_one_layer_block(layer))
-    elif isinstance(layer, ConvNorm):
+    elif isinstance(layer, ConvNorm) and layer.normalize:
         fused.conv.set_weights(folded_weights(layer))
     else:
         own = {}

@@ -5,7 +5,7 @@ import re
 import keras
 import numpy as np
 
-from keras_resnets.architecture.plan import BLOCKS, make_plan
+from keras_resnets.architecture.plan import BLOCKS, make_plan, stem_layer
 from keras_resnets.architecture.spec import STEMS, ResNetSpec
 from keras_resnets.arguments import (
     check_activation,
@@ -14,10 +14,20 @@ from keras_resnets.arguments import (
     check_name,
     check_positive_int,
 )
-from keras_resnets.layers import Classifier, ConvNorm, SymmetricMaxPooling2D
+from keras_resnets.layers import (
+    AveragePooling2D,
+    BlurPooling2D,
+    Classifier,
+    ConvNorm,
+    SymmetricMaxPooling2D,
+)
+from keras_resnets.layers.conv_norm import network_norm
 from keras_resnets.layers.feature_map import channel_axis, in_order
 
-NETWORK_NAMES = r"stem_(conv|activation|pool)|stage\d+_block\d+|(avg|max)_pool|predictions"
+NETWORK_NAMES = (
+    r"stem_(conv|activation)\d*|stem_(pool|blur)|stage\d+_block\d+|post_(norm|activation)|"
+    r"(avg|max)_pool|predictions"
+)
 
 
 def build_network(spec, *arguments, **options):
@@ -53,6 +63,9 @@ def prepare_network(
         x = _stem(image, spec)
         for block in make_plan(spec).blocks():
             x = BLOCKS[spec.block](**block.arguments, name=block.name)(x)
+        if spec.pre_activation:
+            x = network_norm("post_norm")(x)
+            x = keras.layers.Activation(spec.activation, name="post_activation")(x)
         units = classes or default_classes or STEMS[spec.stem].classes
         outputs = _head(x, include_top, pooling, units, classifier_activation)
         return keras.Model(inputs, outputs, name=name)
@@ -62,10 +75,20 @@ def prepare_network(
 
 def _stem(x, spec):
     stem = STEMS[spec.stem]
-    x = ConvNorm(spec.widths[0], stem.kernel_size, stem.conv_stride, name="stem_conv")(x)
-    x = keras.layers.Activation(spec.activation, name="stem_activation")(x)
-    if stem.pool_stride > 1:
-        x = SymmetricMaxPooling2D(3, strides=stem.pool_stride, name="stem_pool")(x)
+    rows = zip(stem.filters(spec.stem_filters), stem.kernel_sizes, stem.strides, strict=True)
+    for number, row in enumerate(rows, 1):
+        is_activated = number < len(stem.strides) or not spec.pre_activation
+        x = ConvNorm(*row, normalize=is_activated, name=stem_layer("conv", number))(x)
+        if is_activated:
+            x = keras.layers.Activation(spec.activation, name=stem_layer("activation", number))(x)
+    if stem.pool_stride == 1:
+        return x
+    if spec.anti_alias == "average":
+        return AveragePooling2D(stem.pool_stride, name="stem_pool")(x)
+    strides = 1 if spec.anti_alias == "blur" else stem.pool_stride
+    x = SymmetricMaxPooling2D(3, strides=strides, name="stem_pool")(x)
+    if spec.anti_alias == "blur":
+        x = BlurPooling2D(stem.pool_stride, name="stem_blur")(x)
     return x
 
 

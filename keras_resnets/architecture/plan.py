@@ -1,4 +1,4 @@
-"""What a spec means: every block and convolution of its network, as data.
+"""What a spec means: every block and every layer with weights of its network, as data.
 
 The builder, the cost, other libraries' files and the benchmark's networks follow this plan.
 """
@@ -8,41 +8,59 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from keras_resnets.architecture.spec import OPTIONS, STEMS, ResNetSpec
+from keras_resnets.arguments import bottleneck_width
 from keras_resnets.layers import BasicBlock, BottleneckBlock
 from keras_resnets.layers.residual_block import needs_projection
+from keras_resnets.layers.squeeze_excitation import inner_channels
 
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": BottleneckBlock}
 
 
-class Convolution(NamedTuple):
-    """A convolution and the normalization behind it.
+class Weighted(NamedTuple):
+    """A layer of a network that has weights.
 
-    `layer` is the path of its `ConvNorm` in the network, in which `{stage}`, `{block}` and `{conv}`
-    stand for the `counts`, from 1. `inputs` are 0 in the stem, where the image decides.
+    `layer` is its path in the network, in which `{stage}`, `{block}` and `{conv}` stand for the
+    `counts`, from 1. `kind` is what its variables are called by: `"conv"`, `"norm"` or `"gate"`, a
+    convolution with a bias of the means of a map. `inputs` are 0 where the image decides.
     """
 
     layer: str
     counts: dict[str, int]
-    kernel_size: int
-    inputs: int
+    kind: str
     outputs: int
+    kernel_size: int = 1
+    inputs: int = 0
     strides: int = 1
+    groups: int = 1
 
     @property
     def path(self) -> str:
-        """The layer's path in the network, such as `"stage1_block1/conv1"`."""
+        """The layer's path in the network, such as `"stage1_block1/conv1/conv"`."""
         return self.layer.format(**self.counts)
+
+    def shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
+        """Returns the shape of each variable, for images of so many channels."""
+        if self.kind == "norm":
+            return dict.fromkeys(NORM, (self.outputs,))
+        inputs = (self.inputs or channels) // self.groups
+        kernel = (self.kernel_size, self.kernel_size, inputs, self.outputs)
+        return {"kernel": kernel} | ({"bias": (self.outputs,)} if self.kind == "gate" else {})
 
 
 class Block(NamedTuple):
-    """A residual block: its name, its other arguments, and its convolutions."""
+    """A residual block: its name, its other arguments, and its layers with weights."""
 
     name: str
     arguments: dict[str, Any]
-    branch: tuple[Convolution, ...]
-    projection: Convolution | None
+    branch: tuple[Weighted, ...]
+    projection: tuple[Weighted, ...]
+
+    @property
+    def outputs(self) -> int:
+        """Number of channels of the block's output."""
+        return self.branch[-1].outputs
 
 
 class Cost(NamedTuple):
@@ -55,35 +73,36 @@ class Cost(NamedTuple):
 class Plan(NamedTuple):
     """A network from the stem to the last feature map."""
 
-    stem: Convolution
+    stem: tuple[Weighted, ...]
     pool_stride: int
     stages: tuple[tuple[Block, ...], ...]
+    end: tuple[Weighted, ...]
 
     @property
     def features(self) -> int:
         """Number of channels of the last feature map."""
-        return self.stages[-1][-1].branch[-1].outputs
+        return self.stages[-1][-1].outputs
 
     def blocks(self) -> Iterator[Block]:
         """Yields all blocks in their order."""
         for stage in self.stages:
             yield from stage
 
-    def convolutions(self) -> Iterator[Convolution]:
-        """Yields all convolutions in the order of their weights."""
-        yield self.stem
+    def layers(self) -> Iterator[Weighted]:
+        """Yields all layers with weights below the head, in the order of their weights."""
+        yield from self.stem
         for block in self.blocks():
             yield from block.branch
-            if block.projection is not None:
-                yield block.projection
+            yield from block.projection
+        yield from self.end
 
     def variable_shapes(self, channels: int, classes: int | None) -> dict[str, tuple[int, ...]]:
         """Returns the path and the shape of each variable, in their order."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for layer in self.convolutions():
-            kernel = (layer.kernel_size, layer.kernel_size, layer.inputs or channels, layer.outputs)
-            shapes[f"{layer.path}/conv/kernel"] = kernel
-            shapes |= {f"{layer.path}/norm/{variable}": (layer.outputs,) for variable in NORM}
+        shapes = {
+            f"{layer.path}/{variable}": shape
+            for layer in self.layers()
+            for variable, shape in layer.shapes(channels).items()
+        }
         if classes is not None:
             shapes["predictions/kernel"] = (self.features, classes)
             shapes["predictions/bias"] = (classes,)
@@ -95,39 +114,62 @@ class Plan(NamedTuple):
         sizes = {path: math.prod(shape) for path, shape in shapes.items()}
         parameters = sum(size for path, size in sizes.items() if "/moving_" not in path)
         macs = sizes["predictions/kernel"] + sum(
-            sizes[f"{layer.path}/conv/kernel"] * size**2
+            math.prod(layer.shapes(channels)["kernel"]) * size**2
             for layer, size in self._output_sizes(image_size)
+            if layer.kind != "norm"
         )
         return Cost(parameters, macs)
 
     def _output_sizes(self, size):
-        """Yields each convolution with the height and width of its output."""
-        size = _strided(size, self.stem.strides)
-        yield self.stem, size
+        """Yields each layer with the height and width of its output."""
+        for layer in self.stem:
+            size = _strided(size, layer.strides)
+            yield layer, size
         size = _strided(size, self.pool_stride)
         for block in self.blocks():
-            within = size
+            # With `anti_alias`, what subsamples stands behind the convolution.
+            is_late, within = block.arguments["anti_alias"] is not None, size
             for layer in block.branch:
-                within = _strided(within, layer.strides)
+                strided = _strided(within, layer.strides)
+                yield layer, 1 if layer.kind == "gate" else within if is_late else strided
+                within = strided
+            for layer in block.projection:
                 yield layer, within
-            if block.projection is not None:
-                yield block.projection, _strided(size, block.projection.strides)
             size = within
 
 
 def make_plan(spec: ResNetSpec) -> Plan:
     """Returns the plan of a spec."""
     stem = STEMS[spec.stem]
-    channels = spec.widths[0]
-    stem_conv = Convolution("stem_conv", {}, stem.kernel_size, 0, channels, stem.conv_stride)
+    layers: list[Weighted] = []
+    inputs = 0
+    rows = zip(stem.filters(spec.stem_filters), stem.kernel_sizes, stem.strides, strict=True)
+    for number, (filters, kernel_size, strides) in enumerate(rows, 1):
+        is_last = number == len(stem.kernel_sizes)
+        name = stem_layer("conv", number)
+        has_norm = not (spec.pre_activation and is_last)
+        layers += _conv_norm(name, {}, filters, kernel_size, inputs, strides, has_norm=has_norm)
+        inputs = filters
     stages = []
     for stage, arguments in enumerate(_arguments(spec), 1):
         blocks: list[Block] = []
         for number, of_block in enumerate(arguments, 1):
-            blocks.append(_block(spec, stage, number, channels, of_block))
-            channels = blocks[-1].branch[-1].outputs
+            blocks.append(_block(spec, stage, number, inputs, of_block))
+            inputs = blocks[-1].outputs
         stages.append(tuple(blocks))
-    return Plan(stem_conv, stem.pool_stride, tuple(stages))
+    end = (Weighted("post_norm", {}, "norm", inputs),) if spec.pre_activation else ()
+    return Plan(tuple(layers), stem.pool_stride, tuple(stages), end)
+
+
+def stem_layer(kind: str, number: int) -> str:
+    """Returns the name of a stem's layer: the first has no number."""
+    return f"stem_{kind}{number if number > 1 else ''}"
+
+
+def _conv_norm(layer, counts, outputs, kernel_size, inputs, strides=1, groups=1, has_norm=True):
+    """Returns a convolution, and the normalization behind it if it has one."""
+    conv = Weighted(f"{layer}/conv", counts, "conv", outputs, kernel_size, inputs, strides, groups)
+    return (conv, *((Weighted(f"{layer}/norm", counts, "norm", outputs),) if has_norm else ()))
 
 
 def _block(spec, stage, number, channels, arguments):
@@ -135,23 +177,36 @@ def _block(spec, stage, number, channels, arguments):
     at, counts = "stage{stage}_block{block}", {"stage": stage, "block": number}
     filters, strides = arguments["filters"], arguments["strides"]
     outputs = filters * kind.expansion
+    width = filters
+    if spec.block == "bottleneck":
+        width = bottleneck_width(filters, spec.groups, spec.width_per_group)
     strided = 0 if spec.stride_on == "1x1" else kind.kernel_sizes.index(3)
-    branch: list[Convolution] = []
+    branch: list[Weighted] = []
+    if spec.pre_activation:
+        branch.append(Weighted(f"{at}/start_norm", counts, "norm", channels))
+    inputs = channels
     for index, kernel_size in enumerate(kind.kernel_sizes):
-        branch.append(
-            Convolution(
-                f"{at}/conv{{conv}}",
-                {**counts, "conv": index + 1},
-                kernel_size,
-                branch[-1].outputs if branch else channels,
-                outputs if index == len(kind.kernel_sizes) - 1 else filters,
-                strides if index == strided else 1,
-            )
+        is_last = index == len(kind.kernel_sizes) - 1
+        branch += _conv_norm(
+            f"{at}/conv{{conv}}",
+            {**counts, "conv": index + 1},
+            outputs if is_last else width,
+            kernel_size,
+            inputs,
+            strides if index == strided else 1,
+            spec.groups if kernel_size == 3 else 1,
+            has_norm=not (is_last and spec.pre_activation),
         )
-    projection = None
+        inputs = branch[-1].outputs
+    if spec.se_ratio is not None:
+        inner = inner_channels(outputs, spec.se_ratio)
+        gate = f"{at}/excitation"
+        branch.append(Weighted(f"{gate}/reduce", counts, "gate", inner, inputs=outputs))
+        branch.append(Weighted(f"{gate}/expand", counts, "gate", outputs, inputs=inner))
+    projection: tuple[Weighted, ...] = ()
     if needs_projection(spec.shortcut, strides, channels, outputs):
-        path = f"{at}/projection/conv_norm"
-        projection = Convolution(path, counts, 1, channels, outputs, strides)
+        path, has_norm = f"{at}/projection/conv_norm", not spec.pre_activation
+        projection = _conv_norm(path, counts, outputs, 1, channels, strides, has_norm=has_norm)
     return Block(at.format(**counts), arguments, tuple(branch), projection)
 
 
@@ -179,14 +234,15 @@ def _arguments(spec):
             built += 1
             # The convolution that lost its stride reads the stage before; a 1×1 does not dilate.
             keeps_dilation = block == 1 and spec.stride_on == "3x3"
-            blocks.append(
-                {
-                    **options,
-                    "filters": filters,
-                    "strides": stride if block == 1 else 1,
-                    "dilation": dilation,
-                    "first_dilation": dilation_before if keeps_dilation else dilation,
-                    "drop_path_rate": spec.drop_path_rate * (built / sum(spec.repeats)),
-                }
-            )
+            arguments = {
+                **options,
+                "filters": filters,
+                "strides": stride if block == 1 else 1,
+                "dilation": dilation,
+                "first_dilation": dilation_before if keeps_dilation else dilation,
+                "drop_path_rate": spec.drop_path_rate * (built / sum(spec.repeats)),
+            }
+            if spec.pre_activation and built == 1 and STEMS[spec.stem].pool_stride == 1:
+                arguments["pre_activation"] = "both"
+            blocks.append(arguments)
         yield blocks

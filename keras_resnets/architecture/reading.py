@@ -1,13 +1,14 @@
 """Reading an architecture, and its feature maps, off a model."""
 
+import itertools
 import math
 import re
-from typing import Any, Literal
+from typing import Any
 
 import keras
 
 from keras_resnets.architecture.copying import within_another_layer
-from keras_resnets.architecture.plan import BLOCKS, make_plan
+from keras_resnets.architecture.plan import BLOCKS, make_plan, stem_layer
 from keras_resnets.architecture.spec import OPTIONS, STEMS, ResNetSpec
 from keras_resnets.layers import ResidualBlock
 
@@ -39,7 +40,7 @@ def model_spec(model):
             f"A spec describes blocks of {', '.join(kind.__name__ for kind in BLOCKS.values())}. "
             f"Received: a model with {type(last).__name__}"
         )
-    stem = stem_name(model)
+    stem, stem_width = _read_stem(model)
     stride = STEMS[stem].stride * math.prod(blocks[0].strides for blocks in stages)
     if stride > STEMS[stem].stride * 2 ** (len(stages) - 1):
         raise ValueError(
@@ -52,7 +53,9 @@ def model_spec(model):
         widths=tuple(blocks[0].filters for blocks in stages),
         stem=stem,
         output_stride=stride,
-        **{name: getattr(last, name) for name, each in OPTIONS.items() if block in each.blocks},
+        stem_width=stem_width,
+        **{name: getattr(last, name) for name, each in OPTIONS.items() if block in each.blocks}
+        | {"pre_activation": bool(last.pre_activation)},
     )
     _check_blocks(spec, stages)
     return spec
@@ -131,9 +134,27 @@ def stage_blocks(model):
     return [[blocks[block] for block in sorted(blocks)] for _, blocks in sorted(stages.items())]
 
 
-def stem_name(model) -> Literal["imagenet", "cifar"]:
+def stem_name(model) -> Any:
     """Returns the name of a model's stem in `STEMS`."""
-    return "imagenet" if any(layer.name == "stem_pool" for layer in model.layers) else "cifar"
+    return _read_stem(model)[0]
+
+
+def _read_stem(model):
+    """Returns the name of a model's stem, and its filters."""
+    layers = {layer.name: layer for layer in model.layers if isinstance(layer, keras.Layer)}
+    names = itertools.takewhile(
+        layers.__contains__, (stem_layer("conv", n) for n in itertools.count(1))
+    )
+    convolutions = [layers[name] for name in names]
+    kernel_sizes = tuple(layer.kernel_size[0] for layer in convolutions)
+    has_pool = "stem_pool" in layers
+    for name, stem in STEMS.items():
+        if stem.kernel_sizes == kernel_sizes and has_pool == (stem.pool_stride > 1):
+            return name, convolutions[-1].filters
+    raise ValueError(
+        f"`model` must have one of the stems {', '.join(STEMS)}. Received: {model.name!r} with "
+        f"{', '.join(layer.name for layer in convolutions) or 'no layer named stem_conv'}"
+    )
 
 
 def _check_blocks(spec, stages):

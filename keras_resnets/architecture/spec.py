@@ -2,16 +2,20 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from keras_resnets.arguments import (
+    ANTI_ALIAS,
     SHORTCUTS,
+    bottleneck_width,
     check_activation,
     check_bool,
     check_choice,
     check_positive_int,
     check_rate,
+    check_ratio,
     check_shortcut_options,
     nearest,
     serialize_activation,
@@ -24,20 +28,28 @@ CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
 class Stem(NamedTuple):
     """What stands before the first block, and the images and classes of its data set."""
 
-    kernel_size: int
-    conv_stride: int
+    kernel_sizes: tuple[int, ...]
+    strides: tuple[int, ...]
     pool_stride: int
     image_size: int
     classes: int
 
     @property
     def stride(self) -> int:
-        return self.conv_stride * self.pool_stride
+        return math.prod(self.strides) * self.pool_stride
+
+    def filters(self, width: int) -> tuple[int, ...]:
+        """Returns the filters of each convolution; of several, the first two have half."""
+        halved = (width // 2,) * 2 if len(self.kernel_sizes) > 2 else ()
+        return halved + (width,) * (len(self.kernel_sizes) - len(halved))
 
 
+IMAGENET = {"image_size": 224, "classes": 1000}
 STEMS = {
-    "imagenet": Stem(kernel_size=7, conv_stride=2, pool_stride=2, image_size=224, classes=1000),
-    "cifar": Stem(kernel_size=3, conv_stride=1, pool_stride=1, image_size=32, classes=10),
+    "imagenet": Stem((7,), (2,), pool_stride=2, **IMAGENET),
+    "deep": Stem((3, 3, 3), (2, 1, 1), pool_stride=2, **IMAGENET),
+    "deep_strided": Stem((3, 3, 3, 3), (2, 1, 1, 2), pool_stride=1, **IMAGENET),
+    "cifar": Stem((3,), (1,), pool_stride=1, image_size=32, classes=10),
 }
 
 
@@ -61,6 +73,10 @@ def _option(default, *arguments, **options):
 
 def _one_of(*allowed):
     return lambda name, value: check_choice(name, value, allowed)
+
+
+def _or_none(check):
+    return lambda name, value: None if value is None else check(name, value)
 
 
 def _check_activation_name(name, activation):
@@ -87,10 +103,11 @@ class ResNetSpec:
         repeats: Number of blocks in each stage.
         widths: Filters of the blocks in each stage. A bottleneck outputs four times as many
             channels. The stem has as many filters as the first stage.
-        stem: `"imagenet"` (7×7 convolution and max pooling, each with stride 2) or `"cifar"` (3×3
-            convolution with stride 1).
-        shortcut: `"A"`, `"B"` or `"C"` of `keras_resnets.layers.ResidualBlock`; `None` for a plain
-            network.
+        stem: `"imagenet"` (7×7 convolution and max pooling, stride 2 each), `"deep"` (three 3×3
+            convolutions instead), `"deep_strided"` (a fourth, with a stride, instead of pooling) or
+            `"cifar"` (3×3 convolution with stride 1).
+        shortcut: `"A"`, `"B"`, `"C"` or `"D"` of `keras_resnets.layers.ResidualBlock`; `None` for a
+            plain network.
         zero_pad: Where option A puts its zero channels, `"end"` or `"both"`.
         stride_on: The convolution of a bottleneck that carries the stride, `"3x3"` or `"1x1"`.
         activation: A function in `keras.activations`, or its name.
@@ -98,8 +115,21 @@ class ResNetSpec:
         drop_path_rate: Probability in [0, 1) of skipping the branch of the last block in training.
             That of block l of L is `drop_path_rate * l / L`.
         output_stride: Input size over that of the last feature map; `None` for the network's own,
-            32 with the ImageNet stem and four stages. Half or a quarter of it dilates the last
+            32 with an ImageNet stem and four stages. Half or a quarter of it dilates the last
             stages instead.
+        stem_width: Filters of the stem; `None` for as many as the first stage. In a deep stem, the
+            first two convolutions have half.
+        groups: Number of groups of channels in the 3×3 convolution of a bottleneck (Xie et al.,
+            2017).
+        width_per_group: Channels in a group where the stage's width is 64, else in proportion.
+        pre_activation: Whether normalization and activation stand before each convolution of the
+            blocks, and once before the head (He et al., 2016), instead of behind each.
+        anti_alias: `"blur"` or `"average"`: what subsamples in the place of the strides of
+            branches and max pooling (Zhang, 2019); `None` for neither.
+        se_ratio: Inner over outer channels of a squeeze and excitation at the end of each branch
+            (Hu et al., 2018), 1/16 in the paper; `None` for none.
+        dropout_rate: Probability in [0, 1) of dropping a value before the last convolution of each
+            branch in training.
 
     Raises:
         ValueError: If a value is not allowed, or contradicts or has no effect beside another.
@@ -117,16 +147,27 @@ class ResNetSpec:
     block: Literal["basic", "bottleneck"]
     repeats: tuple[int, ...]
     widths: tuple[int, ...] = (64, 128, 256, 512)
-    stem: Literal["imagenet", "cifar"] = _option(
+    stem: Literal["imagenet", "deep", "deep_strided", "cifar"] = _option(
         "imagenet", _one_of(*STEMS), blocks=(), changes="arrays"
     )
-    shortcut: Literal["A", "B", "C"] | None = _option("B", _one_of(*SHORTCUTS), changes="arrays")
+    shortcut: Literal["A", "B", "C", "D"] | None = _option(
+        "B", _one_of(*SHORTCUTS), changes="arrays"
+    )
     zero_pad: Literal["end", "both"] = _option("end", _one_of("end", "both"), needs_shortcut=True)
     stride_on: Literal["3x3", "1x1"] = _option("3x3", _one_of("3x3", "1x1"), blocks=("bottleneck",))
     activation: str = _option("relu", _check_activation_name)
     zero_init_residual: bool = _option(False, check_bool, needs_shortcut=True, changes="training")
     drop_path_rate: float = _option(0.0, check_rate, needs_shortcut=True, changes="training")
     output_stride: int | None = _option(None, lambda name, value: value, blocks=())
+    stem_width: int | None = _option(
+        None, _or_none(check_positive_int), blocks=(), changes="arrays"
+    )
+    groups: int = _option(1, check_positive_int, blocks=("bottleneck",), changes="arrays")
+    width_per_group: int = _option(64, check_positive_int, blocks=("bottleneck",), changes="arrays")
+    pre_activation: bool = _option(False, check_bool, changes="arrays")
+    anti_alias: Literal["blur", "average"] | None = _option(None, _one_of(*ANTI_ALIAS))
+    se_ratio: float | None = _option(None, _or_none(check_ratio), changes="arrays")
+    dropout_rate: float = _option(0.0, check_rate, changes="training")
 
     def __post_init__(self):
         check_choice("block", self.block, CONVOLUTIONS)
@@ -151,14 +192,37 @@ class ResNetSpec:
                 f"the one before. Received: shortcut='A', widths={self.widths}"
             )
         check_shortcut_options(
-            self.shortcut, self.zero_pad, self.zero_init_residual, self.drop_path_rate
+            self.shortcut,
+            self.zero_pad,
+            self.zero_init_residual,
+            self.drop_path_rate,
+            self.pre_activation,
         )
+        bottleneck_width(min(self.widths), self.groups, self.width_per_group)
+        if self.stem_width == self.widths[0]:
+            self._set("stem_width", None)
+        if not all(STEMS[self.stem].filters(self.stem_filters)):
+            raise ValueError(
+                "A deep stem must be at least 2 filters wide. "
+                f"Received: stem={self.stem!r}, {self.stem_filters} filters"
+            )
         if self.output_stride is not None:
             strides = self.output_strides
             self._set("output_stride", check_positive_int("output_stride", self.output_stride))
             check_choice("output_stride", self.output_stride, strides)
             if self.output_stride == strides[0]:
                 self._set("output_stride", None)
+            elif self.stride_on == "1x1" and (self.shortcut == "D" or self.anti_alias):
+                raise ValueError(
+                    "`output_stride` is not supported where a stride on the 1×1 convolution goes "
+                    "with pooling: use stride_on='3x3'. Received: stride_on='1x1', "
+                    f"shortcut={self.shortcut!r}, anti_alias={self.anti_alias!r}"
+                )
+
+    @property
+    def stem_filters(self) -> int:
+        """Number of filters of the stem's last convolution."""
+        return self.stem_width or self.widths[0]
 
     @property
     def depth(self) -> int:

@@ -10,13 +10,16 @@ from keras_resnets.layers.blocks import (
 )
 from keras_resnets.layers.classifier import Classifier
 from keras_resnets.layers.conv_norm import BatchNormalization, ConvNorm
-from keras_resnets.layers.feature_map import SymmetricMaxPooling2D
+from keras_resnets.layers.pooling import AveragePooling2D, BlurPooling2D, SymmetricMaxPooling2D
 from keras_resnets.layers.residual_block import ResidualBlock
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut, ShortcutGate
+from keras_resnets.layers.squeeze_excitation import SqueezeExcitation
 
 __all__ = [
+    "AveragePooling2D",
     "BasicBlock",
     "BatchNormalization",
+    "BlurPooling2D",
     "BottleneckBlock",
     "Classifier",
     "ConvNorm",
@@ -26,6 +29,7 @@ __all__ = [
     "ProjectionShortcut",
     "ResidualBlock",
     "ShortcutGate",
+    "SqueezeExcitation",
     "StackedBlock",
     "SymmetricMaxPooling2D",
     "UnnormalizedBlock",

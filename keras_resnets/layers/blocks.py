@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_resnets.arguments import check_choice, check_positive_int
+from keras_resnets.arguments import bottleneck_width, check_choice, check_positive_int
 from keras_resnets.layers.composite import within
 from keras_resnets.layers.conv_norm import channel_norm, folded_weights, he_conv
 from keras_resnets.layers.residual_block import ResidualBlock
@@ -47,10 +47,8 @@ def stacked_branch(block, depth):
     """Returns the layers of F as `depth` 3×3 convolutions, the first with the block's stride."""
     layers = []
     for number in range(1, depth + 1):
-        is_last = number == depth
-        layers.append(block._conv(f"conv{number}", 3, carries_stride=number == 1, is_last=is_last))
-        if not is_last:
-            layers.append(block._activation(f"activation{number}"))
+        is_first, is_last = number == 1, number == depth
+        layers += block._convolution(number, 3, carries_stride=is_first, is_last=is_last)
     return layers
 
 
@@ -85,13 +83,18 @@ class BottleneckBlock(ResidualBlock):
     The first reduces the channels to `filters`, the last restores four times as many: figure 5
     (right) of [He et al., 2015](https://arxiv.org/abs/1512.03385).
 
-    Arguments, shapes and errors are those of `ResidualBlock`, with one more; the output has
+    Arguments, shapes and errors are those of `ResidualBlock`, with three more; the output has
     `4 * filters` channels.
 
     Args:
         stride_on: The convolution that carries the stride: `"3x3"`, as in nearly all published
             weights ("v1.5"), or the first `"1x1"`, as in the paper ("v1"). The latter costs less,
             and the branch ignores three of four input positions.
+        groups: Number of groups of channels of the 3×3 convolution
+            ([Xie et al., 2017](https://arxiv.org/abs/1611.05431)).
+        width_per_group: Channels of a group where `filters` is 64, and in proportion elsewhere.
+            With one group and 128, the inner convolutions are twice as wide
+            ([Zagoruyko & Komodakis, 2016](https://arxiv.org/abs/1605.07146)).
 
     Example:
 
@@ -116,11 +119,16 @@ class BottleneckBlock(ResidualBlock):
         drop_path_rate=0.0,
         *,
         stride_on="3x3",
+        groups=1,
+        width_per_group=64,
         **kwargs,
     ):
         shared = (filters, strides, shortcut, activation, dilation, zero_init_residual)
         super().__init__(*shared, drop_path_rate, **kwargs)
         self.stride_on = check_choice("stride_on", stride_on, ("3x3", "1x1"))
+        self.groups = check_positive_int("groups", groups)
+        self.width_per_group = check_positive_int("width_per_group", width_per_group)
+        self.inner_filters = bottleneck_width(self.filters, self.groups, self.width_per_group)
         if self.stride_on == "1x1" and self.first_dilation != self.dilation:
             raise ValueError(
                 "`first_dilation` belongs to a 3×3 convolution that carries the stride: with "
@@ -129,13 +137,11 @@ class BottleneckBlock(ResidualBlock):
             )
 
     def create_branch(self):
-        on_3x3 = self.stride_on == "3x3"
+        on_3x3, width = self.stride_on == "3x3", self.inner_filters
         return [
-            self._conv("conv1", 1, carries_stride=not on_3x3),
-            self._activation("activation1"),
-            self._conv("conv2", 3, carries_stride=on_3x3),
-            self._activation("activation2"),
-            self._conv("conv3", 1, self.filters * self.expansion, is_last=True),
+            *self._convolution(1, 1, width, carries_stride=not on_3x3),
+            *self._convolution(2, 3, width, carries_stride=on_3x3, groups=self.groups),
+            *self._convolution(3, 1, self.filters * self.expansion, is_last=True),
         ]
 
 
@@ -159,6 +165,8 @@ class UnnormalizedBlock(ResidualBlock):
     >>> [weight.name for weight in block.conv1.weights]
     ['kernel', 'bias']
     """
+
+    unsupported = ("pre_activation", "anti_alias", "dropout_rate")
 
     def __init__(self, filters, *args, **kwargs):
         super().__init__(filters, *args, **kwargs)
@@ -272,6 +280,8 @@ class OrderedBlock(ResidualBlock):
     ['start_norm', 'start_activation', 'conv1', 'activation1', 'conv2']
     """
 
+    unsupported = ("pre_activation", "anti_alias", "dropout_rate")
+
     def __init__(self, filters, *args, order="original", position="inner", **kwargs):
         super().__init__(filters, *args, **kwargs)
         self.order = check_choice("order", order, ORDERS)
@@ -352,8 +362,13 @@ def merge_one_layer_block(block):
             "`block` must be built and have one convolution, since more are not linear. "
             f"Received: depth={block.depth}, built={block.built}"
         )
-    kernel, bias = folded_weights(block.conv1)
     shortcut = block.shortcut_layer
+    if getattr(shortcut, "pool", None) is not None:
+        raise ValueError(
+            "`block` must have a shortcut without pooling, which a 3×3 kernel cannot hold. "
+            f"Received: shortcut={block.shortcut!r}"
+        )
+    kernel, bias = folded_weights(block.conv1)
     if isinstance(shortcut, ProjectionShortcut):
         projection, shift = folded_weights(shortcut.conv_norm)
         kernel[1, 1] += projection[0, 0]

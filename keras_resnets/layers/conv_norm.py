@@ -17,7 +17,12 @@ from keras_resnets.arguments import (
     check_positive_number,
 )
 from keras_resnets.layers.composite import CompositeLayer, within
-from keras_resnets.layers.feature_map import Conv2D, check_feature_map, spatial_padding
+from keras_resnets.layers.feature_map import (
+    Conv2D,
+    channel_axis,
+    check_feature_map,
+    spatial_padding,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
@@ -171,6 +176,9 @@ def _replica_weight(variable, count):
 class ConvNorm(CompositeLayer):
     """A convolution without bias, padded symmetrically, followed by batch normalization.
 
+    With `normalize=False` the convolution is alone, as before a normalization of what it is added
+    to (`pre_activation`).
+
     Each side of an axis is padded with `dilation * (kernel_size - 1) // 2` zeros, whatever the
     stride. Keras's `padding="same"` pads a strided convolution on one side only, which shifts the
     feature map. At stride 1 with an odd kernel the two agree; `"same"` is used there, since it
@@ -190,6 +198,9 @@ class ConvNorm(CompositeLayer):
             notes it in its configuration, which saving and cloning keep, and does nothing with it.
         folded: Whether the normalization is folded into the convolution, which then has a bias, as
             `keras_resnets.fuse_batch_norm` does for inference.
+        groups: Number of groups of channels that are convolved apart, a divisor of those of the
+            input and of `filters`.
+        normalize: Whether a normalization follows.
         **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
     Input shape:
@@ -218,6 +229,8 @@ class ConvNorm(CompositeLayer):
         data_format=None,
         preprocessing=None,
         folded=False,
+        groups=1,
+        normalize=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -233,6 +246,17 @@ class ConvNorm(CompositeLayer):
         self.data_format = check_data_format("data_format", data_format)
         self.preprocessing = preprocessing
         self.folded = check_bool("folded", folded)
+        self.normalize = check_bool("normalize", normalize)
+        if self.folded and not self.normalize:
+            raise ValueError(
+                "`folded` needs a normalization to fold. Received: folded=True, normalize=False"
+            )
+        self.groups = check_positive_int("groups", groups)
+        if self.filters % self.groups:
+            raise ValueError(
+                "`groups` must divide `filters`. "
+                f"Received: groups={self.groups}, filters={self.filters}"
+            )
         self.gamma_initializer = check_initializer("gamma_initializer", gamma_initializer)
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         same_is_symmetric = max(self.strides) == 1 and all(r % 2 == 0 for r in reach)
@@ -242,14 +266,20 @@ class ConvNorm(CompositeLayer):
             "dilation_rate": self.dilation,
             "padding": "same" if same_is_symmetric else "valid",
             "use_bias": self.folded,
+            "groups": self.groups,
         }
         self.conv = he_conv(self, "conv", self.filters, self.kernel_size, **options)
         self.norm: Any = None
-        if not self.folded:
+        if self.normalize and not self.folded:
             self.norm = channel_norm(self, "norm", gamma_initializer=self.gamma_initializer)
 
     def build(self, input_shape):
-        check_feature_map(input_shape, self.data_format)
+        channels = check_feature_map(input_shape, self.data_format)
+        if channels % self.groups:
+            raise ValueError(
+                "`groups` must divide the channels of the input. "
+                f"Received: groups={self.groups}, input_shape={tuple(input_shape)}"
+            )
         self.conv.build(self._padded_shape(input_shape))
         if self.norm is not None:
             self.norm.build(self.compute_output_shape(input_shape))
@@ -306,14 +336,21 @@ def channel_norm(layer, name, **options):
     return BatchNormalization(axis=axis, dtype=layer.dtype_policy, name=name, **options)
 
 
+def network_norm(name):
+    """Returns the normalization of a feature map, of Keras's own data format."""
+    axis = channel_axis(keras.config.image_data_format())
+    return BatchNormalization(axis=-1 if axis == 3 else axis, name=name)
+
+
 def folded_weights(conv_norm):
     """Returns the kernel and the bias of the convolution that does the same in inference.
 
     There, BN(W * x) = γ (W * x − mean) / √(variance + ε) + β is linear in x, up to a constant.
     """
     kernel = _array(conv_norm.conv.kernel)
-    if conv_norm.folded:
-        return kernel, _array(conv_norm.conv.bias)
+    if conv_norm.norm is None:
+        bias = conv_norm.conv.bias
+        return kernel, np.zeros(conv_norm.filters) if bias is None else _array(bias)
     norm = conv_norm.norm
     scale = _array(norm.gamma) / np.sqrt(_array(norm.moving_variance) + norm.epsilon)
     return kernel * scale, _array(norm.beta) - _array(norm.moving_mean) * scale

@@ -1,9 +1,8 @@
-"""Feature maps: their axes in either data format, their pooling, and batches without an example."""
+"""Feature maps: their axes in either data format, their convolution, batches without an example."""
+
+import functools
 
 import keras
-
-from keras_resnets.arguments import check_data_format, check_positive_int
-from keras_resnets.layers.composite import ConfiguredLayer
 
 
 def channel_axis(data_format):
@@ -50,73 +49,72 @@ def strided_shape(input_shape, filters, stride, data_format):
     return in_order(data_format, batch, sizes, filters)
 
 
-@keras.saving.register_keras_serializable(package="keras_resnets")
-class SymmetricMaxPooling2D(ConfiguredLayer):
-    """Max pooling whose windows reach equally far over all four edges.
-
-    Values outside the image never win, as if they were −∞. The layer repeats the edge pixels
-    instead, which every window across an edge holds anyway: integer quantization has no infinity.
-    Keras's `padding="same"` pads on one side only.
-
-    Args:
-        pool_size: Height and width of a window; odd.
-        strides: Distance between windows.
-        data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`.
-
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
-
-    Output shape:
-        The same with ⌈height / strides⌉ rows and ⌈width / strides⌉ columns. Height and width of the
-        input must be at least `pool_size // 2`.
-
-    Raises:
-        ValueError, TypeError: If an argument is not a positive integer, or `pool_size` is even.
-
-    Example:
-
-    >>> layer = keras_resnets.layers.SymmetricMaxPooling2D(3, strides=2)
-    >>> layer(np.full((1, 4, 4, 1), -7.0)).shape == (1, 2, 2, 1)
-    True
-    """
-
-    def __init__(self, pool_size=3, strides=2, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self.pool_size = check_positive_int("pool_size", pool_size)
-        self.strides = check_positive_int("strides", strides)
-        if self.pool_size % 2 == 0:
-            raise ValueError(
-                f"`pool_size` must be odd, to reach equally far over both edges. "
-                f"Received: pool_size={pool_size}"
-            )
-        self.data_format = check_data_format("data_format", data_format)
-        self.padding = spatial_padding([self.pool_size // 2] * 2, self.data_format)
-
-    def build(self, input_shape):
-        check_feature_map(input_shape, self.data_format)
-
-    def call(self, inputs):
-        return never_empty(self._pool, inputs)
-
-    def _pool(self, x):
-        if self.pool_size > 1:
-            x = keras.ops.pad(x, self.padding, mode="symmetric")
-        return keras.ops.max_pool(
-            x, self.pool_size, self.strides, padding="valid", data_format=self.data_format
-        )
-
-    def compute_output_shape(self, input_shape):
-        channels = input_shape[channel_axis(self.data_format)]
-        return strided_shape(input_shape, channels, self.strides, self.data_format)
-
-
 class Conv2D(keras.layers.Conv2D):
-    """Keras's convolution, which also takes a batch without examples."""
+    """Keras's convolution, which also takes a batch without examples.
+
+    In groups it is TensorFlow's own operation: Keras compiles one with XLA, which no runtime of
+    other formats takes.
+    """
 
     def convolution_op(self, inputs, kernel):
         convolve = super().convolution_op
+        if self.groups > 1 and keras.backend.backend() == "tensorflow":
+            convolve = self._convolve_in_groups
         return never_empty(lambda x: convolve(x, kernel), inputs)
+
+    def _convolve_in_groups(self, x, kernel):
+        import tensorflow as tf
+
+        def convolve(x, kernel):
+            return tf.nn.convolution(
+                x,
+                kernel,
+                strides=self.strides,
+                padding=self.padding.upper(),
+                data_format="NHWC" if self.data_format == "channels_last" else "NCHW",
+                dilations=self.dilation_rate,
+            )
+
+        @tf.custom_gradient
+        def convolve_by_dense_gradient(x, kernel):
+            def gradient(upstream):
+                with tf.GradientTape() as tape:
+                    tape.watch((x, kernel))
+                    outputs = convolve(x, _ungrouped(kernel, self.groups))
+                return tape.gradient(outputs, (x, kernel), upstream)
+
+            return convolve(x, kernel), gradient
+
+        if _has_gradient_in_groups(keras.backend.standardize_dtype(x.dtype)):
+            return convolve(x, kernel)
+        return convolve_by_dense_gradient(x, tf.convert_to_tensor(kernel))
+
+
+@functools.cache
+def _has_gradient_in_groups(dtype):
+    """Whether TensorFlow has that gradient here: on CPUs, it does with oneDNN alone."""
+    import tensorflow as tf
+
+    with tf.init_scope():
+        kernel = tf.zeros((1, 1, 1, 2), dtype)
+        try:
+            with tf.GradientTape() as tape:
+                tape.watch(kernel)
+                outputs = tf.nn.conv2d(tf.zeros((1, 1, 1, 2), dtype), kernel, 1, "VALID")
+            tape.gradient(outputs, kernel)
+        except tf.errors.OpError:
+            return False
+    return True
+
+
+def _ungrouped(kernel, groups):
+    """Returns a kernel with zeros between the groups, which computes the same without them."""
+    import tensorflow as tf
+
+    height, width, inputs, outputs = kernel.shape
+    of_groups = tf.reshape(kernel, (height, width, inputs, groups, outputs // groups))
+    blocks = tf.einsum("hwigo,Gg->hwGigo", of_groups, tf.eye(groups, dtype=kernel.dtype))
+    return tf.reshape(blocks, (height, width, groups * inputs, outputs))
 
 
 def never_empty(function, inputs):

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_resnets.arguments import (
+    ANTI_ALIAS,
     SHORTCUTS,
     check_activation,
     check_bool,
@@ -13,12 +14,15 @@ from keras_resnets.arguments import (
     check_data_format,
     check_positive_int,
     check_rate,
+    check_ratio,
     check_shortcut_options,
 )
 from keras_resnets.layers.composite import CompositeLayer, automatic_stem, is_automatic, within
-from keras_resnets.layers.conv_norm import ConvNorm
+from keras_resnets.layers.conv_norm import ConvNorm, channel_norm
 from keras_resnets.layers.feature_map import check_feature_map, strided_shape
+from keras_resnets.layers.pooling import AveragePooling2D, BlurPooling2D
 from keras_resnets.layers.shortcuts import IdentityShortcut, ProjectionShortcut
+from keras_resnets.layers.squeeze_excitation import SqueezeExcitation
 
 
 class ResidualBlock(CompositeLayer, abc.ABC):
@@ -40,7 +44,9 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         filters: Number of filters of the branch's 3×3 convolutions.
         strides: Stride of the block.
         shortcut: What to do where the shapes differ. `"A"` subsamples and adds zero channels, `"B"`
-            projects, `"C"` projects even where the shapes match, `None` leaves the shortcut out.
+            projects, `"C"` projects even where the shapes match, `"D"` projects averages over
+            windows as large as the stride ([He et al., 2018](https://arxiv.org/abs/1812.01187),
+            section 4.2), `None` leaves the shortcut out.
         activation: Activation after each convolution but the last, and after the sum.
         dilation: Dilation of the 3×3 convolutions.
         zero_init_residual: Whether the branch's last γ begins at 0, so that the block begins as
@@ -54,6 +60,17 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         folded: Whether each normalization that follows a convolution is folded into it, as
             `keras_resnets.fuse_batch_norm` does for inference.
+        pre_activation: Whether normalization and activation stand before each convolution and none
+            after the sum ([He et al., 2016](https://arxiv.org/abs/1603.05027)). A projection reads
+            the activated input; with `"both"`, so does the identity, as in the first block behind
+            a convolution (its appendix).
+        anti_alias: `"blur"` or `"average"`: the convolution that carries the stride has none, and
+            behind its activation the map is blurred and subsampled
+            ([Zhang, 2019](https://arxiv.org/abs/1904.11486)) or averaged; `None` for neither.
+        se_ratio: Inner over outer channels of a `SqueezeExcitation` at the end of F, such as 1/16;
+            `None` for none.
+        dropout_rate: Probability in [0, 1) of dropping a value before the last convolution, of
+            several, in training ([Zagoruyko & Komodakis, 2016](https://arxiv.org/abs/1605.07146)).
         **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
     Output shape:
@@ -66,6 +83,8 @@ class ResidualBlock(CompositeLayer, abc.ABC):
     """
 
     expansion: int = 1
+    # Options that a subclass of another order of layers does not have.
+    unsupported: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -81,6 +100,10 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         first_dilation=None,
         data_format=None,
         folded=False,
+        pre_activation=False,
+        anti_alias=None,
+        se_ratio=None,
+        dropout_rate=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -96,7 +119,21 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         self.first_dilation = check_positive_int("first_dilation", first_dilation)
         self.data_format = check_data_format("data_format", data_format)
         self.folded = check_bool("folded", folded)
-        check_shortcut_options(shortcut, zero_pad, zero_init_residual, drop_path_rate)
+        if pre_activation != "both":
+            check_bool("pre_activation", pre_activation)
+        self.pre_activation = pre_activation
+        self.anti_alias = check_choice("anti_alias", anti_alias, ANTI_ALIAS)
+        self.se_ratio = None if se_ratio is None else check_ratio("se_ratio", se_ratio)
+        self.dropout_rate = check_rate("dropout_rate", dropout_rate)
+        check_shortcut_options(
+            shortcut, zero_pad, zero_init_residual, drop_path_rate, pre_activation
+        )
+        for name in self.unsupported:
+            if getattr(self, name):
+                raise ValueError(
+                    f"{type(self).__name__} does not support `{name}`. "
+                    f"Received: {name}={getattr(self, name)!r}"
+                )
         if self.strides > 1 and max(self.dilation, self.first_dilation) > 1:
             raise ValueError(
                 "A block cannot have both a stride and a dilation. Received: "
@@ -105,6 +142,8 @@ class ResidualBlock(CompositeLayer, abc.ABC):
 
         # A subclass may replace these: what follows the sum, and what weighs its terms.
         self.output_activation = self.activation
+        if pre_activation:
+            self.output_activation = keras.activations.linear
         self.sum_norm: Any = None
         self.gate_layer: Any = None
 
@@ -131,8 +170,8 @@ class ResidualBlock(CompositeLayer, abc.ABC):
     def build(self, input_shape):
         channels = check_feature_map(input_shape, self.data_format)
         shape = input_shape
-        for layer in self.create_branch():
-            if self.folded and isinstance(layer, ConvNorm):
+        for layer in (*self._create_start(), *self.create_branch(), *self._create_end()):
+            if self.folded and isinstance(layer, ConvNorm) and layer.normalize:
                 layer = ConvNorm.from_config({**layer.get_config(), "folded": True})
             if hasattr(self, layer.name) or is_automatic(layer.name, automatic_stem(layer)):
                 # Weights under such a name could be lost, or not be found again.
@@ -153,11 +192,12 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         self.freeze_sublayers()
 
     def call(self, inputs, training=None):
-        y = self.branch(inputs, training=training)
+        start = self._start(inputs, training)
+        y = self._branch_from(start, training)
         if self.shortcut is not None:
             if self.drop_path is not None:
                 y = self.drop_path(y, training=training)
-            x = self.shortcut_path(inputs, training=training)
+            x = self._shortcut_from(inputs, start, training)
             if self.gate_layer is not None:
                 y, x = self.gate_layer.weigh(y, x, training=training)
             y = y + x
@@ -168,40 +208,108 @@ class ResidualBlock(CompositeLayer, abc.ABC):
     def branch(self, inputs, training=None):
         """Returns F(x), before the sum and the last activation."""
         self._build_for(inputs)
-        x = inputs
-        for layer in self.branch_layers():
-            x = layer(x, training=training)
-        return x
+        return self._branch_from(self._start(inputs, training), training)
 
     def shortcut_path(self, inputs, training=None):
         """Returns s(x): the input itself, padded with zeros, or projected."""
         if self.shortcut is None:
             raise ValueError("A plain block has no shortcut. Received: shortcut=None")
         self._build_for(inputs)
-        return self.shortcut_layer(inputs, training=training)
+        start = self._start(inputs, training) if self._shares_activation() else inputs
+        return self._shortcut_from(inputs, start, training)
 
     def compute_output_shape(self, input_shape):
         filters = self.filters * self.expansion
         return strided_shape(input_shape, filters, self.strides, self.data_format)
 
+    def _create_start(self):
+        """Returns the layers before the first convolution with `pre_activation`."""
+        if not self.pre_activation:
+            return []
+        return [channel_norm(self, "start_norm"), self._activation("start_activation")]
+
+    def _create_end(self):
+        """Returns what follows the last convolution, before the sum."""
+        if self.se_ratio is None:
+            return []
+        return [SqueezeExcitation(self.se_ratio, **within(self, "excitation"))]
+
+    def _start(self, inputs, training):
+        """Returns what the first convolution reads: the input, activated with `pre_activation`."""
+        x = inputs
+        for layer in self.branch_layers()[: self._start_length()]:
+            x = layer(x, training=training)
+        return x
+
+    def _branch_from(self, x, training):
+        for layer in self.branch_layers()[self._start_length() :]:
+            x = layer(x, training=training)
+        return x
+
+    def _start_length(self):
+        return 2 if self.pre_activation else 0
+
+    def _shortcut_from(self, inputs, start, training):
+        x = start if self._shares_activation() else inputs
+        return self.shortcut_layer(x, training=training)
+
+    def _shares_activation(self):
+        """Whether the shortcut reads what the branch does, activated."""
+        is_projection = isinstance(self.shortcut_layer, ProjectionShortcut)
+        return self.pre_activation == "both" or bool(self.pre_activation and is_projection)
+
     def _create_shortcut(self, channels):
         filters = self.filters * self.expansion
         if needs_projection(self.shortcut, self.strides, channels, filters):
-            options = within(self, "projection")
-            return ProjectionShortcut(filters, self.strides, folded=self.folded, **options)
+            normalize = not self.pre_activation
+            return ProjectionShortcut(
+                filters,
+                self.strides,
+                folded=self.folded and normalize,
+                pool_size=self._subsampling() if self.shortcut == "D" else 1,
+                dilation=self.first_dilation if self.shortcut == "D" else 1,
+                normalize=normalize,
+                **within(self, "projection"),
+            )
         return IdentityShortcut(filters, self.strides, self.zero_pad, **within(self, "identity"))
 
-    def _conv(self, name, kernel_size, filters=None, carries_stride=False, is_last=False):
+    def _subsampling(self):
+        """Returns the block's stride, or the one that a dilation stands for."""
+        return self.strides * max(1, self.dilation // self.first_dilation)
+
+    def _conv(self, name, kernel_size, filters=None, carries_stride=False, is_last=False, groups=1):
         """Returns a convolution of the branch with its normalization."""
         dilation = self.first_dilation if carries_stride else self.dilation
+        is_strided = carries_stride and self.anti_alias is None
         return ConvNorm(
             filters or self.filters,
             kernel_size,
-            strides=self.strides if carries_stride else 1,
+            strides=self.strides if is_strided else 1,
             dilation=dilation if kernel_size > 1 else 1,
             gamma_initializer="zeros" if is_last and self.zero_init_residual else "ones",
+            groups=groups,
+            normalize=not (is_last and self.pre_activation),
             **within(self, name),
         )
+
+    def _convolution(self, number, *arguments, carries_stride=False, is_last=False, **options):
+        """Returns a convolution of the branch, and what is before and behind it."""
+        options |= {"carries_stride": carries_stride, "is_last": is_last}
+        layers = [self._conv(f"conv{number}", *arguments, **options)]
+        if is_last and number > 1 and self.dropout_rate:
+            dropout = {"dtype": self.dtype_policy, "name": "dropout"}
+            layers.insert(0, keras.layers.Dropout(self.dropout_rate, **dropout))
+        if not is_last:
+            layers.append(self._activation(f"activation{number}"))
+        if carries_stride and self._subsampling() > 1 and self.anti_alias:
+            dilation = self.first_dilation
+            if self.anti_alias == "blur":
+                pool = BlurPooling2D(self.strides, dilation, **within(self, "blur"))
+            else:
+                size = self._subsampling()
+                pool = AveragePooling2D(size, self.strides, dilation, **within(self, "average"))
+            layers.append(pool)
+        return layers
 
     def _activation(self, name):
         return keras.layers.Activation(self.activation, dtype=self.dtype_policy, name=name)
@@ -214,4 +322,4 @@ class ResidualBlock(CompositeLayer, abc.ABC):
 def needs_projection(shortcut, strides, channels, filters):
     """Whether the shortcut from `channels` to `filters` channels has weights."""
     is_identity = strides == 1 and channels == filters
-    return shortcut == "C" or (shortcut == "B" and not is_identity)
+    return shortcut == "C" or (shortcut in ("B", "D") and not is_identity)

@@ -19,6 +19,7 @@ from keras_resnets.layers.feature_map import (
     in_order,
     strided_shape,
 )
+from keras_resnets.layers.pooling import AveragePooling2D
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
@@ -88,13 +89,17 @@ class ProjectionShortcut(CompositeLayer):
     """A 1×1 convolution with the block's stride, and batch normalization.
 
     This is the shortcut of options B and C of
-    [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.3.
+    [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.3, and, with an average pooling
+    in the place of the stride, that of ResNet-D ([He et al., 2018](https://arxiv.org/abs/1812.01187)).
 
     Args:
         filters: Number of output channels.
         strides: Stride of the convolution.
         data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
         folded: Whether the normalization is part of the convolution.
+        pool_size: Height and width of the windows whose averages are projected; 1 for none.
+        dilation: Distance between the pixels of such a window.
+        normalize: Whether the convolution is normalized.
         **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
     Output shape:
@@ -113,24 +118,45 @@ class ProjectionShortcut(CompositeLayer):
     1280
     """
 
-    def __init__(self, filters, strides=1, data_format=None, folded=False, **kwargs):
+    def __init__(
+        self,
+        filters,
+        strides=1,
+        data_format=None,
+        folded=False,
+        pool_size=1,
+        dilation=1,
+        normalize=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = check_positive_int("filters", filters)
         self.strides = check_positive_int("strides", strides)
         self.data_format = check_data_format("data_format", data_format)
         self.folded = check_bool("folded", folded)
-        options = within(self, "conv_norm")
-        self.conv_norm = ConvNorm(self.filters, 1, self.strides, folded=self.folded, **options)
+        self.pool_size = check_positive_int("pool_size", pool_size)
+        self.dilation = check_positive_int("dilation", dilation)
+        self.normalize = check_bool("normalize", normalize)
+        options = {"folded": folded, "normalize": normalize, **within(self, "conv_norm")}
+        self.pool: Any = None
+        if self.pool_size > 1:
+            self.pool = AveragePooling2D(pool_size, strides, dilation, **within(self, "pool"))
+        strides = 1 if self.pool else self.strides
+        self.conv_norm = ConvNorm(self.filters, 1, strides, **options)
 
     def build(self, input_shape):
+        if self.pool is not None:
+            self.pool.build(input_shape)
+            input_shape = self.pool.compute_output_shape(input_shape)
         self.conv_norm.build(input_shape)
         self.freeze_sublayers()
 
     def call(self, inputs, training=None):
-        return self.conv_norm(inputs, training=training)
+        x = inputs if self.pool is None else self.pool(inputs)
+        return self.conv_norm(x, training=training)
 
     def compute_output_shape(self, input_shape):
-        return self.conv_norm.compute_output_shape(input_shape)
+        return strided_shape(input_shape, self.filters, self.strides, self.data_format)
 
 
 # What a gate does to the shortcut s and the branch F; g = σ(W * s + b) with a 1×1 convolution.

@@ -12,7 +12,13 @@ from typing import Any, Literal, Protocol
 import keras
 
 from keras_resnets.architecture.network import prepare_network
-from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, STEMS, VARIANTS, ResNetSpec
+from keras_resnets.architecture.spec import (
+    DEFAULTS,
+    OPTIONS,
+    STEMS,
+    VARIANTS,
+    ResNetSpec,
+)
 from keras_resnets.arguments import nearest
 
 
@@ -127,14 +133,21 @@ class ResNetFactory(Protocol):
         classifier_activation: Any = "softmax",
         name: str | None = ...,
         *,
-        stem: Literal["imagenet", "cifar"] = ...,
-        shortcut: Literal["A", "B", "C"] = ...,
+        stem: Literal["imagenet", "deep", "deep_strided", "cifar"] = ...,
+        shortcut: Literal["A", "B", "C", "D"] = ...,
         zero_pad: Literal["end", "both"] = ...,
         stride_on: Literal["3x3", "1x1"] = ...,
         activation: Any = ...,
         zero_init_residual: bool = ...,
         drop_path_rate: float = ...,
         output_stride: int | None = ...,
+        stem_width: int | None = ...,
+        groups: int = ...,
+        width_per_group: int = ...,
+        pre_activation: bool = ...,
+        anti_alias: Literal["blur", "average"] | None = ...,
+        se_ratio: float | None = ...,
+        dropout_rate: float = ...,
     ) -> keras.Model: ...
 
 
@@ -152,10 +165,17 @@ class PlainNetFactory(Protocol):
         classifier_activation: Any = "softmax",
         name: str | None = ...,
         *,
-        stem: Literal["imagenet", "cifar"] = ...,
+        stem: Literal["imagenet", "deep", "deep_strided", "cifar"] = ...,
         stride_on: Literal["3x3", "1x1"] = ...,
         activation: Any = ...,
         output_stride: int | None = ...,
+        stem_width: int | None = ...,
+        groups: int = ...,
+        width_per_group: int = ...,
+        pre_activation: bool = ...,
+        anti_alias: Literal["blur", "average"] | None = ...,
+        se_ratio: float | None = ...,
+        dropout_rate: float = ...,
     ) -> keras.Model: ...
 
 

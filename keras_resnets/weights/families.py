@@ -105,10 +105,8 @@ class Family:
     def layer_names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
         """Returns the paths of all our layers that have variables, each with their name."""
         names = {}
-        for layer in make_plan(spec).convolutions():
-            for part in ("conv", "norm"):
-                theirs = self.layers[f"{layer.layer}/{part}"]
-                names[f"{layer.path}/{part}"] = theirs.format(**count_from_one(**layer.counts))
+        for layer in make_plan(spec).layers():
+            names[layer.path] = self.layers[layer.layer].format(**count_from_one(**layer.counts))
         return names | ({"predictions": self.layers["predictions"]} if include_top else {})
 
     def names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:

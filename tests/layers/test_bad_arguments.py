@@ -33,9 +33,9 @@ PAIR = "positive integer", [*INTEGER[1], (0, 1), (1, -1), (1, 1.5), (1, True), (
 BOOLEAN = "True or False", [0, 1, None, "True", "no", [], NAN, 1.0]
 RATE = r"\[0, 1\)", [-0.1, 1.0, 1, 2, -1, True, "0.5", None, NAN, math.inf, [], (0.1, 0.2), 0.1j]
 SHORTCUT = (
-    "'A', 'B', 'C', None",
+    "'A', 'B', 'C', 'D', None",
     [
-        *("a", "b", "D", "", "AB", 0, 1, True, False, NAN, [], ["A"], ("A", "B"), {}, b"A"),
+        *("a", "b", "E", "", "AB", 0, 1, True, False, NAN, [], ["A"], ("A", "B"), {}, b"A"),
         np.array(["A", "B"]),
     ],
 )

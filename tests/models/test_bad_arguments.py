@@ -30,7 +30,7 @@ RULES = {
         ("function", np.array(["relu", "tanh"]), 3),
     ],
     "name": [("string", 18), ("empty", "", "a/b")],
-    "shortcut": [("'A', 'B', 'C', None", "D")],  # test_spec.py has all fields of the spec
+    "shortcut": [("'A', 'B', 'C', 'D', None", "E")],  # test_spec.py has all fields of the spec
 }
 WITHOUT_TOP = {
     "pooling": [("None, 'avg', 'max'", "AVG")],

@@ -118,8 +118,8 @@ class TestErrors:
             ("widths", "positive integer", (4, -6, 8), {}),
             ("widths", "one integer a stage", None, {}),
             ("widths", "narrower", (4, 8, 6), {"shortcut": "A"}),
-            ("stem", "'imagenet', 'cifar'", "svhn", {}),
-            *(("shortcut", "'A', 'B', 'C', None", value, {}) for value in ("D", False, ["A"])),
+            ("stem", "'deep', 'deep_strided', 'cifar'", "svhn", {}),
+            *(("shortcut", "'A', 'B', 'C', 'D', None", value, {}) for value in ("E", False, ["A"])),
             ("zero_pad", "'end', 'both'", "front", {}),
             ("zero_pad", "shortcut='A'.*shortcut='B'", "both", {}),
             ("stride_on", "'3x3', '1x1'", "2x2", {}),
@@ -151,7 +151,7 @@ class TestErrors:
 
     def test_json(self):
         fields = json.loads(BASIC.to_json())
-        with pytest.raises(ValueError, match=r"Did you mean 'widths'\? Received: 'width'"):
+        with pytest.raises(ValueError, match=r"Did you mean 'widths' or 'stem_width'"):
             ResNetSpec.from_json(json.dumps(fields | {"width": [4]}))
         del fields["repeats"]
         with pytest.raises(ValueError, match="needs the field 'repeats'"):

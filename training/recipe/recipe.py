@@ -43,7 +43,7 @@ class Model(Group, prefix="model."):
     spec: str = ""
     block: Literal["", "StackedBlock", "GatedBlock", "OrderedBlock", "UnnormalizedBlock"] = ""
     block_options: str = option("{}", block=bool)
-    shortcut: Literal["default", "A", "B", "C"] = option("default", spec=("",))
+    shortcut: Literal["default", "A", "B", "C", "D"] = option("default", spec=("",))
     zero_pad: Literal["end", "both"] = option("end", spec=("",))
     stride_on: Literal["3x3", "1x1"] = option("3x3", spec=("",))
     zero_init_residual: bool = option(False, spec=("",), weights=("",))
