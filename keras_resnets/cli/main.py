@@ -146,7 +146,7 @@ The suffix of DEST says which: .keras for a whole model, .weights.h5 for its wei
             CLASS_NAMES,
             argument(
                 "--family",
-                choices=("torchvision", "hugging_face", "akamaster"),
+                choices=("torchvision", "timm_v2", "hugging_face", "akamaster"),
                 help="for .safetensors: whose names (default: torchvision)",
             ),
         ),

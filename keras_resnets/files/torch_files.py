@@ -54,7 +54,7 @@ MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 PROTOCOL_VERSION = 1001
 
 
-Select = Callable[[Any], Mapping[str, Tensor | Inert]]
+Select = Callable[[Any], Mapping[str, Tensor | Inert | str]]
 
 
 def find_state_dict(saved: Any) -> dict[str, Tensor]:
@@ -252,7 +252,7 @@ def _storage_starts(file, storages, file_bytes):
 
 
 def load_tensors(
-    tensors: Mapping[str, Tensor | Inert],
+    tensors: Mapping[str, Tensor | Inert | str],
     load_storage: Callable[[Storage], np.ndarray],
     file_bytes: int,
 ) -> dict[str, np.ndarray]:
@@ -273,7 +273,10 @@ def load_tensors(
     )
     loaded: dict[str, np.ndarray] = {}
     # What cannot be read is an array of no numbers, which is then misshapen.
-    arrays: dict[str, np.ndarray] = {name: np.empty(0, object) for name in tensors}
+    arrays: dict[str, np.ndarray] = {
+        name: np.array(value) if isinstance(value, str) else np.empty(0, object)
+        for name, value in tensors.items()
+    }
     for name, tensor in readable.items():
         storage = tensor.storage
         if storage.key not in loaded:

@@ -19,17 +19,21 @@ from keras_resnets.files.elements import cause, shown
 from keras_resnets.files.read_arrays import file_in_folder
 from keras_resnets.layers.classifier import check_class_names
 from keras_resnets.preprocessing import Preprocessing
-from keras_resnets.weights.families import HUGGING_FACE, TORCHVISION
+from keras_resnets.weights.families import HUGGING_FACE, TIMM_V2, TORCHVISION
 from keras_resnets.weights.recognition import Checkpoint, recognize
-from keras_resnets.weights.sources import source_arrays
+from keras_resnets.weights.sources import NAME_ENTRY, source_arrays
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 MOST_BYTES = 2**20  # names for 1000 classes take 60 kB
 # What every network here has. With another `hidden_act`, transformers gives it to the stem and the
 # additions alone, and leaves ReLU within the blocks.
 FIXED_OPTIONS = {"downsample_in_first_stage": False, "hidden_act": "relu"}
-# Those of timm's networks that are this package's; `resnetblur50` and others have the same arrays.
-ARCHITECTURE = re.compile(r"(tv_)?resnet\d+(\.\w+)?")
+# The names of timm's networks that are this package's, and what they say of a network.
+ARCHITECTURE = re.compile(
+    r"(tv_)?(?P<wide>wide_)?(?P<se>se)?res(?P<kind>net|next|netrs|netblur|netaa|netv2_)"
+    r"(?P<depth>\d+)(?P<averages>d)?(_(?P<groups>\d+)x(?P<width>\d+)d|_2)?(\.\w+)?"
+)
+ANTI_ALIAS: dict[str, Any] = {"netblur": "blur", "netaa": "average"}
 # Arguments of its models that change nothing but the training, or show in the arrays.
 HARMLESS = {
     *("num_classes", "in_chans", "pretrained", "drop_rate", "drop_path_rate", "drop_block_rate"),
@@ -41,15 +45,18 @@ PIL_FILTERS: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 
 def read_checkpoint(source, entry=None) -> Checkpoint:
     """Returns the checkpoint of a source, with what the configurations beside its file say."""
-    checkpoint = recognize(source_arrays(source), entry)
+    arrays = dict(source_arrays(source))
+    named = str(arrays.pop(NAME_ENTRY, ""))
+    checkpoint = recognize(arrays, entry)
     if not isinstance(source, (str, os.PathLike)):
-        return checkpoint
+        return _with_name(checkpoint, named)
+    checkpoint = _with_name(checkpoint, named or Path(source).name)
     folder = file_in_folder(Path(source)).parent
     if checkpoint.family is HUGGING_FACE:
         config = _read(folder / CONFIG)
         if config.get("model_type") == "resnet":
             return _with_transformers(checkpoint, config, _read(folder / PREPROCESSOR))
-    elif checkpoint.family is TORCHVISION:
+    elif checkpoint.family in (TORCHVISION, TIMM_V2):
         try:
             config = _read(folder / CONFIG)
         except ValueError as error:  # it may be of another program
@@ -61,6 +68,20 @@ def read_checkpoint(source, entry=None) -> Checkpoint:
         if is_timm and isinstance(name, str) and re.fullmatch(r"[a-z0-9_.]+", name):
             return _with_timm(checkpoint, config)
     return checkpoint
+
+
+def _with_name(checkpoint, name):
+    """Returns a checkpoint as a name says that no array tells: how it subsamples."""
+    found = re.search(r"res(netblur|netaa)\d", name)
+    if not found or checkpoint.family is not TORCHVISION:
+        return checkpoint
+    how = ANTI_ALIAS[found[1]]
+    remark = (
+        f"it is taken for a network with anti_alias={how!r}, as its name {shown(name)} says and no "
+        "array does; to load another, give its `model`"
+    )
+    spec = dataclasses.replace(checkpoint.spec, anti_alias=how)
+    return dataclasses.replace(checkpoint, spec=spec, remarks=(*checkpoint.remarks, remark))
 
 
 def _with_transformers(checkpoint, config, processor):
@@ -104,10 +125,9 @@ def _transformers_preprocessing(processor):
 
 def _with_timm(checkpoint, config):
     name, arguments = config["architecture"], config.get("model_args") or {}
-    row = VARIANTS.get(name.partition(".")[0].removeprefix("tv_"))
     found = checkpoint.spec
-    is_other = row is not None and (row.block, row.repeats) != (found.block, found.repeats)
-    if is_other or not ARCHITECTURE.fullmatch(name):
+    match = ARCHITECTURE.fullmatch(name)
+    if match is None or not _is_named(found, match.groupdict()):
         raise ValueError(
             f"`source` must be of a network of this package, and its {CONFIG} names another, which "
             "computes something else with arrays of these names. Received: "
@@ -120,10 +140,33 @@ def _with_timm(checkpoint, config):
                 f"an argument that may change what it computes. If it does not, take it out there. "
                 f"Received: model_args={{{argument!r}: {reprlib.repr(value)}}}"
             )
+    checkpoint = dataclasses.replace(
+        checkpoint, spec=dataclasses.replace(found, anti_alias=ANTI_ALIAS.get(match["kind"]))
+    )
     about = config.get("pretrained_cfg", config)
     about = about if isinstance(about, dict) else {}
     labels = about.get("label_names", config.get("label_names"))
     return _noting(checkpoint, labels, _timm_preprocessing, about)
+
+
+def _is_named(spec, name):
+    """Whether a network has what its name in timm says, as far as arrays show it."""
+    row = VARIANTS.get(f"resnet{name['depth']}")
+    stem = "deep" if name["averages"] else "imagenet"
+    groups, width = int(name["groups"] or 1), int(name["width"] or (128 if name["wide"] else 64))
+    expected = {
+        "stem": "deep_strided" if name["kind"] == "netrs" else stem,
+        "pre_activation": name["kind"] == "netv2_",
+        "groups": groups,
+        "width_per_group": width,
+    }
+    has_gates = bool(name["se"]) or name["kind"] == "netrs"
+    is_as_deep = row is None or (row.block, row.repeats) == (spec.block, spec.repeats)
+    return (
+        is_as_deep
+        and has_gates == (spec.se_ratio is not None)
+        and all(getattr(spec, field) == value for field, value in expected.items())
+    )
 
 
 def _timm_preprocessing(about):

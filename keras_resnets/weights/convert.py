@@ -308,10 +308,11 @@ def _first_preprocessing(checkpoint, usual, notes):
     bias = checkpoint.arrays.get(checkpoint.names["predictions/bias"])
     if bias is not None:
         present["classes"] = bias.size
-    for field, value in family.published.items():
-        if present.get(field, value) != value:
+    for field, values in family.published.items():
+        if field in present and present[field] not in values:
+            allowed = " or ".join(map(repr, values))
             notes.append(
-                f"no preprocessing is noted, for {family.name}'s networks have {field}={value!r}, "
+                f"no preprocessing is noted, for {family.name}'s networks have {field}={allowed}, "
                 f"this one {present[field]!r}; `set_preprocessing` notes what it was trained on"
             )
             return None, ""

@@ -1,9 +1,10 @@
 """The families of checkpoints, and what each calls the arrays of our networks."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.spec import ResNetSpec
@@ -18,6 +19,7 @@ VARIABLES = {
         "moving_mean": "running_mean",
         "moving_variance": "running_var",
     },
+    "gate": {"kernel": "weight", "bias": "bias"},
     "predictions": {"kernel": "weight", "bias": "bias"},
 }
 IMAGENET = Preprocessing.imagenet()
@@ -38,14 +40,19 @@ class Family:
 
     A name is made of a layer's and a variable's. The layers' are templates: in them, `{stage}`,
     `{block}` and `{conv}` count from 1, `{stage0}`, `{block0}` and `{conv0}` from 0, and
-    `{paper_stage}` from 2, for the paper's conv2_x is the first stage; `{child}` from 4, the first
-    stage's place among the children of torchvision's module.
+    `{paper_stage}` and `{next_conv}` from 2, for the paper's conv2_x is the first stage; `{child}`
+    from 4, the first stage's place among the children of torchvision's module.
     """
 
     name: str
     # Our layers' paths to theirs, as templates.
     layers: Mapping[str, str]
-    # By the end of our layer's path: our variables' names to theirs, and what stands before them.
+    # What some are called where a field of the spec has a value: the stems and shortcuts that the
+    # family has beside the usual ones.
+    layers_with: Mapping[tuple[str, str], Mapping[str, str]] = dataclasses.field(
+        default_factory=dict
+    )
+    # By the kind of a layer: our variables' names to theirs, and what stands before them.
     variables: Mapping[str, Mapping[str, str]] = dataclasses.field(
         default_factory=lambda: VARIABLES
     )
@@ -59,10 +66,18 @@ class Family:
     root: str = ""
     # Variables of normalizations that a file may hold and that we do not need.
     left_out: tuple[str, ...] = ("num_batches_tracked",)
+    # Whether a classifier's kernel is that of a 1×1 convolution.
+    classifies_by_convolution: bool = False
     # Name of the convolutions' biases, if any, which are folded into the moving means.
     conv_bias: str | None = None
     # The normalizations' ε. What it differs from ours goes to the moving variance.
     epsilon: float = 1e-5
+    # Whether the branches begin with a normalization.
+    pre_activation: bool = False
+    # Whether it has grouped convolutions, and bottlenecks of any width.
+    has_groups: bool = True
+    # What subsamples, of which no array tells.
+    anti_alias: tuple[Literal["blur", "average"] | None, ...] = (None,)
     # The options that the family's networks have; the first unless a file tells. "A" pads on both
     # sides.
     shortcuts: tuple[Literal["A", "B"], ...] = ("B",)
@@ -72,9 +87,9 @@ class Family:
     # What is assumed where nothing says otherwise, for no array tells it, in a sentence.
     assumption: str = ""
     # The published networks' preprocessing, and the fields of a spec, and the number of classes,
-    # that tell them from others under the same names.
+    # with the values that tell them from others under the same names.
     preprocessing: Preprocessing | None = IMAGENET
-    published: Mapping[str, Any]
+    published: Mapping[str, tuple]
     forms: tuple[Form, ...]
 
     def canonical(self, name: str) -> str:
@@ -85,45 +100,60 @@ class Family:
 
     def prefixes(self, names: Collection[str]) -> list[str]:
         """Returns what may stand before all of a network's names, in the names' order."""
-        first, kernel = (
-            f"{self.layers[layer].format(**count_from_one(stage=1, block=1, conv=1))}"
-            f"{self.separator}{self.variables['conv']['kernel']}"
+        stems, blocks = (
+            [
+                f"{layers[layer].format(**count_from_one(stage=1, block=1, conv=1))}"
+                f"{self.separator}{self.variables['conv']['kernel']}"
+                for layers in (self.layers, *self.layers_with.values())
+                if layer in layers
+            ]
             for layer in ("stem_conv/conv", "stage{stage}_block{block}/conv{conv}/conv")
         )
         if not self.torch_layout:  # whose renames leave no prefix
-            return [""] if first in map(self.canonical, names) else []
+            return [""] if stems[0] in map(self.canonical, names) else []
         found = []
         for name in names:
-            for bare in dict.fromkeys((self.root, "")):
-                stem, block = (bare + each.removeprefix(self.root) for each in (first, kernel))
+            for first, bare in itertools.product(dict.fromkeys(stems), {self.root: 0, "": 0}):
+                stem, block = (bare + each.removeprefix(self.root) for each in (first, blocks[0]))
                 prefix = name.removesuffix(stem)
                 is_whole = name.endswith(stem) and prefix[-1:] in ("", ".", "/")
                 if is_whole and prefix + block in names:
                     found.append(prefix)
         return list(dict.fromkeys(found))
 
-    def layer_names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
-        """Returns the paths of all our layers that have variables, each with their name."""
-        names = {}
+    def templates(self, spec: ResNetSpec) -> dict[str, str]:
+        """Returns what the layers of such a network are called, as templates."""
+        return dict(self.layers) | {
+            ours: theirs
+            for (field, value), layers in self.layers_with.items()
+            if getattr(spec, field) == value
+            for ours, theirs in layers.items()
+        }
+
+    def layer_names(self, spec: ResNetSpec, include_top: bool) -> list[tuple[str, str, str]]:
+        """Returns the path and the kind of all our layers that have variables, and their name."""
+        templates = self.templates(spec)
+        names = []
         for layer in make_plan(spec).layers():
-            names[layer.path] = self.layers[layer.layer].format(**count_from_one(**layer.counts))
-        return names | ({"predictions": self.layers["predictions"]} if include_top else {})
+            theirs = templates[layer.layer].format(**count_from_one(**layer.counts))
+            names.append((layer.path, layer.kind, theirs))
+        head = ("predictions", "predictions", templates["predictions"])
+        return [*names, head] if include_top else names
 
     def names(self, spec: ResNetSpec, include_top: bool) -> dict[str, str]:
         """Returns the paths of all variables of a network, each with their name: one to one."""
         return {
             f"{ours}/{variable}": f"{theirs}{self.separator}{their_variable}"
-            for ours, theirs in self.layer_names(spec, include_top).items()
-            for variable, their_variable in self.variables[ours.rpartition("/")[2]].items()
+            for ours, kind, theirs in self.layer_names(spec, include_top)
+            for variable, their_variable in self.variables[kind].items()
         }
 
     def known(self, spec: ResNetSpec, include_top: bool) -> set[str]:
         """Returns the names of all that a file of the network may hold, what we do not need too."""
         known = set(self.bias_names(spec).values())
-        for ours, theirs in self.layer_names(spec, include_top).items():
-            part = ours.rpartition("/")[2]
-            left_out = self.left_out if part == "norm" else ()
-            names = (*self.variables[part].values(), *left_out)
+        for _, kind, theirs in self.layer_names(spec, include_top):
+            left_out = self.left_out if kind == "norm" else ()
+            names = (*self.variables[kind].values(), *left_out)
             known |= {f"{theirs}{self.separator}{name}" for name in names}
         return known
 
@@ -135,17 +165,30 @@ class Family:
             f"{ours.removesuffix('conv')}norm/moving_mean": (
                 f"{theirs}{self.separator}{self.conv_bias}"
             )
-            for ours, theirs in self.layer_names(spec, include_top=False).items()
-            if ours.endswith("/conv")
+            for ours, kind, theirs in self.layer_names(spec, include_top=False)
+            if kind == "conv"
         }
 
     def check_spec(self, spec: ResNetSpec) -> None:
         """Raises if the family has no such network, so that its weights would compute another."""
-        rules: dict[str, tuple] = {"shortcut": self.shortcuts, "activation": ("relu",)}
+        others: dict[str, list[str]] = {"stem": ["imagenet", "cifar"], "shortcut": []}
+        for field, value in self.layers_with:
+            others[field].append(value)
+        rules: dict[str, Collection] = {
+            "stem": others["stem"],
+            "shortcut": (*self.shortcuts, *others["shortcut"]),
+            "activation": ("relu",),
+            "anti_alias": self.anti_alias,
+            "pre_activation": (self.pre_activation,),
+        }
         if spec.shortcut == "A":
             rules["zero_pad"] = ("both",)
         if spec.block == "bottleneck":
             rules["stride_on"] = self.strides_on
+        if GATE not in self.layers:
+            rules["se_ratio"] = (None,)
+        if not self.has_groups:
+            rules |= {"groups": (1,), "width_per_group": (64,)}
         for field, allowed in rules.items():
             if getattr(spec, field) not in allowed:
                 raise ValueError(
@@ -158,12 +201,23 @@ class Family:
 def count_from_one(**counts: int) -> dict[str, int]:
     """Returns what fills in a family's template: the given counts and their other spellings."""
     from_zero = {f"{name}0": count - 1 for name, count in counts.items()}
-    stage = counts.get("stage", 0)
-    return counts | from_zero | {"paper_stage": stage + 1, "child": stage + 3}
+    stage, conv = counts.get("stage", 0), counts.get("conv", 0)
+    places = {"paper_stage": stage + 1, "child": stage + 3, "next_conv": conv + 1}
+    return counts | from_zero | places
 
 
-# And of timm, for ResNet-18 to ResNet-152. Its variants of other arrays (`resnet50d`) are refused;
-# those that differ in what has none (`resnetblur18`, another `act_layer`) look the same in a file.
+GATE = "stage{stage}_block{block}/excitation/reduce"
+_DEEP_STEM = {
+    "stem_conv/conv": "conv1.0",
+    "stem_conv/norm": "conv1.1",
+    "stem_conv2/conv": "conv1.3",
+    "stem_conv2/norm": "conv1.4",
+    "stem_conv3/conv": "conv1.6",
+    "stem_conv3/norm": "bn1",
+}
+
+# And of timm, with its deep stems, averaging shortcuts, and squeeze and excitation. Networks that
+# differ in what has no arrays (`resnetblur18`, another `act_layer`) look the same in a file.
 TORCHVISION = Family(
     name="torchvision",
     layers={
@@ -173,10 +227,27 @@ TORCHVISION = Family(
         "stage{stage}_block{block}/conv{conv}/norm": "layer{stage}.{block0}.bn{conv}",
         "stage{stage}_block{block}/projection/conv_norm/conv": "layer{stage}.{block0}.downsample.0",
         "stage{stage}_block{block}/projection/conv_norm/norm": "layer{stage}.{block0}.downsample.1",
+        GATE: "layer{stage}.{block0}.se.fc1",
+        "stage{stage}_block{block}/excitation/expand": "layer{stage}.{block0}.se.fc2",
         "predictions": "fc",
     },
+    layers_with={
+        ("stem", "deep"): _DEEP_STEM,
+        ("stem", "deep_strided"): {
+            **_DEEP_STEM,
+            "stem_conv4/conv": "maxpool.0",
+            "stem_conv4/norm": "maxpool.1",
+        },
+        ("shortcut", "D"): {
+            f"stage{{stage}}_block{{block}}/projection/conv_norm/{part}": (
+                f"layer{{stage}}.{{block0}}.downsample.{place}"
+            )
+            for part, place in (("conv", 1), ("norm", 2))
+        },
+    },
+    anti_alias=(None, "blur", "average"),
     module_stride_on="3x3",
-    published={"stem": "imagenet"},
+    published={"stem": ("imagenet", "deep", "deep_strided")},
     forms=(
         Form("torchvision, timm", "`state_dict()`", argument="`preprocessing`"),
         Form(
@@ -233,11 +304,49 @@ SEQUENTIAL = Family(
         "stage{stage}_block{block}/projection/conv_norm/norm": "{child}.{block0}.downsample.1",
         "predictions": "9",
     },
-    published={"stem": "imagenet"},
+    published={"stem": ("imagenet",)},
     forms=(
         Form("fastai", "a body, `0.0.weight`, and a head", "the features, with a warning"),
         Form("BYOL and others", "`Sequential(*module.children())`", "the features"),
     ),
+)
+
+_WITHOUT_GATES = {
+    ours: theirs for ours, theirs in TORCHVISION.layers.items() if "/excitation/" not in ours
+}
+_UNIT = "stages.{stage0}.blocks.{block0}"
+
+# timm's `resnetv2_50` and others: pre-activation.
+TIMM_V2 = Family(
+    name="timm_v2",
+    layers={
+        "stem_conv/conv": "stem.conv",
+        "stage{stage}_block{block}/start_norm": f"{_UNIT}.norm1",
+        "stage{stage}_block{block}/conv{conv}/conv": f"{_UNIT}.conv{{conv}}",
+        "stage{stage}_block{block}/conv{conv}/norm": f"{_UNIT}.norm{{next_conv}}",
+        "stage{stage}_block{block}/projection/conv_norm/conv": f"{_UNIT}.downsample.conv",
+        "post_norm": "norm",
+        "predictions": "head.fc",
+    },
+    layers_with={
+        ("stem", "deep"): {
+            "stem_conv/conv": "stem.conv1",
+            "stem_conv/norm": "stem.norm1",
+            "stem_conv2/conv": "stem.conv2",
+            "stem_conv2/norm": "stem.norm2",
+            "stem_conv3/conv": "stem.conv3",
+        },
+        # It pools without arrays, so that the names are the same; it goes with the deep stem.
+        ("shortcut", "D"): {},
+    },
+    classifies_by_convolution=True,
+    pre_activation=True,
+    module_stride_on="3x3",
+    preprocessing=Preprocessing(
+        resize=235, crop=224, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3
+    ),
+    published={"stem": ("imagenet", "deep")},
+    forms=(Form("timm", "`resnetv2_50`, `resnetv2_50d` and others"),),
 )
 
 # OpenMMLab's MMPretrain and MMClassification.
@@ -245,9 +354,9 @@ MMPRETRAIN = Family(
     name="mmpretrain",
     layers={
         ours: f"{'head' if ours == 'predictions' else 'backbone'}.{theirs}"
-        for ours, theirs in TORCHVISION.layers.items()
+        for ours, theirs in _WITHOUT_GATES.items()
     },
-    published={"stem": "imagenet"},
+    published={"stem": ("imagenet",)},
     forms=(Form("MMPretrain", "`backbone.` and `head.fc`"),),
 )
 
@@ -255,7 +364,7 @@ MMPRETRAIN = Family(
 PRETRAINEDMODELS = Family(
     name="pretrainedmodels",
     layers={**TORCHVISION.layers, "predictions": "last_linear"},
-    published={"stem": "imagenet"},
+    published={"stem": ("imagenet",)},
     forms=(Form("pretrainedmodels", "`last_linear`"),),
 )
 
@@ -281,7 +390,7 @@ DETECTRON2 = Family(
     preprocessing=dataclasses.replace(
         Preprocessing.imagenet_caffe(), mean=(103.53, 116.28, 123.675)
     ),
-    published={"stem": "imagenet"},
+    published={"stem": ("imagenet",)},
     forms=(
         Form(
             "Detectron2",
@@ -308,9 +417,10 @@ HUGGING_FACE = Family(
         "stage{stage}_block{block}/projection/conv_norm/norm": f"{_STAGE}.shortcut.normalization",
         "predictions": "classifier.1",
     },
+    has_groups=False,
     root="resnet.",  # which a `ResNetModel` lacks
     renames=((r"^(embedder|encoder)\.", r"resnet.\1."),),
-    published={"stem": "imagenet"},
+    published={"stem": ("imagenet",)},
     forms=(
         Form(
             "transformers",
@@ -326,17 +436,23 @@ HUGGING_FACE = Family(
 AKAMASTER = Family(
     name="akamaster",
     layers={
-        **TORCHVISION.layers,
+        **_WITHOUT_GATES,
         "stage{stage}_block{block}/projection/conv_norm/conv": "layer{stage}.{block0}.shortcut.0",
         "stage{stage}_block{block}/projection/conv_norm/norm": "layer{stage}.{block0}.shortcut.1",
         "predictions": "linear",
     },
+    has_groups=False,
     shortcuts=("A", "B"),
     strides_on=("3x3",),
     # It normalizes CIFAR with ImageNet's statistics. Its namesakes, such as kuangliu's ResNet-18 of
     # 64 to 512 channels, take others.
     preprocessing=Preprocessing.imagenet(resize=32, crop=32),
-    published={"stem": "cifar", "shortcut": "A", "widths": (16, 32, 64), "classes": 10},
+    published={
+        "stem": ("cifar",),
+        "shortcut": ("A",),
+        "widths": ((16, 32, 64),),
+        "classes": (10,),
+    },
     forms=(Form("`akamaster/pytorch_resnet_cifar10` and others", "`linear`, and option A or B"),),
 )
 
@@ -372,11 +488,12 @@ KERAS_APPLICATIONS = Family(
     # In an old .h5 file a layer's group holds datasets that repeat its name and end in ":0".
     renames=((r":0$", ""), (r"^(?:.*/)?([^/]+/[^/]+)$", r"\1")),
     left_out=(),
+    has_groups=False,
     conv_bias="bias",
     epsilon=1.001e-5,
     strides_on=("1x1",),
     preprocessing=Preprocessing.imagenet_caffe(),
-    published={"stem": "imagenet"},
+    published={"stem": ("imagenet",)},
     forms=(
         Form(
             "`keras.applications`",
@@ -386,6 +503,6 @@ KERAS_APPLICATIONS = Family(
 )
 
 FAMILIES = (
-    *(TORCHVISION, HUGGING_FACE, AKAMASTER, AKAMASTER_FC, KERAS_APPLICATIONS),
+    *(TORCHVISION, TIMM_V2, HUGGING_FACE, AKAMASTER, AKAMASTER_FC, KERAS_APPLICATIONS),
     *(SEQUENTIAL, MMPRETRAIN, PRETRAINEDMODELS, DETECTRON2),
 )

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from keras_resnets.architecture.plan import BLOCKS
-from keras_resnets.architecture.spec import OPTIONS, VARIANTS, ResNetSpec
+from keras_resnets.architecture.spec import OPTIONS, STEMS, VARIANTS, ResNetSpec
 from keras_resnets.files.archive import layer_entries, open_keras_file
 from keras_resnets.files.elements import WeightsFileError, cause, shown
 from keras_resnets.preprocessing.model import (
@@ -154,9 +154,16 @@ def _take_over_class_names(model, configuration):
 
 
 # What a network is, where the other fields of a spec say how it computes.
-STRUCTURE = ("block", "repeats", "widths", "stem")
+STRUCTURE = (
+    *("block", "repeats", "widths", "stem", "stem_width"),
+    *("groups", "width_per_group", "pre_activation", "se_ratio"),
+)
 # Options of the blocks that a file may fix.
-FIXED = [name for name, option in OPTIONS.items() if option.blocks and option.changes != "training"]
+FIXED = [
+    name
+    for name, option in OPTIONS.items()
+    if option.blocks and option.changes != "training" and name not in STRUCTURE
+]
 
 
 def _options_in_file(path, spec, name, free):
@@ -172,13 +179,13 @@ def _options_in_file(path, spec, name, free):
         config for key, config in layers.items() if config["class"] == kind and "/" not in key
     ]
     followed: dict[str, Any] = {}
+    present = _structure(layers)
+    for option in STRUCTURE if present else ():
+        in_file, wanted = getattr(present, option), getattr(spec, option)
+        if in_file != wanted:
+            opener = "keras.models.load_model"
+            raise OptionError(name, path, option, in_file, wanted, opener, _networks(present))
     if len(blocks) != sum(spec.repeats):
-        present = _structure(layers)
-        for option in STRUCTURE if present else ():
-            in_file, wanted = getattr(present, option), getattr(spec, option)
-            if in_file != wanted:
-                opener = "keras.models.load_model"
-                raise OptionError(name, path, option, in_file, wanted, opener, _networks(present))
         return followed, classes  # the first layer that differs is named when the file is loaded
     for option in FIXED:
         in_file = [config[option] for config in blocks if option in config]
@@ -204,15 +211,27 @@ def _structure(layers):
     stages = [blocks[stage] for stage in sorted(blocks)]
     kinds = {config["class"] for stage in stages for config in stage}
     names = [name for name, kind in BLOCKS.items() if kinds == {kind.__name__}]
+    convolutions = [name for name in layers if re.fullmatch(r"stem_conv\d?", name)]
     try:
+        first: dict[str, Any] = stages[0][0]
+        of_block = {name: first[name] for name in STRUCTURE if name in first}
+        if "pre_activation" in of_block:
+            of_block["pre_activation"] = bool(of_block["pre_activation"])
         return ResNetSpec(
             block=names[0],  # type: ignore[arg-type]  # of `BLOCKS`, which the spec checks
             repeats=tuple(map(len, stages)),
             widths=tuple(stage[0]["filters"] for stage in stages),
-            stem="imagenet" if "stem_pool" in layers else "cifar",
-            shortcut=stages[0][0]["shortcut"],
+            stem=next(
+                stem  # type: ignore[misc]  # a name in the table
+                for stem, row in STEMS.items()
+                if len(row.kernel_sizes) == len(convolutions)
+                and (row.pool_stride > 1) == ("stem_pool" in layers)
+            ),
+            stem_width=layers[max(convolutions)]["filters"],
+            shortcut=first["shortcut"],
+            **of_block,
         )
-    except (IndexError, KeyError, TypeError, ValueError):
+    except (IndexError, KeyError, StopIteration, TypeError, ValueError):
         return None
 
 
@@ -232,6 +251,8 @@ def _fixed_options(checkpoint: Checkpoint, spec, name, path, free):
     is_open = len(checkpoint.family.strides_on) > 1 and "stride_on" not in free
     if checkpoint.spec.block != "bottleneck" or is_open:
         fixed.remove("stride_on")
+    if checkpoint.spec.anti_alias is None and len(checkpoint.family.anti_alias) > 1:
+        fixed.remove("anti_alias")  # which no array tells
     followed = {}
     for option in fixed:
         in_file, asked_for = getattr(checkpoint.spec, option), getattr(spec, option)

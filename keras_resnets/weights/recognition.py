@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnets.architecture.spec import ResNetSpec
+from keras_resnets.architecture.plan import stem_layer
+from keras_resnets.architecture.spec import STEMS, ResNetSpec
 from keras_resnets.files.elements import shown
+from keras_resnets.layers import BottleneckBlock
 from keras_resnets.preprocessing import Preprocessing
-from keras_resnets.weights.families import FAMILIES, Family, count_from_one
+from keras_resnets.weights.families import FAMILIES, GATE, Family, count_from_one
 
 # ResNet-1202, the deepest that was published, has 600. Keras builds a model by a call within a call
 # for each, of which Python allows 1000.
@@ -117,9 +119,7 @@ def _no_network(arrays):
     """Returns the error for arrays of which none could be a stem's and a first block's."""
     some = ", ".join(shown(name) for name in list(arrays)[:5]) or "no arrays"
     hint = ""
-    if any(re.search(r"(^|\.)(conv1|stem)\.0\.(weight|conv\.weight)$", name) for name in arrays):
-        hint = " A stem of several layers, as of timm's resnet50d, is not among them."
-    elif any("/vars/" in name for name in arrays):
+    if any("/vars/" in name for name in arrays):
         hint = " What a model of this package saved belongs in its factory's `weights`."
     return ValueError(
         "`source` must hold a residual network as torchvision, timm, transformers and others save "
@@ -187,34 +187,6 @@ def _check_structure(checkpoint):
             f"Received: {sum(spec.repeats):,}"
         )
 
-    def kernel(layer):
-        """Returns the channels of a kernel, from and to; `None` if it is not there."""
-        name = checkpoint.names.get(f"{layer}/conv/kernel")
-        shape = checkpoint.arrays[name].shape if name in checkpoint.arrays else ()
-        if len(shape) != 4:
-            return None
-        return shape[1::-1] if checkpoint.family.torch_layout else shape[2:]
-
-    width, block = spec.widths[0], "stage1_block1"
-    second, third = kernel(f"{block}/conv2"), kernel(f"{block}/conv3")
-    if second and 0 < second[0] < width:
-        raise ValueError(
-            "`source` must hold a network without grouped convolutions (ResNeXt), which this "
-            f"package does not have. Received: {second[0]} of {width} channels in a group"
-        )
-    if third and width and third[1] == 2 * width:
-        raise ValueError(
-            "`source` must hold a network whose bottlenecks end four times as wide as they begin: "
-            f"wide networks are not supported. Received: {width} channels, and {third[1]}"
-        )
-    stem = kernel("stem_conv")
-    if stem and stem[1] != width:  # Hugging Face's `embedding_size` allows for it
-        raise ValueError(
-            "`source` must hold a network whose stem has as many filters as the blocks of its "
-            "first stage are wide. "
-            f"Received: a stem of {stem[1]}, blocks of {width}"
-        )
-
 
 def _agreement(checkpoint):
     """Returns how many names are as the family has them, less those that differ."""
@@ -270,6 +242,8 @@ def _take_head(family, arrays, given_names):
     if not family.torch_layout or not of_head:
         return bool(of_head), ()
     kernel, bias = f"{head}weight", f"{head}bias"
+    if family.classifies_by_convolution and kernel in arrays and arrays[kernel].ndim == 4:
+        arrays[kernel] = arrays[kernel].reshape(arrays[kernel].shape[:2])
     if {kernel, bias} & arrays.keys():
         if bias in arrays or arrays[kernel].ndim != 2 or not arrays[kernel].size:
             return True, ()
@@ -303,8 +277,8 @@ def _without_what_is_beside(checkpoint, arrays, of_others):
     """Returns a checkpoint without the arrays that are not of the network, and could not be."""
     family, prefix, folder = checkpoint.family, checkpoint.entry, _folder(checkpoint.entry)
     known = family.known(checkpoint.spec, checkpoint.has_top)
-    layers = family.layer_names(checkpoint.spec, checkpoint.has_top).values()
-    parts = {_first_part(name) for name in layers} | WRAPPERS
+    layers = family.layer_names(checkpoint.spec, checkpoint.has_top)
+    parts = {_first_part(name) for _, _, name in layers} | WRAPPERS
 
     def is_beside(name, given):
         if name in known:
@@ -345,44 +319,95 @@ def _first_part(name):
 
 
 def _read_spec(family, shapes) -> ResNetSpec | None:
-    def find(template, **counts):
+    """Returns the spec of the network whose kernels have these shapes, or `None` of none."""
+
+    def find(layer, layers=family.layers, **counts):
         """Returns the shape of a convolution's kernel as (height, width, in, out), or `None`."""
-        name = family.layers[template].format(**count_from_one(**counts))
+        name = layers.get(layer, "").format(**count_from_one(**counts))
         shape = shapes.get(f"{name}{family.separator}{family.variables['conv']['kernel']}", ())
         if len(shape) != 4:
             return None
         return shape[2:] + shape[1::-1] if family.torch_layout else shape
 
-    kernel = "stage{stage}_block{block}/conv{conv}/conv"
-    projection = "stage{stage}_block{block}/projection/conv_norm/conv"
-    stem = find("stem_conv/conv")
-    if stem is None:
+    found_stem = _read_stem(family, find)
+    if found_stem is None:
         return None
-    repeats: list[int] = []
-    widths: list[int] = []
-    while first := find(kernel, stage=len(repeats) + 1, block=1, conv=1):
-        stage, blocks = len(repeats) + 1, 1
-        while find(kernel, stage=stage, block=blocks + 1, conv=1):
-            blocks += 1
-        repeats.append(blocks)
-        widths.append(first[3])
-    if not repeats:
+    stem, stem_width = found_stem
+    at = "stage{stage}_block{block}"
+    stages: list[list[dict[Any, Any]]] = []  # the kernels of each block by their layers
+    while find(f"{at}/conv{{conv}}/conv", stage=len(stages) + 1, block=1, conv=1):
+        blocks: list[dict[Any, Any]] = []
+        while True:
+            place = {"stage": len(stages) + 1, "block": len(blocks) + 1}
+            kernels: dict[Any, Any] = {
+                n: find(f"{at}/conv{{conv}}/conv", **place, conv=n) for n in (1, 2, 3)
+            }
+            if not kernels[1]:
+                break
+            blocks.append(kernels | {"gate": find(GATE, **place)})
+        stages.append(blocks)
+    if not stages:
         return None
+    projection = f"{at}/projection/conv_norm/conv"
+    places = [{"stage": number, "block": 1} for number in range(1, len(stages) + 1)]
+    averages = family.layers_with.get(("shortcut", "D"))
     options: dict[str, Any] = {"shortcut": family.shortcuts[0]}
-    if options["shortcut"] == "A":
-        if any(find(projection, stage=stage + 1, block=1) for stage in range(len(repeats))):
+    has_averages = averages and any(find(projection, averages, **place) for place in places)
+    if has_averages or (averages == {} and stem != "imagenet"):
+        options["shortcut"] = "D"
+    elif options["shortcut"] == "A":
+        if any(find(projection, **place) for place in places):
             options["shortcut"] = "B"
-        elif stem[0] == 7:  # no network has option A there: its projections are missing
+        elif stem == "imagenet":  # no network has option A there: its projections are missing
             return None
         else:
             options["zero_pad"] = "both"
-    is_bottleneck = find(kernel, stage=1, block=1, conv=3) is not None
-    if is_bottleneck:
+    first, last = stages[0][0], stages[-1][-1]
+    widths = [blocks[0][1][3] for blocks in stages]
+    if first[3]:
         options["stride_on"] = family.strides_on[0]
+        widths = _read_bottleneck(stages, options) or widths
+    if gate := last["gate"]:
+        options["se_ratio"] = gate[3] / max(gate[2], 1)
     return ResNetSpec(
-        block="bottleneck" if is_bottleneck else "basic",
-        repeats=tuple(repeats),
+        block="bottleneck" if first[3] else "basic",
+        repeats=tuple(map(len, stages)),
         widths=tuple(widths),
-        stem="imagenet" if stem[0] == 7 else "cifar",
+        stem=stem,
+        stem_width=stem_width,
+        pre_activation=family.pre_activation,
         **options,
     )
+
+
+def _read_stem(family, find):
+    """Returns the name of a network's stem and its filters, or `None` if it has none."""
+    for name in ("deep_strided", "deep"):
+        layers = family.layers_with.get(("stem", name), {})
+        numbers = range(1, len(STEMS[name].kernel_sizes) + 1)
+        kernels = [find(f"{stem_layer('conv', number)}/conv", layers) for number in numbers]
+        if all(kernels):
+            return name, kernels[-1][3]
+    kernel = find("stem_conv/conv")
+    return kernel and ("imagenet" if kernel[0] == 7 else "cifar", kernel[3])
+
+
+def _read_bottleneck(stages, options):
+    """Returns the widths of the stages by their last kernels, and notes groups and their width.
+
+    Returns `None`, and notes nothing, where the kernels are not those of a bottleneck.
+    """
+    kernels = [blocks[0] for blocks in stages]
+    if not all(each[n] and min(each[n]) for each in kernels for n in (1, 2, 3)):
+        return None
+    widths = [each[3][3] // BottleneckBlock.expansion for each in kernels]
+    inner = [each[1][3] for each in kernels]
+    groups = inner[0] // kernels[0][2][2]
+    if not groups or not all(widths):
+        return None
+    width_per_group = inner[0] * 64 // (groups * widths[0])
+    for width, channels in zip(widths, inner, strict=True):
+        if width * width_per_group // 64 * groups != channels:
+            return None
+    options |= {"groups": groups, "width_per_group": width_per_group}
+    return widths

@@ -70,7 +70,7 @@ def source_arrays(source):
                 f"and their {INDEX[1:]}.",
                 path,
             )
-        return read_file(path, _named_arrays, _tensors_of_ours)
+        return read_file(path, _named_arrays, _tensors_and_name)
     if not isinstance(source, Mapping):
         raise TypeError(
             "`source` must be a path, a mapping from names to arrays, or a Keras model. "
@@ -79,19 +79,15 @@ def source_arrays(source):
     return {name: _array(name, value) for name, value in source.items()}
 
 
-# timm's networks with the arrays of others, of which a checkpoint of a training says the name.
-SAME_ARRAYS = re.compile(r"(^|/)resnet(blur|aa)\d")
+# Where a checkpoint of a training says the network's name, which can tell what no array does.
+NAME_ENTRY = "arch"
 
 
-def _tensors_of_ours(saved):
-    """Returns all tensors of a saved object, unless it names a network that computes otherwise."""
-    name = saved.get("arch") if isinstance(saved, dict) else None
-    if isinstance(name, str) and SAME_ARRAYS.search(name):
-        raise WeightsFileError(
-            "The file must be of a network that this package has, and says that it is of "
-            f"{shown(name)}, which computes something else with arrays of these names."
-        )
-    return all_tensors(saved)
+def _tensors_and_name(saved):
+    """Returns all tensors of a saved object, and the name of the network if there is one."""
+    tensors = all_tensors(saved)
+    name = saved.get(NAME_ENTRY)
+    return tensors | ({NAME_ENTRY: name} if isinstance(name, str) else {})
 
 
 def _named_arrays(root):

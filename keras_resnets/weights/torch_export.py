@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_resnets.arguments import check_choice
 from keras_resnets.weights.convert import check_model
-from keras_resnets.weights.families import AKAMASTER, HUGGING_FACE, TORCHVISION
+from keras_resnets.weights.families import AKAMASTER, HUGGING_FACE, TIMM_V2, TORCHVISION
 from keras_resnets.weights.keras_files import written_whole
 
 
@@ -20,8 +20,8 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
     Args:
         model: A model of the zoo.
         path: Path of a `.safetensors` file to write, or `None` for none.
-        family: Whose names: `"torchvision"`, which are timm's too, `"hugging_face"` or
-            `"akamaster"`.
+        family: Whose names: `"torchvision"`, which are timm's too, `"timm_v2"` for networks with
+            pre-activation, `"hugging_face"` or `"akamaster"`.
 
     Returns:
         A dictionary of NumPy arrays.
@@ -38,7 +38,8 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
     >>> state_dict["layer2.0.downsample.0.weight"].shape
     (128, 64, 1, 1)
     """
-    torch_families = {known.name: known for known in (TORCHVISION, HUGGING_FACE, AKAMASTER)}
+    families = (TORCHVISION, TIMM_V2, HUGGING_FACE, AKAMASTER)
+    torch_families = {known.name: known for known in families}
     known = torch_families[check_choice("family", family, torch_families)]
     if path is not None:
         _check_path(path)
@@ -50,7 +51,10 @@ def to_torch_state_dict(model, path=None, family="torchvision"):
     names = known.names(spec, include_top="predictions/kernel" in variables)
     arrays = {}
     for ours, theirs in names.items():
-        arrays[theirs] = _in_torch_layout(keras.ops.convert_to_numpy(variables[ours]))
+        array = keras.ops.convert_to_numpy(variables[ours])
+        if known.classifies_by_convolution and ours == "predictions/kernel":
+            array = array[None, None]
+        arrays[theirs] = _in_torch_layout(array)
         if ours.endswith("/moving_variance"):  # torch has the count last in each normalization
             for variable in known.left_out:
                 arrays[f"{theirs.rpartition('.')[0]}.{variable}"] = np.zeros((), "int64")

@@ -348,21 +348,51 @@ def test_what_torch_wraps_within_a_network_is_unwrapped(prefix, expected):
     np.testing.assert_allclose(features, expected["raw"][0], rtol=1e-4, atol=1e-4)
 
 
-def test_grouped_and_wide_convolutions_and_deep_stems_are_refused_by_name():
-    grouped = {name: array[:, :2] if "conv2" in name else array for name, array in STATE.items()}
-    with pytest.raises(ValueError, match=r"grouped convolutions .*2 of 4 channels"):
-        convert_weights(grouped)
-    wide = {
-        name: array[:8] if ".conv3" in name or ".bn3" in name else array
-        for name, array in STATE.items()
-    }
-    with pytest.raises(ValueError, match=r"four times as wide.* Received: 4 channels, and 8"):
-        convert_weights(wide)
-    deep = {
-        name.replace("conv1.", "conv1.0.", name.startswith("conv1.")): STATE[name] for name in STATE
-    }
-    with pytest.raises(ValueError, match="resnet50d, is not among them"):
-        convert_weights(deep)
+BOTTLENECK = {"block": "bottleneck", "repeats": (2, 1, 1, 1), "widths": (16, 32, 48, 64)}
+DEEP = {"stem": "deep", "shortcut": "D"}
+
+
+@pytest.mark.parametrize(
+    ("options", "family"),
+    [
+        ({"groups": 4, "width_per_group": 8}, "torchvision"),
+        ({"width_per_group": 128}, "torchvision"),
+        (DEEP, "torchvision"),
+        ({"stem": "deep"}, "torchvision"),
+        ({"stem": "deep_strided", "shortcut": "D", "se_ratio": 0.25}, "torchvision"),
+        ({"se_ratio": 1 / 16, "groups": 2}, "torchvision"),
+        ({"stem_width": 24}, "torchvision"),
+        ({"pre_activation": True}, "timm_v2"),
+        ({"pre_activation": True, **DEEP}, "timm_v2"),
+    ],
+)
+def test_a_network_of_the_wider_family_is_recognized_by_its_arrays(options, family):
+    spec = keras_resnets.ResNetSpec(**BOTTLENECK, **options)
+    model = keras_resnets.build_model(spec, input_shape=(64, 64, 3), classes=5)
+    state = keras_resnets.to_torch_state_dict(model, family=family)
+    found = convert_weights(under("model.", state), input_shape=(64, 64, 3))
+    assert keras_resnets.model_spec(found) == spec
+    images = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype("float32")
+    np.testing.assert_allclose(found(images), model(images), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "message"),
+    [
+        ("torchvision", {"pre_activation": True}, "pre_activation=False"),
+        ("timm_v2", {}, "pre_activation=True"),
+        ("timm_v2", {"pre_activation": True, "se_ratio": 0.25}, "se_ratio=None"),
+        ("timm_v2", {"pre_activation": True, "stem": "deep_strided"}, "stem='imagenet' or"),
+        ("hugging_face", {"groups": 2}, "groups=1"),
+        ("hugging_face", {"stem": "deep"}, "stem='imagenet' or 'cifar'"),
+        ("hugging_face", {"shortcut": "D"}, "shortcut='B'"),
+        ("hugging_face", {"anti_alias": "blur"}, "anti_alias=None"),
+    ],
+)
+def test_what_a_family_does_not_have_is_refused_by_name(family, options, message):
+    spec = keras_resnets.ResNetSpec(**BOTTLENECK, **options)
+    with pytest.raises(ValueError, match=rf"networks have {message}.*Received: a model with"):
+        keras_resnets.to_torch_state_dict(keras_resnets.build_model(spec), family=family)
 
 
 def test_what_could_be_of_a_network_within_another_is_refused():

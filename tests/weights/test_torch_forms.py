@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import dataclasses
 import datetime
 import enum
 import json
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_resnets
 from keras_resnets import convert_weights
 from keras_resnets.files import WeightsFileError
 from tests.subprocesses import ROOT
@@ -236,10 +238,20 @@ def test_a_tensor_that_cannot_be_read_is_missed_by_name(name, make, tmp_path):
 @pytest.mark.parametrize(
     "name", ["resnetaa50", "resnetblur18", "resnetblur18.ra", "hf_hub:timm/resnetblur50.bt_in1k"]
 )
-def test_a_network_that_computes_otherwise_is_told_by_its_name(name, tmp_path):
-    torch.save({"arch": name, "state_dict": tensors(STATE)}, tmp_path / "last.pth.tar")
-    with pytest.raises(WeightsFileError, match=f"says that it is of '{name}'"):
-        convert_weights(tmp_path / "last.pth.tar")
+@pytest.mark.parametrize("is_in_file", [True, False])
+def test_what_no_array_tells_is_told_by_its_name(name, is_in_file, tmp_path):
+    path = tmp_path / ("last.pth.tar" if is_in_file else f"{name.rpartition('/')[2]}-0123abcd.pth")
+    entries = {"arch": name} if is_in_file else {}
+    torch.save({**entries, "state_dict": tensors(STATE)}, path)
+    expected = "average" if "aa" in name else "blur"
+    with pytest.warns(UserWarning, match=f"taken for a network with anti_alias='{expected}'"):
+        model = convert_weights(path)
+    spec = keras_resnets.model_spec(model)
+    assert spec.anti_alias == expected
+    # A given model says what it is, and a factory that asks for it gets it without a word.
+    plain = keras_resnets.build_model(dataclasses.replace(spec, anti_alias=None), classes=5)
+    assert convert_weights(path, plain) is plain
+    assert keras_resnets.model_spec(plain).anti_alias is None
 
 
 def test_objects_under_a_name_of_weights_do_not_hide_the_weights(tmp_path):

@@ -58,7 +58,7 @@ def test_a_file_holds_the_arrays_and_replaces_an_older_one(tmp_path):
 @pytest.mark.parametrize(
     ("options", "family", "message"),
     [
-        ({"shortcut": "A"}, "torchvision", "shortcut='B'. Received: .*shortcut='A'"),
+        ({"shortcut": "A"}, "torchvision", "shortcut='B' or 'D'. Received: .*shortcut='A'"),
         ({"shortcut": None}, "torchvision", "shortcut='B'"),
         ({"shortcut": "C"}, "hugging_face", "shortcut='B'"),
         ({"activation": "silu"}, "torchvision", "activation='relu'"),
@@ -66,7 +66,7 @@ def test_a_file_holds_the_arrays_and_replaces_an_older_one(tmp_path):
         ({"output_stride": 4}, "torchvision", "without `output_stride`.*: a model with .*=4"),
         ({"output_stride": 4}, "hugging_face", "networks have no dilation"),
         ({"shortcut": "A", "stem": "cifar"}, "akamaster", "zero_pad='both'"),
-        ({}, "keras_applications", "one of 'torchvision', 'hugging_face', 'akamaster'"),
+        ({}, "keras_applications", "one of 'torchvision', 'timm_v2', 'hugging_face', 'akamaster'"),
     ],
 )
 def test_what_the_family_does_not_have_is_refused(options, family, message):
