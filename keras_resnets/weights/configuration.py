@@ -76,12 +76,12 @@ def _with_name(checkpoint, name):
     if not found or checkpoint.family is not TORCHVISION:
         return checkpoint
     how = ANTI_ALIAS[found[1]]
-    remark = (
+    assumed = (
         f"it is taken for a network with anti_alias={how!r}, as its name {shown(name)} says and no "
         "array does; to load another, give its `model`"
     )
     spec = dataclasses.replace(checkpoint.spec, anti_alias=how)
-    return dataclasses.replace(checkpoint, spec=spec, remarks=(*checkpoint.remarks, remark))
+    return dataclasses.replace(checkpoint, spec=spec, assumed=assumed)
 
 
 def _with_transformers(checkpoint, config, processor):
@@ -141,7 +141,9 @@ def _with_timm(checkpoint, config):
                 f"Received: model_args={{{argument!r}: {reprlib.repr(value)}}}"
             )
     checkpoint = dataclasses.replace(
-        checkpoint, spec=dataclasses.replace(found, anti_alias=ANTI_ALIAS.get(match["kind"]))
+        checkpoint,
+        spec=dataclasses.replace(found, anti_alias=ANTI_ALIAS.get(match["kind"])),
+        assumed="",
     )
     about = config.get("pretrained_cfg", config)
     about = about if isinstance(about, dict) else {}

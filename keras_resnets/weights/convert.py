@@ -171,6 +171,9 @@ def convert_weights(
     }
     if model is None:
         model = _build(checkpoint, **own)
+        if checkpoint.assumed:
+            remarks = (*checkpoint.remarks, checkpoint.assumed)
+            checkpoint = dataclasses.replace(checkpoint, remarks=remarks)
     else:
         for argument, value in own.items():
             if value != ("softmax" if argument == "classifier_activation" else None):

@@ -15,7 +15,8 @@ from keras_resnets.preprocessing.preprocessing import Preprocessing
 from keras_resnets.weights.keras_files import what_is_there
 
 TORCHVISION = "https://download.pytorch.org/models/"
-TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-rsb-weights/"
+TIMM = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-"
+RSB = TIMM.replace("rwightman", "huggingface") + "rsb-weights/"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,40 +56,64 @@ class Preset:
         return VARIANTS[self.model]
 
 
-def _preset(publisher, version, depth, digits, **fields):
-    millions = {18: 11.7, 34: 21.8, 50: 25.6, 101: 44.7, 152: 60.4}[depth]
+# Millions of parameters and statistics of each network.
+MILLIONS = {
+    **{"resnet18": 11.7, "resnet34": 21.8, "resnet50": 25.6, "resnet101": 44.7, "resnet152": 60.4},
+    **{"resnet26": 16.1, "resnet26d": 16.1, "resnet34d": 21.9, "resnet50d": 25.7},
+    **{"resnet101d": 44.8, "resnet152d": 60.5, "resnet200d": 65.1, "resnetblur50": 25.7},
+    **{"resnext50_32x4d": 25.2, "resnext50d_32x4d": 25.2, "resnext101_32x8d": 89.1},
+    **{"resnext101_64x4d": 83.8, "wideresnet50_2": 69.0, "wideresnet101_2": 127.1},
+    **{"seresnet50": 28.2, "seresnext50_32x4d": 27.7, "seresnext101_32x4d": 49.2},
+    **{"resnetrs50": 35.8, "resnetrs101": 63.8, "resnetrs152": 87.0, "resnetrs200": 93.8},
+}
+
+
+def _preset(publisher, version, model, digits, **fields):
     return Preset(
-        name=f"{publisher}/resnet{depth}-{version}",
-        model=f"resnet{depth}",
+        name=f"{publisher}/{model}-{version}",
+        model=model,
         sha256=digits,
-        most_bytes=int(millions * 1e6 * 4 * 1.1),  # a tenth more than the float32 weights take
+        most_bytes=int(MILLIONS[model] * 1e6 * 4 * 1.1),  # a tenth more than the float32 weights
         **fields,
     )
 
 
-def _torchvision(version, depth, digits, top1, top5):
+def _torchvision(version, model, digits, top1, top5, resize=None):
     """A row of torchvision's table of weights, as of torchvision 0.29."""
     return _preset(
-        *("torchvision", version, depth, digits),
-        url=f"{TORCHVISION}resnet{depth}-{digits}.pth",
+        *("torchvision", version, model, digits),
+        url=f"{TORCHVISION}{model.replace('wideresnet', 'wide_resnet')}-{digits}.pth",
         license="BSD-3-Clause",
-        preprocessing=Preprocessing.imagenet(resize=256 if version == "v1" else 232),
+        preprocessing=Preprocessing.imagenet(resize or (256 if version == "v1" else 232)),
         top1=top1,
         top5=top5,
         source="torchvision's table of weights: one central crop of 224 pixels",
     )
 
 
-def _timm(version, depth, digits, top1):
+def _rsb(version, model, digits, top1):
     """A row of table 2 of Wightman et al., 2021: at 224 pixels, 0.95 of a shorter side of 235."""
     return _preset(
-        *("timm", version, depth, digits),
-        url=f"{TIMM}resnet{depth}_{version}_0-{digits}.pth",
+        *("timm", version, model, digits),
+        url=f"{RSB}{model}_{version}_0-{digits}.pth",
         license="Apache-2.0",
         preprocessing=Preprocessing.imagenet(resize=235, interpolation="bicubic"),
         top1=top1,
         top5=None,
         source="Wightman et al., 2021: one central crop of 224 pixels, 0.95 of the shorter side",
+    )
+
+
+def _timm(version, model, file, top1, top5, size, share, folder=f"{TIMM}weights/"):
+    """A row of timm's `results/results-imagenet.csv`: a crop of a share of the shorter side."""
+    return _preset(
+        *("timm", version, model, file.rpartition("-")[2]),
+        url=f"{folder}{file}.pth",
+        license="Apache-2.0",
+        preprocessing=Preprocessing.imagenet(int(size / share), size, "bicubic"),
+        top1=top1,
+        top5=top5,
+        source=f"timm's table of results: one central crop, {size} pixels of {int(size / share)}",
     )
 
 
@@ -109,25 +134,55 @@ _OWN = Preset(
     source="saved_models/resnet20_cifar10_60epochs: on test images that had been through JPEG",
 )
 
+RS, SE_NEXT = f"{TIMM}rs-weights/", "seresnext50_32x4d"
 _ROWS = (
     _OWN,
-    _torchvision("v1", 18, "f37072fd", 69.758, 89.078),
-    _torchvision("v1", 34, "b627a593", 73.314, 91.420),
-    _torchvision("v1", 50, "0676ba61", 76.130, 92.862),
-    _torchvision("v2", 50, "11ad3fa6", 80.858, 95.434),
-    _torchvision("v1", 101, "63fe2227", 77.374, 93.546),
-    _torchvision("v2", 101, "cd907fc2", 81.886, 95.780),
-    _torchvision("v1", 152, "394f9c45", 78.312, 94.046),
-    _torchvision("v2", 152, "f82ba261", 82.284, 96.002),
-    _timm("a1", 18, "d63eafa0", 71.5),
-    _timm("a2", 18, "b61bd467", 70.6),
-    _timm("a3", 18, "40c531c8", 68.3),
-    _timm("a1", 34, "46f8f793", 76.4),
-    _timm("a2", 34, "82d47d71", 75.5),
-    _timm("a3", 34, "a20cabb6", 73.0),
-    _timm("a1", 50, "14fe96d1", 80.4),
-    _timm("a2", 50, "a2746f79", 79.8),
-    _timm("a3", 50, "59cae1ef", 78.1),
+    _torchvision("v1", "resnet18", "f37072fd", 69.758, 89.078),
+    _torchvision("v1", "resnet34", "b627a593", 73.314, 91.420),
+    _torchvision("v1", "resnet50", "0676ba61", 76.130, 92.862),
+    _torchvision("v2", "resnet50", "11ad3fa6", 80.858, 95.434),
+    _torchvision("v1", "resnet101", "63fe2227", 77.374, 93.546),
+    _torchvision("v2", "resnet101", "cd907fc2", 81.886, 95.780),
+    _torchvision("v1", "resnet152", "394f9c45", 78.312, 94.046),
+    _torchvision("v2", "resnet152", "f82ba261", 82.284, 96.002),
+    _rsb("a1", "resnet18", "d63eafa0", 71.5),
+    _rsb("a2", "resnet18", "b61bd467", 70.6),
+    _rsb("a3", "resnet18", "40c531c8", 68.3),
+    _rsb("a1", "resnet34", "46f8f793", 76.4),
+    _rsb("a2", "resnet34", "82d47d71", 75.5),
+    _rsb("a3", "resnet34", "a20cabb6", 73.0),
+    _rsb("a1", "resnet50", "14fe96d1", 80.4),
+    _rsb("a2", "resnet50", "a2746f79", 79.8),
+    _rsb("a3", "resnet50", "59cae1ef", 78.1),
+    _torchvision("v1", "resnext50_32x4d", "7cdf4587", 77.618, 93.698),
+    _torchvision("v2", "resnext50_32x4d", "1a0047aa", 81.198, 95.340),
+    _torchvision("v1", "resnext101_32x8d", "8ba56ff5", 79.312, 94.526),
+    _torchvision("v2", "resnext101_32x8d", "110c445d", 82.834, 96.228),
+    _torchvision("v1", "resnext101_64x4d", "173b62eb", 83.246, 96.454, resize=232),
+    _torchvision("v1", "wideresnet50_2", "95faca4d", 78.468, 94.086),
+    _torchvision("v2", "wideresnet50_2", "9ba9bcbe", 81.602, 95.758),
+    _torchvision("v1", "wideresnet101_2", "32ee1156", 78.848, 94.284),
+    _torchvision("v2", "wideresnet101_2", "d733dc28", 82.510, 96.020),
+    _timm("bt", "resnet26", "resnet26-9aa10e23", 76.366, 93.180, 288, 0.95),
+    _timm("bt", "resnet26d", "resnet26d-69e92c46", 77.408, 93.638, 288, 0.95),
+    _timm("ra2", "resnet34d", "resnet34d_ra2-f8dcfcaf", 78.436, 94.344, 288, 0.95),
+    _timm("ra2", "resnet50d", "resnet50d_ra2-464e36ba", 81.356, 95.738, 288, 0.95),
+    _timm("a1", "resnet50d", "resnet50d_a1_0-e20cff14", 81.450, 95.218, 288, 1.0, RSB),
+    _timm("ra2", "resnet101d", "resnet101d_ra2-2803ffab", 83.016, 96.452, 320, 1.0),
+    _timm("ra2", "resnet152d", "resnet152d_ra2-5cac0439", 83.684, 96.740, 320, 1.0),
+    _timm("ra2", "resnet200d", "resnet200d_ra2-bdba9bf9", 83.964, 96.824, 320, 1.0),
+    _timm("a1", "resnext50_32x4d", "resnext50_32x4d_a1_0-b5a91a1d", 81.466, 95.174, 288, 1.0, RSB),
+    _timm("bt", "resnext50d_32x4d", "resnext50d_32x4d-103e99f8", 80.664, 95.420, 288, 0.95),
+    _timm("racm", "wideresnet50_2", "wide_resnet50_racm-8234f177", 82.280, 96.064, 288, 0.95),
+    _timm("ra2", "seresnet50", "seresnet50_ra_224-8efdb4bb", 81.284, 95.652, 288, 0.95),
+    _timm("a1", "seresnet50", "seresnet50_a1_0-ffa00869", 81.102, 95.120, 288, 1.0, RSB),
+    _timm(
+        "racm", "seresnext50_32x4d", "seresnext50_32x4d_racm-a304a460", 82.196, 96.148, 288, 0.95
+    ),
+    _timm("tf", "resnetrs50", "resnetrs50_ema-6b53758b", 79.896, 94.972, 224, 0.91, RS),
+    _timm("tf", "resnetrs101", "resnetrs101_i192_ema-1509bbf6", 82.284, 96.014, 288, 0.94, RS),
+    _timm("tf", "resnetrs152", "resnetrs152_i256_ema-a9aff7f9", 83.702, 96.612, 320, 1.0, RS),
+    _timm("bt", "resnetblur50", "resnetblur50-84f4748f", 80.234, 95.234, 288, 0.95),
 )
 PRESETS = types.MappingProxyType({preset.name: preset for preset in _ROWS})
 

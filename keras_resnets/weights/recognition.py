@@ -30,6 +30,7 @@ class Checkpoint:
     has_top: bool
     entry: str  # what stands before the network's names in the source
     remarks: tuple[str, ...] = ()
+    assumed: str = ""  # of the network, where one is built of it, in a sentence
     was_named: bool = False  # the entry, of several
     other_entries: tuple[str, ...] = ()  # under which there are other networks
     left_out: tuple[str, ...] = ()  # names of what is beside the network, as a loss's weights

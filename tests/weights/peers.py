@@ -9,6 +9,20 @@ import types
 
 import pytest
 
+# What timm calls rows of ours, and whose names they have.
+OF_TIMM = {
+    **{f"resnet{depth}d": f"resnet{depth}d" for depth in (18, 26, 34, 50, 101, 152, 200)},
+    **{name: name for name in ("resnet26", "resnet200", "resnetblur50", "resnext50d_32x4d")},
+    **{f"resnext{form}": f"resnext{form}" for form in ("50_32x4d", "101_32x4d", "101_32x8d")},
+    "resnext101_64x4d": "resnext101_64x4d",
+    **{f"wide_resnet{depth}_2": f"wideresnet{depth}_2" for depth in (50, 101)},
+    **{f"seresnet{depth}": f"seresnet{depth}" for depth in (18, 34, 50, 101, 152)},
+    **{f"seresnext{depth}_32x4d": f"seresnext{depth}_32x4d" for depth in (50, 101)},
+    **{f"resnetrs{depth}": f"resnetrs{depth}" for depth in (50, 101, 152, 200)},
+    **{f"resnetv2_{depth}": f"resnet{depth}v2" for depth in (18, 34, 50, 101, 152)},
+    "resnetv2_50d": "resnet50dv2",
+}
+
 
 def import_torch():
     return pytest.importorskip("torch")

@@ -9,7 +9,7 @@ import keras_resnets
 from keras_resnets import convert_weights, to_torch_state_dict
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.weights.families import FAMILIES
-from tests.weights.peers import import_timm, import_torch, import_torchvision, randomize
+from tests.weights.peers import OF_TIMM, import_timm, import_torch, import_torchvision, randomize
 
 pytestmark = pytest.mark.peers
 
@@ -89,21 +89,6 @@ def test_timm_s_networks(block):
     model = convert_weights(module.state_dict(), **ANY_SIZE)
     assert_same_logits(module, model)
     module.load_state_dict(torch_tensors(to_torch_state_dict(model)), strict=True)
-
-
-# What timm calls rows of ours, and whose names they have.
-OF_TIMM = {
-    **{f"resnet{depth}d": f"resnet{depth}d" for depth in (18, 26, 34, 50, 101, 152, 200)},
-    **{name: name for name in ("resnet26", "resnet200", "resnetblur50", "resnext50d_32x4d")},
-    **{f"resnext{form}": f"resnext{form}" for form in ("50_32x4d", "101_32x4d", "101_32x8d")},
-    "resnext101_64x4d": "resnext101_64x4d",
-    **{f"wide_resnet{depth}_2": f"wideresnet{depth}_2" for depth in (50, 101)},
-    **{f"seresnet{depth}": f"seresnet{depth}" for depth in (18, 34, 50, 101, 152)},
-    **{f"seresnext{depth}_32x4d": f"seresnext{depth}_32x4d" for depth in (50, 101)},
-    **{f"resnetrs{depth}": f"resnetrs{depth}" for depth in (50, 101, 152, 200)},
-    **{f"resnetv2_{depth}": f"resnet{depth}v2" for depth in (18, 34, 50, 101, 152)},
-    "resnetv2_50d": "resnet50dv2",
-}
 
 
 def family_of(name):
