@@ -10,6 +10,8 @@ from keras_resnets.models.factories import PlainNetFactory, ResNetFactory
 
 assert_type(keras_resnets.ResNet34, ResNetFactory)
 assert_type(keras_resnets.PlainNet34, PlainNetFactory)
+assert_type(keras_resnets.SEResNeXt50_32x4d, ResNetFactory)
+assert_type(keras_resnets.list_models("*", family="wide"), list[str])
 assert_type(keras_resnets.layers.BasicBlock(64), keras_resnets.layers.BasicBlock)
 assert_type(keras_resnets.Preprocessing(resize=36), keras_resnets.Preprocessing)
 keras_resnets.ResNet34(include_top=False, pooling="avg", shortcut="A", name=None)

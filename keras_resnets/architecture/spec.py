@@ -1,6 +1,7 @@
-"""An architecture's numbers, as data: the spec, the stems, and the table of variants."""
+"""An architecture's numbers, as data: the spec, the stems, the table of variants, its families."""
 
 import dataclasses
+import fnmatch
 import json
 import math
 from collections.abc import Callable
@@ -283,30 +284,149 @@ OPTIONS: dict[str, Option] = {
 }
 
 
-def _imagenet(block, *repeats, shortcut="B"):
-    return ResNetSpec(block=block, repeats=repeats, shortcut=shortcut)
+# The block and the repeats of each depth (He et al., 2015, table 1); 26 and 200 came later.
+DEPTHS: dict[int, tuple[Any, tuple[int, ...]]] = {
+    18: ("basic", (2, 2, 2, 2)),
+    26: ("bottleneck", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+    200: ("bottleneck", (3, 24, 36, 3)),
+}
 
 
-def _cifar(depth, shortcut="A"):
-    """Three stages of n basic blocks each: depth 6n + 2 (He et al., 2015, section 4.2)."""
+def _imagenet(depth, **options):
+    block, repeats = DEPTHS[depth]
+    return ResNetSpec(block=block, repeats=repeats, **options)
+
+
+def _cifar(depth, block="basic", width=1, **options):
+    """Three stages of n blocks: depth 6n + 2, with bottlenecks 9n + 2 (He et al., 2015 and 2016).
+
+    The depth of wide networks, 6n + 4, counts two projections (Zagoruyko & Komodakis, 2016).
+    """
     return ResNetSpec(
-        block="basic",
-        repeats=((depth - 2) // 6,) * 3,
-        widths=(16, 32, 64),
+        block=block,
+        repeats=((depth - 2) // (3 * CONVOLUTIONS[block]),) * 3,
+        widths=(16 * width, 32 * width, 64 * width),
         stem="cifar",
-        shortcut=shortcut,
+        stem_width=16,
+        **options,
     )
 
 
+_D = {"stem": "deep", "shortcut": "D"}
+_V2 = {"pre_activation": True}
+# The authors' code of ResNet-164 and 1001 has the stride on the first convolution.
+_BOTTLENECKS_V2 = {"block": "bottleneck", "stride_on": "1x1", "pre_activation": True}
+_32X4D = {"groups": 32, "width_per_group": 4}
+_SE = {"se_ratio": 1 / 16}
+_RS = {"stem": "deep_strided", "shortcut": "D", "se_ratio": 1 / 4}
+
 VARIANTS = {
-    "resnet18": _imagenet("basic", 2, 2, 2, 2),
-    "resnet34": _imagenet("basic", 3, 4, 6, 3),
-    "resnet50": _imagenet("bottleneck", 3, 4, 6, 3),
-    "resnet101": _imagenet("bottleneck", 3, 4, 23, 3),
-    "resnet152": _imagenet("bottleneck", 3, 8, 36, 3),
-    "plainnet18": _imagenet("basic", 2, 2, 2, 2, shortcut=None),
-    "plainnet34": _imagenet("basic", 3, 4, 6, 3, shortcut=None),
-    "plainnet50": _imagenet("bottleneck", 3, 4, 6, 3, shortcut=None),
-    **{f"resnet{depth}": _cifar(depth) for depth in (20, 32, 44, 56, 110, 1202)},
+    **{f"resnet{depth}": _imagenet(depth) for depth in DEPTHS},
+    **{f"resnet{depth}": _cifar(depth, shortcut="A") for depth in (20, 32, 44, 56, 110, 1202)},
+    **{f"resnet{depth}d": _imagenet(depth, **_D) for depth in DEPTHS},
+    **{f"resnet{depth}v2": _imagenet(depth, **_V2) for depth in (18, 34, 50, 101, 152)},
+    "resnet50dv2": _imagenet(50, **_D, **_V2),
+    "resnet110v2": _cifar(110, **_V2),
+    "resnet164v2": _cifar(164, **_BOTTLENECKS_V2),
+    "resnet1001v2": _cifar(1001, **_BOTTLENECKS_V2),
+    "resnext50_32x4d": _imagenet(50, **_32X4D),
+    "resnext50d_32x4d": _imagenet(50, **_32X4D, **_D),
+    "resnext101_32x4d": _imagenet(101, **_32X4D),
+    "resnext101_32x8d": _imagenet(101, groups=32, width_per_group=8),
+    "resnext101_64x4d": _imagenet(101, groups=64, width_per_group=4),
+    "wideresnet50_2": _imagenet(50, width_per_group=128),
+    "wideresnet101_2": _imagenet(101, width_per_group=128),
+    "wrn16_8": _cifar(16, width=8, **_V2),
+    "wrn28_10": _cifar(28, width=10, **_V2),
+    "wrn40_4": _cifar(40, width=4, **_V2),
+    **{f"seresnet{depth}": _imagenet(depth, **_SE) for depth in (18, 34, 50, 101, 152)},
+    "seresnext50_32x4d": _imagenet(50, **_32X4D, **_SE),
+    "seresnext101_32x4d": _imagenet(101, **_32X4D, **_SE),
+    **{f"resnetrs{depth}": _imagenet(depth, **_RS) for depth in (50, 101, 152, 200)},
+    "resnetblur50": _imagenet(50, anti_alias="blur"),
+    **{f"plainnet{depth}": _imagenet(depth, shortcut=None) for depth in (18, 34, 50)},
     **{f"plainnet{depth}": _cifar(depth, shortcut=None) for depth in (20, 32, 44, 56, 110)},
 }
+
+
+class Family(NamedTuple):
+    """The named networks of one source, and what their specs have that those before lack."""
+
+    source: str
+    arxiv: str
+    about: str
+    includes: Callable[[ResNetSpec], bool]
+
+
+# A spec is of the last family that includes it.
+FAMILIES = {
+    "resnet": Family(
+        "He et al., 2015",
+        "1512.03385",
+        "Shortcuts add the input of a block to what its convolutions compute.",
+        lambda spec: True,
+    ),
+    "resnet_d": Family(
+        "He et al., 2018",
+        "1812.01187",
+        "The stem has three 3×3 convolutions, and projections read averages (option D).",
+        lambda spec: spec.shortcut == "D",
+    ),
+    "v2": Family(
+        "He et al., 2016",
+        "1603.05027",
+        "Normalization and activation stand before each convolution (pre-activation).",
+        lambda spec: spec.pre_activation,
+    ),
+    "resnext": Family(
+        "Xie et al., 2017",
+        "1611.05431",
+        "The 3×3 convolutions of the bottlenecks have groups of channels: in 32×4d, 32 of 4.",
+        lambda spec: spec.groups > 1,
+    ),
+    "wide": Family(
+        "Zagoruyko & Komodakis, 2016",
+        "1605.07146",
+        "The blocks are wider; those for CIFAR have pre-activation.",
+        lambda spec: spec.width_per_group > 64 or spec.stem_width is not None,
+    ),
+    "se": Family(
+        "Hu et al., 2018",
+        "1709.01507",
+        "Each branch ends in a squeeze and excitation.",
+        lambda spec: spec.se_ratio is not None,
+    ),
+    "rs": Family(
+        "Bello et al., 2021",
+        "2103.07579",
+        "Like ResNet-D with squeeze and excitation, and a convolution for the max pooling.",
+        lambda spec: spec.stem == "deep_strided",
+    ),
+    "blur": Family(
+        "Zhang, 2019",
+        "1904.11486",
+        "Blurs subsample in the place of strides.",
+        lambda spec: spec.anti_alias == "blur",
+    ),
+    "plain": Family(
+        "He et al., 2015",
+        "1512.03385",
+        "Networks without the shortcuts.",
+        lambda spec: spec.shortcut is None,
+    ),
+}
+
+
+def family_of(spec: ResNetSpec) -> str:
+    """Returns the name of the family that a spec belongs to."""
+    return [name for name, family in FAMILIES.items() if family.includes(spec)][-1]
+
+
+def find_variants(pattern: str = "*", family: str | None = None) -> list[str]:
+    """Returns the names in `VARIANTS` that match a shell pattern, all or those of a family."""
+    names = [name for name, spec in VARIANTS.items() if family in (None, family_of(spec))]
+    return fnmatch.filter(names, pattern.lower())

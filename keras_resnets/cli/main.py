@@ -1,7 +1,6 @@
 """The command line: its commands and their arguments, and how it fails."""
 
 import argparse
-import fnmatch
 import importlib
 import os
 import reprlib
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras_resnets
-from keras_resnets.architecture.spec import VARIANTS
+from keras_resnets.architecture.spec import FAMILIES, VARIANTS, find_variants
 from keras_resnets.arguments import nearest, printable
 from keras_resnets.cli.tables import plain_where_needed
 from keras_resnets.command_start import (
@@ -85,7 +84,10 @@ COMMANDS = {
     "list": Command(
         "networks",
         "Lists the networks, with parameters and multiply-adds, and their published weights.",
-        (argument("pattern", nargs="?", default="*", help="a pattern of names, as 'resnet5*'"),),
+        (
+            argument("pattern", nargs="?", default="*", help="a pattern of names, as 'resnet5*'"),
+            argument("--family", choices=FAMILIES, help="only the networks of this family"),
+        ),
     ),
     "describe": Command(
         "networks",
@@ -283,13 +285,21 @@ def _run(parsed):
 
 
 def _check_names(
-    pattern=None, model=None, models=(), source=None, weights=None, class_names=None, images=(), **_
+    pattern=None,
+    family=None,
+    model=None,
+    models=(),
+    source=None,
+    weights=None,
+    class_names=None,
+    images=(),
+    **_,
 ):
     """Raises for a name or a file that is not there, before a backend is imported."""
-    if pattern is not None and not fnmatch.filter(VARIANTS, pattern.lower()):
-        raise ValueError(
-            f"No network matches the pattern.{nearest(pattern, VARIANTS)} Received: {pattern!r}"
-        )
+    if pattern is not None and not find_variants(pattern, family):
+        which = "network" if family is None else f"network of the family {family!r}"
+        hint = nearest(pattern, find_variants(family=family))
+        raise ValueError(f"No {which} matches the pattern.{hint} Received: {pattern!r}")
     names = {name: name.lower() for name in (model, source, *models) if name}  # in any case
     networks, presets = (*VARIANTS, *PRESETS), (*DATASETS, *PRESETS)
     for kind, name, known in (

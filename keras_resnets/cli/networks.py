@@ -1,7 +1,6 @@
 """The commands about networks: what there is, what one is, and its file in another format."""
 
 import dataclasses
-import fnmatch
 import sys
 import textwrap
 
@@ -38,14 +37,10 @@ SILENT_OPTIONS = [name for name, option in OPTIONS.items() if option.changes == 
 
 def list_command(arguments):
     """Lists the networks, with parameters and multiply-adds, and their published weights."""
-    names = list_models(arguments.pattern)
+    names = list_models(arguments.pattern, arguments.family)
     header = ("model", "parameters", "multiply-adds", "image")
-    print(format_table([header, *map(_variant_row, names)], "<>><"))
-    presets = [
-        _preset_row(preset)
-        for preset in PRESETS.values()
-        if fnmatch.fnmatch(preset.model, arguments.pattern.lower())
-    ]
+    print(format_table([header, *map(variant_row, names)], "<>><"))
+    presets = [_preset_row(preset) for preset in PRESETS.values() if preset.model in names]
     if presets:
         print(
             "\nWeights, with the accuracy on ImageNet's validation or CIFAR-10's test images;\n"
@@ -55,12 +50,13 @@ def list_command(arguments):
         print(format_table([preset_header, *presets], "<>><<"))
 
 
-def _variant_row(name):
+def variant_row(name):
+    """Returns a network's name, parameters, multiply-adds and image size, as texts."""
     spec = VARIANTS[name]
     size = STEMS[spec.stem].image_size
     cost = make_plan(spec).cost(size, 3, STEMS[spec.stem].classes)
-    is_imagenet = spec.stem == "imagenet"
-    macs = f"{cost.macs / 1e9:.4f} GMAC" if is_imagenet else f"{cost.macs / 1e6:.2f} MMAC"
+    is_cifar = spec.stem == "cifar"
+    macs = f"{cost.macs / 1e6:.2f} MMAC" if is_cifar else f"{cost.macs / 1e9:.4f} GMAC"
     return name, f"{cost.parameters:,}", macs, f"{size}×{size}×3"
 
 

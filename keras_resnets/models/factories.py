@@ -1,7 +1,6 @@
-"""`build_model`, and the named models: a factory for each row of the table of variants."""
+"""`build_model`, and how a stub becomes the factory of a row of the table of variants."""
 
 import dataclasses
-import fnmatch
 import functools
 import inspect
 import os
@@ -14,12 +13,15 @@ import keras
 from keras_resnets.architecture.network import prepare_network
 from keras_resnets.architecture.spec import (
     DEFAULTS,
+    FAMILIES,
     OPTIONS,
     STEMS,
     VARIANTS,
     ResNetSpec,
+    family_of,
+    find_variants,
 )
-from keras_resnets.arguments import nearest
+from keras_resnets.arguments import check_choice, nearest
 
 
 def build_model(
@@ -247,10 +249,12 @@ def _docstring(stub, spec, signature):
     arguments = "".join(lines[name] for name in signature.parameters)
     returns = of_builder.partition("Returns:\n")[2].partition("Example:\n")[0]
     summary, heading, example = text.partition("Example:\n")
+    family = FAMILIES[family_of(spec)]
     return (
         f"{summary.rstrip()}\n\n"
-        "Tables and sections are those of [He et al., 2015](https://arxiv.org/abs/1512.03385);\n"
-        f"the counts are for images of {size}×{size}×3 and {classes} classes.\n\n"
+        f"{family.about}\n"
+        f"Source: [{family.source}](https://arxiv.org/abs/{family.arxiv}).\n"
+        f"The counts are for images of {size}×{size}×3 and {classes} classes.\n\n"
         f"Args:\n{arguments}\nReturns:\n{returns}{heading}{example}"
     )
 
@@ -262,164 +266,31 @@ def _argument_lines(documented):
     return {entry.partition(":")[0].strip(): entry for entry in entries}
 
 
-@resnet
-def ResNet18():
-    """ResNet-18 (table 1): 2, 2, 2, 2 basic blocks.
-
-    11,689,512 trainable parameters and 1.8141·10⁹ multiply-adds.
-    """
-
-
-@resnet
-def ResNet34():
-    """ResNet-34 (table 1): 3, 4, 6, 3 basic blocks.
-
-    21,797,672 trainable parameters and 3.6638·10⁹ multiply-adds.
-
-    Example:
-
-    >>> model = keras_resnets.ResNet34(shortcut="A", classes=10)
-    >>> model.output_shape
-    (None, 10)
-    """
-
-
-@resnet
-def ResNet50():
-    """ResNet-50 (table 1): 3, 4, 6, 3 bottleneck blocks.
-
-    25,557,032 trainable parameters and 4.0892·10⁹ multiply-adds with the stride
-    on the 3×3 convolution ("v1.5"); the paper's network, `stride_on="1x1"`, has 3.8580·10⁹.
-    """
-
-
-@resnet
-def ResNet101():
-    """ResNet-101 (table 1): 3, 4, 23, 3 bottleneck blocks.
-
-    44,549,160 trainable parameters and 7.8014·10⁹ multiply-adds.
-    """
-
-
-@resnet
-def ResNet152():
-    """ResNet-152 (table 1): 3, 8, 36, 3 bottleneck blocks.
-
-    60,192,808 trainable parameters and 11.5136·10⁹ multiply-adds.
-    """
-
-
-@plainnet
-def PlainNet18():
-    """Plain-18 (section 3.3): `ResNet18` without the shortcuts.
-
-    11,515,688 trainable parameters, exactly those of `ResNet18(shortcut="A")`.
-    """
-
-
-@plainnet
-def PlainNet34():
-    """Plain-34 (section 3.3): `ResNet34` without the shortcuts.
-
-    21,623,848 trainable parameters, exactly those of `ResNet34(shortcut="A")`.
-
-    Example:
-
-    >>> twin = keras_resnets.PlainNet34()
-    >>> keras_resnets.model_spec(twin).shortcut is None
-    True
-    """
-
-
-@plainnet
-def PlainNet50():
-    """Plain-50: `ResNet50` without the shortcuts. The paper has no such network.
-
-    22,780,456 trainable parameters.
-    """
-
-
-@resnet
-def ResNet20():
-    """ResNet-20 for CIFAR-10 (section 4.2): three stages of 3 basic blocks.
-
-    269,722 trainable parameters and 40.55·10⁶ multiply-adds.
-
-    Example:
-
-    >>> model = keras_resnets.ResNet20()
-    >>> keras_resnets.analysis.count_parameters(model).trainable
-    269722
-    """
-
-
-@resnet
-def ResNet32():
-    """ResNet-32 for CIFAR-10 (section 4.2): 464,154 parameters and 68.86·10⁶ multiply-adds."""
-
-
-@resnet
-def ResNet44():
-    """ResNet-44 for CIFAR-10 (section 4.2): 658,586 parameters and 97.17·10⁶ multiply-adds."""
-
-
-@resnet
-def ResNet56():
-    """ResNet-56 for CIFAR-10 (section 4.2): 853,018 parameters and 125.49·10⁶ multiply-adds."""
-
-
-@resnet
-def ResNet110():
-    """ResNet-110 for CIFAR-10 (section 4.2): 1,727,962 parameters and 252.89·10⁶ multiply-adds."""
-
-
-@resnet
-def ResNet1202():
-    """ResNet-1202 for CIFAR-10 (section 4.2): 19,421,274 parameters, 2829.24·10⁶ multiply-adds."""
-
-
-@plainnet
-def PlainNet20():
-    """Plain-20 for CIFAR-10 (section 4.2): `ResNet20` without the shortcuts, at the same cost."""
-
-
-@plainnet
-def PlainNet32():
-    """Plain-32 for CIFAR-10 (section 4.2): `ResNet32` without the shortcuts, at the same cost."""
-
-
-@plainnet
-def PlainNet44():
-    """Plain-44 for CIFAR-10 (section 4.2): `ResNet44` without the shortcuts, at the same cost."""
-
-
-@plainnet
-def PlainNet56():
-    """Plain-56 for CIFAR-10 (section 4.2): `ResNet56` without the shortcuts, at the same cost."""
-
-
-@plainnet
-def PlainNet110():
-    """Plain-110 for CIFAR-10 (section 4.2): `ResNet110` without the shortcuts, at the same cost."""
-
-
-def list_models(pattern="*"):
-    """Returns the names of the models that match a shell pattern.
+def list_models(pattern: str = "*", family: str | None = None) -> list[str]:
+    """Returns the names of the models that match a shell pattern, by family.
 
     Args:
         pattern: A pattern with `*`, `?` and `[…]`; case does not matter.
+        family: Only the models of this family: `"resnet"`, `"resnet_d"`, `"v2"`
+            (pre-activation), `"resnext"`, `"wide"`, `"se"` (squeeze and excitation), `"rs"`,
+            `"blur"` (anti-aliased) or `"plain"` (without shortcuts); `None` for all.
 
     Returns:
-        A list of names for `create_model`: those for ImageNet, then those for CIFAR, by depth.
+        A list of names for `create_model`: in each family those for ImageNet, then those for
+        CIFAR, by depth.
+
+    Raises:
+        TypeError: If `pattern` is not a string.
+        ValueError: If there is no such family.
 
     Example:
 
-    >>> keras_resnets.list_models("plain*18")
-    ['plainnet18']
+    >>> keras_resnets.list_models("*50*", family="resnext")
+    ['resnext50_32x4d', 'resnext50d_32x4d']
     """
     if not isinstance(pattern, str):
         raise TypeError(f"`pattern` must be a string. Received: pattern={pattern!r}")
-    return fnmatch.filter(_FACTORIES, pattern.lower())
+    return find_variants(pattern, check_choice("family", family, (None, *FAMILIES)))
 
 
 def create_model(name, /, **arguments):

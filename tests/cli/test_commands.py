@@ -81,6 +81,19 @@ def test_list_by_a_pattern(capsys):
     assert "No network matches" in fails(capsys, "list", "vgg*")
 
 
+def test_list_a_family(capsys):
+    assert main(["list", "*50*", "--family", "resnext"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == ["model", "resnext50_32x4d", "resnext50d_32x4d"]
+    assert lines[1][1:] == ["25,028,904", "4.2305", "GMAC", "224×224×3"]
+    assert lines[2][1:] == ["25,048,136", "4.4701", "GMAC", "224×224×3"]  # a deep stem
+    line = fails(capsys, "list", "resnet18", "--family", "rs")
+    assert "No network of the family 'rs' matches" in line
+    assert "Did you mean 'resnetrs" in line
+    assert main(["list", "--family", "vgg"]) == 2
+    assert "'resnet_d', 'v2'" in capsys.readouterr().err
+
+
 def test_describe_a_network_by_its_name(capsys):
     assert main(["describe", "plainnet20", "--layers"]) == 0
     printed = capsys.readouterr().out

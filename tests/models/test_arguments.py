@@ -34,7 +34,7 @@ def test_the_signature_of_a_factory(name):
     assert parameters["name"].default == name
     fields = set(ResNetSpec.__dataclass_fields__)
     assert set(options) <= fields
-    if name.startswith("resnet"):
+    if keras_resnets.VARIANTS[name].shortcut is not None:
         assert set(options) == fields - {"block", "repeats", "widths"}
     for option in options:
         assert parameters[option].kind is inspect.Parameter.KEYWORD_ONLY

@@ -26,7 +26,7 @@ def test_whole_numbers_and_lists_become_what_is_annotated():
 # A recipe (a semicolon ends a line) and a part of the error.
 MISTAKES = """\
 model.name = 'resnet21' | must be one of resnet18
-model.name = 'resnet21' | or 'resnet20' or
+model.name = 'plainnet21' | or 'plainnet20' or
 model.shortcut = 'D' | must be one of 'default', 'A', 'B', 'C'
 model = { name = 'plainnet20', shortcut = 'A' } | `model.shortcut` has no effect
 model.stride_on = '1x1' | belongs to block='bottleneck'
