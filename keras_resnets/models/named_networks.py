@@ -199,6 +199,7 @@ def ResNet34V2():
 def ResNet50V2():
     """ResNet-50 V2: 25,549,352 parameters and 4.0892·10⁹ multiply-adds.
 
+    The network of `keras.applications` differs: biases, and strides in the last block of a stage.
     Top-1 accuracy: 81.398 % (timm's `a1h_in1k`, 288×288).
     """
 
@@ -207,13 +208,17 @@ def ResNet50V2():
 def ResNet101V2():
     """ResNet-101 V2: 44,541,480 parameters and 7.8014·10⁹ multiply-adds.
 
+    The network of `keras.applications` differs: biases, and strides in the last block of a stage.
     Top-1 accuracy: 83.002 % (timm's `a1h_in1k`, 288×288).
     """
 
 
 @resnet
 def ResNet152V2():
-    """ResNet-152 V2: 60,185,128 parameters and 11.5136·10⁹ multiply-adds."""
+    """ResNet-152 V2: 60,185,128 parameters and 11.5136·10⁹ multiply-adds.
+
+    The network of `keras.applications` differs: biases, and strides in the last block of a stage.
+    """
 
 
 @resnet

@@ -39,6 +39,8 @@ from tests.models.once import once
 
 # One of each block, stem and kind. Deep networks tell no more about a backend than shallow ones.
 EVERYWHERE = ["resnet18", "plainnet50", "resnet20", "plainnet20"]
+# One of each option.
+WIDER_EVERYWHERE = ["resnet50dv2", "resnext50_32x4d", "wrn28_10", "resnetrs50", "resnetblur50"]
 
 
 @pytest.fixture(scope="module", params=NAMES if BACKEND == "tensorflow" else EVERYWHERE)
@@ -332,7 +334,9 @@ def test_the_wider_family_block_by_block(name):
 
 @pytest.fixture(
     scope="module",
-    params=of_each_kind(keras_resnets.VARIANTS if BACKEND == "tensorflow" else EVERYWHERE),
+    params=of_each_kind(keras_resnets.VARIANTS)
+    if BACKEND == "tensorflow"
+    else EVERYWHERE + WIDER_EVERYWHERE,
 )
 def small(request):
     """Two stages of a row, with few filters and random weights: its spec and its model."""
