@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from keras_resnets.architecture.plan import BLOCKS
-from keras_resnets.architecture.spec import OPTIONS, STEMS, VARIANTS, ResNetSpec
+from keras_resnets.architecture.spec import OPTIONS, STEMS, VARIANTS, ResNetSpec, family_of
 from keras_resnets.files.archive import layer_entries, open_keras_file
 from keras_resnets.files.elements import WeightsFileError, cause, shown
 from keras_resnets.preprocessing.model import (
@@ -241,7 +241,7 @@ def _networks(spec):
         name
         for name, row in VARIANTS.items()
         if all(getattr(row, field) == getattr(spec, field) for field in STRUCTURE)
-        and (row.shortcut is None) == (spec.shortcut is None)
+        and family_of(row) == family_of(spec)
     ]
 
 

