@@ -31,8 +31,11 @@ def windows(x, size, strides, dilation=(1, 1)):
     return taken
 
 
-def conv2d(x, kernel, strides=1, dilation=1):
+def conv2d(x, kernel, strides=1, dilation=1, groups=1):
     """A convolution without bias; each side is padded with ⌊dilation · (size - 1) / 2⌋ zeros."""
+    if groups > 1:
+        parts = zip(np.split(x, groups, axis=3), np.split(kernel, groups, axis=3), strict=True)
+        return np.concatenate([conv2d(*part, strides, dilation) for part in parts], axis=3)
     strides, dilation, size = pair(strides), pair(dilation), kernel.shape[:2]
     vertical, horizontal = (d * (k - 1) // 2 for d, k in zip(dilation, size, strict=True))
     x = np.pad(x, ((0, 0), (vertical, vertical), (horizontal, horizontal), (0, 0)))
@@ -43,6 +46,20 @@ def max_pool(x, size, stride):
     edge = size // 2
     x = np.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)), constant_values=-np.inf)
     return windows(x, (size, size), (stride, stride)).max(axis=(3, 4))
+
+
+def average_pool(x, size, stride):
+    """The mean of each window that begins at a kept pixel, of the pixels within the map."""
+    edge = ((0, 0), (0, size - 1), (0, size - 1), (0, 0))
+    x = np.pad(x, edge, constant_values=np.nan)
+    return np.nanmean(windows(x, (size, size), (stride, stride)), axis=(3, 4))
+
+
+def blur_pool(x, stride):
+    """Weights 1, 2, 1 in both directions, over 16; a mirrored edge has its pixels once."""
+    x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    weights = np.outer((1, 2, 1), (1, 2, 1)) / 16
+    return np.einsum("bijhwc,hw->bijc", windows(x, (3, 3), (stride, stride)), weights)
 
 
 def batch_norm(x, gamma, beta, mean, variance, epsilon=EPSILON):
@@ -68,9 +85,20 @@ class WeightedLayers:
         self.training = training
         self.moving = {}
 
-    def conv_norm(self, x, path, strides=1, dilation=1):
-        x = conv2d(x, self.weights[f"{path}/conv/kernel"], strides, dilation)
-        return self.norm(x, f"{path}/norm")
+    def conv_norm(self, x, path, strides=1, dilation=1, groups=1):
+        """A convolution, and the normalization behind it if it has weights."""
+        x = conv2d(x, self.weights[f"{path}/conv/kernel"], strides, dilation, groups)
+        return self.norm(x, f"{path}/norm") if f"{path}/norm/gamma" in self.weights else x
+
+    def excited(self, x, path):
+        """Squeeze and excitation: x · σ(W₂ relu(W₁ mean(x) + b₁) + b₂)."""
+        reduced, expanded = (
+            (self.weights[f"{path}/{name}/kernel"][0, 0], self.weights[f"{path}/{name}/bias"])
+            for name in ("reduce", "expand")
+        )
+        inner = relu(x.mean((1, 2)) @ reduced[0] + reduced[1])
+        gate = 1 / (1 + np.exp(-(inner @ expanded[0] + expanded[1])))
+        return x * gate[:, None, None]
 
     def norm(self, x, path):
         gamma, beta, mean, variance = (

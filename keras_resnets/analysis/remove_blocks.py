@@ -142,7 +142,7 @@ def _without(model, removed):
         if layer.name not in removed or blocks[layer.name].shortcut is None:
             return x
         block = blocks[layer.name]
-        for part in block.bypass_layers():
+        for part in (*block.shared_layers(), *block.bypass_layers()):
             copies.append((copy_layer(part, name=f"{block.name}_{part.name}"), part))
             x = copies[-1][0](x)
         activation = keras.layers.Activation(

@@ -11,7 +11,7 @@ from keras_resnets.architecture.copying import (
     copy_layer,
     within_another_layer,
 )
-from keras_resnets.architecture.reading import stage_blocks
+from keras_resnets.architecture.reading import backbone_output, stage_blocks
 from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, ResNetSpec
 from keras_resnets.arguments import check_choice, check_name, check_positive_int
 from keras_resnets.layers import (
@@ -84,7 +84,7 @@ def _without_shortcut(layer):
     changes: dict[str, Any] = {}
     if isinstance(layer, ResidualBlock):
         # `frozen` may name the projection, which is gone.
-        changes |= {**WITHOUT_SHORTCUT, "frozen": ()}
+        changes |= {**WITHOUT_SHORTCUT, "frozen": (), "pre_activation": bool(layer.pre_activation)}
     if isinstance(layer, GatedBlock):
         changes |= {"gate": None, "gate_bias": None}
     return copy_layer(layer, **changes)
@@ -256,7 +256,7 @@ def _copy_weights(layer, fused):
 
 
 def freeze_backbone(model, bn="inference"):
-    """Freezes every layer on the way to the last block, so that only the others are trained.
+    """Freezes every layer on the way to the last feature map, so that only the others are trained.
 
     `unfreeze` undoes it. Compile the model afterwards. The freeze outlasts saving and cloning.
 
@@ -278,8 +278,8 @@ def freeze_backbone(model, bn="inference"):
     ['predictions/kernel', 'predictions/bias']
     """
     check_choice("bn", bn, ("inference", "train"))
-    last_block = stage_blocks(model)[-1][-1]
-    for layer in keras.Model(model.inputs, last_block.output).layers:
+    end = backbone_output(model)  # raises if `model` is not of this package
+    for layer in keras.Model(model.inputs, end).layers:
         if bn == "inference":
             layer.trainable = False
         else:

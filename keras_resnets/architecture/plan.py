@@ -22,8 +22,9 @@ class Weighted(NamedTuple):
     """A layer of a network that has weights.
 
     `layer` is its path in the network, in which `{stage}`, `{block}` and `{conv}` stand for the
-    `counts`, from 1. `kind` is what its variables are called by: `"conv"`, `"norm"` or `"gate"`, a
-    convolution with a bias of the means of a map. `inputs` are 0 where the image decides.
+    `counts`, from 1. `kind` says which variables it has: `"conv"` a kernel, `"gate"`, a convolution
+    of the means of a map, a kernel and a bias, and `"norm"` those of `NORM`. `inputs` are 0 where
+    the image decides.
     """
 
     layer: str
@@ -242,7 +243,8 @@ def _arguments(spec):
                 "first_dilation": dilation_before if keeps_dilation else dilation,
                 "drop_path_rate": spec.drop_path_rate * (built / sum(spec.repeats)),
             }
-            if spec.pre_activation and built == 1 and STEMS[spec.stem].pool_stride == 1:
+            follows_a_convolution = built == 1 and STEMS[spec.stem].pool_stride == 1
+            if spec.pre_activation and spec.shortcut and follows_a_convolution:
                 arguments["pre_activation"] = "both"
             blocks.append(arguments)
         yield blocks

@@ -40,7 +40,7 @@ def model_spec(model):
             f"A spec describes blocks of {', '.join(kind.__name__ for kind in BLOCKS.values())}. "
             f"Received: a model with {type(last).__name__}"
         )
-    stem, stem_width = _read_stem(model)
+    stem, stem_width = read_stem(model, last.pre_activation)
     stride = STEMS[stem].stride * math.prod(blocks[0].strides for blocks in stages)
     if stride > STEMS[stem].stride * 2 ** (len(stages) - 1):
         raise ValueError(
@@ -64,7 +64,8 @@ def model_spec(model):
 def feature_extractor(model):
     """Returns a model with the same layers and weights that outputs every stage's feature map.
 
-    `feature_strides` gives the strides of the maps under the same names.
+    `feature_strides` gives the strides of the maps under the same names. With `pre_activation`, the
+    last one is normalized and activated, as before the head; the others are sums as they pass on.
 
     Args:
         model: A functional model of the zoo, with or without its top.
@@ -88,7 +89,15 @@ def feature_extractor(model):
 def stage_outputs(model):
     """Returns the last feature map of each stage, by the stage's name."""
     stages = stage_blocks(model)
-    return {f"stage{number}": blocks[-1].output for number, blocks in enumerate(stages, 1)}
+    outputs = {f"stage{number}": blocks[-1].output for number, blocks in enumerate(stages, 1)}
+    return outputs | {f"stage{len(stages)}": backbone_output(model)}
+
+
+def backbone_output(model):
+    """Returns the last feature map below the head, activated if the blocks are pre-activated."""
+    last = stage_blocks(model)[-1][-1]
+    ends = [layer for layer in model.layers if layer.name == "post_activation"]
+    return ends[0].output if last.pre_activation and ends else last.output
 
 
 def feature_strides(model):
@@ -136,11 +145,11 @@ def stage_blocks(model):
 
 def stem_name(model) -> Any:
     """Returns the name of a model's stem in `STEMS`."""
-    return _read_stem(model)[0]
+    return read_stem(model)[0]
 
 
-def _read_stem(model):
-    """Returns the name of a model's stem, and its filters."""
+def read_stem(model, pre_activation=None):
+    """Returns the name of a model's stem, and its filters; raises if it does not fit the blocks."""
     layers = {layer.name: layer for layer in model.layers if isinstance(layer, keras.Layer)}
     names = itertools.takewhile(
         layers.__contains__, (stem_layer("conv", n) for n in itertools.count(1))
@@ -148,6 +157,14 @@ def _read_stem(model):
     convolutions = [layers[name] for name in names]
     kernel_sizes = tuple(layer.kernel_size[0] for layer in convolutions)
     has_pool = "stem_pool" in layers
+    if pre_activation is not None and convolutions:
+        is_activated = convolutions[-1].normalize
+        if is_activated == bool(pre_activation):
+            raise ValueError(
+                "The stem of `model` must be activated, or its blocks pre-activated, and not both. "
+                f"Received: {model.name!r} with pre_activation={pre_activation!r} in its blocks "
+                f"and normalize={is_activated} in {convolutions[-1].name!r}"
+            )
     for name, stem in STEMS.items():
         if stem.kernel_sizes == kernel_sizes and has_pool == (stem.pool_stride > 1):
             return name, convolutions[-1].filters

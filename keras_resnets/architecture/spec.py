@@ -187,10 +187,13 @@ class ResNetSpec:
                     f"`{name}` belongs to block={' or '.join(map(repr, option.blocks))}. "
                     f"Received: {name}={getattr(self, name)!r}, block={self.block!r}"
                 )
-        if self.shortcut == "A" and sorted(self.widths) != list(self.widths):
+        expansion = 4 if self.block == "bottleneck" else 1
+        channels = [self.stem_filters, *(expansion * width for width in self.widths)]
+        if self.shortcut == "A" and sorted(channels) != channels:
             raise ValueError(
                 "`shortcut='A'` can add channels but not remove any: no stage may be narrower than "
-                f"the one before. Received: shortcut='A', widths={self.widths}"
+                "what comes before. Received: shortcut='A', "
+                f"stem_width={self.stem_width}, widths={self.widths}"
             )
         check_shortcut_options(
             self.shortcut,
@@ -202,6 +205,12 @@ class ResNetSpec:
         bottleneck_width(min(self.widths), self.groups, self.width_per_group)
         if self.stem_width == self.widths[0]:
             self._set("stem_width", None)
+        if self.anti_alias and len(self.widths) == 1 and STEMS[self.stem].pool_stride == 1:
+            raise ValueError(
+                "`anti_alias` takes the place of the strides of blocks and pooling, and this "
+                f"network has none. Received: anti_alias={self.anti_alias!r}, "
+                f"repeats={self.repeats}, stem={self.stem!r}"
+            )
         if not all(STEMS[self.stem].filters(self.stem_filters)):
             raise ValueError(
                 "A deep stem must be at least 2 filters wide. "
@@ -216,8 +225,9 @@ class ResNetSpec:
             elif self.stride_on == "1x1" and (self.shortcut == "D" or self.anti_alias):
                 raise ValueError(
                     "`output_stride` is not supported where a stride on the 1×1 convolution goes "
-                    "with pooling: use stride_on='3x3'. Received: stride_on='1x1', "
-                    f"shortcut={self.shortcut!r}, anti_alias={self.anti_alias!r}"
+                    f"with pooling: use stride_on='3x3'. Received: output_stride="
+                    f"{self.output_stride}, stride_on='1x1', shortcut={self.shortcut!r}, "
+                    f"anti_alias={self.anti_alias!r}"
                 )
 
     @property

@@ -38,6 +38,17 @@ class StackedBlock(ResidualBlock):
     def __init__(self, filters, *args, depth=2, **kwargs):
         super().__init__(filters, *args, **kwargs)
         self.depth = check_positive_int("depth", depth)
+        if self.depth == 1 and self.dropout_rate:
+            raise ValueError(
+                "`dropout_rate` drops values between two convolutions, and needs a depth above 1. "
+                f"Received: dropout_rate={self.dropout_rate}, depth=1"
+            )
+        if self.depth == 1 and self.pre_activation and self.folded:
+            raise ValueError(
+                "`folded` needs a normalization that follows a convolution; with `pre_activation`, "
+                "none does in a block of one. Received: folded=True, depth=1, "
+                f"pre_activation={self.pre_activation!r}"
+            )
 
     def create_branch(self):
         return stacked_branch(self, self.depth)
@@ -343,7 +354,7 @@ def merge_one_layer_block(block):
 
     Raises:
         TypeError: If `block` is not a `StackedBlock`.
-        ValueError: If it has another depth, or is not built.
+        ValueError: If it is not built, or has another depth or layers beside the convolution.
 
     Example:
 
@@ -359,8 +370,9 @@ def merge_one_layer_block(block):
         raise TypeError(f"`block` must be a StackedBlock. Received: block={block!r}")
     if len(block.branch_layers()) != 1:  # none before it is built
         raise ValueError(
-            "`block` must be built and have one convolution, since more are not linear. "
-            f"Received: depth={block.depth}, built={block.built}"
+            "`block` must be built, and its branch one convolution: more layers are not linear, or "
+            f"not one kernel. Received: depth={block.depth}, built={block.built}, branch of "
+            f"{', '.join(layer.name for layer in block.branch_layers()) or 'no layers'}"
         )
     shortcut = block.shortcut_layer
     if getattr(shortcut, "pool", None) is not None:

@@ -258,6 +258,11 @@ class ConvNorm(CompositeLayer):
                 f"Received: groups={self.groups}, filters={self.filters}"
             )
         self.gamma_initializer = check_initializer("gamma_initializer", gamma_initializer)
+        if not self.normalize and not isinstance(self.gamma_initializer, keras.initializers.Ones):
+            raise ValueError(
+                "`gamma_initializer` belongs to a normalization. "
+                f"Received: gamma_initializer={gamma_initializer!r}, normalize=False"
+            )
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         same_is_symmetric = max(self.strides) == 1 and all(r % 2 == 0 for r in reach)
         self.padding = (0, 0) if same_is_symmetric else tuple(r // 2 for r in reach)

@@ -83,7 +83,9 @@ class Conv2D(keras.layers.Conv2D):
                     outputs = convolve(x, _ungrouped(kernel, self.groups))
                 return tape.gradient(outputs, (x, kernel), upstream)
 
-            return convolve(x, kernel), gradient
+            outputs = convolve(x, kernel)
+            # Keeps a graph from merging it with what follows, which needs oneDNN, too.
+            return tf.ensure_shape(outputs, outputs.shape), gradient
 
         if _has_gradient_in_groups(keras.backend.standardize_dtype(x.dtype)):
             return convolve(x, kernel)
@@ -92,16 +94,14 @@ class Conv2D(keras.layers.Conv2D):
 
 @functools.cache
 def _has_gradient_in_groups(dtype):
-    """Whether TensorFlow has that gradient here: on CPUs, it does with oneDNN alone."""
+    """Whether TensorFlow has that gradient here: on CPUs, oneDNN alone does, in some types."""
     import tensorflow as tf
 
-    with tf.init_scope():
-        kernel = tf.zeros((1, 1, 1, 2), dtype)
+    with tf.init_scope():  # where no tape records: the gradient is computed by its operation
+        x = tf.zeros((1, 3, 3, 2), dtype)
+        options = {"filter_sizes": (3, 3, 1, 2), "strides": (1, 1, 1, 1), "padding": "SAME"}
         try:
-            with tf.GradientTape() as tape:
-                tape.watch(kernel)
-                outputs = tf.nn.conv2d(tf.zeros((1, 1, 1, 2), dtype), kernel, 1, "VALID")
-            tape.gradient(outputs, kernel)
+            tf.raw_ops.Conv2DBackpropFilter(input=x, out_backprop=x, **options)
         except tf.errors.OpError:
             return False
     return True

@@ -109,6 +109,11 @@ class AveragePooling2D(ConfiguredLayer):
         self.pool_size = check_positive_int("pool_size", pool_size)
         self.strides = check_positive_int("strides", self.pool_size if strides is None else strides)
         self.dilation = check_positive_int("dilation", dilation)
+        if self.pool_size == 1 and self.dilation > 1:
+            raise ValueError(
+                "`dilation` sets the pixels of a window apart, and belongs to a `pool_size` above "
+                f"1. Received: dilation={dilation}, pool_size=1"
+            )
         self.data_format = check_data_format("data_format", data_format)
 
     def build(self, input_shape):
@@ -117,12 +122,12 @@ class AveragePooling2D(ConfiguredLayer):
     def call(self, inputs):
         if self.pool_size == self.strides == 2 and self.dilation == 1:
             return never_empty(self._pool, inputs)
-        reach = self.dilation * (self.pool_size - 1)
-        padding = in_order(self.data_format, (0, 0), [(0, reach)] * 2, (0, 0))
+        reach, form = self.dilation * (self.pool_size - 1), self.data_format
+        padding = in_order(form, (0, 0), [(0, reach)] * 2, (0, 0))
         weights = (1.0,) * self.pool_size
         pixels = keras.ops.ones_like(inputs[:1])
         sums, counts = (
-            _weighted(keras.ops.pad(x, padding), weights, self.strides, self.dilation, self)
+            _weighted(keras.ops.pad(x, padding), weights, self.strides, self.dilation, form)
             for x in (inputs, pixels)
         )
         return sums / counts
@@ -140,7 +145,9 @@ class BlurPooling2D(ConfiguredLayer):
     """A blur of 3×3 pixels before subsampling, so that small shifts of an image change less.
 
     The weights 1, 2, 1 over 4 in both directions are those of
-    [Zhang, 2019](https://arxiv.org/abs/1904.11486); edges are mirrored. They are not trained.
+    [Zhang, 2019](https://arxiv.org/abs/1904.11486), and are not trained. Edges are mirrored: the
+    pixel before the last one also follows it. With a dilation, this is done for each of the
+    interlaced maps, as in the network with strides.
 
     Args:
         strides: Distance between the kept positions.
@@ -150,7 +157,7 @@ class BlurPooling2D(ConfiguredLayer):
 
     Input shape:
         `(batch, height, width, channels)`, or `(batch, channels, height, width)`; height and width
-        must exceed `dilation`.
+        must be at least `2 * dilation`.
 
     Output shape:
         The same with ⌈height / strides⌉ rows and ⌈width / strides⌉ columns.
@@ -175,31 +182,50 @@ class BlurPooling2D(ConfiguredLayer):
         check_feature_map(input_shape, self.data_format)
         sizes = list(input_shape[1:])
         del sizes[channel_axis(self.data_format) - 1]
-        if any(size is not None and size <= self.dilation for size in sizes):
+        if any(size is not None and size < 2 * self.dilation for size in sizes):
             raise ValueError(
-                "A blur mirrors the edges, for which height and width must exceed `dilation`. "
+                "A blur mirrors the edges: height and width must be at least `2 * dilation`. "
                 f"Received: input_shape={tuple(input_shape)}, dilation={self.dilation}"
             )
 
     def call(self, inputs):
-        padding = spatial_padding((self.dilation, self.dilation), self.data_format)
-        x = keras.ops.pad(inputs, padding, mode="reflect")
-        return _weighted(x, (0.25, 0.5, 0.25), self.strides, self.dilation, self)
+        if self.dilation == 1:
+            return never_empty(self._blur, inputs)
+        x, reach = inputs, self.dilation
+        for axis in _spatial_axes(self.data_format):
+            ends = [(0, -reach), (reach, None), (reach, 2 * reach), (-2 * reach, -reach)]
+            left, right, first, last = (_window(x, axis, *end) for end in ends)
+            before = keras.ops.concatenate([first, left], axis)
+            after = keras.ops.concatenate([right, last], axis)
+            x = _window(0.25 * before + 0.5 * x + 0.25 * after, axis, None, None, self.strides)
+        return x
+
+    def _blur(self, x):
+        x = keras.ops.pad(x, spatial_padding((1, 1), self.data_format), mode="reflect")
+        return _weighted(x, (0.25, 0.5, 0.25), self.strides, 1, self.data_format)
 
     def compute_output_shape(self, input_shape):
         channels = input_shape[channel_axis(self.data_format)]
         return strided_shape(input_shape, channels, self.strides, self.data_format)
 
 
-def _weighted(x, weights, strides, dilation, layer):
+def _weighted(x, weights, strides, dilation, data_format):
     """Returns the weighted sums of pixels along rows, then columns, of a map that is padded."""
     reach = dilation * (len(weights) - 1)
-    for axis in {1, 2, 3} - {channel_axis(layer.data_format)}:
-        total = 0.0
-        for number, weight in enumerate(weights):
-            window = [slice(None)] * 4
-            start = number * dilation
-            window[axis] = slice(start, (start - reach) or None, strides)
-            total = total + weight * x[tuple(window)]
-        x = total
+    for axis in _spatial_axes(data_format):
+        starts = [number * dilation for number in range(len(weights))]
+        ends = [(start - reach) or None for start in starts]
+        x = sum(
+            weight * _window(x, axis, start, end, strides)
+            for weight, start, end in zip(weights, starts, ends, strict=True)
+        )
     return x
+
+
+def _window(x, axis, start, end, step=1):
+    """Returns a slice of a feature map along one axis."""
+    return x[(slice(None),) * axis + (slice(start, end, step),)]
+
+
+def _spatial_axes(data_format):
+    return (1, 2) if channel_axis(data_format) == 3 else (2, 3)

@@ -28,8 +28,9 @@ from keras_resnets.layers.squeeze_excitation import SqueezeExcitation
 class ResidualBlock(CompositeLayer, abc.ABC):
     """A residual block: y = g(F(x) + s(x)), where F is the branch and s the shortcut.
 
-    This class is abstract. A subclass returns the layers of F from `create_branch`, and says in
-    `expansion` how many output channels it has per filter. The rest follows
+    This class is abstract. A subclass returns the layers of F from `create_branch`, says in
+    `expansion` how many output channels it has per filter, and names in `unsupported` the options
+    that its layers do not follow. The rest is that of
     [He et al., 2015](https://arxiv.org/abs/1512.03385), section 3.2:
 
     - The shortcut is the input itself, without weights, iff the stride is 1 and the channels
@@ -62,8 +63,8 @@ class ResidualBlock(CompositeLayer, abc.ABC):
             `keras_resnets.fuse_batch_norm` does for inference.
         pre_activation: Whether normalization and activation stand before each convolution and none
             after the sum ([He et al., 2016](https://arxiv.org/abs/1603.05027)). A projection reads
-            the activated input; with `"both"`, so does the identity, as in the first block behind
-            a convolution (its appendix).
+            the activated input; with `"both"`, an identity does so too, as in the first block
+            behind a convolution (its appendix).
         anti_alias: `"blur"` or `"average"`: the convolution that carries the stride has none, and
             behind its activation the map is blurred and subsampled
             ([Zhang, 2019](https://arxiv.org/abs/1904.11486)) or averaged; `None` for neither.
@@ -119,8 +120,16 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         self.first_dilation = check_positive_int("first_dilation", first_dilation)
         self.data_format = check_data_format("data_format", data_format)
         self.folded = check_bool("folded", folded)
-        if pre_activation != "both":
-            check_bool("pre_activation", pre_activation)
+        if not isinstance(pre_activation, bool) and pre_activation not in ["both"]:
+            raise ValueError(
+                "`pre_activation` must be True, False or 'both'. "
+                f"Received: pre_activation={pre_activation!r}"
+            )
+        if pre_activation == "both" and shortcut is None:
+            raise ValueError(
+                "`pre_activation='both'` activates what a shortcut reads, and needs one. "
+                "Received: pre_activation='both', shortcut=None"
+            )
         self.pre_activation = pre_activation
         self.anti_alias = check_choice("anti_alias", anti_alias, ANTI_ALIAS)
         self.se_ratio = None if se_ratio is None else check_ratio("se_ratio", se_ratio)
@@ -162,6 +171,12 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         """The layers of F, in their order; none before the block is built."""
         return [getattr(self, name) for name in self._branch_names]
 
+    def shared_layers(self):
+        """The first layers of F that the shortcut reads, too: those of a shared pre-activation."""
+        is_projection = isinstance(self.shortcut_layer, ProjectionShortcut)
+        is_shared = self.pre_activation and (self.pre_activation == "both" or is_projection)
+        return self._start_layers() if is_shared else []
+
     def bypass_layers(self):
         """The layers beside F, in their order: the shortcut, its gate, the norm of the sum."""
         layers = (self.shortcut_layer, self.gate_layer, self.sum_norm)
@@ -197,7 +212,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         if self.shortcut is not None:
             if self.drop_path is not None:
                 y = self.drop_path(y, training=training)
-            x = self._shortcut_from(inputs, start, training)
+            x = self.shortcut_layer(start if self.shared_layers() else inputs, training=training)
             if self.gate_layer is not None:
                 y, x = self.gate_layer.weigh(y, x, training=training)
             y = y + x
@@ -215,8 +230,10 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         if self.shortcut is None:
             raise ValueError("A plain block has no shortcut. Received: shortcut=None")
         self._build_for(inputs)
-        start = self._start(inputs, training) if self._shares_activation() else inputs
-        return self._shortcut_from(inputs, start, training)
+        x = inputs
+        for layer in (*self.shared_layers(), self.shortcut_layer):
+            x = layer(x, training=training)
+        return x
 
     def compute_output_shape(self, input_shape):
         filters = self.filters * self.expansion
@@ -237,40 +254,27 @@ class ResidualBlock(CompositeLayer, abc.ABC):
     def _start(self, inputs, training):
         """Returns what the first convolution reads: the input, activated with `pre_activation`."""
         x = inputs
-        for layer in self.branch_layers()[: self._start_length()]:
+        for layer in self._start_layers():
             x = layer(x, training=training)
         return x
 
     def _branch_from(self, x, training):
-        for layer in self.branch_layers()[self._start_length() :]:
+        for layer in self.branch_layers()[len(self._start_layers()) :]:
             x = layer(x, training=training)
         return x
 
-    def _start_length(self):
-        return 2 if self.pre_activation else 0
-
-    def _shortcut_from(self, inputs, start, training):
-        x = start if self._shares_activation() else inputs
-        return self.shortcut_layer(x, training=training)
-
-    def _shares_activation(self):
-        """Whether the shortcut reads what the branch does, activated."""
-        is_projection = isinstance(self.shortcut_layer, ProjectionShortcut)
-        return self.pre_activation == "both" or bool(self.pre_activation and is_projection)
+    def _start_layers(self):
+        return self.branch_layers()[:2] if self.pre_activation else []
 
     def _create_shortcut(self, channels):
         filters = self.filters * self.expansion
         if needs_projection(self.shortcut, self.strides, channels, filters):
             normalize = not self.pre_activation
-            return ProjectionShortcut(
-                filters,
-                self.strides,
-                folded=self.folded and normalize,
-                pool_size=self._subsampling() if self.shortcut == "D" else 1,
-                dilation=self.first_dilation if self.shortcut == "D" else 1,
-                normalize=normalize,
-                **within(self, "projection"),
-            )
+            options: dict[str, Any] = {"folded": self.folded and normalize, "normalize": normalize}
+            if self.shortcut == "D" and self._subsampling() > 1:
+                options |= {"pool_size": self._subsampling(), "dilation": self.first_dilation}
+            projection = within(self, "projection")
+            return ProjectionShortcut(filters, self.strides, **options, **projection)
         return IdentityShortcut(filters, self.strides, self.zero_pad, **within(self, "identity"))
 
     def _subsampling(self):
@@ -297,7 +301,7 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         options |= {"carries_stride": carries_stride, "is_last": is_last}
         layers = [self._conv(f"conv{number}", *arguments, **options)]
         if is_last and number > 1 and self.dropout_rate:
-            dropout = {"dtype": self.dtype_policy, "name": "dropout"}
+            dropout = {"dtype": self.dtype_policy, "name": "branch_dropout"}
             layers.insert(0, keras.layers.Dropout(self.dropout_rate, **dropout))
         if not is_last:
             layers.append(self._activation(f"activation{number}"))

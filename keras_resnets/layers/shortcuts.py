@@ -138,9 +138,8 @@ class ProjectionShortcut(CompositeLayer):
         self.dilation = check_positive_int("dilation", dilation)
         self.normalize = check_bool("normalize", normalize)
         options = {"folded": folded, "normalize": normalize, **within(self, "conv_norm")}
-        self.pool: Any = None
-        if self.pool_size > 1:
-            self.pool = AveragePooling2D(pool_size, strides, dilation, **within(self, "pool"))
+        pool = AveragePooling2D(pool_size, strides, dilation, **within(self, "pool"))
+        self.pool: Any = pool if self.pool_size > 1 else None
         strides = 1 if self.pool else self.strides
         self.conv_norm = ConvNorm(self.filters, 1, strides, **options)
 

@@ -22,23 +22,25 @@ def by_hand(model, removed, x):
     """Runs the layers one by one; g(s(x)) in place of each removed block."""
     for layer in model.layers[1:]:
         if layer.name in removed:
-            x = x if layer.shortcut is None else keras.ops.relu(layer.shortcut_path(x))
+            x = x if layer.shortcut is None else layer.output_activation(layer.shortcut_path(x))
         else:
             x = layer(x)
     return numpy(x)
 
 
 @pytest.mark.parametrize(
-    ("block", "shortcut", "removed"),
+    ("block", "shortcut", "removed", "options"),
     [
-        ("basic", "A", NAMES),
-        ("basic", "C", NAMES[:2]),
-        ("bottleneck", "B", NAMES[1:2]),
-        pytest.param("basic", None, NAMES[2:], marks=once),
+        ("basic", "A", NAMES, {}),
+        ("basic", "C", NAMES[:2], {}),
+        ("bottleneck", "B", NAMES[1:2], {}),
+        ("basic", "A", NAMES, {"pre_activation": True}),
+        ("bottleneck", "D", NAMES, {"pre_activation": True, "anti_alias": "blur", "groups": 2}),
+        pytest.param("basic", None, NAMES[2:], {}, marks=once),
     ],
 )
-def test_a_block_gives_way_to_its_shortcut_or_its_input(block, shortcut, removed):
-    model = tiny_model(block, shortcut)
+def test_a_block_gives_way_to_its_shortcut_or_its_input(block, shortcut, removed, options):
+    model = tiny_model(block, shortcut, **options)
     lesioned = remove_blocks(model, removed)
     np.testing.assert_allclose(
         numpy(lesioned(images())), by_hand(model, removed, images()), rtol=1e-5, atol=1e-6

@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 
 from keras_resnets.layers import (
+    AveragePooling2D,
     BasicBlock,
     BatchNormalization,
+    BlurPooling2D,
     BottleneckBlock,
     ConvNorm,
     IdentityShortcut,
+    OrderedBlock,
     ProjectionShortcut,
+    SqueezeExcitation,
+    StackedBlock,
     SymmetricMaxPooling2D,
+    UnnormalizedBlock,
 )
 
 NAN = float("nan")
@@ -32,6 +38,9 @@ OPTIONAL_INTEGER = "positive integer", [value for value in INTEGER[1] if value i
 PAIR = "positive integer", [*INTEGER[1], (0, 1), (1, -1), (1, 1.5), (1, True), (1,), (1, None)]
 BOOLEAN = "True or False", [0, 1, None, "True", "no", [], NAN, 1.0]
 RATE = r"\[0, 1\)", [-0.1, 1.0, 1, 2, -1, True, "0.5", None, NAN, math.inf, [], (0.1, 0.2), 0.1j]
+RATIO = r"\(0, 1\]", [0, 0.0, -0.5, 1.5, True, "0.5", NAN, math.inf, [], (0.5,), 0.5j]
+PRE_ACTIVATION = "True, False or 'both'", [0, 1, None, "Both", "True", [], ("both",), NAN, 1.0]
+ANTI_ALIAS = "'blur', 'average', None", ["Blur", "avg", "", 0, True, False, [], ("blur",)]
 SHORTCUT = (
     "'A', 'B', 'C', 'D', None",
     [
@@ -63,6 +72,13 @@ RULES = {
     "strides": INTEGER,
     "dilation": INTEGER,
     "first_dilation": OPTIONAL_INTEGER,
+    "groups": INTEGER,
+    "width_per_group": INTEGER,
+    "pre_activation": PRE_ACTIVATION,
+    "anti_alias": ANTI_ALIAS,
+    "ratio": RATIO,
+    "se_ratio": RATIO,
+    "dropout_rate": RATE,
     "shortcut": SHORTCUT,
     "activation": ACTIVATION,
     "drop_path_rate": RATE,
@@ -71,28 +87,39 @@ RULES = {
     "gamma_initializer": INITIALIZER,
     "data_format": DATA_FORMAT,
     **dict.fromkeys(("center", "scale", "synchronized", "zero_init_residual"), BOOLEAN),
+    **dict.fromkeys(("normalize", "folded"), BOOLEAN),
 }
 PAIRS = dict.fromkeys(("kernel_size", "strides", "dilation"), PAIR)
 OF_A_BLOCK = ("filters", "strides", "shortcut", "activation", "dilation", "zero_init_residual")
-OF_A_BLOCK += ("drop_path_rate", "zero_pad", "first_dilation", "data_format")
+OF_A_BLOCK += ("drop_path_rate", "zero_pad", "first_dilation", "data_format", "folded")
+OF_A_BLOCK += ("pre_activation", "anti_alias", "se_ratio", "dropout_rate")
 # What each layer needs, and the arguments that it checks.
 LAYERS = {
     BatchNormalization: ({}, ("axis", "momentum", "epsilon", "center", "scale", "synchronized")),
     ConvNorm: (
         {"filters": 4, "kernel_size": 3},
-        ("filters", *PAIRS, "gamma_initializer", "data_format"),
+        ("filters", *PAIRS, "gamma_initializer", "data_format", "groups", "normalize", "folded"),
     ),
+    AveragePooling2D: ({}, ("pool_size", "strides", "dilation", "data_format")),
+    BlurPooling2D: ({}, ("strides", "dilation", "data_format")),
+    SqueezeExcitation: ({}, ("ratio", "data_format")),
     SymmetricMaxPooling2D: ({}, ("pool_size", "strides", "data_format")),
     IdentityShortcut: ({"filters": 4}, ("filters", "strides", "zero_pad", "data_format")),
-    ProjectionShortcut: ({"filters": 4}, ("filters", "strides", "data_format")),
+    ProjectionShortcut: (
+        {"filters": 4},
+        ("filters", "strides", "data_format", "pool_size", "dilation", "normalize", "folded"),
+    ),
     BasicBlock: ({"filters": 4}, OF_A_BLOCK),
-    BottleneckBlock: ({"filters": 4}, ("stride_on",)),
+    BottleneckBlock: ({"filters": 4}, ("stride_on", "groups", "width_per_group")),
 }
+# Where None stands for another argument's value.
+NONE_ALLOWED = [(AveragePooling2D, "strides")]
 CASES = [
     pytest.param(cls, name, value, id=f"{cls.__name__}-{name}-{value!r}")
     for cls, (_, names) in LAYERS.items()
     for name in names
     for value in (PAIRS if cls is ConvNorm and name in PAIRS else RULES)[name][1]
+    if value is not None or (cls, name) not in NONE_ALLOWED
 ]
 
 
@@ -135,11 +162,57 @@ def test_bad_argument(cls, name, value):
             {"filters": 4, "shortcut": None, "drop_path_rate": 0.1},
             "drop_path_rate=0.1, shortcut=None",
         ),
+        (
+            BasicBlock,
+            {"filters": 4, "pre_activation": "both", "shortcut": None},
+            "pre_activation='both', shortcut=None",
+        ),
+        (
+            BasicBlock,
+            {"filters": 4, "pre_activation": True, "zero_init_residual": True},
+            "zero_init_residual=True, pre_activation=True",
+        ),
+        (
+            StackedBlock,
+            {"filters": 4, "depth": 1, "dropout_rate": 0.1},
+            "dropout_rate=0.1, depth=1",
+        ),
+        (
+            StackedBlock,
+            {"filters": 4, "depth": 1, "folded": True, "pre_activation": True},
+            "folded=True, depth=1, pre_activation=True",
+        ),
+        *(
+            (cls, {"filters": 4, name: value}, f"{name}={value!r}")
+            for cls in (OrderedBlock, UnnormalizedBlock)
+            for name, value in (
+                *(("pre_activation", True), ("anti_alias", "blur"), ("dropout_rate", 0.1)),
+            )
+        ),
+        (BottleneckBlock, {"filters": 4, "width_per_group": 8}, "width_per_group=8, filters=4"),
+        (ConvNorm, {"filters": 4, "kernel_size": 3, "groups": 3}, "groups=3, filters=4"),
+        (
+            ConvNorm,
+            {"filters": 4, "kernel_size": 3, "normalize": False, "folded": True},
+            "folded=True, normalize=False",
+        ),
+        (
+            ConvNorm,
+            {"filters": 4, "kernel_size": 3, "normalize": False, "gamma_initializer": "zeros"},
+            "gamma_initializer='zeros', normalize=False",
+        ),
+        (AveragePooling2D, {"pool_size": 1, "dilation": 2}, "dilation=2, pool_size=1"),
+        (ProjectionShortcut, {"filters": 4, "dilation": 2}, "dilation=2, pool_size=1"),
     ],
 )
 def test_arguments_that_contradict_each_other(cls, arguments, named):
     with pytest.raises(ValueError, match=rf"Received: .*{named}|{named}"):
         cls(**arguments)
+
+
+def test_groups_that_do_not_divide_the_channels():
+    with pytest.raises(ValueError, match=r"`groups` must divide the channels.*groups=4"):
+        ConvNorm(8, 3, groups=4).build((None, 5, 6, 6))
 
 
 @pytest.mark.parametrize("axis", [4, -5])

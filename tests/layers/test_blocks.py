@@ -42,6 +42,28 @@ DILATIONS = [{"dilation": 2}, {"dilation": 4, "first_dilation": 2}]
         *((cls, 4, dilation) for cls in BLOCKS for dilation in DILATIONS),
         (BasicBlock, 4, {"dilation": 2, "first_dilation": 1}),
         (BottleneckBlock, 4, {"dilation": 2, "stride_on": "1x1"}),
+        (BasicBlock, 4, {"shortcut": "D"}),
+        (BasicBlock, 4, {"shortcut": "D", "strides": 2}),
+        (BasicBlock, 4, {"shortcut": "D", "strides": 3, "anti_alias": "average"}),
+        (BasicBlock, 4, {"anti_alias": "blur", "strides": 2}),
+        (StackedBlock, 4, {"anti_alias": "blur", "strides": 2, "depth": 1}),
+        (BottleneckBlock, 8, {"anti_alias": "blur", "strides": 2, "stride_on": "1x1"}),
+        (BottleneckBlock, 8, {"groups": 2, "width_per_group": 96, "strides": 2}),
+        (BottleneckBlock, 8, {"groups": 4, "width_per_group": 64, "dilation": 2}),
+        (BasicBlock, 4, {"se_ratio": 0.5}),
+        *(
+            (BasicBlock, 4, {"pre_activation": pre, "shortcut": shortcut, "strides": 2})
+            for pre, shortcut in [(True, "A"), (True, "B"), (True, None), ("both", "A")]
+        ),
+        (BasicBlock, 3, {"pre_activation": True}),
+        (BasicBlock, 3, {"pre_activation": "both"}),
+        (BasicBlock, 3, {"pre_activation": True, "shortcut": "C"}),
+        (
+            BottleneckBlock,
+            8,
+            {"pre_activation": True, "shortcut": "D", "strides": 2, "anti_alias": "blur"}
+            | {"groups": 2, "width_per_group": 64, "se_ratio": 0.25},
+        ),
     ],
     ids=str,
 )

@@ -5,14 +5,17 @@ from functools import partial
 import pytest
 
 from keras_resnets.layers import (
+    AveragePooling2D,
     BasicBlock,
     BatchNormalization,
+    BlurPooling2D,
     BottleneckBlock,
     ConvNorm,
     GatedBlock,
     IdentityShortcut,
     OrderedBlock,
     ProjectionShortcut,
+    SqueezeExcitation,
     StackedBlock,
     SymmetricMaxPooling2D,
     UnnormalizedBlock,
@@ -32,6 +35,16 @@ LAYERS = [
     ),
     (SymmetricMaxPooling2D, 3, (3, 3, 3), 0, 0),
     (partial(SymmetricMaxPooling2D, 5, 1), 3, (5, 6, 3), 0, 0),
+    (AveragePooling2D, 3, (3, 3, 3), 0, 0),
+    (partial(AveragePooling2D, 3, 1, 2), 3, (5, 6, 3), 0, 0),
+    (BlurPooling2D, 3, (3, 3, 3), 0, 0),
+    (partial(BlurPooling2D, 1, 2), 3, (5, 6, 3), 0, 0),
+    # From 8 to 8 channels, in two groups; and without normalization.
+    (partial(ConvNorm, 8, 3, groups=2), 8, (5, 6, 8), 9 * 4 * 8, 8),
+    (partial(ConvNorm, 4, 3, strides=2, normalize=False), 3, (3, 3, 4), 9 * 3 * 4, 0),
+    # Two convolutions with biases, to 8 inner channels and back.
+    (partial(SqueezeExcitation, 0.5), 4, (5, 6, 4), 4 * 8 + 8 + 8 * 4 + 4, 0),
+    (partial(ProjectionShortcut, 4, 2, pool_size=2), 3, (3, 3, 4), 3 * 4, 4),
     (partial(IdentityShortcut, 3), 3, (5, 6, 3), 0, 0),
     (partial(IdentityShortcut, 6, 2, "both"), 3, (3, 3, 6), 0, 0),
     (partial(ProjectionShortcut, 4, 2), 3, (3, 3, 4), 3 * 4, 4),
@@ -46,6 +59,17 @@ LAYERS = [
         *(3, (5, 6, 16), 3 * 4 + 9 * 4 * 4 + 4 * 16, 4 + 4 + 16),
     ),
     (partial(StackedBlock, 4, **HALVED, depth=3), 3, (3, 3, 4), 9 * (12 + 2 * 16), 3 * 4),
+    (
+        partial(BasicBlock, 4, strides=2, shortcut="D", anti_alias="blur", pre_activation=True),
+        *(3, (3, 3, 4), 9 * (12 + 16) + 12, 3 + 4),
+    ),
+    (
+        partial(
+            BottleneckBlock, 4, groups=2, width_per_group=64, se_ratio=0.5, anti_alias="average"
+        ),
+        *(3, (5, 6, 16), 3 * 8 + 9 * 4 * 8 + 8 * 16 + 3 * 16 + 16 * 8 + 8 + 8 * 16 + 16),
+        8 + 8 + 16 + 16,
+    ),
     # A learned number a channel; a 1×1 convolution with biases.
     (partial(GatedBlock, 4, gate="channel"), 4, (5, 6, 4), 9 * (16 + 16) + 4, 4 + 4),
     (partial(GatedBlock, 4, gate="exclusive"), 4, (5, 6, 4), 9 * (16 + 16) + 16 + 4, 4 + 4),

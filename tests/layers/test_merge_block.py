@@ -45,5 +45,10 @@ def test_more_layers_are_not_linear(rng):
         merge_one_layer_block(built(x, 3, depth=2))
     with pytest.raises(ValueError, match="depth=1, built=False"):
         merge_one_layer_block(StackedBlock(3, depth=1))
+    for options in ({"se_ratio": 0.5}, {"pre_activation": True}, {"anti_alias": "blur"}):
+        with pytest.raises(ValueError, match=r"its branch one conv.* branch of .*(,|, conv1)"):
+            merge_one_layer_block(built(x, 4, strides=2, **options))
+    with pytest.raises(ValueError, match=r"without pooling.*shortcut='D'"):
+        merge_one_layer_block(built(x, 4, strides=2, shortcut="D"))
     with pytest.raises(TypeError, match="BasicBlock"):
         merge_one_layer_block(BasicBlock(3))

@@ -175,11 +175,40 @@ class TestDropPath:
         assert reloaded.layers[-1].drop_path_rate == 0.3
 
 
+@pytest.mark.parametrize("options", [{}, {"pre_activation": True}])
+@pytest.mark.parametrize("cls", BLOCKS)
+def test_dropout_before_the_last_convolution(cls, options, tmp_path, rng):
+    """In training, a value is 0 with the rate's probability, and else divided by 1 - rate."""
+    rate, x = 0.25, feature_maps(rng, 4, size=(16, 16))
+    block = make_block(cls, x, 64, dropout_rate=rate, **options)
+    without = make_block(cls, x, 64, **options)
+    np.testing.assert_array_equal(numpy(block(x)), numpy(without(x)))
+    *before, dropout, last = [layer.name for layer in block.branch_layers()]
+    assert [*before, last] == [layer.name for layer in without.branch_layers()]
+
+    ones = np.ones((400, 4, 4, 1), "float32")
+    dropped = numpy(getattr(block, dropout)(ones, training=True))
+    np.testing.assert_allclose(np.unique(dropped), [0, 1 / (1 - rate)], rtol=1e-6)
+    # Binomial with a standard deviation of √(6400 · 1/4 · 3/4) = 34.6.
+    assert abs(np.sum(dropped == 0) - rate * 6400) < 4 * 34.6
+    assert not np.allclose(numpy(block(x, training=True)), numpy(without(x, training=True)))
+
+    inputs = keras.Input(x.shape[1:])
+    keras.Model(inputs, block(inputs)).save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").layers[-1].dropout_rate == rate
+
+
 class TestFormats:
     @requires_channels_first
     @pytest.mark.parametrize("cls", BLOCKS)
     @pytest.mark.parametrize(
-        "options", [{"strides": 2}, {"shortcut": "A", "strides": 2}, {"dilation": 2}], ids=str
+        "options",
+        [
+            *({"strides": 2}, {"shortcut": "A", "strides": 2}, {"dilation": 2}),
+            {"strides": 2, "shortcut": "D", "anti_alias": "blur", "se_ratio": 0.5},
+            {"strides": 2, "anti_alias": "average", "pre_activation": True},
+        ],
+        ids=str,
     )
     def test_channels_first_equals_channels_last(self, cls, options, rng):
         x = feature_maps(rng)
@@ -208,14 +237,22 @@ class TestFormats:
 
     @requires_tensorflow
     @pytest.mark.parametrize(
-        ("cls", "shortcut", "jit_compile"),
-        [(BasicBlock, "A", False), (BottleneckBlock, "B", True)],
+        ("cls", "options", "jit_compile"),
+        [
+            (BasicBlock, {"shortcut": "A"}, False),
+            (BottleneckBlock, {}, True),
+            *(
+                (BottleneckBlock, {"shortcut": "D", "se_ratio": 0.5, "anti_alias": "blur"}, jit)
+                for jit in (False, True)
+            ),
+            (BasicBlock, {"pre_activation": True, "anti_alias": "average"}, False),
+        ],
     )
-    def test_a_graph_equals_eager(self, cls, shortcut, jit_compile, rng):
+    def test_a_graph_equals_eager(self, cls, options, jit_compile, rng):
         import tensorflow as tf
 
         x = feature_maps(rng)
-        eager = make_block(cls, x, strides=2, shortcut=shortcut)
+        eager = make_block(cls, x, strides=2, **options)
         compiled = copy.deepcopy(eager)
         shape = (None, 5, 6, 3) if jit_compile else (None, None, None, 3)
         for training in (False, True):

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnets.layers import IdentityShortcut
+from keras_resnets.layers import IdentityShortcut, ProjectionShortcut
 from tests.gradients import value_and_gradients
 from tests.layer_checks import numpy
 
@@ -59,6 +59,20 @@ def test_identity_of_other_channels_than_built_for():
     layer.build((None, 8, 8, 3))
     with pytest.raises(ValueError, match=r"axis (3|-1)"):
         layer(np.ones((1, 8, 8, 6), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("size", "averages"),
+    [((4, 4), [[2.5, 4.5], [10.5, 12.5]]), ((3, 3), [[2.0, 3.5], [6.5, 8.0]])],
+)
+def test_a_projection_of_averages(size, averages):
+    """The pixels are numbered; the kernel doubles the one channel and triples it."""
+    x = np.arange(np.prod(size), dtype="float32").reshape(1, *size, 1)
+    layer = ProjectionShortcut(2, strides=2, pool_size=2, normalize=False)
+    layer.build(x.shape)
+    layer.set_weights([np.array([2.0, 3.0]).reshape(1, 1, 1, 2)])
+    expected = np.array(averages)[None, :, :, None] * [2, 3]
+    np.testing.assert_allclose(numpy(layer(x)), expected, rtol=1e-6)
 
 
 def test_identity_of_an_empty_batch():

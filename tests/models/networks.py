@@ -18,6 +18,13 @@ SPECS = {
     "C": dataclasses.replace(BOTTLENECK, shortcut="C", drop_path_rate=0.3),
     "v1": dataclasses.replace(BOTTLENECK, stride_on="1x1", output_stride=4),
     "plain": dataclasses.replace(BASIC, shortcut=None, activation="gelu"),
+    "pre": dataclasses.replace(TINY, pre_activation=True, dropout_rate=0.1, activation="silu"),
+    "D": dataclasses.replace(
+        BOTTLENECK, stem="deep", stem_width=6, shortcut="D", se_ratio=0.25, anti_alias="average"
+    ),
+    "grouped": dataclasses.replace(
+        BOTTLENECK, pre_activation=True, anti_alias="blur", groups=2, width_per_group=48
+    ),
 }
 
 

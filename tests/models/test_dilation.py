@@ -2,7 +2,8 @@
 
 With the same weights, every second (or fourth) position of the dilated network's feature map is
 that of the strided network, at the borders too ("à trous"; Chen et al., 2017, section 3.1). This
-holds for no other dilations, nor for another first block of a stage.
+holds for no other dilations, nor for another first block of a stage, nor with squeeze and
+excitation, whose means are over more positions.
 """
 
 import dataclasses
@@ -18,6 +19,14 @@ SPECS = {
     "A": dataclasses.replace(BOTTLENECK, block="basic", shortcut="A"),
     "B": BOTTLENECK,
     "v1": dataclasses.replace(BOTTLENECK, stride_on="1x1"),
+    "D": dataclasses.replace(BOTTLENECK, shortcut="D", groups=2, width_per_group=64, stem="deep"),
+    "blur": dataclasses.replace(BOTTLENECK, block="basic", anti_alias="blur"),
+    "average": dataclasses.replace(
+        BOTTLENECK, anti_alias="average", shortcut="D", stem="deep_strided"
+    ),
+    "pre": dataclasses.replace(
+        BOTTLENECK, pre_activation=True, anti_alias="blur", shortcut="D", dropout_rate=0.1
+    ),
 }
 
 

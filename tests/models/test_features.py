@@ -1,5 +1,7 @@
 """The feature maps of the stages."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -18,6 +20,12 @@ from tests.models.networks import SPECS, TINY, images
         ({"block": "basic", "stem": "cifar", "shortcut": None}, (1, 2, 4, 8), (4, 6, 8, 10)),
         ({"block": "bottleneck", "output_stride": 16}, (4, 8, 16, 16), (16, 24, 32, 40)),
         ({"block": "basic", "output_stride": 8}, (4, 8, 8, 8), (4, 6, 8, 10)),
+        ({"block": "basic", "stem": "deep", "stem_width": 6}, (4, 8, 16, 32), (4, 6, 8, 10)),
+        (
+            {"block": "bottleneck", "stem": "deep_strided", "pre_activation": True}
+            | {"anti_alias": "blur", "shortcut": "D", "output_stride": 16},
+            *((4, 8, 16, 16), (16, 24, 32, 40)),
+        ),
     ],
 )
 def test_strides_and_shapes(options, strides, channels):
@@ -33,8 +41,10 @@ def test_strides_and_shapes(options, strides, channels):
     }
 
 
-def test_the_last_feature_map_is_the_model_s_own_and_the_weights_are_shared():
-    model = keras_resnets.build_model(TINY, include_top=False)
+@pytest.mark.parametrize("pre_activation", [False, True])
+def test_the_last_feature_map_is_the_model_s_own_and_the_weights_are_shared(pre_activation):
+    spec = dataclasses.replace(TINY, pre_activation=pre_activation)
+    model = keras_resnets.build_model(spec, include_top=False)
     extractor = feature_extractor(model)
     x = images(2, 16, 16, 3)
     kernel = model.get_layer("stem_conv").conv.kernel

@@ -1,5 +1,7 @@
 """Freezing the backbone: what is frozen does not move, and the rest learns."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from tests.layer_checks import numpy
 from tests.models.networks import TINY
 from tests.models.once import once
 
+PRE = dataclasses.replace(TINY, pre_activation=True, se_ratio=0.5)
 
-def small(**arguments):
-    return build_model(TINY, input_shape=(8, 8, 3), **arguments)
+
+def small(spec=TINY, **arguments):
+    return build_model(spec, input_shape=(8, 8, 3), **arguments)
 
 
 def images(rng, channels=3):
@@ -38,8 +42,9 @@ def everything(model):
     return {weight.path for weight in model.weights}
 
 
-def test_in_inference_mode_nothing_but_the_head_moves(rng):
-    model = small(classes=3)
+@pytest.mark.parametrize("spec", [TINY, PRE])
+def test_in_inference_mode_nothing_but_the_head_moves(spec, rng):
+    model = small(spec, classes=3)
     assert freeze_backbone(model) is model
     x = images(rng)
     assert train(model, x) == {"predictions/kernel", "predictions/bias"}
@@ -55,6 +60,15 @@ def test_in_training_mode_only_the_convolutions_stay(rng):
     assert train(model, x) == everything(model) - convolutions(model)
     assert len(convolutions(model)) == 1 + 2 * 2 + 1
     np.testing.assert_array_less(np.abs(numpy(norm.moving_mean) - mean), before)
+
+
+def test_the_normalization_before_the_head_is_of_the_backbone(rng):
+    model = freeze_backbone(small(PRE, classes=3), bn="train")
+    still = {w.path for w in model.weights if "/excitation/" in w.path} | convolutions(model)
+    assert train(model, images(rng)) == everything(model) - still
+    assert {f"post_norm/{name}" for name in ("gamma", "moving_mean")} <= everything(model) - still
+    moved = train(unfreeze(freeze_backbone(model), from_stage=2), images(rng))
+    assert {path.split("/")[0] for path in moved} == {"stage2_block1", "post_norm", "predictions"}
 
 
 def test_unfreezing_trains_everything_again(rng):

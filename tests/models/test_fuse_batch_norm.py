@@ -56,12 +56,14 @@ def test_the_answers_are_the_same(name):
     model = built(SPECS[name], include_top=False)
     fused = check(model, images(3, 16, 16, 3))
     assert normalizations(model)
-    assert not normalizations(fused)
+    kept = {layer.name for layer in normalizations(fused)}  # those that follow no convolution
+    assert kept == ({"start_norm", "post_norm"} if SPECS[name].pre_activation else set())
     assert keras_resnets.model_spec(fused) == keras_resnets.model_spec(model)
     assert [layer.name for layer in fused.layers] == [layer.name for layer in model.layers]
     assert count_macs(fused, (16, 16, 3)) == count_macs(model, (16, 16, 3))
     # Of four variables for each normalized channel, γ, β, mean and variance, one bias is left.
     channels = sum(layer.gamma.shape[0] for layer in normalizations(model))
+    channels -= sum(layer.gamma.shape[0] for layer in normalizations(fused))
     assert fused.count_params() == model.count_params() - 3 * channels
 
 
@@ -123,9 +125,12 @@ def with_lora(model):
 
 
 @once
-@pytest.mark.parametrize("depth", [None, 1])
-def test_what_lora_has_added_is_folded(depth):
-    model = built(dataclasses.replace(TINY, activation="elu"), include_top=False)
+@pytest.mark.parametrize(
+    ("depth", "options"), [(None, {}), (1, {}), (None, {"pre_activation": True, "se_ratio": 0.5})]
+)
+def test_what_lora_has_added_is_folded(depth, options):
+    spec = dataclasses.replace(TINY, activation="elu", **options)
+    model = built(spec, include_top=False)
     if depth:
         model = with_blocks(model, StackedBlock, depth=depth)
         randomize(model)

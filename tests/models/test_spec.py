@@ -26,7 +26,7 @@ BOTTLENECK = dataclasses.replace(BASIC, block="bottleneck")
 
 
 def every_spec():
-    """All combinations of block, stem and shortcut, and each other option."""
+    """Every block, stem and shortcut, and each other option, alone and beside some others."""
     kinds = itertools.product(("basic", "bottleneck"), ("imagenet", "cifar"), ("A", "B", "C", None))
     for index, (block, stem, shortcut) in enumerate(kinds):
         spec = dataclasses.replace(BASIC, block=block, stem=stem, shortcut=shortcut)
@@ -35,6 +35,22 @@ def every_spec():
         yield dataclasses.replace(spec, activation="silu", zero_init_residual=True)
         yield dataclasses.replace(spec, shortcut="A", zero_pad="both", drop_path_rate=0.3)
         yield dataclasses.replace(spec, shortcut="C", drop_path_rate=0.1, output_stride=4)
+        for stem, shortcut in itertools.product(("deep", "deep_strided"), ("B", "D", None)):
+            pre_activation = stem == "deep"
+            yield dataclasses.replace(
+                spec, stem=stem, shortcut=shortcut, pre_activation=pre_activation, stem_width=6
+            )
+        for shortcut in ("A", "B", "C", None):
+            pre_activated = dataclasses.replace(spec, pre_activation=True, shortcut=shortcut)
+            yield pre_activated
+            yield dataclasses.replace(pre_activated, stem="cifar", anti_alias="average")
+        yield dataclasses.replace(spec, anti_alias="blur", output_stride=4)
+        yield dataclasses.replace(spec, shortcut="D", anti_alias="average", output_stride=8)
+        yield dataclasses.replace(spec, shortcut="D", stem="cifar", output_stride=1)
+        yield dataclasses.replace(spec, se_ratio=0.25, dropout_rate=0.3)
+    yield dataclasses.replace(BOTTLENECK, groups=2, width_per_group=32)
+    yield dataclasses.replace(BOTTLENECK, width_per_group=128, pre_activation=True)
+    yield dataclasses.replace(BOTTLENECK, stride_on="1x1", shortcut="D", anti_alias="blur")
     yield dataclasses.replace(BOTTLENECK, stride_on="1x1")
     yield dataclasses.replace(BOTTLENECK, stride_on="1x1", shortcut=None, output_stride=8)
     yield ResNetSpec(block="basic", repeats=(1,), widths=(4,), stem="cifar", drop_path_rate=0.5)
@@ -42,6 +58,8 @@ def every_spec():
 
 
 SPECS = list(every_spec())
+ONE_STAGE = {"repeats": (1,), "widths": (4,)}
+V1 = {"block": "bottleneck", "stride_on": "1x1"}
 
 
 def spec_id(spec):
@@ -77,6 +95,9 @@ class TestData:
             activation=keras.activations.relu,
             drop_path_rate=0,
             output_stride=np.int64(16),
+            stem_width=np.int64(4),
+            groups=np.int64(1),
+            dropout_rate=0,
         )
         assert spec == BOTTLENECK
         assert spec.to_json() == BOTTLENECK.to_json()
@@ -132,6 +153,22 @@ class TestErrors:
             ("drop_path_rate", "shortcut=None", 0.1, {"shortcut": None}),
             ("output_stride", "16, 8, 4", 12, {}),
             *(("output_stride", "positive integer", value, {}) for value in ("8", 8.0)),
+            ("output_stride", "stride_on='3x3'", 8, V1 | {"shortcut": "D"}),
+            ("output_stride", "stride_on='3x3'", 4, V1 | {"anti_alias": "blur"}),
+            ("stem_width", "positive integer", 0, {}),
+            ("stem_width", "at least 2 filters", 1, {"stem": "deep"}),
+            ("stem_width", "narrower than what comes before", 5, {"shortcut": "A"}),
+            *(("groups", "positive integer", value, {}) for value in (0, 1.5)),
+            ("groups", "block='bottleneck'.*block='basic'", 2, {}),
+            ("width_per_group", "block='bottleneck'.*block='basic'", 32, {}),
+            ("width_per_group", "leave a channel", 15, {"block": "bottleneck"}),
+            *(("pre_activation", "True or False", value, {}) for value in ("both", 1)),
+            ("zero_init_residual", "ends in a conv", True, {"pre_activation": True}),
+            *(("anti_alias", "'blur', 'average', None", value, {}) for value in ("max", True)),
+            ("anti_alias", "has none.*stem='cifar'", "blur", ONE_STAGE | {"stem": "cifar"}),
+            ("anti_alias", "has none.*'deep_str", "average", ONE_STAGE | {"stem": "deep_strided"}),
+            *(("se_ratio", r"\(0, 1\]", ratio, {}) for ratio in (0.0, 16, "1/16")),
+            ("dropout_rate", r"\[0, 1\)", 1.0, {}),
         ],
     )
     def test_name_what_is_wrong(self, name, rule, value, beside):
@@ -139,6 +176,8 @@ class TestErrors:
             dataclasses.replace(BASIC, **{name: value}, **beside)
         message = str(caught.value)
         assert re.search(rule, message), message
+        if name == "stem_width" and "filters" in rule:
+            return  # whose number is what is received
         if rule == "positive integer" and isinstance(value, tuple):
             value = value[1]  # which alone is wrong
         assert re.search(rf"Received: .*{name}={re.escape(repr(value))}", message), message
@@ -186,6 +225,18 @@ class TestReadOffAModel:
                 assert layer.zero_pad == spec.zero_pad
                 assert layer.zero_init_residual == spec.zero_init_residual
 
+    def test_a_stem_that_does_not_fit_the_blocks(self):
+        pre_activated = dataclasses.replace(BASIC, pre_activation=True)
+        for spec, changed in ((BASIC, True), (pre_activated, False)):
+            model = keras_resnets.with_blocks(
+                build_model(spec, include_top=False),
+                keras_resnets.layers.BasicBlock,
+                pre_activation=changed,
+            )
+            message = f"activated, or its blocks pre-activated.*pre_activation={changed}"
+            with pytest.raises(ValueError, match=message):
+                model_spec(model)
+
     def test_survives_building_around(self):
         spec = dataclasses.replace(BOTTLENECK, shortcut="C", stem="cifar", output_stride=2)
         x = keras.layers.Conv2D(3, 1, name="colours")(keras.Input((64, 64, 1)))
@@ -215,6 +266,10 @@ class TestReadOffAModel:
             {"dilation": 2},
             {"first_dilation": 2},
             {"drop_path_rate": 0.3},
+            {"anti_alias": "blur"},
+            {"pre_activation": True},
+            {"se_ratio": 0.5},
+            {"dropout_rate": 0.1},
         ],
         ids=lambda options: next(iter(options)),
     )

@@ -26,6 +26,10 @@ SPECS = {
     "all": dataclasses.replace(
         BOTTLENECK, shortcut="C", zero_init_residual=True, drop_path_rate=0.5, output_stride=4
     ),
+    "pre": dataclasses.replace(SMALL, pre_activation=True, dropout_rate=0.1),  # begins with "both"
+    "D": dataclasses.replace(
+        BOTTLENECK, stem="deep", shortcut="D", anti_alias="blur", se_ratio=0.25, groups=2
+    ),
 }
 SHAPE = (16, 20, 3)
 without_values = pytest.mark.usefixtures("without_values")
