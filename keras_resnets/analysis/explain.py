@@ -7,20 +7,28 @@ import keras
 
 import keras_resnets.analysis.paper as paper
 from keras_resnets.analysis.responses import block_model
-from keras_resnets.architecture.reading import stage_blocks, stem_name
+from keras_resnets.architecture.reading import read_stem, stage_blocks
 from keras_resnets.architecture.spec import STEMS
-from keras_resnets.layers import ConvNorm, OrderedBlock, ResidualBlock
+from keras_resnets.layers import (
+    AveragePooling2D,
+    BlurPooling2D,
+    ConvNorm,
+    OrderedBlock,
+    ResidualBlock,
+    SqueezeExcitation,
+)
 from keras_resnets.layers.graph import all_layers
 from keras_resnets.layers.shortcuts import CONVOLUTIONAL, GATES
 
-# The steps that a layer of a branch stands for.
+# The steps that a layer of a branch stands for; options that are points of their own are none.
 STEPS: dict[type, tuple[str, ...]] = {
     ConvNorm: ("conv", "norm"),
     keras.layers.Conv2D: ("conv",),
     keras.layers.BatchNormalization: ("norm",),
     keras.layers.Activation: ("act",),
     keras.layers.ReLU: ("act",),
-    keras.layers.ZeroPadding2D: (),
+    **dict.fromkeys((keras.layers.ZeroPadding2D, keras.layers.Dropout, SqueezeExcitation), ()),
+    **dict.fromkeys((AveragePooling2D, BlurPooling2D), ()),
 }
 
 
@@ -95,7 +103,7 @@ def explain(model):
         *_of_architecture(stages, blocks),
         *_of_branches(blocks),
         *_of_gates(blocks),
-        *_of_steps(blocks),
+        *_of_steps(model, blocks),
         *_of_options(stages, blocks),
         *_of_input(model, blocks, data_set),
         *_of_layers(model, blocks),
@@ -163,7 +171,7 @@ def _of_gates(blocks):
         yield _point("weight on the shortcut", here, consequence)
 
 
-def _of_steps(blocks):
+def _of_steps(model, blocks):
     """Yields where a normalization is missing, or else where the steps have another order."""
     is_plain = blocks[0].shortcut is None
     without = [block for block in blocks if "norm" not in _block_steps(block)]
@@ -174,21 +182,29 @@ def _of_steps(blocks):
         return
     of_blocks = [_block_steps(block) for block in blocks]
     of_paper = [_paper_steps(block) for block in blocks]
-    if of_blocks == of_paper or (is_plain and sum(of_blocks, ()) == sum(of_paper, ())):
+    layers = {layer.name: layer for layer in model.layers}
+    chain, chain_of_paper = sum(of_blocks, ()), sum(of_paper, ())
+    has_end = "post_activation" in layers
+    if is_plain and has_end:  # what follows the stem and each convolution stands before the next
+        step = _without_linear(blocks[0], ("norm", "act"))
+        chain, chain_of_paper = chain + step, step + chain_of_paper
+    if of_blocks == of_paper or (is_plain and chain == chain_of_paper):
         return
     steps, _ = Counter(of_blocks).most_common(1)[0]
     usual = blocks[of_blocks.index(steps)]
     consequence = paper.PLAIN_ORDER_EFFECT if is_plain else None
-    if not is_plain and isinstance(usual, OrderedBlock):
-        errors, original = (
-            " and ".join(paper.ORDER_ERRORS[order]) for order in (usual.order, "original")
-        )
+    order = getattr(usual, "order", "full_pre_activation" if usual.pre_activation else None)
+    if not is_plain and order in paper.ORDER_ERRORS:
+        errors, original = (" and ".join(paper.ORDER_ERRORS[each]) for each in (order, "original"))
         consequence = (
-            f"{paper.ORDER_EFFECTS[usual.order]} On CIFAR-10, He et al., 2016, found {errors} % "
+            f"{paper.ORDER_EFFECTS[order]} On CIFAR-10, He et al., 2016, found {errors} % "
             f"test error with 110 and 164 layers, against {original} % in the original order."
         )
-        if usual.order.endswith("pre_activation") and blocks[-1].position in ("first", "inner"):
-            consequence += paper.NO_END_EFFECT
+        end = "`pre_activation` of the whole network"
+        if isinstance(usual, OrderedBlock):
+            has_end, end = blocks[-1].position in ("last", "only"), 'position="last"'
+        if order.endswith("pre_activation") and not has_end:
+            consequence += paper.NO_END_EFFECT.format(end)
     yield _point("order in a block", ", ".join(steps), consequence, ", ".join(_paper_steps(usual)))
 
 
@@ -223,7 +239,7 @@ def _kernel_sizes(block):
 def _steps_of(layer):
     for kind, steps in STEPS.items():
         if isinstance(layer, kind):
-            return steps
+            return steps if getattr(layer, "normalize", True) else steps[:1]
     return (type(layer).__name__,)
 
 
@@ -247,10 +263,29 @@ def _of_options(stages, blocks):
         yield _point("first γ of a branch's last normalization", "0")
     if rate := max(block.drop_path_rate for block in blocks):
         yield _point("drop path", f"up to {rate:g}")
+    if rate := max(block.dropout_rate for block in blocks):
+        yield _point("dropout in the branches", f"a rate of {rate:g}")
+    yield from _of_widths(blocks)
+    for kind in dict.fromkeys(block.anti_alias for block in blocks if block.anti_alias):
+        name = {"blur": "blurs of 3×3 pixels", "average": "averages"}[kind]
+        yield _point("anti-aliasing", f"{name} in the place of the strides")
+    for ratio in dict.fromkeys(block.se_ratio for block in blocks if block.se_ratio):
+        yield _point("squeeze and excitation", f"at the end of a branch, of ratio {ratio:g}")
     dilation = max(block.dilation for block in blocks)
     if dilation > 1:
         effect = paper.EFFECTS["dilation"].format(dilation)
         yield _point("dilation", f"up to {dilation}, in the place of strides", effect)
+
+
+def _of_widths(blocks):
+    """Yields what is unusual about the 3×3 convolution of a bottleneck."""
+    bottlenecks = [block for block in blocks if hasattr(block, "inner_filters")]
+    for groups, width in dict.fromkeys((each.groups, each.width_per_group) for each in bottlenecks):
+        if groups > 1:
+            here = f"{groups}, of {width} channels where the stage's width is 64"
+            yield _point("groups of a 3×3 convolution", here)
+        elif width != 64:
+            yield _point("width of a bottleneck", f"{width / 64:g} times as many")
 
 
 def _of_input(model, blocks, data_set):
@@ -268,9 +303,15 @@ def _of_input(model, blocks, data_set):
     if effects:
         here = "×".join("any" if length is None else str(length) for length in shape)
         yield _point("input", here, " ".join(effects), f"{size}×{size} in RGB")
-    stem, names = stem_name(model), paper.STEM_NAMES
+    (stem, filters), names = read_stem(model), paper.STEM_NAMES
+    stride, usual = STEMS[stem].stride, STEMS[data_set].stride
+    effects = [] if stride == usual else [paper.STEM_STRIDE_EFFECTS[stride > usual]]
+    if stem.startswith("deep"):
+        effects.append(paper.DEEP_STEM_EFFECT)
     if stem != data_set:
-        yield _point("stem", names[stem], paper.STEM_EFFECTS[stem], names[data_set])
+        yield _point("stem", names[stem], " ".join(effects), names[data_set])
+    if filters != blocks[0].filters:
+        yield _point("stem width", f"{filters} filters, {blocks[0].filters} in the first stage")
 
 
 def _of_layers(model, blocks):

@@ -9,7 +9,7 @@ import keras
 from keras_resnets.analysis import count_parameters, explain, layer_costs, summarize
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.reading import stem_name
-from keras_resnets.architecture.spec import OPTIONS, STEMS
+from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, STEMS
 from keras_resnets.cli.open_model import open_model, read_class_names
 from keras_resnets.cli.tables import format_table
 from keras_resnets.models import VARIANTS, list_models, model_spec
@@ -78,7 +78,7 @@ def describe_command(arguments):
     count = count_parameters(model)
     explanation = str(explain(model))
     paragraphs = [
-        f"{model.name}: {_structure(model)}",
+        _filled(f"{model.name}: {_structure(model)}"),
         *([_layers(model, shape)] if arguments.layers else []),
         str(summarize(model, shape)),
         f"{count.total:,} parameters with the statistics of batch normalization.",
@@ -95,7 +95,13 @@ def _structure(model):
         return "no spec describes its blocks."
     shortcut = "no shortcuts" if spec.shortcut is None else f"shortcuts of option {spec.shortcut}"
     repeats = ", ".join(str(count) for count in spec.repeats)
-    return f"{spec.depth} layers, {repeats} {spec.block} blocks, {shortcut}."
+    options = [
+        f"{name}={getattr(spec, name)!r}"
+        for name in OPTIONS
+        if name != "shortcut" and getattr(spec, name) != DEFAULTS[name]
+    ]
+    described = f"{spec.depth} layers, {repeats} {spec.block} blocks, {shortcut}"
+    return "; ".join([described, *([", ".join(options)] if options else [])]) + "."
 
 
 def _layers(model, shape):

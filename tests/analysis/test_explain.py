@@ -74,12 +74,79 @@ def test_the_paper_s_configuration_does_not_deviate(name, options):
         ({"include_top": False, "input_shape": (32, 32, 3)}, "head", "another, or none"),
         ({"shortcut": "B"}, "shortcut", "option B; in the paper, option A."),
         ({"shortcut": "C"}, "shortcut", "too expensive"),
+        ({"shortcut": "D"}, "shortcut", "option D; in the paper, option A. Where the shape"),
+        ({"pre_activation": True}, "order in a block", "6.37 and 5.46 % test error"),
+        ({"stem_width": 8}, "stem width", "8 filters, 16 in the first stage; in the paper, as"),
+        (
+            {"anti_alias": "blur"},
+            "anti-aliasing",
+            "blurs of 3×3 pixels in the place of the strides",
+        ),
+        ({"anti_alias": "average"}, "anti-aliasing", "76.81 % with averages, instead of 76.16 %"),
+        ({"se_ratio": 1 / 16}, "squeeze and excitation", "of ratio 0.0625; in the paper, none."),
+        ({"dropout_rate": 0.3}, "dropout in the branches", "a rate of 0.3; in the paper, none."),
+        ({"stem": "deep", "input_shape": (32, 32, 3), "classes": 10}, "stem", "a sixteenth of the"),
     ],
 )
 def test_each_option_is_one_point(options, what, words):
     deviation = only_point(built(**options))
     assert deviation.what == what
     assert words in str(deviation)
+
+
+# As He et al., 2018, Xie et al., 2017, Zagoruyko & Komodakis, 2016, and Hu et al., 2018, say.
+@pytest.mark.parametrize(
+    ("options", "what", "here", "words"),
+    [
+        ({"stem": "deep"}, "stem", "three of 3×3, the first with", "76.87 instead of 76.66 %"),
+        ({"stem": "deep_strided"}, "stem", "four of 3×3, the first and the last", "cost more"),
+        (
+            {"groups": 32, "width_per_group": 4},
+            *("groups of a 3×3 convolution", "32, of 4 channels where the stage's width is 64"),
+            "22.2 % top-1 error",
+        ),
+        ({"width_per_group": 128}, "width of a bottleneck", "2 times as many", "21.9 % top-1 err"),
+        ({"shortcut": "D"}, "shortcut", "option D", "77.16 instead of 76.87 %"),
+        (
+            {"pre_activation": True},
+            "order in a block",
+            "norm, act, conv, norm, act, conv, n",
+            "6.37",
+        ),
+        ({"se_ratio": 1 / 16}, "squeeze and excitation", "at the end of a branch", "24.80 %"),
+    ],
+)
+def test_the_wider_family_s_options_are_points_of_a_bottleneck_network(options, what, here, words):
+    """Beside a depth and, with the stride on the 1×1 convolution, nothing else of the paper's."""
+    spec = ResNetSpec(block="bottleneck", repeats=(1, 1, 1, 1), stride_on="1x1", **options)
+    with keras.StatelessScope(initialize_variables=False):
+        deviation = only_point(build_model(spec))
+    assert deviation.what == what
+    assert deviation.here.startswith(here)
+    assert words in deviation.consequence
+
+
+def test_all_options_of_the_family_are_points_at_once():
+    model = built(
+        **{"stem": "deep", "stem_width": 8, "shortcut": "D", "pre_activation": True},
+        **{"anti_alias": "blur", "se_ratio": 0.25, "dropout_rate": 0.1},
+    )
+    names = {"stem", "stem width", "shortcut", "order in a block", "anti-aliasing"}
+    names |= {"squeeze and excitation", "dropout in the branches", "depth and width"}
+    assert set(points(model)) - {"input", "classes"} == names
+
+
+def test_pre_activation_has_the_text_of_its_order(small):
+    order = with_blocks(small, OrderedBlock, order="full_pre_activation", **LAST)
+    assert only_point(built(pre_activation=True)) == only_point(order)
+    without_end = only_point(with_blocks(small, BasicBlock, pre_activation=True))
+    assert without_end.consequence.endswith("with `pre_activation` of the whole network.")
+
+
+def test_a_pre_activated_plain_network_is_the_paper_s_chain():
+    """Normalization and activation only move from one block's end to the next one's start."""
+    assert points(built(pre_activation=True, shortcut=None)) == ["depth and width"]
+    assert points(plain_twin(built(pre_activation=True))) == ["depth and width"]
 
 
 def test_two_options_are_two_points():

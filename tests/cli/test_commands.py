@@ -109,6 +109,18 @@ def test_describe_a_network_by_its_name(capsys):
     assert len(convolutions) == 19  # 20 weight layers with the classifier
 
 
+def test_describe_names_the_options_of_the_wider_family(tmp_path, capsys):
+    options = {"pre_activation": True, "anti_alias": "blur", "se_ratio": 0.25, "stem_width": 8}
+    keras_resnets.ResNet20(shortcut="D", dropout_rate=0.3, **options).save(tmp_path / "own.keras")
+    assert main(["describe", str(tmp_path / "own.keras")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "basic blocks, shortcuts of option D; stem='cifar', stem_width=8, pre" in printed
+    for name, value in {**options, "dropout_rate": 0.3}.items():
+        assert f"{name}={value!r}" in printed
+    for point in ("order in a block", "anti-aliasing", "squeeze and excitation", "stem width"):
+        assert f"- {point}: " in printed
+
+
 def test_describe_a_file(converted, capsys):
     assert main(["describe", str(converted)]) == 0
     printed = capsys.readouterr().out
