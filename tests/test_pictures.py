@@ -120,6 +120,11 @@ def test_blocks_are_drawn_step_by_step():
         "Option A, new shape": (wider, ["subsample by 2", "64 zero channels"]),
         "Option B, new shape": (wider, ["1×1 conv, 128, stride 2 *", "batch norm *"]),
         "Option C, same shape": (basic, ["1×1 conv, 64 *", "batch norm *"]),
+        "Option D, new shape": (
+            *(wider, ["2×2 average, stride 2", "1×1 conv, 128 *", "batch norm *"]),
+        ),
+        "Pre-activation": (["batch norm *", "relu", *basic[:-1]], []),
+        "Squeeze and excitation": ([*basic, "squeeze, excite *"], []),
     }
 
 

@@ -18,6 +18,9 @@ EXAMPLES = (
     ("Option A, new shape", BasicBlock, 128, {"strides": 2, "shortcut": "A"}, 64),
     ("Option B, new shape", BasicBlock, 128, {"strides": 2, "shortcut": "B"}, 64),
     ("Option C, same shape", BasicBlock, 64, {"shortcut": "C"}, 64),
+    ("Option D, new shape", BasicBlock, 128, {"strides": 2, "shortcut": "D"}, 64),
+    ("Pre-activation", BasicBlock, 64, {"pre_activation": True}, 64),
+    ("Squeeze and excitation", BasicBlock, 64, {"se_ratio": 1 / 16}, 64),
 )
 WEIGHTED = PARTS["stage1"]
 WIDTH, COLUMNS, MARGIN = 800, 3, 8
@@ -59,10 +62,14 @@ def example_blocks():
     for title, kind, filters, options, channels in EXAMPLES:
         block = kind(filters, **options)
         block(keras.Input((56, 56, channels)))
-        arguments = [str(filters), *(f"{name}={value!r}" for name, value in options.items())]
+        arguments = [str(filters), *(f"{name}={_code(value)}" for name, value in options.items())]
         code = f"{kind.__name__}({', '.join(arguments)})".replace("'", '"')
         examples.append(Example(title, code, block))
     return examples
+
+
+def _code(value):
+    return "1 / 16" if value == 1 / 16 else repr(value)
 
 
 def branch_steps(block):
@@ -71,8 +78,10 @@ def branch_steps(block):
     for layer in block.branch_layers():
         if isinstance(layer, ConvNorm):
             steps += _conv_norm_steps(layer)
-        else:
+        elif isinstance(layer, keras.layers.Activation):
             steps.append(_activation_step(layer.activation))
+        else:
+            steps.append(Step(layer_label(layer), bool(layer.weights)))
     return steps
 
 
@@ -81,7 +90,9 @@ def shortcut_steps(block):
     if block.shortcut_layer is None:
         return None
     if block.shortcut_layer.weights:
-        return _conv_norm_steps(block.shortcut_layer.conv_norm)
+        pools = [layer for layer in [block.shortcut_layer.pool] if layer is not None]
+        steps = [Step(layer_label(pool), False) for pool in pools]
+        return steps + _conv_norm_steps(block.shortcut_layer.conv_norm)
     return [Step(label, False) for label in shortcut_label(block).split(", ") if label]
 
 
@@ -101,10 +112,10 @@ def draw_blocks(examples):
 
 
 def _conv_norm_steps(layer):
-    return [
-        Step(layer_label(layer), bool(layer.conv.weights)),
-        Step("batch norm", bool(layer.norm.weights)),
-    ]
+    steps = [Step(layer_label(layer), bool(layer.conv.weights))]
+    if layer.norm is not None:
+        steps.append(Step(layer_label(layer.norm), bool(layer.norm.weights)))
+    return steps
 
 
 def _activation_step(activation):
@@ -134,7 +145,8 @@ def _draw_card(sheet, example, left, top, height):
         _draw_shortcut(sheet, x, steps, split, plus)
         sheet.plus(x, plus, radius=6)
         y = plus + 6
-    y = _draw_steps(sheet, x, y + BOX_GAP, [_activation_step(block.activation)], start=y)
+    if not block.pre_activation:
+        y = _draw_steps(sheet, x, y + BOX_GAP, [_activation_step(block.activation)], start=y)
     sheet.line([(x, y), (x, y + 15)], arrow=True)
     sheet.text(x, y + 28, _shape(block.output), size=12, fill=FAINT)
     parameters = sum(math.prod(weight.shape) for weight in block.trainable_weights)

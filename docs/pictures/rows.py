@@ -6,9 +6,11 @@ import re
 import keras
 
 from keras_resnets.layers import (
+    AveragePooling2D,
     ConvNorm,
     ProjectionShortcut,
     ResidualBlock,
+    SqueezeExcitation,
     SymmetricMaxPooling2D,
 )
 from keras_resnets.layers.feature_map import channel_axis
@@ -90,6 +92,12 @@ def layer_label(layer):
         return label
     if isinstance(layer, SymmetricMaxPooling2D):
         return f"{_by([layer.pool_size] * 2)} max pool, stride {layer.strides}"
+    if isinstance(layer, AveragePooling2D):
+        return f"{_by([layer.pool_size] * 2)} average, stride {layer.strides}"
+    if isinstance(layer, SqueezeExcitation):
+        return "squeeze, excite"
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return "batch norm"
     if isinstance(layer, keras.layers.GlobalAveragePooling2D):
         return "average pool"
     if isinstance(layer, keras.layers.Dense):

@@ -100,7 +100,8 @@ class AveragePooling2D(ConfiguredLayer):
     Example:
 
     >>> layer = keras_resnets.layers.AveragePooling2D(2)
-    >>> layer(np.array([1.0, 3.0, 7.0]).reshape(1, 1, 3, 1))[0, 0, :, 0].tolist()
+    >>> y = layer(np.array([1.0, 3.0, 7.0]).reshape(1, 1, 3, 1))
+    >>> [float(value) for value in y[0, 0, :, 0]]
     [2.0, 7.0]
     """
 
@@ -168,7 +169,8 @@ class BlurPooling2D(ConfiguredLayer):
     Example:
 
     >>> layer = keras_resnets.layers.BlurPooling2D(2)
-    >>> layer(np.array([0.0, 4.0, 0.0, 0.0] * 2).reshape(1, 2, 4, 1))[0, 0, :, 0].tolist()
+    >>> y = layer(np.array([0.0, 4.0, 0.0, 0.0] * 2).reshape(1, 2, 4, 1))
+    >>> [float(value) for value in y[0, 0, :, 0]]
     [2.0, 1.0]
     """
 
