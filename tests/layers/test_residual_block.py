@@ -104,6 +104,22 @@ def test_a_model_of_the_two_terms(rng):
         np.testing.assert_allclose(numpy(y), numpy(part), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("shortcut", ["A", "B", "C", "D"])
+@pytest.mark.parametrize("pre_activation", [True, "both"])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_a_pre_activated_block_is_the_sum_of_its_terms(pre_activation, shortcut, strides, rng):
+    x = feature_maps(rng, 4)
+    options = {"shortcut": shortcut, "strides": strides}
+    block = make_block(BasicBlock, x, pre_activation=pre_activation, **options)
+    terms = numpy(block.branch(x)) + numpy(block.shortcut_path(x))
+    np.testing.assert_allclose(numpy(block(x)), terms, rtol=1e-6, atol=1e-6)
+    # An identity passes x itself, or with "both" what the branch reads.
+    if strides == 1 and shortcut != "C":
+        activated = numpy(block.start_activation(block.start_norm(x)))
+        passed = x if pre_activation is True else activated
+        np.testing.assert_array_equal(numpy(block.shortcut_path(x)), passed)
+
+
 def test_the_global_policy_is_taken_by_all_parts(rng):
     policy = "mixed_bfloat16"
     keras.config.set_dtype_policy(policy)
