@@ -1,6 +1,7 @@
 """Each contender computes what it says: its network, its cost, and steps that learn."""
 
 import dataclasses
+import importlib.util
 
 import keras
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tomli_w")
 
+from keras_resnets import ResNetSpec, build_model  # noqa: E402
+from keras_resnets.architecture.plan import make_plan  # noqa: E402
 from keras_resnets.layers import BatchNormalization  # noqa: E402
 from keras_resnets.models import VARIANTS  # noqa: E402
 from tests.backends import skip_without_16_bits  # noqa: E402
 from training.benchmark import input_pipeline, steps  # noqa: E402
-from training.benchmark.contenders import Setting, contenders_for  # noqa: E402
+from training.benchmark.contenders import TIMM_NAMES, Setting, contenders_for  # noqa: E402
 from training.benchmark.worker import Worker  # noqa: E402
 
 TINY = Setting("resnet20", batch=8, image_size=8, classes=10)
@@ -95,6 +98,14 @@ def test_pytorchs_twin_is_the_same_network(precision, torch_step):
     check_learning(torch_step.make_job(setting), 20)
 
 
+def cost_of(torch_step, create, *arguments, side=224):
+    """The parameters and multiply-adds of a network that is made without values."""
+    with torch_step.torch.device("meta"):
+        model = create(*arguments)
+        macs = torch_step.count_macs(model, torch_step.torch.zeros(1, 3, side, side))
+    return sum(parameter.numel() for parameter in model.parameters()), macs
+
+
 @pytest.mark.parametrize(
     ("model", "parameters", "macs"),
     [
@@ -108,16 +119,111 @@ def test_pytorchs_twin_is_the_same_network(precision, torch_step):
 def test_pytorchs_twins_cost_what_the_networks_do(model, parameters, macs, torch_step):
     is_small = VARIANTS[model].stem == "cifar"
     side, classes = (32, 10) if is_small else (224, 1000)
-    twin = torch_step.TorchResNet(VARIANTS[model], classes)
-    assert sum(parameter.numel() for parameter in twin.parameters()) == parameters
-    image = torch_step.torch.zeros(1, 3, side, side)
-    assert torch_step.count_macs(twin, image) == pytest.approx(macs, rel=1e-4)
+    cost = cost_of(torch_step, torch_step.TorchResNet, VARIANTS[model], classes, side=side)
+    assert cost == (parameters, pytest.approx(macs, rel=1e-4))
 
 
-def test_pytorchs_twin_refuses_what_it_lacks(torch_step):
-    spec = dataclasses.replace(VARIANTS["resnet50"], stride_on="1x1")
-    with pytest.raises(ValueError, match=r"does not support these options\. Received: spec="):
+@pytest.mark.parametrize(
+    ("options", "parameters", "macs"),
+    [  # as timm's and torchvision's own modules have them
+        ({"groups": 32, "width_per_group": 4}, 25_028_904, 4_230_479_872),
+        ({"width_per_group": 128}, 68_883_240, 11_398_021_120),
+        ({"se_ratio": 1 / 16}, 28_088_024, 4_091_699_200),
+        ({"stem": "deep", "shortcut": "D"}, 25_576_264, 4_328_824_832),
+        (
+            {"stem": "deep_strided", "shortcut": "D", "se_ratio": 1 / 4},
+            35_691_912,
+            4_454_490_112,
+        ),
+        ({"pre_activation": True}, 25_549_352, 4_089_184_256),
+    ],
+)
+def test_pytorchs_twins_of_the_wider_family_cost_what_others_do(
+    options, parameters, macs, torch_step
+):
+    spec = dataclasses.replace(VARIANTS["resnet50"], **options)
+    assert cost_of(torch_step, torch_step.TorchResNet, spec, 1000) == (parameters, macs)
+
+
+BASIC = ResNetSpec(block="basic", repeats=(2, 1), widths=(8, 16))
+BOTTLENECK = dataclasses.replace(BASIC, block="bottleneck")
+
+
+@pytest.mark.parametrize(
+    ("spec", "options"),
+    [
+        (BASIC, {"shortcut": None, "pre_activation": True}),
+        (BASIC, {"shortcut": "A", "zero_pad": "both"}),
+        (BASIC, {"shortcut": "A", "stem": "cifar", "pre_activation": True}),
+        (BASIC, {"shortcut": "D", "anti_alias": "average"}),
+        (BOTTLENECK, {"shortcut": "C", "stride_on": "1x1"}),
+        (BOTTLENECK, {"shortcut": "D", "stem": "deep", "pre_activation": True}),
+        (BOTTLENECK, {"stem": "deep_strided", "stem_width": 6, "se_ratio": 1 / 4}),
+        (BOTTLENECK, {"groups": 2, "width_per_group": 48, "anti_alias": "blur"}),
+    ],
+)
+def test_pytorchs_twin_computes_what_the_network_does(spec, options, torch_step):
+    """With random weights and statistics, given layer by layer in the plan's order."""
+    torch, generator = torch_step.torch, np.random.default_rng(0)
+    spec = dataclasses.replace(spec, **options)
+    model = build_model(
+        spec, input_shape=(21, 19, 3), classes=3, classifier_activation=None, name="own"
+    )
+    for weight in model.weights:
+        draw = generator.normal(0, 0.3, weight.shape)
+        weight.assign(0.5 + abs(draw) if "variance" in weight.path else draw)
+    twin = torch_step.TorchResNet(spec, 3).eval()
+    kinds = torch.nn.Conv2d | torch.nn.BatchNorm2d | torch.nn.Linear
+    layers = [layer for layer in twin.modules() if isinstance(layer, kinds)]
+    theirs = [
+        tensor
+        for layer in layers
+        for name, tensor in layer.state_dict(keep_vars=True).items()
+        if name != "num_batches_tracked"
+    ]
+    paths = make_plan(spec).variable_shapes(3, 3)
+    ours = {weight.path: weight.numpy() for weight in model.weights}
+    with torch.no_grad():
+        for tensor, path in zip(theirs, paths, strict=True):
+            values = ours[path]
+            axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[values.ndim]
+            tensor.copy_(torch.from_numpy(values.transpose(axes).copy()))
+    images = generator.normal(size=(2, 21, 19, 3)).astype("float32")
+    outputs = twin(torch.from_numpy(images).permute(0, 3, 1, 2)).detach().numpy()
+    np.testing.assert_allclose(outputs, model(images), rtol=1e-4, atol=1e-4)
+    cost = make_plan(spec).cost(21, 3, 3)
+    square = torch.zeros(1, 3, 21, 21)
+    assert sum(parameter.numel() for parameter in twin.parameters()) == cost.parameters
+    assert torch_step.count_macs(twin, square) == cost.macs
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"activation": "gelu"},
+        {"output_stride": 8},
+        {"zero_init_residual": True},
+        {"drop_path_rate": 0.1},
+        {"dropout_rate": 0.1},
+    ],
+)
+def test_pytorchs_twin_refuses_what_it_lacks(options, torch_step):
+    spec = dataclasses.replace(VARIANTS["resnet50"], **options)
+    [(name, value)] = options.items()
+    with pytest.raises(
+        ValueError, match=rf"not support these options\. Received: {name}={value!r}"
+    ):
         torch_step.TorchResNet(spec, 10)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("model", [name for name in TIMM_NAMES if name in VARIANTS])
+def test_timm_s_network_of_the_name_costs_the_same(model, torch_step):
+    if importlib.util.find_spec("timm") is None:
+        pytest.skip("timm is not installed")
+    create = torch_step.import_timm().create_model
+    ours = make_plan(VARIANTS[model]).cost(224, 3, 1000)
+    assert cost_of(torch_step, create, TIMM_NAMES[model]) == ours
 
 
 @pytest.mark.slow

@@ -10,7 +10,20 @@ ONEDNN: dict[str, str | None] = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 UNSET: dict[str, str | None] = {"TF_ENABLE_ONEDNN_OPTS": None}
 # OpenMP's threads else spin while they wait, and on a busy machine keep the others from computing.
 WAITING: dict[str, str | None] = {"OMP_WAIT_POLICY": "passive"}
-TIMM_MODELS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+# Networks that timm has too: its names of them.
+TIMM_NAMES = {
+    name: name
+    for name in (
+        *("resnet18", "resnet26", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
+        *("resnet18d", "resnet26d", "resnet34d", "resnet50d", "resnet101d", "resnet152d"),
+        *("resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+        *("seresnet18", "seresnet34", "seresnet50", "seresnet101", "seresnet152"),
+        *("resnetrs50", "resnetrs101", "resnetrs152", "resnetrs200"),
+    )
+} | {
+    **{f"resnet{depth}v2": f"resnetv2_{depth}" for depth in (50, 101, 152)},
+    **{f"wideresnet{depth}_2": f"wide_resnet{depth}_2" for depth in (50, 101)},
+}
 # How often each kind is done in a turn, for each training step asked for.
 TIMES_A_STEP = {"step": 1, "input": 8, "product": 4}
 
@@ -96,7 +109,7 @@ OURS = {
 }
 TORCH = (
     _torch("torch", "the same network in PyTorch, channels last"),
-    _torch("timm", "timm's network, channels last", TIMM_MODELS),
+    _torch("timm", "timm's network, channels last", tuple(TIMM_NAMES)),
 )
 KERAS = (
     _keras("keras", "the same network, compiled and trained by Keras's defaults"),

@@ -1,20 +1,24 @@
 """A training step in PyTorch as it should be written: channels last, and autocast for bfloat16."""
 
 import contextlib
+import importlib
+import sys
+import types
+from typing import Any
 
 import torch
 from torch import nn
 
 from keras_resnets import ResNetSpec
 from keras_resnets.architecture.plan import make_plan
-from keras_resnets.architecture.spec import VARIANTS
-from training.benchmark.contenders import Setting
+from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, VARIANTS
+from training.benchmark.contenders import TIMM_NAMES, Setting
 from training.benchmark.steps import random_examples
 from training.benchmark.worker import Job, process_peak_bytes
 
 
 def make_job(setting: Setting) -> Job:
-    """Returns training steps of the zoo's twin in PyTorch, or of timm's model of the same name.
+    """Returns training steps of the zoo's twin in PyTorch, or of timm's own network.
 
     Options: `network`, `"torch"` or `"timm"`.
     """
@@ -22,9 +26,8 @@ def make_job(setting: Setting) -> Job:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     versions = {"torch": torch.__version__}
     if setting.options["network"] == "timm":
-        import timm
-
-        model = timm.create_model(setting.model, num_classes=setting.classes)
+        timm = import_timm()
+        model = timm.create_model(TIMM_NAMES[setting.model], num_classes=setting.classes)
         versions["timm"] = timm.__version__
     else:
         model = TorchResNet(VARIANTS[setting.model], setting.classes)
@@ -62,6 +65,20 @@ def make_job(setting: Setting) -> Job:
     return Job(take, facts, peak_bytes=peak_bytes)
 
 
+def import_timm() -> Any:
+    """Imports timm, even if torchvision's operators, which no ResNet uses, fit another torch."""
+    with contextlib.suppress(RuntimeError):
+        return importlib.import_module("timm")
+    for name in [name for name in sys.modules if name.startswith(("timm", "torchvision"))]:
+        del sys.modules[name]
+    sys.modules["torchvision._meta_registrations"] = types.ModuleType("_meta_registrations")
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    timm: Any = importlib.import_module("timm")
+    timm.torchvision_operators = library  # the definition lasts as long as this
+    return timm
+
+
 def count_macs(model: nn.Module, image: torch.Tensor) -> int:
     """Counts the multiply-adds of a model's convolutions and linear layers for one image."""
     macs = 0
@@ -83,60 +100,129 @@ def count_macs(model: nn.Module, image: torch.Tensor) -> int:
     return macs
 
 
+# Options of a spec that the twin has: any other must be at its default.
+SUPPORTED = {
+    *("stem", "stem_width", "shortcut", "zero_pad", "stride_on", "groups", "width_per_group"),
+    *("pre_activation", "anti_alias", "se_ratio"),
+}
+
+
 class TorchResNet(nn.Module):
-    """A residual or plain network from images to logits."""
+    """A residual or plain network from images to logits, with the layers of the zoo's plan."""
 
     def __init__(self, spec: ResNetSpec, classes: int):
         super().__init__()
-        plain_spec = ResNetSpec(
-            block=spec.block,
-            repeats=spec.repeats,
-            widths=spec.widths,
-            stem=spec.stem,
-            shortcut=spec.shortcut,
-        )
-        if spec != plain_spec or spec.shortcut == "C":
+        found = {name: getattr(spec, name) for name in OPTIONS.keys() - SUPPORTED}
+        found = {name: value for name, value in found.items() if value != DEFAULTS[name]}
+        if found:
             raise ValueError(
-                f"The PyTorch twin does not support these options. Received: spec={spec}"
+                "The PyTorch twin does not support these options. "
+                f"Received: {', '.join(f'{name}={value!r}' for name, value in found.items())}"
             )
         plan = make_plan(spec)
-        layers = [_conv_norm(plan.stem), nn.ReLU(inplace=True)]
+        layers = _in_turn(plan.stem)
         if plan.pool_stride > 1:
-            layers.append(nn.MaxPool2d(3, stride=plan.pool_stride, padding=1))
-        layers += [_Block(block, spec.shortcut) for block in plan.blocks()]
-        self.features = nn.Sequential(*layers)
+            if spec.anti_alias != "average":
+                layers.append(
+                    nn.MaxPool2d(3, 1 if spec.anti_alias else plan.pool_stride, padding=1)
+                )
+            if spec.anti_alias:
+                layers.append(_subsampling(plan.pool_stride, spec.anti_alias))
+        layers += [_Block(block) for block in plan.blocks()]
+        self.features = nn.Sequential(*layers, *_in_turn(plan.end))
         self.classifier = nn.Linear(plan.features, classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.features(images).mean((2, 3)))
 
 
-class _Block(nn.Module):
-    def __init__(self, block, shortcut):
+def _in_turn(layers, anti_alias=None):
+    """Returns convolutions and normalizations, each of which an activation follows."""
+    found: list[nn.Module] = []
+    late_stride = 1
+    for layer in layers:
+        if layer.kind == "norm":
+            found += [nn.BatchNorm2d(layer.outputs), nn.ReLU(inplace=True)]
+            if late_stride > 1:
+                found.append(_subsampling(late_stride, anti_alias))
+                late_stride = 1
+        else:
+            late_stride = layer.strides if anti_alias else 1
+            found.append(_convolution(layer, layer.strides // late_stride))
+    return found
+
+
+def _convolution(layer, strides=1):
+    size = layer.kernel_size
+    options = {"groups": layer.groups, "bias": layer.kind == "gate", "padding": size // 2}
+    return nn.Conv2d(layer.inputs or 3, layer.outputs, size, strides, **options)
+
+
+def _subsampling(stride, kind):
+    if kind == "blur":
+        return _Blur(stride)
+    return nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
+
+
+class _Blur(nn.Module):
+    def __init__(self, stride):
         super().__init__()
-        layers = []
-        for convolution in block.branch:
-            layers += [_conv_norm(convolution), nn.ReLU(inplace=True)]
-        self.branch = nn.Sequential(*layers[:-1])
-        self.shortcut, self.stride = shortcut, block.arguments["strides"]
-        self.missing = block.branch[-1].outputs - block.branch[0].inputs
-        self.projection = None if block.projection is None else _conv_norm(block.projection)
+        self.stride = stride
+        weights = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("kernel", torch.outer(weights, weights)[None, None])
 
     def forward(self, x):
-        branch = self.branch(x)
+        channels = x.shape[1]
+        kernel = self.kernel.to(x.dtype).expand(channels, 1, 3, 3)
+        x = nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")
+        return nn.functional.conv2d(x, kernel, stride=self.stride, groups=channels)
+
+
+class _Block(nn.Module):
+    """A residual block, y = g(F(x) + s(x)), by its plan."""
+
+    def __init__(self, block):
+        super().__init__()
+        options = block.arguments
+        self.shortcut, self.stride = options["shortcut"], options["strides"]
+        self.is_shared = options["pre_activation"] == "both" or (
+            options["pre_activation"] and block.projection
+        )
+        gates = [layer for layer in block.branch if layer.kind == "gate"]
+        others = [layer for layer in block.branch if layer.kind != "gate"]
+        layers = _in_turn(others, options["anti_alias"])
+        if options["pre_activation"]:
+            start, branch, end = layers[:2], layers[2:], []
+        else:
+            start, branch, end = [], layers[:-1], [nn.ReLU(inplace=True)]
+        self.start, self.branch, self.end = (nn.Sequential(*part) for part in (start, branch, end))
+        self.excitation = None
+        if gates:
+            reduce, expand = map(_convolution, gates)
+            layers = [nn.AdaptiveAvgPool2d(1), reduce, nn.ReLU(inplace=True), expand, nn.Sigmoid()]
+            self.excitation = nn.Sequential(*layers)
+        self.projection = None
+        if block.projection:
+            conv, *norms = block.projection
+            is_pooled = options["shortcut"] == "D" and conv.strides > 1
+            layers = [_subsampling(conv.strides, "average")] if is_pooled else []
+            layers.append(_convolution(conv, 1 if is_pooled else conv.strides))
+            layers += [nn.BatchNorm2d(norm.outputs) for norm in norms]
+            self.projection = nn.Sequential(*layers)
+        missing = block.outputs - next(each.inputs for each in others if each.kind == "conv")
+        before = missing // 2 if options["zero_pad"] == "both" else 0
+        self.padding = (0, 0, 0, 0, before, missing - before)
+
+    def forward(self, x):
+        start = self.start(x)
+        y = self.branch(start)
+        if self.excitation is not None:
+            y = y * self.excitation(y)
         if self.shortcut is None:
-            return branch.relu_()
+            return self.end(y)
+        x = start if self.is_shared else x
         if self.projection is not None:
             x = self.projection(x)
-        elif self.stride > 1 or self.missing:
-            x = x[:, :, :: self.stride, :: self.stride]
-            x = nn.functional.pad(x, (0, 0, 0, 0, 0, self.missing))
-        return branch.add_(x).relu_()
-
-
-def _conv_norm(convolution):
-    _, _, size, inputs, outputs, stride = convolution
-    return nn.Sequential(
-        nn.Conv2d(inputs or 3, outputs, size, stride, padding=size // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-    )
+        elif self.stride > 1 or any(self.padding):
+            x = nn.functional.pad(x[:, :, :: self.stride, :: self.stride], self.padding)
+        return self.end(y.add_(x))
