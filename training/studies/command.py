@@ -23,6 +23,7 @@ STUDIES = {
     "shortcuts": "shortcuts:SHORTCUTS",
     "gates": "shortcuts:GATES_STUDY",
     "order": "blocks:ORDER",
+    "family": "family:STUDY",
     "lesion": "lesion:STUDY",
     "dimensions": "shortcuts:DIMENSIONS",
 }

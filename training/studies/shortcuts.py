@@ -192,7 +192,7 @@ shortcut has to change x as well ([He et al., 2015](https://arxiv.org/abs/1512.0
 
 
 def gate_recipes(budget):
-    """The identity, each gate, and the 1×1 convolution, which is option C."""
+    """The identity, each gate, and option C, in the original block, as in the paper's table 1."""
     depth = GATES_DEPTH[budget]
     recipes = {
         label: study_recipe(

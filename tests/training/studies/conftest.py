@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from training.studies import blocks, shortcuts, study
+from training.studies import blocks, family, shortcuts, study
 from training.studies.command import load_study
 from training.studies.page import write_page
 from training.studies.reading import train_loss
@@ -37,5 +37,6 @@ def conducted(tmp_path_factory):
         patch.setattr(shortcuts, "DEPTH", 8)
         patch.setitem(shortcuts.GATES_DEPTH, "quick", 8)
         patch.setitem(blocks.ORDERED_DEPTH, "quick", 8)
+        patch.setattr(family, "BLOCKS_A_STAGE", 1)
         patch.setitem(study.SHORT, "quick", "4 epochs")
         yield run

@@ -32,6 +32,7 @@ def test_what_harms_on_the_digits_too(name, worse, better, conducted):
         "dimensions",
         pytest.param("shortcuts", marks=pytest.mark.finding),
         pytest.param("order", marks=pytest.mark.finding),
+        pytest.param("family", marks=pytest.mark.finding),
     ],
 )
 def test_the_others_run_to_their_page(name, conducted):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from keras_resnets import build_model, with_blocks
+from keras_resnets.layers import OrderedBlock
 from tests.facts import CIFAR
 from training.recipe.files import recipe_to_toml
 from training.run.compare import spread
@@ -164,6 +166,18 @@ def test_costs_are_the_papers_and_those_computed_by_hand():
     costs = [*load_study("shortcuts").compute("quick", NO_IMAGES).values()]
     assert [cost["parameters"] for cost in costs] == [269_722, 272_474, 283_962]
     assert [cost["projections"] for cost in costs] == [0, 2, 9]
+    family = load_study("family").compute("quick", NO_IMAGES)
+    # A position in ResNet-29: the stem's 9 · 3 · 16; in a stage of w filters and c channels in, the
+    # first block's c · w + 9 · w² + w · 4w and projection, c · 4w, and two blocks of 17 w².
+    macs = 32**2 * 9 * 3 * 16 + 256 * 10
+    for side, channels, width in ((32, 16, 16), (16, 64, 32), (8, 128, 64)):
+        reduced = 4 * channels * width if width > 16 else channels * width  # before the stride
+        others = 13 * width**2 + channels * 4 * width + 2 * 17 * width**2
+        macs += side**2 * (reduced + others)
+    assert family["ResNet-29"]["macs"] == macs
+    for label, cost in family.items():
+        assert cost["macs"] == pytest.approx(macs, rel=0.02), label
+    assert family["D: pooled projections"] == family["ResNet-29"]
     found = load_study("dimensions").compute("quick", NO_IMAGES)
     assert [each["block"] for each in found["transitions"]] == ["stage2_block1", "stage3_block1"]
     # Weights, γ and β; and the weights times 16 · 16 or 8 · 8 positions.
@@ -173,6 +187,37 @@ def test_costs_are_the_papers_and_those_computed_by_hand():
     ]
     assert [each["macs"] for each in found["transitions"]] == [16**2 * 16 * 32, 8**2 * 32 * 64]
     assert {"16", "32"} <= set(found["error"].replace(",", " ").replace(")", " ").split())
+
+
+def test_full_pre_activation_is_that_of_the_published_outcomes():
+    """The spec's option, and `OrderedBlock` with its first and last positions, are one network."""
+    spec, block, _ = blocks.ordered_network("quick", "full_pre_activation")
+    assert (spec.pre_activation, block) == (True, "")
+    options = {"order": "full_pre_activation"}
+    options |= {"first": {"position": "first"}, "last": {"position": "last"}}
+    recipe = load_study("order").contenders("quick")["original"]
+    original = build_model(recipe.model.architecture, input_shape=(8, 8, 3), name="net")
+    published = with_blocks(original, OrderedBlock, **options)
+    own = build_model(spec, input_shape=(8, 8, 3), name="net")
+
+    generator = np.random.default_rng(0)
+    values = {}
+    for weight in published.weights:
+        draw = generator.normal(0, 0.3, weight.shape)
+        weight.assign(0.5 + abs(draw) if "variance" in weight.path else draw)
+        path = weight.path.replace("stem_conv/norm", "stage1_block1/start_norm")
+        path = path.replace("stage3_block2/sum_norm", "post_norm")
+        values[path.replace("conv2/kernel", "conv2/conv/kernel")] = weight.numpy()
+    assert {weight.path: weight.shape for weight in own.weights} == {
+        path: value.shape for path, value in values.items()
+    }
+    for weight in own.weights:
+        weight.assign(values[weight.path])
+    images = generator.normal(size=(4, 8, 8, 3)).astype("float32")
+    for training in (True, False):
+        np.testing.assert_allclose(
+            own(images, training=training), published(images, training=training), rtol=1e-4
+        )
 
 
 def test_a_one_layer_block_is_one_convolution():
