@@ -29,8 +29,8 @@ SIZE, LARGER, BATCH = 16, 24, 8
 
 def main(root):
     write_folder(root / "pictures", {"train": {"a": 10, "b": 9}, "test": {"a": 2, "b": 3}})
-    for name, spec in VARIANTS.items():  # of one block each
-        VARIANTS[name] = dataclasses.replace(spec, repeats=(1,), widths=(4,))
+    for name in {load_recipe(name).model.name for name in list_recipes()}:  # of one block each
+        VARIANTS[name] = dataclasses.replace(VARIANTS[name], repeats=(1,), widths=(4,))
     # What is fine-tuned: weights of a network with other classes.
     keras_resnets.create_model("resnet50", classes=3).save(root / "weights.keras")
     return {name: outcome(reduced(name, root), root / name) for name in list_recipes()}

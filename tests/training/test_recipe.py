@@ -27,12 +27,14 @@ def test_whole_numbers_and_lists_become_what_is_annotated():
 MISTAKES = """\
 model.name = 'resnet21' | must be one of resnet18
 model.name = 'plainnet21' | or 'plainnet20' or
-model.shortcut = 'D' | must be one of 'default', 'A', 'B', 'C'
+model.shortcut = 'E' | must be one of 'default', 'A', 'B', 'C', 'D'
 model = { name = 'plainnet20', shortcut = 'A' } | `model.shortcut` has no effect
 model.stride_on = '1x1' | belongs to block='bottleneck'
 model = { name = 'plainnet20', drop_path_rate = 0.1 } | needs a shortcut
 model = { name = 'plainnet20', zero_init_residual = true } | needs a shortcut
 model.drop_path_rate = 1.0 | drop_path_rate
+model.dropout_rate = 1.0 | dropout_rate
+SPEC; model.dropout_rate = 0.3 | no effect beside model.spec=
 model.spec = '{' | must be the JSON text of a ResNetSpec
 SPEC; model.name = 'a/b' | must consist of letters
 SPEC; model.shortcut = 'A' | `model.shortcut` has no effect beside model.spec=

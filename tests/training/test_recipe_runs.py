@@ -27,8 +27,12 @@ def test_a_recipe_trains_every_kernel_to_its_end(outcomes, name):
             assert math.isfinite(entry[loss])
             assert entry[loss] > 0
     # Stem, block and classifier. Those of ImageNet have a bottleneck, with a projection.
-    is_cifar = name in ("digits", "cifar10_fast", "cifar10_paper")
-    assert outcome["kernels"] == (1 + 2 + 1 if is_cifar else 1 + (3 + 1) + 1)
+    kernels = dict.fromkeys(("digits", "cifar10_fast", "cifar10_paper"), 1 + 2 + 1) | {
+        "cifar10_wrn": 1 + (2 + 1) + 1,
+        "imagenet_bag_of_tricks": 3 + (3 + 1) + 1,
+        "imagenet_resnet_rs": 4 + (3 + 1 + 2) + 1,  # with two of squeeze and excitation
+    }
+    assert outcome["kernels"] == kernels.get(name, 1 + (3 + 1) + 1)
     assert outcome["unmoved"] == []
 
 

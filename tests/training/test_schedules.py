@@ -10,6 +10,8 @@ from training.optim.schedules import (
     build_schedule,
     peak_learning_rate,
 )
+from training.recipe.fields import to_steps
+from training.recipe.files import load_recipe
 from training.recipe.recipe import Optimizer, Recipe, Schedule
 
 
@@ -160,3 +162,28 @@ def test_what_was_observed_is_in_the_variables(name):
     for schedule_ in (old, new):
         schedule_.observe_evaluation(0.8)
     assert [float(v) for v in old.variables] == [float(v) for v in new.variables]
+
+
+@pytest.mark.parametrize(
+    ("name", "examples", "steps", "expected"),
+    [
+        # Section 3 of the paper: a fifth after 60, 120 and 160 of 200 epochs.
+        (
+            "cifar10_wrn",
+            50_000,
+            78_125,
+            {0: 0.1, 59: 0.1, 61: 0.02, 121: 0.004, 159: 0.004, 161: 8e-4},
+        ),
+        # 0.1 a 256 images, from 0 in 5 epochs, then half a cosine; at half the way, a half.
+        ("imagenet_bag_of_tricks", 1_281_167, 250_228, {0: 0, 2.5: 0.2, 5: 0.4, 102.5: 0.2}),
+        # The steps are those of its code's settings.
+        ("imagenet_resnet_rs", 1_281_167, 109_475, {0: 0, 2.5: 0.8, 5: 1.6, 177.5: 0.8, 350: 0}),
+    ],
+)
+def test_recipes_of_the_wider_family_have_their_papers_rates(name, examples, steps, expected):
+    recipe = load_recipe(name)
+    assert to_steps(recipe.length, recipe.batch, examples) == steps
+    rates = build_schedule(recipe, examples)
+    for epoch, rate in expected.items():
+        step = epoch * examples / recipe.batch
+        assert float(rates(step)) == pytest.approx(rate, rel=1e-3, abs=1e-4 * (rate == 0))

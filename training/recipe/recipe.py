@@ -30,6 +30,7 @@ class Model(Group, prefix="model."):
         stride_on: Where a bottleneck carries its stride.
         zero_init_residual: Whether the last γ of each branch begins at 0.
         drop_path_rate: Probability in [0, 1) of skipping the last block's branch.
+        dropout_rate: Probability in [0, 1) of dropping a value before a branch's last convolution.
         classifier_std: Standard deviation of the classifier's initial weights; 0 for Keras's own.
         weights: Initial weights: what `weights` of `keras_resnets.ResNet34` takes, such as
             `"imagenet"`, the path of a `.keras` file or PyTorch checkpoint, or a run's folder; the
@@ -48,6 +49,7 @@ class Model(Group, prefix="model."):
     stride_on: Literal["3x3", "1x1"] = option("3x3", spec=("",))
     zero_init_residual: bool = option(False, spec=("",), weights=("",))
     drop_path_rate: float = option(0.0, spec=("",))
+    dropout_rate: float = option(0.0, spec=("",))
     classifier_std: float = option(0.0, "[0, inf)")
     weights: str = ""
     sync_batch_norm: bool = False
@@ -94,6 +96,7 @@ class Model(Group, prefix="model."):
                 stride_on=self.stride_on,
                 zero_init_residual=self.zero_init_residual,
                 drop_path_rate=self.drop_path_rate,
+                dropout_rate=self.dropout_rate,
             )
         except (TypeError, ValueError) as error:
             raise ValueError(

@@ -253,23 +253,25 @@ def test_a_view_is_pillows(shape, interpolation, size, ratio, side):
 
 
 @pytest.mark.parametrize(
-    ("name", "resize", "interpolation"),
+    ("name", "resize", "crop", "interpolation"),
     [
-        ("imagenet_a2", 235, "bicubic"),  # timm: floor(224 / 0.95) = floor(235.79)
-        ("imagenet_a3", 235, "bicubic"),
-        ("imagenet_torchvision_v1", 256, "bilinear"),
-        ("imagenet_torchvision_v2", 232, "bilinear"),
+        ("imagenet_a2", 235, 224, "bicubic"),  # timm: floor(224 / 0.95) = floor(235.79)
+        ("imagenet_a3", 235, 224, "bicubic"),
+        ("imagenet_bag_of_tricks", 256, 224, "bilinear"),
+        ("imagenet_resnet_rs", 192, 160, "bicubic"),  # 32 pixels more
+        ("imagenet_torchvision_v1", 256, 224, "bilinear"),
+        ("imagenet_torchvision_v2", 232, 224, "bilinear"),
     ],
 )
-def test_recipes_are_measured_as_their_sources_measure_them(name, resize, interpolation):
+def test_recipes_are_measured_as_their_sources_measure_them(name, resize, crop, interpolation):
     recipe = load_recipe(name)
     preprocessing = view_preprocessing(recipe.evaluation, recipe.test_image_size)
-    assert (preprocessing.resize, preprocessing.crop) == (resize, 224)
+    assert (preprocessing.resize, preprocessing.crop) == (resize, crop)
     assert (preprocessing.interpolation, preprocessing.antialias) == (interpolation, True)
     picture = smooth_picture(300, 407)
     found = central_view(tf.constant(picture), IN_MEMORY, preprocessing).numpy().astype(int)
     filter = Image.Resampling[interpolation.upper()]
-    expected = by_pillow(picture, resize, 224, filter)
+    expected = by_pillow(picture, resize, crop, filter)
     assert np.abs(found - expected).max() <= (1 if interpolation == "bilinear" else 2)
 
 
