@@ -128,6 +128,20 @@ def test_a_page_gets_the_tables_of_its_files(results, page):
         assert made == before.replace("old\n", markdown(results))
 
 
+def test_several_files_make_one_table_of_ratios(results, page):
+    results["rows"][1]["seconds"] = [5.0, 16.0, 4.0]  # over 2, 8 and 1
+    for name, model in (("a", "resnet20"), ("b", "resnet32")):
+        results["setting"]["model"] = model
+        write_results(results, page.with_name(f"{name}.json"))
+    page.write_text("<!-- benchmark a.json b.json -->\n<!-- end -->\n", encoding="utf-8")
+    assert render_page(page) == 1
+    found = page.read_text(encoding="utf-8")
+    for model in ("resnet20", "resnet32"):
+        ratios = "2.50 (2.00–4.00) | 2.00 (2.00–2.00)"
+        assert f"| {model} | the keras | float32 | 100 × 3 | 0.5 | {ratios} |\n" in found
+    assert "the ours" not in found
+
+
 @pytest.mark.parametrize("part", ["setting", "versions", "seconds", "images", "kind", "peak_bytes"])
 def test_a_missing_part_is_named(results, part, page):
     del (results if part in results else results["rows"][1])[part]
@@ -165,6 +179,12 @@ def test_measured_networks_are_those_of_the_literature(path):
         ("resnet50", False): (25_557_032, 4_089_184_256),
         # keras.applications: biases before each batch normalization, and the stride on the 1×1.
         ("resnet50", True): (25_583_592, 3_857_973_248),
+        # The wider family as timm's and torchvision's modules have it.
+        ("resnext50_32x4d", False): (25_028_904, 4_230_479_872),
+        ("wideresnet50_2", False): (68_883_240, 11_398_021_120),
+        ("seresnet50", False): (28_088_024, 4_091_699_200),
+        ("resnet50d", False): (25_576_264, 4_328_824_832),
+        ("resnet50v2", False): (25_549_352, 4_089_184_256),
     }
     results = json.loads(path.read_text(encoding="utf-8"))
     for each in results["rows"]:

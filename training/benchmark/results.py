@@ -57,8 +57,8 @@ def figures(row: Mapping[str, Any], ours: Mapping[str, Any] | None) -> Figures:
         cpu_seconds,
         amount / median,
         amount / cpu_seconds if cpu_seconds else 0.0,
-        _ratio(row, ours, "seconds"),
-        _ratio(row, ours, "cpu_seconds"),
+        _median(ratios(row, ours, "seconds")),
+        _median(ratios(row, ours, "cpu_seconds")),
         operations / (cpu_seconds if row["device"] == "CPU" else median),
     )
 
@@ -81,14 +81,18 @@ def product_rates(results: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _ratio(row, ours, what):
-    """Returns the median over the rounds of one turn's time over ours in the same round."""
+def _median(values):
+    return statistics.median(values) if values else None
+
+
+def ratios(row: Mapping[str, Any], ours: Mapping[str, Any] | None, what: str) -> list[float]:
+    """Returns what a turn took over ours in each round, in `"seconds"` or `"cpu_seconds"`."""
     if ours is None:
-        return None
-    return statistics.median(
+        return []
+    return [
         (value / row["times"]) / (reference / ours["times"])
         for value, reference in zip(row[what], ours[what], strict=True)
-    )
+    ]
 
 
 def write_results(results: Mapping[str, Any], path: Path) -> None:

@@ -1,11 +1,18 @@
 """A benchmark's results as Markdown tables, and a page's tables made anew from its files."""
 
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.benchmark.results import figures, ours_beside, product_rates, read_results
+from training.benchmark.results import (
+    figures,
+    ours_beside,
+    product_rates,
+    ratios,
+    read_results,
+)
 
 STEP_HEAD = (
     "contender",
@@ -27,20 +34,26 @@ INPUT_HEAD = (
     "images/s and core",
     "core time to ours",
 )
-_BLOCK = re.compile(r"(<!-- benchmark (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+RATIO_HEAD = (
+    *("network", "contender", "precision"),
+    *("batch × rounds", "load before", "to ours (rounds)", "core time to ours (rounds)"),
+)
+_BLOCK = re.compile(r"(<!-- benchmark (\S+(?: \S+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def render_page(path: Path) -> int:
     """Makes the tables of a Markdown page from the results that it names.
 
     What stands between a line `<!-- benchmark FILE.json -->` and the next `<!-- end -->` is
-    replaced by the tables of that file, whose path is relative to the page.
+    replaced by the tables of that file, whose path is relative to the page. Of several files there
+    is one table, of their ratios.
     """
 
     def made(match):
-        results = read_results(path.parent / match[2])
+        results = [read_results(path.parent / name) for name in match[2].split()]
         try:
-            return match[1] + markdown(results) + match[3]
+            text = markdown(results[0]) if len(results) == 1 else ratio_table(results)
+            return match[1] + text + match[3]
         except KeyError as error:
             raise ValueError(
                 f"A benchmark's results must be complete. Received: {match[2]} without {error}"
@@ -54,6 +67,21 @@ def render_page(path: Path) -> int:
         )
     path.write_text(text, encoding="utf-8")
     return count
+
+
+def ratio_table(files: Sequence[Mapping[str, Any]]) -> str:
+    """Returns one table of several files: what each step took over ours in the same round."""
+    rows = []
+    for results in files:
+        setting, load = results["setting"], results["machine"]["load_before"]
+        for row, _ in _measured(results, "step"):
+            if row["name"] != "ours":
+                ours = ours_beside(row, results)
+                found = (ratios(row, ours, what) for what in ("seconds", "cpu_seconds"))
+                cells = (setting["model"], row["title"], row["precision"])
+                size = f"{setting['batch']} × {setting['rounds']}"
+                rows.append((*cells, size, f"{load}", *map(_median_and_range, found)))
+    return _table(RATIO_HEAD, 3, rows)
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -153,6 +181,10 @@ def _milliseconds(of):
 
 def _ratio(value):
     return "" if value is None else f"{value:.2f}"
+
+
+def _median_and_range(values):
+    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
 def _number(value):
