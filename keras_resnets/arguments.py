@@ -68,10 +68,10 @@ def check_name(name: str, value: Any) -> str | None:
     return value
 
 
-def check_bool(name: str, value: Any) -> bool:
+def check_bool(name: str, value: Any, rule: str = "True or False") -> bool:
     """Returns `value` if it is `True` or `False`."""
     if not isinstance(value, bool):
-        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}")
+        raise TypeError(f"`{name}` must be {rule}. Received: {name}={value!r}")
     return value
 
 

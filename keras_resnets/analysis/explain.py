@@ -246,6 +246,8 @@ def _steps_of(layer):
 def _of_options(stages, blocks):
     if any(block.strides > 1 and getattr(block, "stride_on", "") == "3x3" for block in blocks):
         yield _point("stride of a bottleneck", 'on the 3×3 ("v1.5")')
+    if any(block.strides > 1 for stage in stages for block in stage[1:]):
+        yield _point("stride of a stage", "on the last block of the stage before")
     for activation in dict.fromkeys(block.activation for block in blocks):
         if activation is not keras.activations.relu:
             is_linear = activation is keras.activations.linear

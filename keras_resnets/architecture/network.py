@@ -78,7 +78,8 @@ def _stem(x, spec):
     rows = zip(stem.filters(spec.stem_filters), stem.kernel_sizes, stem.strides, strict=True)
     for number, row in enumerate(rows, 1):
         is_activated = number < len(stem.strides) or not spec.pre_activation
-        x = ConvNorm(*row, normalize=is_activated, name=stem_layer("conv", number))(x)
+        options = {"normalize": is_activated, "use_bias": spec.pre_activation == "keras"}
+        x = ConvNorm(*row, **options, name=stem_layer("conv", number))(x)
         if is_activated:
             x = keras.layers.Activation(spec.activation, name=stem_layer("activation", number))(x)
     if stem.pool_stride == 1:
@@ -86,7 +87,8 @@ def _stem(x, spec):
     if spec.anti_alias == "average":
         return AveragePooling2D(stem.pool_stride, name="stem_pool")(x)
     strides = 1 if spec.anti_alias == "blur" else stem.pool_stride
-    x = SymmetricMaxPooling2D(3, strides=strides, name="stem_pool")(x)
+    pads = spec.pre_activation == "keras"
+    x = SymmetricMaxPooling2D(3, strides=strides, pads_zeros=pads, name="stem_pool")(x)
     if spec.anti_alias == "blur":
         x = BlurPooling2D(stem.pool_stride, name="stem_blur")(x)
     return x

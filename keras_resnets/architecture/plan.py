@@ -22,9 +22,9 @@ class Weighted(NamedTuple):
     """A layer of a network that has weights.
 
     `layer` is its path in the network, in which `{stage}`, `{block}` and `{conv}` stand for the
-    `counts`, from 1. `kind` says which variables it has: `"conv"` a kernel, `"gate"`, a convolution
-    of the means of a map, a kernel and a bias, and `"norm"` those of `NORM`. `inputs` are 0 where
-    the image decides.
+    `counts`, from 1. `kind` says which variables it has: `"conv"` a kernel, `"biased"` a bias, too,
+    and so `"gate"`, a convolution of the means of a map; `"norm"` has those of `NORM`. `inputs` are
+    0 where the image decides.
     """
 
     layer: str
@@ -47,7 +47,7 @@ class Weighted(NamedTuple):
             return dict.fromkeys(NORM, (self.outputs,))
         inputs = (self.inputs or channels) // self.groups
         kernel = (self.kernel_size, self.kernel_size, inputs, self.outputs)
-        return {"kernel": kernel} | ({"bias": (self.outputs,)} if self.kind == "gate" else {})
+        return {"kernel": kernel} | ({"bias": (self.outputs,)} if self.kind != "conv" else {})
 
 
 class Block(NamedTuple):
@@ -158,6 +158,8 @@ def make_plan(spec: ResNetSpec) -> Plan:
             blocks.append(_block(spec, stage, number, inputs, of_block))
             inputs = blocks[-1].outputs
         stages.append(tuple(blocks))
+    if spec.pre_activation == "keras":
+        layers[-1] = layers[-1]._replace(kind="biased")
     end = (Weighted("post_norm", {}, "norm", inputs),) if spec.pre_activation else ()
     return Plan(tuple(layers), stem.pool_stride, tuple(stages), end)
 
@@ -205,7 +207,7 @@ def _block(spec, stage, number, channels, arguments):
         branch.append(Weighted(f"{gate}/reduce", counts, "gate", inner, inputs=outputs))
         branch.append(Weighted(f"{gate}/expand", counts, "gate", outputs, inputs=inner))
     projection: tuple[Weighted, ...] = ()
-    if needs_projection(spec.shortcut, strides, channels, outputs):
+    if needs_projection(arguments["shortcut"], strides, channels, outputs):
         path, has_norm = f"{at}/projection/conv_norm", not spec.pre_activation
         projection = _conv_norm(path, counts, outputs, 1, channels, strides, has_norm=has_norm)
     return Block(at.format(**counts), arguments, tuple(branch), projection)
@@ -246,5 +248,18 @@ def _arguments(spec):
             follows_a_convolution = built == 1 and STEMS[spec.stem].pool_stride == 1
             if spec.pre_activation and spec.shortcut and follows_a_convolution:
                 arguments["pre_activation"] = "both"
+            if spec.pre_activation == "keras":
+                _stride_last(arguments, stage, block, spec)
             blocks.append(arguments)
         yield blocks
+
+
+def _stride_last(arguments, stage, block, spec):
+    """Moves a stage's stride to the last block of the stage before, as keras.applications has it.
+
+    There, the identity is subsampled.
+    """
+    strides = 2 if block == spec.repeats[stage - 1] and stage < len(spec.repeats) else 1
+    arguments |= {"pre_activation": True, "strides": strides}
+    if strides > 1 and block > 1 and spec.shortcut:
+        arguments["shortcut"] = "A"

@@ -41,11 +41,14 @@ def model_spec(model):
             f"Received: a model with {type(last).__name__}"
         )
     stem, stem_width = read_stem(model, last.pre_activation)
-    stride = STEMS[stem].stride * math.prod(blocks[0].strides for blocks in stages)
+    is_of_keras = last.pre_activation and model.get_layer("stem_conv").use_bias
+    pre_activation: Any = "keras" if is_of_keras else bool(last.pre_activation)
+    stride = STEMS[stem].stride * math.prod(block.strides for stage in stages for block in stage)
     if stride > STEMS[stem].stride * 2 ** (len(stages) - 1):
         raise ValueError(
             "The blocks of `model` must be those of one spec, with a stride of 2 at the start of "
-            f"each stage but the first. Received: {model.name!r} with an output stride of {stride}"
+            f"each stage but the first, or before it. Received: {model.name!r} with an output "
+            f"stride of {stride}"
         )
     spec = ResNetSpec(
         block=block,
@@ -55,7 +58,7 @@ def model_spec(model):
         output_stride=stride,
         stem_width=stem_width,
         **{name: getattr(last, name) for name, each in OPTIONS.items() if block in each.blocks}
-        | {"pre_activation": bool(last.pre_activation)},
+        | {"pre_activation": pre_activation},
     )
     _check_blocks(spec, stages)
     return spec
@@ -121,7 +124,7 @@ def feature_strides(model):
     """
     strides = [STEMS[model_spec(model).stem].stride]
     for blocks in stage_blocks(model):
-        strides.append(strides[-1] * blocks[0].strides)
+        strides.append(strides[-1] * math.prod(block.strides for block in blocks))
     return {f"stage{number}": stride for number, stride in enumerate(strides) if number}
 
 

@@ -76,6 +76,10 @@ def _one_of(*allowed):
     return lambda name, value: check_choice(name, value, allowed)
 
 
+def _check_pre_activation(name, value):
+    return value if value == "keras" else check_bool(name, value, "True, False or 'keras'")
+
+
 def _or_none(check):
     return lambda name, value: None if value is None else check(name, value)
 
@@ -124,7 +128,8 @@ class ResNetSpec:
             2017).
         width_per_group: Channels in a group where the stage's width is 64, else in proportion.
         pre_activation: Whether normalization and activation stand before each convolution of the
-            blocks, and once before the head (He et al., 2016), instead of behind each.
+            blocks, and once before the head (He et al., 2016), instead of behind each; `"keras"`
+            as in `keras.applications.ResNet50V2`, whose stages stride in their last block.
         anti_alias: `"blur"` or `"average"`: what subsamples in the place of the strides of
             branches and max pooling (Zhang, 2019); `None` for neither.
         se_ratio: Inner over outer channels of a squeeze and excitation at the end of each branch
@@ -165,7 +170,9 @@ class ResNetSpec:
     )
     groups: int = _option(1, check_positive_int, blocks=("bottleneck",), changes="arrays")
     width_per_group: int = _option(64, check_positive_int, blocks=("bottleneck",), changes="arrays")
-    pre_activation: bool = _option(False, check_bool, changes="arrays")
+    pre_activation: Literal[False, True, "keras"] = _option(
+        False, _check_pre_activation, changes="arrays"
+    )
     anti_alias: Literal["blur", "average"] | None = _option(None, _one_of(*ANTI_ALIAS))
     se_ratio: float | None = _option(None, _or_none(check_ratio), changes="arrays")
     dropout_rate: float = _option(0.0, check_rate, changes="training")
@@ -228,6 +235,13 @@ class ResNetSpec:
                     f"with pooling: use stride_on='3x3'. Received: output_stride="
                     f"{self.output_stride}, stride_on='1x1', shortcut={self.shortcut!r}, "
                     f"anti_alias={self.anti_alias!r}"
+                )
+        others = {"stem": "imagenet", "shortcut": "B", "anti_alias": None, "output_stride": None}
+        for name, value in others.items() if self.pre_activation == "keras" else ():
+            if getattr(self, name) not in (value, None):
+                raise ValueError(
+                    f"`{name}` must be {value!r} with pre_activation='keras'. "
+                    f"Received: {name}={getattr(self, name)!r}"
                 )
 
     @property
@@ -390,7 +404,7 @@ FAMILIES = {
         "He et al., 2016",
         "1603.05027",
         "Normalization and activation stand before each convolution (pre-activation).",
-        lambda spec: spec.pre_activation,
+        lambda spec: spec.pre_activation is not False,
     ),
     "resnext": Family(
         "Xie et al., 2017",

@@ -201,6 +201,7 @@ class ConvNorm(CompositeLayer):
         groups: Number of groups of channels that are convolved apart, a divisor of those of the
             input and of `filters`.
         normalize: Whether a normalization follows.
+        use_bias: Whether the convolution has a bias, where no normalization follows.
         **kwargs: `frozen`, names of frozen sublayers, and arguments of `keras.layers.Layer`.
 
     Input shape:
@@ -231,6 +232,7 @@ class ConvNorm(CompositeLayer):
         folded=False,
         groups=1,
         normalize=True,
+        use_bias=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -251,6 +253,12 @@ class ConvNorm(CompositeLayer):
             raise ValueError(
                 "`folded` needs a normalization to fold. Received: folded=True, normalize=False"
             )
+        self.use_bias = check_bool("use_bias", use_bias)
+        if self.use_bias and self.normalize:
+            raise ValueError(
+                "`use_bias` needs normalize=False: a normalization takes a bias away. "
+                "Received: use_bias=True, normalize=True"
+            )
         self.groups = check_positive_int("groups", groups)
         if self.filters % self.groups:
             raise ValueError(
@@ -270,7 +278,7 @@ class ConvNorm(CompositeLayer):
             "strides": self.strides,
             "dilation_rate": self.dilation,
             "padding": "same" if same_is_symmetric else "valid",
-            "use_bias": self.folded,
+            "use_bias": self.folded or self.use_bias,
             "groups": self.groups,
         }
         self.conv = he_conv(self, "conv", self.filters, self.kernel_size, **options)

@@ -66,7 +66,7 @@ class Conv2D(keras.layers.Conv2D):
         import tensorflow as tf
 
         def convolve(x, kernel):
-            return tf.nn.convolution(
+            outputs = tf.nn.convolution(
                 x,
                 kernel,
                 strides=self.strides,
@@ -74,6 +74,9 @@ class Conv2D(keras.layers.Conv2D):
                 data_format="NHWC" if self.data_format == "channels_last" else "NCHW",
                 dilations=self.dilation_rate,
             )
+            # Keeps a graph from merging it with what follows: where a SavedModel is served without
+            # oneDNN, that has no groups.
+            return tf.ensure_shape(outputs, outputs.shape)
 
         @tf.custom_gradient
         def convolve_by_dense_gradient(x, kernel):
@@ -83,13 +86,12 @@ class Conv2D(keras.layers.Conv2D):
                     outputs = convolve(x, _ungrouped(kernel, self.groups))
                 return tape.gradient(outputs, (x, kernel), upstream)
 
-            outputs = convolve(x, kernel)
-            # Keeps a graph from merging it with what follows, which needs oneDNN, too.
-            return tf.ensure_shape(outputs, outputs.shape), gradient
+            return convolve(x, kernel), gradient
 
         if _has_gradient_in_groups(keras.backend.standardize_dtype(x.dtype)):
             return convolve(x, kernel)
-        return convolve_by_dense_gradient(x, tf.convert_to_tensor(kernel))
+        # A variable among them would be one that the function uses unannounced.
+        return convolve_by_dense_gradient(*map(tf.convert_to_tensor, (x, kernel)))
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_resnets.arguments import check_data_format, check_positive_int
+from keras_resnets.arguments import check_bool, check_data_format, check_positive_int
 from keras_resnets.layers.composite import ConfiguredLayer
 from keras_resnets.layers.feature_map import (
     channel_axis,
@@ -26,6 +26,8 @@ class SymmetricMaxPooling2D(ConfiguredLayer):
         pool_size: Height and width of a window; odd.
         strides: Distance between windows.
         data_format: As in Keras; `None` takes `keras.config.image_data_format()`.
+        pads_zeros: Whether the values outside are zeros, which may win, as in
+            `keras.applications.ResNet50V2`.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
     Input shape:
@@ -45,8 +47,9 @@ class SymmetricMaxPooling2D(ConfiguredLayer):
     True
     """
 
-    def __init__(self, pool_size=3, strides=2, data_format=None, **kwargs):
+    def __init__(self, pool_size=3, strides=2, data_format=None, pads_zeros=False, **kwargs):
         super().__init__(**kwargs)
+        self.pads_zeros = check_bool("pads_zeros", pads_zeros)
         self.pool_size = check_positive_int("pool_size", pool_size)
         self.strides = check_positive_int("strides", strides)
         if self.pool_size % 2 == 0:
@@ -65,7 +68,7 @@ class SymmetricMaxPooling2D(ConfiguredLayer):
 
     def _pool(self, x):
         if self.pool_size > 1:
-            x = keras.ops.pad(x, self.padding, mode="symmetric")
+            x = keras.ops.pad(x, self.padding, "constant" if self.pads_zeros else "symmetric")
         return keras.ops.max_pool(
             x, self.pool_size, self.strides, padding="valid", data_format=self.data_format
         )

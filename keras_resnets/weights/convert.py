@@ -357,14 +357,13 @@ def match(
         (name, _wanted(checkpoint, name, path, shapes, notes), path, f"our {path!r}")
         for path, name in names.items()
     ]
-    wanted += [
-        (name, shapes[path], "", f"folded into our {path!r}") for path, name in biases.items()
-    ]
+    folded = {name: path for path, of_mean in biases.items() for name in of_mean}
+    wanted += [(name, shapes[path], "", f"folded into {path!r}") for name, path in folded.items()]
     _check_arrays(checkpoint, wanted, _left_over(checkpoint, spec))
     # What the family's ε has more than ours goes to the variance: their sum is what counts.
     more = checkpoint.family.epsilon - BatchNormalization().epsilon
     values = (
-        (path, _value(checkpoint, name, biases.get(path), more, path, shapes[path]))
+        (path, _value(checkpoint, name, biases.get(path, ()), more, path, shapes[path]))
         for path, name in names.items()
     )
     return values, notes
@@ -382,12 +381,12 @@ def _wanted(checkpoint, name, path, shapes, notes):
     return _their_shape(wanted, path, checkpoint.family)
 
 
-def _value(checkpoint, name, bias_name, more_epsilon, path, shape):
+def _value(checkpoint, name, bias_names, more_epsilon, path, shape):
     """Returns the value for a variable, computed in double precision where it is not copied."""
     array = _our_layout(checkpoint.arrays[name], path, checkpoint.family)
     if path == STEM_KERNEL and array.shape != shape:
         array = adapt_channels(array.astype("float64"), shape[2])
-    if bias_name is not None:  # BN(x + b) with the mean m is BN(x) with m - b
+    for bias_name in bias_names:  # BN(x + b) with the mean m is BN(x) with m - b
         array = array.astype("float64") - checkpoint.arrays[bias_name].astype("float64")
     if more_epsilon and path.endswith("/moving_variance"):
         array = array.astype("float64") + more_epsilon

@@ -20,6 +20,7 @@ VARIABLES = {
         "moving_variance": "running_var",
     },
     "gate": {"kernel": "weight", "bias": "bias"},
+    "biased": {"kernel": "weight", "bias": "bias"},
     "predictions": {"kernel": "weight", "bias": "bias"},
 }
 IMAGENET = Preprocessing.imagenet()
@@ -72,8 +73,8 @@ class Family:
     conv_bias: str | None = None
     # The normalizations' ε. What it differs from ours goes to the moving variance.
     epsilon: float = 1e-5
-    # Whether the branches begin with a normalization.
-    pre_activation: bool = False
+    # Whether the branches begin with a normalization; "keras" as those of keras.applications do.
+    pre_activation: Literal[False, True, "keras"] = False
     # Whether it has grouped convolutions, and bottlenecks of any width.
     has_groups: bool = True
     # What subsamples, of which no array tells.
@@ -150,24 +151,37 @@ class Family:
 
     def known(self, spec: ResNetSpec, include_top: bool) -> set[str]:
         """Returns the names of all that a file of the network may hold, what we do not need too."""
-        known = set(self.bias_names(spec).values())
+        known = {name for names in self.bias_names(spec).values() for name in names}
         for _, kind, theirs in self.layer_names(spec, include_top):
             left_out = self.left_out if kind == "norm" else ()
             names = (*self.variables[kind].values(), *left_out)
             known |= {f"{theirs}{self.separator}{name}" for name in names}
         return known
 
-    def bias_names(self, spec: ResNetSpec) -> dict[str, str]:
-        """Returns for each moving mean the bias of the convolution before it, if there are any."""
+    def bias_names(self, spec: ResNetSpec) -> dict[str, tuple[str, ...]]:
+        """Returns for each moving mean the biases that what it is the mean of contains, if any."""
         if self.conv_bias is None:
             return {}
-        return {
-            f"{ours.removesuffix('conv')}norm/moving_mean": (
-                f"{theirs}{self.separator}{self.conv_bias}"
-            )
+        biases = {
+            ours: f"{theirs}{self.separator}{self.conv_bias}"
             for ours, kind, theirs in self.layer_names(spec, include_top=False)
             if kind == "conv"
         }
+        if not self.pre_activation:
+            return {
+                f"{ours.removesuffix('conv')}norm/moving_mean": (name,)
+                for ours, name in biases.items()
+            }
+        # Each block adds the bias of its last convolution to the sum; a projection begins anew.
+        means: dict[str, tuple[str, ...]] = {}
+        of_sum: tuple[str, ...] = ()
+        for block in make_plan(spec).blocks():
+            means[f"{block.name}/start_norm/moving_mean"] = of_sum
+            if block.projection:
+                of_sum = (biases[block.projection[0].path],)
+            last = [layer for layer in block.branch if layer.kind == "conv"][-1]
+            of_sum = (*of_sum, biases[last.path])
+        return means | {"post_norm/moving_mean": of_sum}
 
     def check_spec(self, spec: ResNetSpec) -> None:
         """Raises if the family has no such network, so that its weights would compute another."""
@@ -502,7 +516,27 @@ KERAS_APPLICATIONS = Family(
     ),
 )
 
+# `ResNet50V2`, `ResNet101V2` and `ResNet152V2`: some convolutions have biases.
+KERAS_APPLICATIONS_V2 = dataclasses.replace(
+    KERAS_APPLICATIONS,
+    name="keras_applications_v2",
+    layers={
+        "stem_conv/conv": "conv1_conv",
+        "stage{stage}_block{block}/start_norm": f"{_BLOCK}_preact_bn",
+        "stage{stage}_block{block}/conv{conv}/conv": f"{_BLOCK}_{{conv}}_conv",
+        "stage{stage}_block{block}/conv{conv}/norm": f"{_BLOCK}_{{conv}}_bn",
+        "stage{stage}_block{block}/projection/conv_norm/conv": f"{_BLOCK}_0_conv",
+        "post_norm": "post_bn",
+        "predictions": "predictions",
+    },
+    pre_activation="keras",
+    strides_on=("3x3",),
+    preprocessing=Preprocessing(resize=256, crop=224, mean=(0.5,) * 3, std=(0.5,) * 3),
+    forms=(Form("`keras.applications`", "`ResNet50V2`, `101V2`, `152V2`"),),
+)
+
 FAMILIES = (
-    *(TORCHVISION, TIMM_V2, HUGGING_FACE, AKAMASTER, AKAMASTER_FC, KERAS_APPLICATIONS),
+    *(TORCHVISION, TIMM_V2, HUGGING_FACE, AKAMASTER, AKAMASTER_FC),
+    *(KERAS_APPLICATIONS, KERAS_APPLICATIONS_V2),
     *(SEQUENTIAL, MMPRETRAIN, PRETRAINEDMODELS, DETECTRON2),
 )

@@ -216,7 +216,8 @@ def _structure(layers):
         first: dict[str, Any] = stages[0][0]
         of_block = {name: first[name] for name in STRUCTURE if name in first}
         if "pre_activation" in of_block:
-            of_block["pre_activation"] = bool(of_block["pre_activation"])
+            is_of_keras = layers["stem_conv"].get("use_bias") is True
+            of_block["pre_activation"] = "keras" if is_of_keras else bool(first["pre_activation"])
         return ResNetSpec(
             block=names[0],  # type: ignore[arg-type]  # of `BLOCKS`, which the spec checks
             repeats=tuple(map(len, stages)),

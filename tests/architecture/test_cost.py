@@ -78,6 +78,8 @@ def test_the_wider_family(name):
         {"block": "bottleneck", "groups": 2, "width_per_group": 32, "anti_alias": "average"}
         | {"shortcut": "D", "output_stride": 8, "pre_activation": True},
         {"block": "bottleneck", "stride_on": "1x1", "anti_alias": "blur", "se_ratio": 1 / 16},
+        {"block": "basic", "pre_activation": "keras"},
+        {"block": "bottleneck", "pre_activation": "keras", "shortcut": None},
     ],
 )
 def test_what_no_table_has_is_as_counted_on_the_layers(options):

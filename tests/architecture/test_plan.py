@@ -20,6 +20,7 @@ BOTTLENECK = ResNetSpec(block="bottleneck", repeats=(2, 1), widths=(2, 4))
         (BOTTLENECK, None),
         (dataclasses.replace(BOTTLENECK, stride_on="1x1"), 5),
         (dataclasses.replace(BASIC, pre_activation=True, se_ratio=0.25), 5),
+        (dataclasses.replace(BOTTLENECK, pre_activation="keras", repeats=(3, 2)), 5),
         (dataclasses.replace(BASIC, stem="deep", stem_width=6, shortcut="D", widths=(4, 4)), None),
         (
             dataclasses.replace(

@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -64,6 +67,29 @@ def test_image_files_in_a_batch_get_the_names_that_pillow_and_the_model_give(exp
         classes = [int(prediction.class_id) for prediction in predictions]
         np.testing.assert_array_equal(answer["top_classes"][row], classes)
         np.testing.assert_allclose(np.sum(answer["scores"][row]), 1.0, rtol=1e-6)
+
+
+def test_groups_are_served_without_onednn(tmp_path, rng):
+    """TensorFlow fuses a convolution with what follows, and then, without oneDNN, has no groups."""
+    spec = keras_resnets.ResNetSpec(
+        block="bottleneck", repeats=(1, 1), widths=(8, 8), groups=2, stem="cifar"
+    )
+    model = keras_resnets.build_model(spec, input_shape=(16, 16, 3))
+    model.export(tmp_path / "model", verbose=False)
+    images = rng.normal(size=(2, 16, 16, 3)).astype("float32")
+    np.save(tmp_path / "images.npy", images)
+    script = (
+        "import sys, numpy, tensorflow; model = tensorflow.saved_model.load(sys.argv[1]); "
+        "print(model.serve(numpy.load(sys.argv[2])).numpy().tolist())"
+    )
+    served = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "model", tmp_path / "images.npy"],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    np.testing.assert_allclose(json.loads(served.stdout), model(images), rtol=1e-4, atol=1e-6)
 
 
 def test_files_of_other_kinds_are_refused(exported, photos):

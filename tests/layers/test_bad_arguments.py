@@ -87,23 +87,24 @@ RULES = {
     "gamma_initializer": INITIALIZER,
     "data_format": DATA_FORMAT,
     **dict.fromkeys(("center", "scale", "synchronized", "zero_init_residual"), BOOLEAN),
-    **dict.fromkeys(("normalize", "folded"), BOOLEAN),
+    **dict.fromkeys(("normalize", "folded", "use_bias", "pads_zeros"), BOOLEAN),
 }
 PAIRS = dict.fromkeys(("kernel_size", "strides", "dilation"), PAIR)
 OF_A_BLOCK = ("filters", "strides", "shortcut", "activation", "dilation", "zero_init_residual")
 OF_A_BLOCK += ("drop_path_rate", "zero_pad", "first_dilation", "data_format", "folded")
 OF_A_BLOCK += ("pre_activation", "anti_alias", "se_ratio", "dropout_rate")
+OF_CONV_NORM = ("normalize", "folded", "use_bias")
 # What each layer needs, and the arguments that it checks.
 LAYERS = {
     BatchNormalization: ({}, ("axis", "momentum", "epsilon", "center", "scale", "synchronized")),
     ConvNorm: (
         {"filters": 4, "kernel_size": 3},
-        ("filters", *PAIRS, "gamma_initializer", "data_format", "groups", "normalize", "folded"),
+        (*PAIRS, "filters", "gamma_initializer", "data_format", "groups", *OF_CONV_NORM),
     ),
     AveragePooling2D: ({}, ("pool_size", "strides", "dilation", "data_format")),
     BlurPooling2D: ({}, ("strides", "dilation", "data_format")),
     SqueezeExcitation: ({}, ("ratio", "data_format")),
-    SymmetricMaxPooling2D: ({}, ("pool_size", "strides", "data_format")),
+    SymmetricMaxPooling2D: ({}, ("pool_size", "strides", "data_format", "pads_zeros")),
     IdentityShortcut: ({"filters": 4}, ("filters", "strides", "zero_pad", "data_format")),
     ProjectionShortcut: (
         {"filters": 4},
@@ -191,6 +192,7 @@ def test_bad_argument(cls, name, value):
         ),
         (BottleneckBlock, {"filters": 4, "width_per_group": 8}, "width_per_group=8, filters=4"),
         (ConvNorm, {"filters": 4, "kernel_size": 3, "groups": 3}, "groups=3, filters=4"),
+        (ConvNorm, {"filters": 4, "kernel_size": 3, "use_bias": True}, "use_bias=True, normalize="),
         (
             ConvNorm,
             {"filters": 4, "kernel_size": 3, "normalize": False, "folded": True},

@@ -25,6 +25,13 @@ def test_matches_numpy(pool_size, strides, sign, rng):
         np.testing.assert_array_equal(y, max_pool(x, pool_size, strides))
 
 
+def test_zeros_outside_may_win(rng):
+    x = rng.standard_normal((2, 7, 10, 3)).astype("float32") - 1.0
+    y = numpy(SymmetricMaxPooling2D(3, 2, pads_zeros=True)(x))
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    np.testing.assert_array_equal(y, max_pool(padded, 3, 1)[:, 1:-1:2, 1:-1:2])
+
+
 @pytest.mark.parametrize("strides", [1, 2])
 def test_gradient_goes_to_the_largest(strides, rng):
     """Each window gives its whole gradient to its largest pixel, also at the edges."""

@@ -48,6 +48,8 @@ def every_spec():
         yield dataclasses.replace(spec, shortcut="D", anti_alias="average", output_stride=8)
         yield dataclasses.replace(spec, shortcut="D", stem="cifar", output_stride=1)
         yield dataclasses.replace(spec, se_ratio=0.25, dropout_rate=0.3)
+        yield dataclasses.replace(spec, pre_activation="keras")
+        yield dataclasses.replace(spec, pre_activation="keras", shortcut=None, stem_width=6)
     yield dataclasses.replace(BOTTLENECK, groups=2, width_per_group=32)
     yield dataclasses.replace(BOTTLENECK, width_per_group=128, pre_activation=True)
     yield dataclasses.replace(BOTTLENECK, stride_on="1x1", shortcut="D", anti_alias="blur")
@@ -162,8 +164,13 @@ class TestErrors:
             ("groups", "block='bottleneck'.*block='basic'", 2, {}),
             ("width_per_group", "block='bottleneck'.*block='basic'", 32, {}),
             ("width_per_group", "leave a channel", 15, {"block": "bottleneck"}),
-            *(("pre_activation", "True or False", value, {}) for value in ("both", 1)),
+            *(("pre_activation", "True, False or 'keras'", value, {}) for value in ("both", 1)),
             ("zero_init_residual", "ends in a conv", True, {"pre_activation": True}),
+            *(
+                (name, "with pre_activation='keras'", value, {"pre_activation": "keras"})
+                for name, value in (("stem", "deep"), ("shortcut", "C"), ("anti_alias", "blur"))
+            ),
+            ("output_stride", "with pre_activation='keras'", 8, {"pre_activation": "keras"}),
             *(("anti_alias", "'blur', 'average', None", value, {}) for value in ("max", True)),
             ("anti_alias", "has none.*stem='cifar'", "blur", ONE_STAGE | {"stem": "cifar"}),
             ("anti_alias", "has none.*'deep_str", "average", ONE_STAGE | {"stem": "deep_strided"}),
@@ -221,7 +228,9 @@ class TestReadOffAModel:
         # The blocks themselves, not only the spec that was read off them
         for layer in model.layers:
             if layer.name.startswith("stage"):
-                assert layer.shortcut == spec.shortcut
+                subsamples = spec.pre_activation == "keras" and layer.strides > 1
+                is_identity = subsamples and spec.shortcut and "block1" not in layer.name
+                assert layer.shortcut == ("A" if is_identity else spec.shortcut)
                 assert layer.zero_pad == spec.zero_pad
                 assert layer.zero_init_residual == spec.zero_init_residual
 

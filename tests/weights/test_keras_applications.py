@@ -1,5 +1,6 @@
 """Parity with `keras.applications`: biases folded, another ε, the paper's stride."""
 
+import dataclasses
 import subprocess
 
 import h5py
@@ -10,6 +11,7 @@ from keras.src.applications import resnet
 
 import keras_resnets
 from keras_resnets import convert_weights
+from keras_resnets.architecture.plan import make_plan
 from keras_resnets.cli.open_model import open_model
 from keras_resnets.weights.recognition import recognize
 from keras_resnets.weights.sources import source_arrays
@@ -25,18 +27,32 @@ def small_resnet(**options):
     return resnet.ResNet(stages, preact=False, use_bias=True, weights=None, classes=7, **options)
 
 
+def small_v2(**options):
+    """Three stages with pre-activation, of which two stride in their last block."""
+
+    def stages(x):
+        x = resnet.stack_residual_blocks_v2(x, 64, 2, name="conv2")
+        x = resnet.stack_residual_blocks_v2(x, 16, 3, name="conv3")
+        return resnet.stack_residual_blocks_v2(x, 24, 2, stride1=1, name="conv4")
+
+    return resnet.ResNet(stages, preact=True, use_bias=True, weights=None, classes=7, **options)
+
+
 @pytest.fixture(scope="module")
 def original():
-    """A network with random statistics, some of whose variances are as small as ε."""
+    return randomized(small_resnet(input_shape=(65, 64, 3), classifier_activation=None))
+
+
+def randomized(model):
+    """Gives a network random statistics; some of its variances are as small as ε."""
     generator = np.random.default_rng(0)
-    model = small_resnet(input_shape=(65, 64, 3), classifier_activation=None)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             variance = 10.0 ** generator.uniform(-6, 0, layer.gamma.shape)
             mean, beta = generator.normal(0, 0.1, (2, *layer.gamma.shape))
             gamma = generator.uniform(0.3, 0.6, layer.gamma.shape) * np.sqrt(variance)
             layer.set_weights([gamma, beta, mean, variance])
-        elif isinstance(layer, keras.layers.Conv2D):
+        elif isinstance(layer, keras.layers.Conv2D) and layer.use_bias:
             layer.bias.assign(generator.normal(0, 0.1, layer.bias.shape))
     return model
 
@@ -54,6 +70,46 @@ def test_resnet50_is_recognized_by_the_names_of_all_its_arrays():
     assert checkpoint.spec == spec
     biases = {each.path for each in weights if each.path.endswith("_conv/bias")}
     assert set(checkpoint.names.values()) | biases == {each.path for each in weights}
+
+
+@pytest.mark.parametrize("size", [(65, 64), (97, 128)])
+@pytest.mark.parametrize("source", ["model", "v2.keras", "v2.weights.h5"])
+def test_networks_with_pre_activation(size, source, rng, tmp_path):
+    original = randomized(small_v2(input_shape=(*size, 3), classifier_activation=None))
+    if source.endswith(".keras"):
+        original.save(tmp_path / source)
+    elif source.endswith(".h5"):
+        original.save_weights(tmp_path / source)
+    model = convert_weights(
+        original if source == "model" else tmp_path / source,
+        input_shape=(*size, 3),
+        classifier_activation=None,
+    )
+    spec = keras_resnets.model_spec(model)
+    assert (spec.repeats, spec.widths, spec.pre_activation) == ((2, 3, 2), (64, 16, 24), "keras")
+    strides = {"stage1": 8, "stage2": 16, "stage3": 16}
+    assert keras_resnets.feature_strides(model) == strides
+    images = rng.normal(size=(3, *size, 3)).astype("float32")
+    expected = keras.ops.convert_to_numpy(original(images))
+    assert np.std(expected) > 1e-3
+    logits = keras.ops.convert_to_numpy(model(images))
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+    assert keras_resnets.model_preprocessing(model).mean == (0.5,) * 3
+
+
+@pytest.mark.parametrize("depth", [50, 101, 152])
+def test_v2_networks_are_recognized_by_the_names_of_all_their_arrays(depth):
+    with keras.StatelessScope(initialize_variables=False):
+        weights = getattr(keras.applications, f"ResNet{depth}V2")(weights=None).weights
+    checkpoint = recognize({each.path: np.broadcast_to(0.0, each.shape) for each in weights})
+    row = keras_resnets.VARIANTS[f"resnet{depth}v2"]
+    assert checkpoint.spec == dataclasses.replace(row, pre_activation="keras")
+    biases = {name for of in checkpoint.family.bias_names(checkpoint.spec).values() for name in of}
+    assert set(checkpoint.names.values()) | biases == {each.path for each in weights}
+    # Facts of keras.applications: parameters in all, of which the biases are folded away.
+    folded = sum(each.shape[0] for each in weights if each.path in biases)
+    cost = make_plan(checkpoint.spec).cost(224, 3, 1000).parameters
+    assert cost + folded == {50: 25_568_360, 101: 44_577_896, 152: 60_236_904}[depth]
 
 
 def test_the_logits_are_the_same(original, converted, rng):
@@ -101,11 +157,11 @@ def test_a_bias_that_is_missing_or_misshapen_is_listed(original, converted):
     arrays = {weight.path: np.asarray(weight) for weight in original.weights}
     del arrays["conv2_block1_1_conv/bias"]
     arrays["conv1_conv/bias"] = np.zeros(3)
-    with pytest.raises(ValueError, match="folded into our") as caught:
+    with pytest.raises(ValueError, match="folded into") as caught:
         convert_weights(arrays, converted)
     assert (
         "'conv1_conv/bias' is float64 (3,), must be float (64,), "
-        "folded into our 'stem_conv/norm/moving_mean'"
+        "folded into 'stem_conv/norm/moving_mean'"
     ) in str(caught.value)
 
 
