@@ -113,9 +113,10 @@ def convert_weights(
     The family is recognized by the arrays' names, wherever in the source they are, and the network
     by their shapes. Every array of the network is used exactly once. What is beside the network,
     such as a loss's weights, another head or a queue, is left out with a warning. The `config.json`
-    beside a Hugging Face file is followed. A network with another activation than ReLU, or with
-    blurred or averaged strides (timm's `resnetblur18`, `resnetaa50`), cannot be told from its plain
-    namesake, and gives wrong answers.
+    beside a file of timm or Hugging Face is followed. Blurred and averaged strides (timm's
+    `resnetblur18`, `resnetaa50`) have no arrays: that file tells of them, or an entry `"arch"`, or
+    the file's name, with a warning. A network with another activation than ReLU cannot be told from
+    its namesake, and gives wrong answers.
 
     Args:
         source: Path of a file, or of a folder of Hugging Face; `"hf://owner/name"` on its hub; a

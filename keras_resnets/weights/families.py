@@ -263,7 +263,17 @@ TORCHVISION = Family(
     module_stride_on="3x3",
     published={"stem": ("imagenet", "deep", "deep_strided")},
     forms=(
-        Form("torchvision, timm", "`state_dict()`", argument="`preprocessing`"),
+        Form(
+            "torchvision, timm",
+            "`state_dict()` of a ResNet, ResNeXt, wide, -D, SE or RS network",
+            argument="`preprocessing`",
+        ),
+        Form(
+            "timm",
+            "`resnetblur50`, `resnetaa50`, whose arrays are those of `resnet50`",
+            "converted, by `config.json`, an entry `arch` or the file's name, with a warning",
+            "`model`",
+        ),
         Form(
             "timm", "a folder, or a repository on the hub", "converted; `config.json` is followed"
         ),

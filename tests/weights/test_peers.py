@@ -124,7 +124,7 @@ def test_the_wider_family_has_exactly_timm_s_names_and_costs(name):
 )
 def test_networks_of_the_wider_family(name, options):
     torch, timm = import_torch(), import_timm()
-    module = randomize(timm.create_model(name, layers=(1, 2, 1, 2), num_classes=11))
+    module = randomize(timm.create_model(name, layers=(1, 2, 1, 1), num_classes=11))
     state = module.state_dict()
     if options:  # which no array tells
         spec = dataclasses.replace(keras_resnets.model_spec(convert_weights(state)), **options)
@@ -134,7 +134,7 @@ def test_networks_of_the_wider_family(name, options):
     else:
         model = convert_weights(state, **ANY_SIZE)
     # timm's average pooling drops a last odd row, for which its own shortcut does not fit.
-    sizes = [(160, 192)] if "aa" in name else SIZES
+    sizes = [(96, 64) if "aa" in name else (97, 70)]
     assert_same_logits(module, model, sizes=sizes)
     back = to_torch_state_dict(model, family=family_of(name).name)
     randomize(module, seed=5)
