@@ -29,7 +29,21 @@ PRESETS = (
     "keras_resnets/resnet20",
     *(f"torchvision/resnet{depth}-v1" for depth in (18, 34, 50, 101, 152)),
     *(f"torchvision/resnet{depth}-v2" for depth in (50, 101, 152)),
+    *(
+        f"torchvision/{model}-{version}"
+        for model in ("resnext50_32x4d", "resnext101_32x8d", "wideresnet50_2", "wideresnet101_2")
+        for version in ("v1", "v2")
+    ),
+    "torchvision/resnext101_64x4d-v1",
     *(f"timm/resnet{depth}-{recipe}" for depth in (18, 34, 50) for recipe in ("a1", "a2", "a3")),
+    *(f"timm/resnet{depth}d-ra2" for depth in (34, 50, 101, 152, 200)),
+    *(f"timm/{model}-a1" for model in ("resnet50d", "resnext50_32x4d", "seresnet50")),
+    *(
+        f"timm/{model}-bt"
+        for model in ("resnet26", "resnet26d", "resnext50d_32x4d", "resnetblur50")
+    ),
+    *("timm/seresnet50-ra2", "timm/seresnext50_32x4d-racm", "timm/wideresnet50_2-racm"),
+    *(f"timm/resnetrs{depth}-tf" for depth in (50, 101, 152)),
 )
 # What `convert` writes.
 WRITTEN = (".keras", ".weights.h5", ".safetensors")

@@ -43,10 +43,10 @@ def list_command(arguments):
     presets = [_preset_row(preset) for preset in PRESETS.values() if preset.model in names]
     if presets:
         print(
-            "\nWeights, with the accuracy on ImageNet's validation or CIFAR-10's test images;\n"
-            "`imagenet` or `cifar10` is the best of a network's:\n"
+            "\nWeights, with the accuracy in % on ImageNet's validation or CIFAR-10's test\n"
+            "images; `imagenet` or `cifar10` is the best of a network's:\n"
         )
-        preset_header = ("preset", "top-1 %", "top-5 %", "resized, cropped", "licence")
+        preset_header = ("preset", "top-1", "top-5", "resized, cropped", "licence")
         print(format_table([preset_header, *presets], "<>><<"))
 
 

@@ -83,8 +83,10 @@ def test_list_by_a_pattern(capsys):
 
 def test_list_a_family(capsys):
     assert main(["list", "*50*", "--family", "resnext"]) == 0
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    table, _, presets = capsys.readouterr().out.partition("\n\n")
+    lines = [line.split() for line in table.splitlines()]
     assert [line[0] for line in lines] == ["model", "resnext50_32x4d", "resnext50d_32x4d"]
+    assert "torchvision/resnext50_32x4d-v2" in presets
     assert lines[1][1:] == ["25,028,904", "4.2305", "GMAC", "224×224×3"]
     assert lines[2][1:] == ["25,048,136", "4.4701", "GMAC", "224×224×3"]  # a deep stem
     line = fails(capsys, "list", "resnet18", "--family", "rs")
