@@ -207,12 +207,16 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         self.freeze_sublayers()
 
     def call(self, inputs, training=None):
-        start = self._start(inputs, training)
-        y = self._branch_from(start, training)
+        if self.shared_layers():  # computed once, since they update statistics
+            start = self._start(inputs, training)
+            y = self._branch_from(start, training)
+            x = self.shortcut_layer(start, training=training)
+        else:
+            y = self.branch(inputs, training=training)
+            x = self.shortcut and self.shortcut_path(inputs, training=training)
         if self.shortcut is not None:
             if self.drop_path is not None:
                 y = self.drop_path(y, training=training)
-            x = self.shortcut_layer(start if self.shared_layers() else inputs, training=training)
             if self.gate_layer is not None:
                 y, x = self.gate_layer.weigh(y, x, training=training)
             y = y + x

@@ -281,3 +281,15 @@ class TestFormats:
             np.testing.assert_allclose(numpy(call(x)), expected, rtol=1e-4, atol=1e-5)
         for one, other in zip(compiled.get_weights(), eager.get_weights(), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"pre_activation": True}, {"shortcut": None}])
+def test_a_subclass_s_own_paths_are_those_of_the_sum(options, rng):
+    class Doubled(BasicBlock):
+        def branch(self, inputs, training=None):
+            return 2.0 * super().branch(inputs, training)
+
+    block = Doubled(4, activation=None, **options)
+    x = rng.normal(size=(2, 5, 5, 4)).astype("float32")
+    sums = numpy(block(x)) - (0.0 if block.shortcut is None else x)
+    np.testing.assert_allclose(sums, 2.0 * numpy(BasicBlock.branch(block, x)), rtol=1e-5, atol=1e-5)
