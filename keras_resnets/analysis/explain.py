@@ -243,10 +243,14 @@ def _steps_of(layer):
     return (type(layer).__name__,)
 
 
+def _subsamples(block, stage):
+    return block is not stage[0] and block.strides > 1
+
+
 def _of_options(stages, blocks):
     if any(block.strides > 1 and getattr(block, "stride_on", "") == "3x3" for block in blocks):
         yield _point("stride of a bottleneck", 'on the 3×3 ("v1.5")')
-    if any(block.strides > 1 for stage in stages for block in stage[1:]):
+    if any(_subsamples(block, stage) for stage in stages for block in stage):
         yield _point("stride of a stage", "on the last block of the stage before")
     for activation in dict.fromkeys(block.activation for block in blocks):
         if activation is not keras.activations.relu:
@@ -257,7 +261,9 @@ def _of_options(stages, blocks):
     allowed = "B" if architecture[0] == paper.BOTTLENECK else "A"
     if architecture == (paper.BASIC, (3, 4, 6, 3), paper.IMAGENET_WIDTHS):
         allowed = "ABC"  # table 3 compares them
-    for option in dict.fromkeys(block.shortcut for block in blocks):
+    # What only subsamples, as in pre_activation="keras", is no option of the network.
+    others = [block for stage in stages for block in stage if not _subsamples(block, stage)]
+    for option in dict.fromkeys(block.shortcut for block in others):
         if option is not None and option not in allowed:
             effect = paper.SHORTCUT_EFFECTS[option]
             yield _point("shortcut", f"option {option}", effect, f"option {allowed}")
@@ -269,8 +275,11 @@ def _of_options(stages, blocks):
         yield _point("dropout in the branches", f"a rate of {rate:g}")
     yield from _of_widths(blocks)
     for kind in dict.fromkeys(block.anti_alias for block in blocks if block.anti_alias):
-        name = {"blur": "blurs of 3×3 pixels", "average": "averages"}[kind]
-        yield _point("anti-aliasing", f"{name} in the place of the strides")
+        here = {
+            "blur": "blurs of 3×3 pixels instead of strides",
+            "average": "averages instead of strides and max pooling",
+        }
+        yield _point("anti-aliasing", here[kind])
     for ratio in dict.fromkeys(block.se_ratio for block in blocks if block.se_ratio):
         yield _point("squeeze and excitation", f"at the end of a branch, of ratio {ratio:g}")
     dilation = max(block.dilation for block in blocks)
@@ -312,6 +321,8 @@ def _of_input(model, blocks, data_set):
         effects.append(paper.DEEP_STEM_EFFECT)
     if stem != data_set:
         yield _point("stem", names[stem], " ".join(effects), names[data_set])
+    if blocks[0].pre_activation and STEMS[stem].pool_stride > 1:
+        yield _point("max pooling", "of what the stem's convolution computes")
     if filters != blocks[0].filters:
         yield _point("stem width", f"{filters} filters, {blocks[0].filters} in the first stage")
 

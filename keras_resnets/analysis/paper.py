@@ -41,8 +41,9 @@ SHORTCUT_EFFECTS = {
     "B": "Where the shape changes, a projection adds weights, so that the plain twin costs less.",
     "C": "Every shortcut has weights and nothing passes unchanged. The paper found it slightly "
     "better than B, but too expensive.",
-    "D": "Where the shape changes, averages are projected, where B ignores three of four "
-    "positions. He et al., 2018, found 77.16 instead of 76.87 % top-1 accuracy in a ResNet-50.",
+    "D": "Where the shape changes, a projection adds weights, so that the plain twin costs less; "
+    "averages are projected, and not one of four positions as by option B. He et al., 2018, found "
+    "77.16 instead of 76.87 % top-1 accuracy in a ResNet-50.",
 }
 ORDER_EFFECTS = {
     "norm_after_addition": "The normalization changes what passes through all blocks.",
@@ -120,6 +121,7 @@ CHOICES = {
     "batch normalization": "momentum 0.9 and ε 1e-5 in the published models (the text gives none)",
     "stride of a bottleneck": "on the first 1×1 convolution",
     "stride of a stage": "on its first block",
+    "max pooling": "behind the first activation",
     "activation": "ReLU",
     "first γ of a branch's last normalization": "1",
     "drop path": "none",
@@ -141,6 +143,7 @@ EFFECTS = {
     "order in a block": "The paper has no result for this order.",
     "batch normalization": "Momentum changes how fast the statistics for inference follow, ε the "
     "outputs of channels with little variance.",
+    "max pooling": "The first sum holds values of both signs, which the first block normalizes.",
     "stride of a stage": "One block more of each stage computes at half the resolution, for fewer "
     "multiply-adds (3.48 instead of 4.09·10⁹ in ResNet-50).",
     "stride of a bottleneck": "The branch sees every position instead of one in four, for some "
@@ -164,9 +167,9 @@ EFFECTS = {
     "anti-aliasing": "Outputs change less when an image is shifted, and the convolutions before "
     "the subsampling compute four times as much. In a ResNet-50, Zhang, 2019, found 76.83 % top-1 "
     "accuracy with blurs and 76.81 % with averages, instead of 76.16 %.",
-    "squeeze and excitation": "Each channel is weighed by what the whole map holds, for few "
-    "multiply-adds and a tenth more parameters. Hu et al., 2018, found 23.29 instead of 24.80 % "
-    "top-1 error in a ResNet-50.",
+    "squeeze and excitation": "Each channel is multiplied by a weight that depends on the means of "
+    "all channels, for few multiply-adds. With a ratio of 1/16, a ResNet-50 has a tenth more "
+    "parameters; Hu et al., 2018, found 23.29 instead of 24.80 % top-1 error.",
     "dropout in the branches": "In training, values before the last convolution of a branch are "
     "left out at random, which regularizes wide networks (Zagoruyko & Komodakis, 2016); inference "
     "is the same.",

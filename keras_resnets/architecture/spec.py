@@ -77,7 +77,9 @@ def _one_of(*allowed):
 
 
 def _check_pre_activation(name, value):
-    return value if value == "keras" else check_bool(name, value, "True, False or 'keras'")
+    if isinstance(value, str):
+        return check_choice(name, value, (True, False, "keras"))
+    return check_bool(name, value, "True, False or 'keras'")
 
 
 def _or_none(check):
@@ -107,7 +109,7 @@ class ResNetSpec:
         block: `"basic"` (two 3×3 convolutions) or `"bottleneck"` (1×1, 3×3, 1×1).
         repeats: Number of blocks in each stage.
         widths: Filters of the blocks in each stage. A bottleneck outputs four times as many
-            channels. The stem has as many filters as the first stage.
+            channels.
         stem: `"imagenet"` (7×7 convolution and max pooling, stride 2 each), `"deep"` (three 3×3
             convolutions instead), `"deep_strided"` (a fourth, with a stride, instead of pooling) or
             `"cifar"` (3×3 convolution with stride 1).
@@ -130,10 +132,10 @@ class ResNetSpec:
         pre_activation: Whether normalization and activation stand before each convolution of the
             blocks, and once before the head (He et al., 2016), instead of behind each; `"keras"`
             as in `keras.applications.ResNet50V2`, whose stages stride in their last block.
-        anti_alias: `"blur"` or `"average"`: what subsamples in the place of the strides of
-            branches and max pooling (Zhang, 2019); `None` for neither.
-        se_ratio: Inner over outer channels of a squeeze and excitation at the end of each branch
-            (Hu et al., 2018), 1/16 in the paper; `None` for none.
+        anti_alias: `"blur"` or `"average"`, which replaces the strides of branches and of max
+            pooling (Zhang, 2019); `None` for strides.
+        se_ratio: Ratio of the squeeze and excitation at the end of each branch (Hu et al., 2018),
+            1/16 in the paper; `None` for none.
         dropout_rate: Probability in [0, 1) of dropping a value before the last convolution of each
             branch in training.
 
@@ -240,7 +242,8 @@ class ResNetSpec:
         for name, value in others.items() if self.pre_activation == "keras" else ():
             if getattr(self, name) not in (value, None):
                 raise ValueError(
-                    f"`{name}` must be {value!r} with pre_activation='keras'. "
+                    f"`{name}` must be {value!r}{' or None' * (value is not None)} with "
+                    "pre_activation='keras'. "
                     f"Received: {name}={getattr(self, name)!r}"
                 )
 
@@ -397,7 +400,7 @@ FAMILIES = {
     "resnet_d": Family(
         "He et al., 2018",
         "1812.01187",
-        "The stem has three 3×3 convolutions, and projections read averages (option D).",
+        "The stem has three 3×3 convolutions, and average pooling precedes the projections.",
         lambda spec: spec.shortcut == "D",
     ),
     "v2": Family(
@@ -409,14 +412,18 @@ FAMILIES = {
     "resnext": Family(
         "Xie et al., 2017",
         "1611.05431",
-        "The 3×3 convolutions of the bottlenecks have groups of channels: in 32×4d, 32 of 4.",
+        "The 3×3 convolutions of the bottlenecks have groups of channels: in 32×4d, 32 of 4.\n"
+        "On CPUs, set TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported: it trains faster.",
         lambda spec: spec.groups > 1,
     ),
     "wide": Family(
         "Zagoruyko & Komodakis, 2016",
         "1605.07146",
         "The blocks are wider; those for CIFAR have pre-activation.",
-        lambda spec: spec.width_per_group > 64 or spec.stem_width is not None,
+        lambda spec: (
+            spec.width_per_group > 64
+            or (spec.block == "basic" and spec.stem_filters < spec.widths[0])
+        ),
     ),
     "se": Family(
         "Hu et al., 2018",
@@ -427,13 +434,13 @@ FAMILIES = {
     "rs": Family(
         "Bello et al., 2021",
         "2103.07579",
-        "Like ResNet-D with squeeze and excitation, and a convolution for the max pooling.",
+        "ResNet-D with squeeze and excitation, and a strided convolution instead of max pooling.",
         lambda spec: spec.stem == "deep_strided",
     ),
     "blur": Family(
         "Zhang, 2019",
         "1904.11486",
-        "Blurs subsample in the place of strides.",
+        "Feature maps are blurred before they are subsampled.",
         lambda spec: spec.anti_alias == "blur",
     ),
     "plain": Family(
@@ -448,6 +455,19 @@ FAMILIES = {
 def family_of(spec: ResNetSpec) -> str:
     """Returns the name of the family that a spec belongs to."""
     return [name for name, family in FAMILIES.items() if family.includes(spec)][-1]
+
+
+def describe_spec(spec: ResNetSpec) -> str:
+    """Returns a network in words: `"18 layers, 2, 2, 2, 2 basic blocks, shortcuts of option B"`."""
+    shortcut = "no shortcuts" if spec.shortcut is None else f"shortcuts of option {spec.shortcut}"
+    repeats = ", ".join(map(str, spec.repeats))
+    options = ", ".join(
+        f"{name}={getattr(spec, name)!r}"
+        for name in OPTIONS
+        if name != "shortcut" and getattr(spec, name) != DEFAULTS[name]
+    )
+    described = f"{spec.depth} layers, {repeats} {spec.block} blocks, {shortcut}"
+    return f"{described}; {options}" if options else described
 
 
 def find_variants(pattern: str = "*", family: str | None = None) -> list[str]:

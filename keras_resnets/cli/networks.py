@@ -9,7 +9,7 @@ import keras
 from keras_resnets.analysis import count_parameters, explain, layer_costs, summarize
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.reading import stem_name
-from keras_resnets.architecture.spec import DEFAULTS, OPTIONS, STEMS
+from keras_resnets.architecture.spec import OPTIONS, STEMS, describe_spec
 from keras_resnets.cli.open_model import open_model, read_class_names
 from keras_resnets.cli.tables import format_table
 from keras_resnets.models import VARIANTS, list_models, model_spec
@@ -93,15 +93,7 @@ def _structure(model):
         spec = model_spec(model)
     except ValueError:
         return "no spec describes its blocks."
-    shortcut = "no shortcuts" if spec.shortcut is None else f"shortcuts of option {spec.shortcut}"
-    repeats = ", ".join(str(count) for count in spec.repeats)
-    options = [
-        f"{name}={getattr(spec, name)!r}"
-        for name in OPTIONS
-        if name != "shortcut" and getattr(spec, name) != DEFAULTS[name]
-    ]
-    described = f"{spec.depth} layers, {repeats} {spec.block} blocks, {shortcut}"
-    return "; ".join([described, *([", ".join(options)] if options else [])]) + "."
+    return f"{describe_spec(spec)}."
 
 
 def _layers(model, shape):

@@ -56,6 +56,16 @@ class Conv2D(keras.layers.Conv2D):
     other formats takes.
     """
 
+    def call(self, inputs):
+        is_first = self.data_format == "channels_first" and keras.backend.backend() == "tensorflow"
+        if not self.use_bias or not is_first:
+            return super().call(inputs)
+        import tensorflow as tf
+
+        # Keras adds a bias to the last axis if that is as long as the bias.
+        outputs = self.convolution_op(inputs, self.kernel)
+        return self.activation(tf.nn.bias_add(outputs, self.bias, "NCHW"))
+
     def convolution_op(self, inputs, kernel):
         convolve = super().convolution_op
         if self.groups > 1 and keras.backend.backend() == "tensorflow":

@@ -273,7 +273,8 @@ def list_models(pattern: str = "*", family: str | None = None) -> list[str]:
         pattern: A pattern with `*`, `?` and `[…]`; case does not matter.
         family: Only the models of this family: `"resnet"`, `"resnet_d"`, `"v2"`
             (pre-activation), `"resnext"`, `"wide"`, `"se"` (squeeze and excitation), `"rs"`,
-            `"blur"` (anti-aliased) or `"plain"` (without shortcuts); `None` for all.
+            `"blur"` (anti-aliased) or `"plain"` (without shortcuts); `None` for all. Each model is
+            in one family: `seresnext50_32x4d` in `"se"`, `resnext50d_32x4d` in `"resnext"`.
 
     Returns:
         A list of names for `create_model`: in each family those for ImageNet, then those for
@@ -290,6 +291,11 @@ def list_models(pattern: str = "*", family: str | None = None) -> list[str]:
     """
     if not isinstance(pattern, str):
         raise TypeError(f"`pattern` must be a string. Received: pattern={pattern!r}")
+    if isinstance(family, str) and family not in FAMILIES:
+        raise ValueError(
+            f"`family` must be None or one of {', '.join(map(repr, FAMILIES))}."
+            f"{nearest(family, FAMILIES)} Received: family={family!r}"
+        )
     return find_variants(pattern, check_choice("family", family, (None, *FAMILIES)))
 
 

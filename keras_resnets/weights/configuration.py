@@ -30,10 +30,10 @@ MOST_BYTES = 2**20  # names for 1000 classes take 60 kB
 FIXED_OPTIONS = {"downsample_in_first_stage": False, "hidden_act": "relu"}
 # The names of timm's networks that are this package's, and what they say of a network.
 ARCHITECTURE = re.compile(
-    r"(tv_)?(?P<wide>wide_)?(?P<se>se)?res(?P<kind>net|next|netrs|netblur|netaa|netv2_)"
-    r"(?P<depth>\d+)(?P<averages>d)?(_(?P<groups>\d+)x(?P<width>\d+)d|_2)?(\.\w+)?"
+    r"(tv_)?(?P<wide>wide_)?(?P<se>se)?res(net|next)(?P<kind>rs|blur|aa|v2_)?"
+    r"(?P<depth>\d+)(?P<stem>[cds])?(_(?P<groups>\d+)x(?P<width>\d+)d|_2)?(\.\w+)?"
 )
-ANTI_ALIAS: dict[str, Any] = {"netblur": "blur", "netaa": "average"}
+ANTI_ALIAS: dict[str | None, Any] = {"blur": "blur", "aa": "average"}
 # Arguments of its models that change nothing but the training, or show in the arrays.
 HARMLESS = {
     *("num_classes", "in_chans", "pretrained", "drop_rate", "drop_path_rate", "drop_block_rate"),
@@ -72,13 +72,13 @@ def read_checkpoint(source, entry=None) -> Checkpoint:
 
 def _with_name(checkpoint, name):
     """Returns a checkpoint as a name says that no array tells: how it subsamples."""
-    found = re.search(r"res(netblur|netaa)\d", name)
+    found = re.match(r"(?:[\w.:-]*/)?(?:se)?res(?:net|next)(blur|aa)\d", name)
     if not found or checkpoint.family is not TORCHVISION:
         return checkpoint
     how = ANTI_ALIAS[found[1]]
     assumed = (
-        f"it is taken for a network with anti_alias={how!r}, as its name {shown(name)} says and no "
-        "array does; to load another, give its `model`"
+        f"anti_alias={how!r} is assumed because of the name {shown(name)}: no array shows it. To "
+        "load another network, pass a `model`"
     )
     spec = dataclasses.replace(checkpoint.spec, anti_alias=how)
     return dataclasses.replace(checkpoint, spec=spec, assumed=assumed)
@@ -140,9 +140,12 @@ def _with_timm(checkpoint, config):
                 f"an argument that may change what it computes. If it does not, take it out there. "
                 f"Received: model_args={{{argument!r}: {reprlib.repr(value)}}}"
             )
+    how = ANTI_ALIAS.get(match["kind"])
+    # A model that is given must have it, too: the family narrows to what this network is.
     checkpoint = dataclasses.replace(
         checkpoint,
-        spec=dataclasses.replace(found, anti_alias=ANTI_ALIAS.get(match["kind"])),
+        family=dataclasses.replace(checkpoint.family, anti_alias=(how,)),
+        spec=dataclasses.replace(found, anti_alias=how),
         assumed="",
     )
     about = config.get("pretrained_cfg", config)
@@ -154,15 +157,17 @@ def _with_timm(checkpoint, config):
 def _is_named(spec, name):
     """Whether a network has what its name in timm says, as far as arrays show it."""
     row = VARIANTS.get(f"resnet{name['depth']}")
-    stem = "deep" if name["averages"] else "imagenet"
+    is_rs = name["kind"] == "rs"
+    stem = "deep" if name["stem"] else "imagenet"
     groups, width = int(name["groups"] or 1), int(name["width"] or (128 if name["wide"] else 64))
     expected = {
-        "stem": "deep_strided" if name["kind"] == "netrs" else stem,
-        "pre_activation": name["kind"] == "netv2_",
+        "stem": "deep_strided" if is_rs else stem,
+        "shortcut": "D" if is_rs or name["stem"] == "d" else "B",
+        "pre_activation": name["kind"] == "v2_",
         "groups": groups,
         "width_per_group": width,
     }
-    has_gates = bool(name["se"]) or name["kind"] == "netrs"
+    has_gates = bool(name["se"]) or is_rs
     is_as_deep = row is None or (row.block, row.repeats) == (spec.block, spec.repeats)
     return (
         is_as_deep

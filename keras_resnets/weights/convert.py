@@ -12,7 +12,7 @@ import numpy as np
 from keras_resnets.architecture.network import build_network
 from keras_resnets.architecture.plan import make_plan
 from keras_resnets.architecture.reading import model_spec
-from keras_resnets.architecture.spec import STEMS, VARIANTS, ResNetSpec
+from keras_resnets.architecture.spec import STEMS, VARIANTS, ResNetSpec, describe_spec
 from keras_resnets.arguments import check_choice
 from keras_resnets.files.elements import shown
 from keras_resnets.layers import BatchNormalization
@@ -81,11 +81,9 @@ class ConversionReport:
     preprocessing_source: str
 
     def __str__(self):
-        spec = self.spec
-        blocks = f"{', '.join(map(str, spec.repeats))} {spec.block} blocks"
         lines = {
             "family": self.family,
-            "network": f"{spec.depth} layers, {blocks}",
+            "network": describe_spec(self.spec),
             "entry": self.entry,
             "other entries": ", ".join(each or "no entry" for each in self.other_entries),
             "left out": ", ".join(self.left_out),
@@ -138,7 +136,7 @@ def convert_weights(
         preprocessing: The `Preprocessing` that the model carries; by default, that of the
             family's published networks, and none, with a warning, for other networks. None if the
             number of channels was changed.
-        name: Name of the model; by default, `resnet` and its depth.
+        name: Name of the model; by default that of its factory, or `resnet` and its depth.
         report: A function that is called with a `ConversionReport` of what was taken, left out and
             made anew, such as `print`.
 
@@ -223,8 +221,19 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
         input_shape=input_shape,
         classes=classes,
         classifier_activation=classifier_activation,
-        name=name or f"resnet{spec.depth}",
+        name=name or _name_of(spec),
     )
+
+
+def _name_of(spec):
+    """Returns the name of the row that a spec is, but for what its arrays do not show."""
+    fields = vars(spec).keys() - {"stride_on", "zero_pad"}
+    rows = (
+        name
+        for name, row in VARIANTS.items()
+        if all(getattr(row, field) == getattr(spec, field) for field in fields)
+    )
+    return next(rows, f"resnet{spec.depth}{'v2' * bool(spec.pre_activation)}")
 
 
 def checked_classes(checkpoint, classes=None):

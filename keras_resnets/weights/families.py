@@ -203,6 +203,8 @@ class Family:
             rules["se_ratio"] = (None,)
         if not self.has_groups:
             rules |= {"groups": (1,), "width_per_group": (64,)}
+        if self.layers_with.get(("shortcut", "D")) == {}:  # whose names are those of option B
+            rules["shortcut"] = ("D",) if spec.stem == "deep" else self.shortcuts
         for field, allowed in rules.items():
             if getattr(spec, field) not in allowed:
                 raise ValueError(
@@ -261,7 +263,12 @@ TORCHVISION = Family(
     },
     anti_alias=(None, "blur", "average"),
     module_stride_on="3x3",
-    published={"stem": ("imagenet", "deep", "deep_strided")},
+    published={
+        "stem": ("imagenet",),
+        "shortcut": ("B",),
+        "se_ratio": (None,),
+        "anti_alias": (None,),
+    },
     forms=(
         Form(
             "torchvision, timm",

@@ -214,7 +214,7 @@ def _structure(layers):
     convolutions = [name for name in layers if re.fullmatch(r"stem_conv\d?", name)]
     try:
         first: dict[str, Any] = stages[0][0]
-        of_block = {name: first[name] for name in STRUCTURE if name in first}
+        of_block = {name: first[name] for name in (*STRUCTURE, "anti_alias") if name in first}
         if "pre_activation" in of_block:
             is_of_keras = layers["stem_conv"].get("use_bias") is True
             of_block["pre_activation"] = "keras" if is_of_keras else bool(first["pre_activation"])

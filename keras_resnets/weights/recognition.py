@@ -11,6 +11,7 @@ from keras_resnets.architecture.plan import stem_layer
 from keras_resnets.architecture.spec import STEMS, ResNetSpec
 from keras_resnets.files.elements import shown
 from keras_resnets.layers import BottleneckBlock
+from keras_resnets.layers.squeeze_excitation import inner_channels
 from keras_resnets.preprocessing import Preprocessing
 from keras_resnets.weights.families import FAMILIES, GATE, Family, count_from_one
 
@@ -354,7 +355,7 @@ def _read_spec(family, shapes) -> ResNetSpec | None:
     averages = family.layers_with.get(("shortcut", "D"))
     options: dict[str, Any] = {"shortcut": family.shortcuts[0]}
     has_averages = averages and any(find(projection, averages, **place) for place in places)
-    if has_averages or (averages == {} and stem != "imagenet"):
+    if has_averages or (averages == {} and stem == "deep"):
         options["shortcut"] = "D"
     elif options["shortcut"] == "A":
         if any(find(projection, **place) for place in places):
@@ -368,8 +369,9 @@ def _read_spec(family, shapes) -> ResNetSpec | None:
     if first[3]:
         options["stride_on"] = family.strides_on[0]
         widths = _read_bottleneck(stages, options) or widths
-    if gate := last["gate"]:
-        options["se_ratio"] = gate[3] / max(gate[2], 1)
+    if last["gate"]:
+        gates = [block["gate"] for blocks in stages for block in blocks if block["gate"]]
+        options["se_ratio"] = _read_ratio([(gate[2], gate[3]) for gate in gates])
     return ResNetSpec(
         block="bottleneck" if first[3] else "basic",
         repeats=tuple(map(len, stages)),
@@ -406,9 +408,22 @@ def _read_bottleneck(stages, options):
     groups = inner[0] // kernels[0][2][2]
     if not groups or not all(widths):
         return None
-    width_per_group = inner[0] * 64 // (groups * widths[0])
-    for width, channels in zip(widths, inner, strict=True):
+    # The least number that gives each stage its channels, rounded down.
+    pairs = list(zip(widths, inner, strict=True))
+    width_per_group = max(-(-64 * (channels // groups) // width) for width, channels in pairs)
+    for width, channels in pairs:
         if width * width_per_group // 64 * groups != channels:
             return None
     options |= {"groups": groups, "width_per_group": width_per_group}
     return widths
+
+
+def _read_ratio(gates):
+    """Returns the ratio of which all gates' inner channels are, the usual ones first."""
+    ratios = (1 / 16, 1 / 4, *(inner / channels for channels, inner in gates if channels))
+    fitting = (
+        ratio
+        for ratio in ratios
+        if 0 < ratio <= 1 and all(inner_channels(each, ratio) == inner for each, inner in gates)
+    )
+    return next(fitting, 1 / 16)

@@ -122,5 +122,5 @@ def _advice(model, families):
             _checked_spec(model, family)
         except (TypeError, ValueError):
             continue
-        return f". Under the names of family={family.name!r} it can be written"
-    return ""
+        return f". Pass family={family.name!r} for the names of such a network"
+    return ". None of the families has such a network"

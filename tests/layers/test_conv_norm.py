@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_resnets.layers import BasicBlock, ConvNorm, SqueezeExcitation
-from tests.backends import requires_tensorflow
+from tests.backends import requires_channels_first, requires_tensorflow
 from tests.gradients import value_and_gradients
 from tests.layer_checks import numpy, randomize, weights_by_path
 from tests.reference import WeightedLayers, pair
@@ -173,3 +173,16 @@ def test_shapes_that_are_no_feature_maps(make):
 def test_channels_that_are_not_known_first():
     with pytest.raises(ValueError, match=r"\(batch, channels, height, width\)"):
         ConvNorm(4, 3, data_format="channels_first").build((None, None, 8, 8))
+
+
+@requires_channels_first
+@pytest.mark.parametrize("width", [4, 5])
+def test_a_bias_goes_to_the_channels_where_the_width_is_as_large(width, rng):
+    """Keras adds it to the last axis of TensorFlow's feature maps then."""
+    layer = ConvNorm(4, 1, normalize=False, use_bias=True, data_format="channels_first")
+    layer.build((1, 3, 6, width))
+    kernel, bias = rng.normal(size=(1, 1, 3, 4)), rng.normal(size=4)
+    layer.set_weights([kernel, bias])
+    x = rng.normal(size=(1, 3, 6, width)).astype("float32")
+    expected = np.einsum("bihw,io->bohw", x, kernel[0, 0]) + bias[:, None, None]
+    np.testing.assert_allclose(numpy(layer(x)), expected, rtol=1e-5, atol=1e-5)

