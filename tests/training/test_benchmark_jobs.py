@@ -205,6 +205,7 @@ def test_pytorchs_twin_computes_what_the_network_does(spec, options, torch_step)
         {"zero_init_residual": True},
         {"drop_path_rate": 0.1},
         {"dropout_rate": 0.1},
+        {"pre_activation": "keras"},
     ],
 )
 def test_pytorchs_twin_refuses_what_it_lacks(options, torch_step):

@@ -114,6 +114,8 @@ class TorchResNet(nn.Module):
         super().__init__()
         found = {name: getattr(spec, name) for name in OPTIONS.keys() - SUPPORTED}
         found = {name: value for name, value in found.items() if value != DEFAULTS[name]}
+        if spec.pre_activation == "keras":
+            found["pre_activation"] = "keras"
         if found:
             raise ValueError(
                 "The PyTorch twin does not support these options. "
