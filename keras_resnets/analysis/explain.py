@@ -250,7 +250,7 @@ def _subsamples(block, stage):
 def _of_options(stages, blocks):
     if any(block.strides > 1 and getattr(block, "stride_on", "") == "3x3" for block in blocks):
         yield _point("stride of a bottleneck", 'on the 3×3 ("v1.5")')
-    if any(_subsamples(block, stage) for stage in stages for block in stage):
+    if any(block.strides > 1 for block in stages[0]):
         yield _point("stride of a stage", "on the last block of the stage before")
     for activation in dict.fromkeys(block.activation for block in blocks):
         if activation is not keras.activations.relu:
@@ -275,11 +275,8 @@ def _of_options(stages, blocks):
         yield _point("dropout in the branches", f"a rate of {rate:g}")
     yield from _of_widths(blocks)
     for kind in dict.fromkeys(block.anti_alias for block in blocks if block.anti_alias):
-        here = {
-            "blur": "blurs of 3×3 pixels instead of strides",
-            "average": "averages instead of strides and max pooling",
-        }
-        yield _point("anti-aliasing", here[kind])
+        name = {"blur": "blurs of 3×3 pixels", "average": "averages"}[kind]
+        yield _point("anti-aliasing", f"{name} instead of strides")
     for ratio in dict.fromkeys(block.se_ratio for block in blocks if block.se_ratio):
         yield _point("squeeze and excitation", f"at the end of a branch, of ratio {ratio:g}")
     dilation = max(block.dilation for block in blocks)
@@ -319,10 +316,15 @@ def _of_input(model, blocks, data_set):
     effects = [] if stride == usual else [paper.STEM_STRIDE_EFFECTS[stride > usual]]
     if stem.startswith("deep"):
         effects.append(paper.DEEP_STEM_EFFECT)
-    if stem != data_set:
-        yield _point("stem", names[stem], " ".join(effects), names[data_set])
-    if blocks[0].pre_activation and STEMS[stem].pool_stride > 1:
-        yield _point("max pooling", "of what the stem's convolution computes")
+    pooling = next((layer for layer in model.layers if layer.name == "stem_pool"), None)
+    averages = isinstance(pooling, AveragePooling2D)
+    here = names[stem].replace("max", "average") if averages else names[stem]
+    if averages and stem == data_set:
+        effects.append(paper.AVERAGE_EFFECT)
+    if here != names[data_set]:
+        yield _point("stem", here, " ".join(effects), names[data_set])
+    if blocks[0].pre_activation and pooling is not None and not averages:
+        yield _point("max pooling", "before the first normalization and activation")
     if filters != blocks[0].filters:
         yield _point("stem width", f"{filters} filters, {blocks[0].filters} in the first stage")
 

@@ -31,9 +31,10 @@ STEM_STRIDE_EFFECTS = {
     True: "Every feature map is four times lower and narrower, for a sixteenth of the "
     "multiply-adds.",
 }
+AVERAGE_EFFECT = "Small shifts of an image change the pooled map less."
 DEEP_STEM_EFFECT = (
-    "The first convolutions cost more, and the image passes an activation after each. He et al., "
-    "2018, found 76.87 instead of 76.66 % top-1 accuracy in a ResNet-50 with three of them."
+    "The first convolutions cost more, and there are activations between them. He et al., 2018, "
+    "found 76.87 instead of 76.66 % top-1 accuracy in a ResNet-50 with three of them."
 )
 SHORTCUT_EFFECTS = {
     "A": "No shortcut has weights. Where the shape changes, the new channels hold no part of the "
@@ -143,9 +144,10 @@ EFFECTS = {
     "order in a block": "The paper has no result for this order.",
     "batch normalization": "Momentum changes how fast the statistics for inference follow, ε the "
     "outputs of channels with little variance.",
-    "max pooling": "The first sum holds values of both signs, which the first block normalizes.",
-    "stride of a stage": "One block more of each stage computes at half the resolution, for fewer "
-    "multiply-adds (3.48 instead of 4.09·10⁹ in ResNet-50).",
+    "max pooling": "The pooled values may be negative; the first block normalizes and activates "
+    "them.",
+    "stride of a stage": "In all stages but the last, one block more computes at half the "
+    "resolution, for fewer multiply-adds (3.48 instead of 4.09·10⁹ in ResNet-50).",
     "stride of a bottleneck": "The branch sees every position instead of one in four, for some "
     "more multiply-adds (4.09 instead of 3.86·10⁹ in ResNet-50). Weights do not carry over from "
     "one to the other without loss.",

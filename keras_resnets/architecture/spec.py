@@ -242,7 +242,7 @@ class ResNetSpec:
         for name, value in others.items() if self.pre_activation == "keras" else ():
             if getattr(self, name) not in (value, None):
                 raise ValueError(
-                    f"`{name}` must be {value!r}{' or None' * (value is not None)} with "
+                    f"`{name}` must be {value!r}{' or None' * (name == 'shortcut')} with "
                     "pre_activation='keras'. "
                     f"Received: {name}={getattr(self, name)!r}"
                 )

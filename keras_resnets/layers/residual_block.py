@@ -207,7 +207,10 @@ class ResidualBlock(CompositeLayer, abc.ABC):
         self.freeze_sublayers()
 
     def call(self, inputs, training=None):
-        if self.shared_layers():  # computed once, since they update statistics
+        own = type(self)
+        paths = (own.branch, own.shortcut_path)
+        if self.shared_layers() and paths == (ResidualBlock.branch, ResidualBlock.shortcut_path):
+            # Computed once: they update statistics.
             start = self._start(inputs, training)
             y = self._branch_from(start, training)
             x = self.shortcut_layer(start, training=training)

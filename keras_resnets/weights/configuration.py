@@ -14,7 +14,7 @@ import reprlib
 from pathlib import Path
 from typing import Any, Literal
 
-from keras_resnets.architecture.spec import VARIANTS
+from keras_resnets.architecture.spec import STEMS, VARIANTS
 from keras_resnets.files.elements import cause, shown
 from keras_resnets.files.read_arrays import file_in_folder
 from keras_resnets.layers.classifier import check_class_names
@@ -73,7 +73,8 @@ def read_checkpoint(source, entry=None) -> Checkpoint:
 def _with_name(checkpoint, name):
     """Returns a checkpoint as a name says that no array tells: how it subsamples."""
     found = re.match(r"(?:[\w.:-]*/)?(?:se)?res(?:net|next)(blur|aa)\d", name)
-    if not found or checkpoint.family is not TORCHVISION:
+    has_pool = STEMS[checkpoint.spec.stem].pool_stride > 1
+    if not found or not has_pool or checkpoint.family is not TORCHVISION:
         return checkpoint
     how = ANTI_ALIAS[found[1]]
     assumed = (
@@ -200,8 +201,7 @@ def _noting(checkpoint, labels, read_preprocessing, source):
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         noted["remarks"] = (
             *checkpoint.remarks,
-            "the preprocessing is that of the published networks, for what the configuration says "
-            f"cannot be followed ({cause(error)})",
+            f"the preprocessing in the configuration cannot be followed ({cause(error)})",
         )
     bias = checkpoint.arrays.get(checkpoint.names["predictions/bias"])
     # ImageNet's are known with their ids; "LABEL_0" is what transformers writes without names.

@@ -136,7 +136,8 @@ def convert_weights(
         preprocessing: The `Preprocessing` that the model carries; by default, that of the
             family's published networks, and none, with a warning, for other networks. None if the
             number of channels was changed.
-        name: Name of the model; by default that of its factory, or `resnet` and its depth.
+        name: Name of the model; by default that of its row in `VARIANTS`, or `resnet`, its depth,
+            and `v2` with pre-activation.
         report: A function that is called with a `ConversionReport` of what was taken, left out and
             made anew, such as `print`.
 
@@ -198,7 +199,7 @@ def _build(checkpoint, classes, input_shape, stride_on, classifier_activation, n
             f"{name or 'The network'} has {', '.join(map(str, spec.repeats))} {spec.block} blocks, "
             "as no published one: the last ones may be missing, which nothing shows."
         )
-    least = 4 if spec.stem == "imagenet" else 3
+    least = 3 if spec.stem == "cifar" else 4
     if not checkpoint.has_top and len(spec.repeats) < least:
         raise ValueError(
             f"`source` must hold a whole network, of {least} stages or with a classifier: this may "
@@ -278,7 +279,7 @@ def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
         notes.append(family.assumption)
     changed, origin = (*notes, *checkpoint.remarks), "as given"
     if preprocessing is None:
-        usual, origin = _first_preprocessing(checkpoint, usual, notes)
+        usual, origin = _first_preprocessing(checkpoint, spec, usual, notes)
         # Of images of another number of channels it says nothing.
         if usual is not None and len(usual.mean) == shapes[STEM_KERNEL][2]:
             preprocessing = without_scaling(fit_preprocessing(usual, model), model)
@@ -304,7 +305,7 @@ def load_checkpoint(model, checkpoint, preprocessing=None, usual=None):
     )
 
 
-def _first_preprocessing(checkpoint, usual, notes):
+def _first_preprocessing(checkpoint, spec, usual, notes):
     """Returns the preprocessing that is known, and where it is from; `None` if none is."""
     family = checkpoint.family
     if usual is not None:
@@ -317,7 +318,7 @@ def _first_preprocessing(checkpoint, usual, notes):
             "`set_preprocessing` notes what it was trained on"
         )
         return None, ""
-    present = dict(vars(checkpoint.spec))
+    present = dict(vars(spec))
     bias = checkpoint.arrays.get(checkpoint.names["predictions/bias"])
     if bias is not None:
         present["classes"] = bias.size

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from keras_resnets.architecture.plan import BLOCKS
+from keras_resnets.architecture.plan import BLOCKS, make_plan
 from keras_resnets.architecture.spec import OPTIONS, STEMS, VARIANTS, ResNetSpec, family_of
 from keras_resnets.files.archive import layer_entries, open_keras_file
 from keras_resnets.files.elements import WeightsFileError, cause, shown
@@ -191,7 +191,8 @@ def _options_in_file(path, spec, name, free):
         in_file = [config[option] for config in blocks if option in config]
         wanted = getattr(spec, option)
         # What is not a plain value is no option's, and nothing is built of it.
-        is_one = all(type(value) in (str, float) and value == in_file[0] for value in in_file)
+        kinds = (str, float, type(None)) if option == "anti_alias" else (str, float)
+        is_one = all(type(value) in kinds and value == in_file[0] for value in in_file)
         if not in_file or not is_one or in_file[0] == wanted:
             continue
         if option not in free or wanted is None:
@@ -254,9 +255,14 @@ def _fixed_options(checkpoint: Checkpoint, spec, name, path, free):
         fixed.remove("stride_on")
     if checkpoint.spec.anti_alias is None and len(checkpoint.family.anti_alias) > 1:
         fixed.remove("anti_alias")  # which no array tells
+    file_spec = checkpoint.spec
+    if file_spec.se_ratio and spec.se_ratio:  # of several, which the arrays do not tell apart
+        alike = dataclasses.replace(file_spec, se_ratio=spec.se_ratio)
+        shapes = [make_plan(each).variable_shapes(3, None) for each in (alike, file_spec)]
+        file_spec = alike if shapes[0] == shapes[1] else file_spec
     followed = {}
     for option in fixed:
-        in_file, asked_for = getattr(checkpoint.spec, option), getattr(spec, option)
+        in_file, asked_for = getattr(file_spec, option), getattr(spec, option)
         if asked_for == in_file:
             continue
         if option in STRUCTURE or option not in free or None in (asked_for, in_file):

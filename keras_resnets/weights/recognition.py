@@ -11,7 +11,7 @@ from keras_resnets.architecture.plan import stem_layer
 from keras_resnets.architecture.spec import STEMS, ResNetSpec
 from keras_resnets.files.elements import shown
 from keras_resnets.layers import BottleneckBlock
-from keras_resnets.layers.squeeze_excitation import inner_channels
+from keras_resnets.layers.squeeze_excitation import DIVISOR
 from keras_resnets.preprocessing import Preprocessing
 from keras_resnets.weights.families import FAMILIES, GATE, Family, count_from_one
 
@@ -369,18 +369,21 @@ def _read_spec(family, shapes) -> ResNetSpec | None:
     if first[3]:
         options["stride_on"] = family.strides_on[0]
         widths = _read_bottleneck(stages, options) or widths
-    if last["gate"]:
+    if last["gate"] and last["gate"][2]:
         gates = [block["gate"] for blocks in stages for block in blocks if block["gate"]]
         options["se_ratio"] = _read_ratio([(gate[2], gate[3]) for gate in gates])
-    return ResNetSpec(
-        block="bottleneck" if first[3] else "basic",
-        repeats=tuple(map(len, stages)),
-        widths=tuple(widths),
-        stem=stem,
-        stem_width=stem_width,
-        pre_activation=family.pre_activation,
-        **options,
-    )
+    try:
+        return ResNetSpec(
+            block="bottleneck" if first[3] else "basic",
+            repeats=tuple(map(len, stages)),
+            widths=tuple(widths),
+            stem=stem,
+            stem_width=stem_width,
+            pre_activation=family.pre_activation,
+            **options,
+        )
+    except ValueError:  # another family may have such a network
+        return None
 
 
 def _read_stem(family, find):
@@ -419,11 +422,10 @@ def _read_bottleneck(stages, options):
 
 
 def _read_ratio(gates):
-    """Returns the ratio of which all gates' inner channels are, the usual ones first."""
-    ratios = (1 / 16, 1 / 4, *(inner / channels for channels, inner in gates if channels))
-    fitting = (
-        ratio
-        for ratio in ratios
-        if 0 < ratio <= 1 and all(inner_channels(each, ratio) == inner for each, inner in gates)
-    )
-    return next(fitting, 1 / 16)
+    """Returns a ratio of which all gates' inner channels are when rounded, the usual ones first."""
+    gates = [(channels, inner) for channels, inner in gates if channels]
+    half = DIVISOR / 2
+    low = max((inner - half) / channels if inner > DIVISOR else 0.0 for channels, inner in gates)
+    high = min((inner + half) / channels for channels, inner in gates)
+    ratios = (1 / 16, 1 / 4, (low + min(high, 1.0)) / 2)
+    return next((ratio for ratio in ratios if 0 < ratio <= 1 and low <= ratio < high), 1 / 16)

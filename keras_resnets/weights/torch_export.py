@@ -123,4 +123,4 @@ def _advice(model, families):
         except (TypeError, ValueError):
             continue
         return f". Pass family={family.name!r} for the names of such a network"
-    return ". None of the families has such a network"
+    return ""

@@ -283,7 +283,9 @@ class TestFormats:
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{}, {"pre_activation": True}, {"shortcut": None}])
+@pytest.mark.parametrize(
+    "options", [{}, *({"pre_activation": each} for each in (True, "both")), {"shortcut": None}]
+)
 def test_a_subclass_s_own_paths_are_those_of_the_sum(options, rng):
     class Doubled(BasicBlock):
         def branch(self, inputs, training=None):

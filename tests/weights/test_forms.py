@@ -367,6 +367,8 @@ DEEP = {"stem": "deep", "shortcut": "D"}
         ({"pre_activation": True, "stem": "cifar"}, "timm_v2"),
         ({"groups": 2, "width_per_group": 6}, "torchvision"),  # whose channels are rounded down
         ({"se_ratio": 0.29648}, "torchvision"),
+        ({"se_ratio": 0.1}, "torchvision"),
+        ({"se_ratio": 0.6}, "torchvision"),
         ({"se_ratio": 1 / 16, "block": "basic", "widths": (8, 16, 24, 32)}, "torchvision"),
         ({"pre_activation": True, **DEEP}, "timm_v2"),
     ],
@@ -400,6 +402,47 @@ def test_what_a_family_does_not_have_is_refused_by_name(family, options, message
     spec = keras_resnets.ResNetSpec(**BOTTLENECK, **options)
     with pytest.raises(ValueError, match=rf"networks have {message}.*Received: a model with"):
         keras_resnets.to_torch_state_dict(keras_resnets.build_model(spec), family=family)
+
+
+def state_of(**options):
+    spec = keras_resnets.ResNetSpec(**BOTTLENECK | options)
+    return keras_resnets.to_torch_state_dict(keras_resnets.build_model(spec, classes=5))
+
+
+def test_a_model_that_is_given_decides_which_preprocessing_is_known():
+    spec = keras_resnets.ResNetSpec(**BOTTLENECK, anti_alias="blur")
+    model = keras_resnets.build_model(spec, classes=5)
+    with pytest.warns(UserWarning, match=r"have anti_alias=None, this one 'blur'"):
+        convert_weights(state_of(), model)
+    assert keras_resnets.model_preprocessing(model) is None
+
+
+def test_a_part_of_a_network_with_a_deep_stem_is_refused():
+    whole = state_of(stem="deep", shortcut="D")
+    part = {name: array for name, array in whole.items() if not name.startswith(("layer4", "fc"))}
+    with pytest.raises(ValueError, match="a whole network, of 4 stages"):
+        convert_weights(part)
+
+
+def test_a_network_that_another_family_could_not_have_is_read():
+    """Without projections, and so with option A, no stage could be narrower than the stem."""
+    options = {"block": "basic", "stem": "cifar", "stem_width": 32}
+    found = convert_weights(state_of(**options, repeats=(1,) * 3, widths=(16, 32, 64)))
+    assert keras_resnets.model_spec(found).stem_width == 32
+
+
+def test_ratios_of_the_same_arrays_are_one_network(tmp_path):
+    usual = keras_resnets.ResNetSpec(**BOTTLENECK, se_ratio=1 / 16)
+    original = keras_resnets.build_model(usual, classes=5)
+    keras_resnets.to_torch_state_dict(original, tmp_path / "se.safetensors")
+    for ratio in (0.063, 0.06):  # 16 and 8 of the third stage's 192 channels
+        spec = dataclasses.replace(usual, se_ratio=ratio)
+        if ratio == 0.06:
+            with pytest.raises(ValueError, match=r"has se_ratio=0\.0625: "):
+                keras_resnets.build_model(spec, weights=tmp_path / "se.safetensors")
+        else:
+            model = keras_resnets.build_model(spec, weights=tmp_path / "se.safetensors")
+            np.testing.assert_array_equal(model.get_weights()[0], original.get_weights()[0])
 
 
 def test_what_could_be_of_a_network_within_another_is_refused():

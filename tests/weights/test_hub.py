@@ -304,7 +304,7 @@ def test_what_cannot_be_followed_is_said(change, timm_like, tmp_path):
     config["pretrained_cfg"] |= change
     (tmp_path / "model.safetensors").write_bytes(timm_like["model.safetensors"])
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.warns(UserWarning, match="what the configuration says cannot be followed"):
+    with pytest.warns(UserWarning, match="in the configuration cannot be followed"):
         model = convert_weights(tmp_path)
     assert keras_resnets.model_preprocessing(model) == Preprocessing.imagenet()
 
