@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnets import Preprocessing, export_model
+from keras_resnets import Preprocessing, ResNetSpec, build_model, export_model
 from tests.backends import BACKEND
 from tests.export.networks import classifier
-from tests.layer_checks import numpy
+from tests.layer_checks import numpy, randomize
 from tests.weights.test_keras_file import augmentation
 
 pytestmark = [
@@ -146,3 +146,26 @@ def test_litert_of_8_bits_is_smaller_and_mostly_agrees(tmp_path):
     assert file.agreement == np.mean(ours.argmax(axis=1) == expected.argmax(axis=1)) > 0.8
     np.testing.assert_allclose(file.difference, np.abs(ours - expected).max(), rtol=1e-5)
     assert 1e-4 < file.difference < 0.2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"groups": 2, "width_per_group": 32, "anti_alias": "blur"},
+        {"stem": "deep", "shortcut": "D", "se_ratio": 1 / 4, "anti_alias": "average"},
+        {"pre_activation": True, "groups": 2, "dropout_rate": 0.1},
+        {"pre_activation": "keras"},
+    ],
+    ids=str,
+)
+def test_the_options_of_later_networks_are_exported(options, tmp_path):
+    """The export runs each file in its runtime, and compares its outputs with the model's."""
+    spec = ResNetSpec(block="bottleneck", repeats=(1, 1), widths=(8, 16), **options)
+    model = build_model(spec, input_shape=(16, 16, 3), classes=3)
+    randomize(model)
+    formats = [name for name, needs in NEEDS.items() if all(map(importlib.util.find_spec, needs))]
+    report = export_model(
+        model, tmp_path, tuple(formats), signatures=("tensor",), images=inputs(33) / 255
+    )
+    assert [file.format for file in report.files] == formats
+    assert all(file.difference < 1e-5 for file in report.files if file.format != "litert_int8")
