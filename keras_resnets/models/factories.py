@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 import keras
 
@@ -121,6 +121,31 @@ def _build(spec, free, weights, **arguments):
     return model
 
 
+class PlainNetOptions(TypedDict, total=False):
+    """The options of a plain network's factory: fields of `ResNetSpec`, by keyword."""
+
+    stem: Literal["imagenet", "deep", "deep_strided", "cifar"]
+    stride_on: Literal["3x3", "1x1"]
+    activation: Any
+    output_stride: int | None
+    stem_width: int | None
+    groups: int
+    width_per_group: int
+    pre_activation: Literal[False, True, "keras"]
+    anti_alias: Literal["blur", "average"] | None
+    se_ratio: float | None
+    dropout_rate: float
+
+
+class ResNetOptions(PlainNetOptions, total=False):
+    """Those of a residual network's factory, with the options that need a shortcut."""
+
+    shortcut: Literal["A", "B", "C", "D"]
+    zero_pad: Literal["end", "both"]
+    zero_init_residual: bool
+    drop_path_rate: float
+
+
 class ResNetFactory(Protocol):
     """The signature of a residual network's factory, for editors and type checkers."""
 
@@ -134,22 +159,7 @@ class ResNetFactory(Protocol):
         classes: int | None = None,
         classifier_activation: Any = "softmax",
         name: str | None = ...,
-        *,
-        stem: Literal["imagenet", "deep", "deep_strided", "cifar"] = ...,
-        shortcut: Literal["A", "B", "C", "D"] = ...,
-        zero_pad: Literal["end", "both"] = ...,
-        stride_on: Literal["3x3", "1x1"] = ...,
-        activation: Any = ...,
-        zero_init_residual: bool = ...,
-        drop_path_rate: float = ...,
-        output_stride: int | None = ...,
-        stem_width: int | None = ...,
-        groups: int = ...,
-        width_per_group: int = ...,
-        pre_activation: Literal[False, True, "keras"] = ...,
-        anti_alias: Literal["blur", "average"] | None = ...,
-        se_ratio: float | None = ...,
-        dropout_rate: float = ...,
+        **options: Unpack[ResNetOptions],
     ) -> keras.Model: ...
 
 
@@ -166,18 +176,7 @@ class PlainNetFactory(Protocol):
         classes: int | None = None,
         classifier_activation: Any = "softmax",
         name: str | None = ...,
-        *,
-        stem: Literal["imagenet", "deep", "deep_strided", "cifar"] = ...,
-        stride_on: Literal["3x3", "1x1"] = ...,
-        activation: Any = ...,
-        output_stride: int | None = ...,
-        stem_width: int | None = ...,
-        groups: int = ...,
-        width_per_group: int = ...,
-        pre_activation: Literal[False, True, "keras"] = ...,
-        anti_alias: Literal["blur", "average"] | None = ...,
-        se_ratio: float | None = ...,
-        dropout_rate: float = ...,
+        **options: Unpack[PlainNetOptions],
     ) -> keras.Model: ...
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+import typing
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import keras_resnets
 from keras_resnets import ResNet20, ResNetSpec, build_model
+from keras_resnets.models import factories
 from tests.backends import requires_channels_first
 from tests.layer_checks import numpy
 from tests.models.networks import BOTTLENECK, built, images
@@ -17,6 +19,18 @@ from tests.models.once import once
 
 PUBLISHED = inspect.signature(keras.applications.ResNet50).parameters
 without_values = pytest.mark.usefixtures("without_values")
+
+
+@pytest.mark.parametrize(
+    ("factory", "typed"),
+    [
+        (keras_resnets.ResNet34, factories.ResNetOptions),
+        (keras_resnets.PlainNet34, factories.PlainNetOptions),
+    ],
+)
+def test_type_checkers_know_every_option(factory, typed):
+    options = list(inspect.signature(factory).parameters)[len(PUBLISHED) :]
+    assert typing.get_type_hints(typed).keys() == set(options)
 
 
 @pytest.mark.parametrize("name", keras_resnets.VARIANTS)
